@@ -1,0 +1,71 @@
+# `make demo` and `make test` do all the set-up they need. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: demo serve test test-slow check format dataset train evaluate bench clean help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first Python that fits; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
+
+VIDEO ?=
+CAMERA ?=
+JOBS ?= $(shell nproc)
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: $(VENV)/.installed ## stream a clip of a person through the whole path; VIDEO=file or CAMERA=0 for your own
+	@$(BIN)/python -m local.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(CAMERA),--camera "$(CAMERA)")
+
+serve: $(VENV)/.installed ## leave the local stack running and print its addresses; Ctrl-C stops it
+	@$(BIN)/python -m local.stack
+
+test: $(VENV)/.installed-test ## set up and run the tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-test ## the tests that take longer
+	@$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed ## formatting, lint, types and the layer rule
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.installed ## format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes models/training_table.npz
+	@$(BIN)/python -m models.dataset --jobs $(JOBS)
+
+train: $(VENV)/.installed ## fit the gaze model to the committed table
+	@$(BIN)/python -m models.train
+
+evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw; renews the card's numbers
+	@$(BIN)/python -m models.evaluate
+
+bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio
+	@$(BIN)/python -m local.bench
+
+clean: ## remove what make made
+	rm -rf $(VENV) .cache out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt .ci/install
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; install it or say make PYTHON=…" >&2; exit 1; }
+	@.ci/install debian libegl1 libgles2
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install debian $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV)
+	@.ci/install python $(BIN)/python serve,local,models,dev --editable
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@.ci/install debian strace libegl1 libgl1-mesa-dri
+	@touch $@
+
+$(VENV)/.installed-models: $(VENV)/.installed
+	@.ci/install debian libegl1 libgl1-mesa-dri
+	@touch $@

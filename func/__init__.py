@@ -1,0 +1,1 @@
+"""The HTTP function: thin, stateless, served by functions-framework."""

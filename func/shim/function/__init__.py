@@ -1,0 +1,3 @@
+"""The package that func's own builders import: `function.new` makes the ASGI application."""
+
+from func.asgi import new as new

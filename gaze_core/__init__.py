@@ -1,0 +1,1 @@
+"""Gaze estimation, pure: numpy in, dataclasses out; no I/O, no clock, no environment, no framework."""

@@ -1,0 +1,91 @@
+"""Everything that can go wrong while a frame becomes a gaze point or a session a score.
+
+    GazeError
+    ├── LandmarkerError
+    ├── LandmarkerBusyError
+    ├── ModelError
+    ├── SessionNotFoundError
+    ├── SessionScoredError
+    ├── SessionStoreError
+    │   └── SessionStoreTimeoutError
+    ├── SaliencyMapNotFoundError
+    ├── SaliencyMapError
+    ├── SaliencyStoreError
+    │   └── SaliencyStoreTimeoutError
+    └── ResultSinkError
+        └── ResultSinkTimeoutError
+
+Absence is not here: a frame without a face is ordinary and has a `Validity`. Misuse is not here: it is `ValueError`.
+"""
+
+
+class GazeError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class LandmarkerError(GazeError):
+    """The face landmarker could not be created or failed on a frame."""
+
+
+class LandmarkerBusyError(GazeError):
+    """Every landmarker is taken and none became free in time."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(f"no face landmarker became free within {waited_s:g} s")
+        self.waited_s = waited_s
+
+
+class ModelError(GazeError):
+    """The model file is missing, is not the one its card describes, or does not fit this scikit-learn."""
+
+
+class SessionNotFoundError(GazeError):
+    """The session API does not know the session."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"no session {session_id!r}")
+        self.session_id = session_id
+
+
+class SessionScoredError(GazeError):
+    """The session already has its result; it takes no new frame."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"session {session_id!r} is already scored")
+        self.session_id = session_id
+
+
+class SessionStoreError(GazeError):
+    """The session API failed or answered something that is not its contract."""
+
+
+class SessionStoreTimeoutError(SessionStoreError):
+    """The session API did not answer in time."""
+
+
+class SaliencyMapNotFoundError(GazeError):
+    """No saliency map is stored for the video."""
+
+    def __init__(self, video_id: str) -> None:
+        super().__init__(f"no saliency map for video {video_id!r}")
+        self.video_id = video_id
+
+
+class SaliencyMapError(GazeError):
+    """One stored saliency map cannot be used: corrupt, of the wrong size, or with impossible values."""
+
+
+class SaliencyStoreError(GazeError):
+    """The saliency store failed."""
+
+
+class SaliencyStoreTimeoutError(SaliencyStoreError):
+    """The saliency store did not answer in time."""
+
+
+class ResultSinkError(GazeError):
+    """The result aggregator failed or refused the result."""
+
+
+class ResultSinkTimeoutError(ResultSinkError):
+    """The result aggregator did not answer in time."""

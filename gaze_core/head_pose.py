@@ -1,0 +1,138 @@
+"""Head pose from landmarks: the canonical face laid over what the picture shows."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.landmarks import Landmarks
+from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, HeadPose, Matrix
+
+# Landmark, its place on MediaPipe's canonical face in the head frame (x, y, z in mm), its weight in the fit. Read from
+# geometry_pipeline_metadata_landmarks.binarypb in models/face_landmarker.task; a test compares them with the file.
+CANONICAL_FACE = (
+    (4, 0.0000, 4.6317, -75.8658, 0.07090994),
+    (6, 0.0000, -24.7325, -57.8863, 0.03210014),
+    (10, 0.0000, -82.6178, -44.8153, 0.00844655),
+    (33, -44.4586, -26.6399, -31.7342, 0.05872417),
+    (54, -62.7933, -66.1543, -14.2585, 0.00766708),
+    (67, -35.2396, -80.0598, -37.2916, 0.00907806),
+    (117, -52.5866, -9.4581, -29.7431, 0.00979194),
+    (119, -33.0068, -8.6164, -38.7278, 0.01456537),
+    (121, -18.2073, -14.6795, -42.2412, 0.01859136),
+    (127, -77.4309, -23.6500, 20.0517, 0.00519799),
+    (129, -17.8579, 9.7828, -48.5047, 0.12062521),
+    (132, -72.7090, 28.9092, 22.5245, 0.00556002),
+    (133, -18.5643, -25.8524, -37.5790, 0.05328618),
+    (136, -50.8528, 71.7859, -7.1471, 0.06689046),
+    (143, -64.0757, -22.3602, -15.6084, 0.01481655),
+    (147, -62.3488, 19.4443, -16.6354, 0.01426283),
+    (198, -12.4681, -2.3030, -56.8104, 0.02546219),
+    (205, -38.3293, 15.3733, -41.3773, 0.04725228),
+    (263, 44.4586, -26.6399, -31.7342, 0.05872417),
+    (284, 62.7933, -66.1543, -14.2585, 0.00766708),
+    (297, 35.2396, -80.0598, -37.2916, 0.00907806),
+    (346, 52.5866, -9.4581, -29.7431, 0.00979194),
+    (348, 33.0068, -8.6164, -38.7278, 0.01456537),
+    (350, 18.2073, -14.6795, -42.2412, 0.01859136),
+    (356, 77.4309, -23.6500, 20.0517, 0.00519799),
+    (358, 17.8579, 9.7828, -48.5047, 0.12062521),
+    (361, 72.7090, 28.9092, 22.5245, 0.00556002),
+    (362, 18.5643, -25.8524, -37.5790, 0.05328618),
+    (365, 50.8528, 71.7859, -7.1471, 0.06689046),
+    (372, 64.0757, -22.3602, -15.6084, 0.01481655),
+    (376, 62.3488, 19.4443, -16.6354, 0.01426283),
+    (420, 12.4681, -2.3030, -56.8104, 0.02546219),
+    (425, 38.3293, 15.3733, -41.3773, 0.04725228),
+)
+_INDICES = tuple(int(row[0]) for row in CANONICAL_FACE)
+_CANONICAL_MM = np.array([row[1:4] for row in CANONICAL_FACE])
+_WEIGHTS = np.array([row[4] for row in CANONICAL_FACE])
+_WEIGHTS_SUM = float(_WEIGHTS.sum())
+_CANONICAL_CENTRE_MM = _WEIGHTS @ _CANONICAL_MM / _WEIGHTS_SUM
+_CANONICAL_CENTRED_MM = _CANONICAL_MM - _CANONICAL_CENTRE_MM
+_CANONICAL_SPREAD = float(_WEIGHTS @ (_CANONICAL_CENTRED_MM**2).sum(axis=1))
+
+
+def focal_length_px(image_height_px: float, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG) -> float:
+    """Return the focal length of a pinhole camera with square pixels and that field of view, in pixels."""
+    return 0.5 * image_height_px / math.tan(math.radians(vertical_fov_deg) / 2)
+
+
+def rotation_matrix(pitch_deg: float, yaw_deg: float, roll_deg: float) -> Matrix:
+    """Return R, head frame to camera frame, of the angles as `HeadPose` defines them, shape (3, 3)."""
+    a, b, c = math.radians(-pitch_deg), math.radians(yaw_deg), math.radians(-roll_deg)
+    about_x = np.array([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
+    about_y = np.array([[math.cos(b), 0, math.sin(b)], [0, 1, 0], [-math.sin(b), 0, math.cos(b)]])
+    about_z = np.array([[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]])
+    rotation: Matrix = about_z @ about_y @ about_x
+    return rotation
+
+
+def head_angles_deg(head_rotation: Matrix) -> tuple[float, float, float]:
+    """Return pitch, yaw and roll of R in degrees, as `HeadPose` defines them; the inverse of `rotation_matrix`."""
+    r = head_rotation
+    pitch = -math.degrees(math.atan2(r[2, 1], r[2, 2]))
+    yaw = math.degrees(math.atan2(-r[2, 0], math.hypot(r[2, 1], r[2, 2])))
+    roll = -math.degrees(math.atan2(r[1, 0], r[0, 0]))
+    return pitch, yaw, roll
+
+
+def estimate_head_pose(
+    face_landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG
+) -> HeadPose:
+    """Return how the head is turned and where it is.
+
+    The landmarks are lifted into space and the canonical face is fitted to them by weighted Procrustes analysis. The
+    place is exact for a face of the canonical size; a face 5 % larger seems 5 % nearer.
+
+    Args:
+        face_landmarks: One face.
+        vertical_fov_deg: Of the camera that took the picture.
+
+    Raises:
+        ValueError: The landmarks do not span space (all in one place, or not finite).
+
+    Source: MediaPipe, geometry_pipeline.cc (the two-step estimate of the scale) and procrustes_solver.cc; Schoenemann
+    and Carroll, Fitting one matrix to another under choice of a central dilation and a rigid motion, 1970.
+    """
+    points = face_landmarks.pixels(_INDICES)
+    if not np.isfinite(points).all():
+        raise ValueError("landmarks must be finite")
+    focal_px = focal_length_px(face_landmarks.image_height_px, vertical_fov_deg)
+    # On the plane one unit in front of the camera, x right, y down, z away.
+    centre_px = np.array([face_landmarks.image_width_px / 2, face_landmarks.image_height_px / 2, 0.0])
+    on_plane = (points - centre_px) / focal_px
+    # MediaPipe takes the middle of all 468 points here; what is added to every z alike cancels below only to first
+    # order, so we do the same.
+    mean_z = float(face_landmarks.points[:468, 2].mean()) * face_landmarks.image_width_px / focal_px
+    first_scale = _fit_scale(on_plane)
+    second_scale = _fit_scale(_lift(on_plane, mean_z, first_scale))
+    metric = _lift(on_plane, mean_z, first_scale * second_scale)
+    rotation, scale = _fit_rotation(metric)
+    target_centre = _WEIGHTS @ metric / _WEIGHTS_SUM
+    translation_mm = target_centre - scale * rotation @ _CANONICAL_CENTRE_MM
+    pitch_deg, yaw_deg, roll_deg = head_angles_deg(rotation)
+    return HeadPose(pitch_deg, yaw_deg, roll_deg, rotation, translation_mm)
+
+
+def _lift(on_plane: NDArray[np.float64], mean_z: float, scale: float) -> NDArray[np.float64]:
+    """Undo the perspective: each point moves along its ray to the depth that its z and the face's scale say."""
+    depth = (on_plane[:, 2] - mean_z + 1.0) / scale
+    return np.column_stack([on_plane[:, 0] * depth, on_plane[:, 1] * depth, depth])
+
+
+def _fit_scale(target: NDArray[np.float64]) -> float:
+    return _fit_rotation(target)[1]
+
+
+def _fit_rotation(target: NDArray[np.float64]) -> tuple[Matrix, float]:
+    """Return rotation and scale that carry the canonical face onto the target best."""
+    design = (_WEIGHTS[:, None] * target).T @ _CANONICAL_CENTRED_MM
+    left, singular, right = np.linalg.svd(design)
+    if not singular[1] > 1e-12:
+        raise ValueError("landmarks do not span space")
+    turn = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
+    rotation: Matrix = (left * turn) @ right
+    scale = float((singular * turn).sum() / _CANONICAL_SPREAD)
+    return rotation, scale

@@ -1,0 +1,169 @@
+"""The values that travel between the steps, with their units and frames of reference.
+
+Camera frame: origin in the camera's centre of projection, x right in the image, y down, z away from the camera, mm;
+looking into the camera is (0, 0, -1). The image is the unmirrored one: its right is the viewer's left.
+
+Head frame: origin of the canonical face, axes equal to the camera frame's when the face looks straight into the
+camera: x to the viewer's left, y down to the chin, z into the head, mm. Straight ahead is (0, 0, -1).
+
+Screen: normalised, origin top-left as the viewer sees it, x right, y down, 1.0 at the far edge.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]  # shape (3,)
+Matrix = NDArray[np.float64]  # shape (3, 3)
+Frame = NDArray[np.uint8]  # RGB, shape (height, width, 3)
+SaliencyMap = NDArray[Any]  # non-negative, shape (height, width), row 0 on top
+
+DEFAULT_VERTICAL_FOV_DEG = 63.0
+"""MediaPipe's own assumption about a camera that nobody described."""
+
+
+@dataclass(frozen=True, slots=True)
+class GazePoint:
+    """Point of regard on the screen, normalised; may lie off-screen."""
+
+    x: float
+    y: float
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether the point lies on the screen, edges included."""
+        return 0.0 <= self.x <= 1.0 and 0.0 <= self.y <= 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GazeDirection:
+    """Where the ray from the midpoint between the eyes points, in the camera frame.
+
+    Attributes:
+        gaze_x_deg: To the right as the viewer sees the screen: atan2(-d_x, -d_z).
+        gaze_y_deg: Up: atan2(-d_y, hypot(d_x, d_z)).
+    """
+
+    gaze_x_deg: float
+    gaze_y_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Rotation and place of the head.
+
+    The angles are those of R = Rz·Ry·Rx in the camera frame, pitch = minus the angle about x, yaw = the angle about y,
+    roll = minus the angle about z.
+
+    Attributes:
+        pitch_deg: Nose up is positive.
+        yaw_deg: Nose towards the viewer's own right is positive.
+        roll_deg: Head tilted to the viewer's own right shoulder is positive.
+        head_rotation: R, head frame to camera frame, shape (3, 3).
+        translation_mm: Origin of the head frame in the camera frame, shape (3,).
+    """
+
+    pitch_deg: float
+    yaw_deg: float
+    roll_deg: float
+    head_rotation: Matrix = field(compare=False, repr=False)
+    translation_mm: Vector = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The viewer's screen; the default is a 15.6-inch laptop."""
+
+    width_mm: float = 345.0
+    height_mm: float = 194.0
+    width_px: int = 1920
+    height_px: int = 1080
+
+    def __post_init__(self) -> None:
+        for name in ("width_mm", "height_mm", "width_px", "height_px"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be a positive number")
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """The webcam and where it sits, from the middle of the screen's top edge as the viewer sees it.
+
+    Attributes:
+        vertical_fov_deg: Vertical field of view of the whole picture.
+        offset_x_mm: To the right.
+        offset_y_mm: Up.
+        tilt_deg: Angle by which the camera looks up from the screen's normal.
+        mirrored: Whether the pictures are flipped left to right, as in a mirror.
+    """
+
+    vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG
+    offset_x_mm: float = 0.0
+    offset_y_mm: float = 8.0
+    tilt_deg: float = 0.0
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        if not 10.0 <= self.vertical_fov_deg <= 150.0:
+            raise ValueError("vertical_fov_deg must lie between 10 and 150")
+        if not -60.0 <= self.tilt_deg <= 60.0:
+            raise ValueError("tilt_deg must lie between -60 and 60")
+        for name in ("offset_x_mm", "offset_y_mm"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite")
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """Where the video lies on the screen, normalised to the screen; the default fills it."""
+
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 1.0
+    height: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise ValueError("width and height must be positive")
+
+
+class Validity(StrEnum):
+    """Whether a frame has a usable gaze, and if not, why."""
+
+    OK = "ok"
+    NO_FACE = "no_face"
+    EYES_CLOSED = "eyes_closed"
+    LOW_QUALITY = "low_quality"
+
+
+@dataclass(frozen=True, slots=True)
+class GazeSample:
+    """What one frame says about one viewer.
+
+    Attributes:
+        validity: `ok`, or why there is no gaze.
+        gaze: Point of regard; None unless `ok`.
+        direction: The model's output; None unless `ok`.
+        features: The seven features in the model's order; None without a face.
+        head_pose: None without a face.
+        origin_mm: Midpoint between the eyes in the camera frame, shape (3,); None without a face.
+        distance_mm: From the camera to that midpoint; None without a face.
+        eye_openness: Eye aspect ratio of the viewer's left and right eye; None without a face.
+        several_faces: Whether more than one face was found; the largest one counts.
+        quality_issues: What makes it `low_quality`; empty otherwise.
+    """
+
+    validity: Validity
+    gaze: GazePoint | None = None
+    direction: GazeDirection | None = None
+    features: tuple[float, ...] | None = None
+    head_pose: HeadPose | None = None
+    origin_mm: tuple[float, float, float] | None = None
+    distance_mm: float | None = None
+    eye_openness: tuple[float, float] | None = None
+    several_faces: bool = False
+    quality_issues: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""The gaze model: its file and card, and how both are made."""
