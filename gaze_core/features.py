@@ -6,8 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.gaze import calculate_combined_gaze, calculate_distance, estimate_gaze
-from gaze_core.head_pose import estimate_head_pose, focal_length_px
+from gaze_core.gaze import (
+    EYE_ROTATION_TO_IRIS_MM,
+    calculate_combined_gaze,
+    calculate_distance,
+    estimate_gaze,
+    iris_diameter_px,
+)
+from gaze_core.head_pose import CANONICAL_MM, estimate_head_pose, focal_length_px
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Frame, HeadPose, Vector
 
@@ -31,7 +37,8 @@ CANTHI_TO_ROTATION_MM = 6.0
 HIDDEN_EYE_YAW_DEG = 40.0
 """Beyond it the nose hides the far eye's inner half."""
 
-_CANONICAL_EYES_MM = np.array([0.0, -26.25, -34.7 + CANTHI_TO_ROTATION_MM])
+_CORNERS_MM = np.mean([CANONICAL_MM[index] for side in (LEFT, RIGHT) for index in EYE_CORNERS[side]], axis=0)
+_CANONICAL_EYES_MM = np.array([_CORNERS_MM[0], _CORNERS_MM[1], _CORNERS_MM[2] + CANTHI_TO_ROTATION_MM])
 """The midpoint between the centres of rotation on the canonical face, head frame."""
 
 
@@ -96,7 +103,7 @@ def measure_face(landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERT
         origin_mm=origin_mm,
         distance_mm=distance_mm,
         eye_openness=(openness[LEFT], openness[RIGHT]),
-        iris_diameter_px=max(_iris_diameter_px(landmarks, side) for side in (LEFT, RIGHT)),
+        iris_diameter_px=max(iris_diameter_px(landmarks.pixels(IRIS[side])) for side in (LEFT, RIGHT)),
     )
 
 
@@ -125,7 +132,7 @@ def find_quality_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeomet
 
 
 def _depth_mm(landmarks: Landmarks, pose: HeadPose, vertical_fov_deg: float) -> float:
-    """Return the depth of the eyes: the geometric mean of what the irises and the face's size say.
+    """Return the depth of the eyes' centres of rotation: the geometric mean of what irises and face size say.
 
     Irises vary by 4 % between people and faces by 5 %, independently; the mean of both is better than either.
     """
@@ -135,7 +142,7 @@ def _depth_mm(landmarks: Landmarks, pose: HeadPose, vertical_fov_deg: float) -> 
         for side in (LEFT, RIGHT)
     ]
     face = float((pose.translation_mm + pose.head_rotation @ _CANONICAL_EYES_MM)[2])
-    return math.sqrt(float(np.mean(irises)) * face)
+    return math.sqrt((float(np.mean(irises)) + EYE_ROTATION_TO_IRIS_MM) * face)
 
 
 def _rays(landmarks: Landmarks, indices: tuple[int, ...], focal_px: float) -> NDArray[np.float64]:
@@ -145,22 +152,16 @@ def _rays(landmarks: Landmarks, indices: tuple[int, ...], focal_px: float) -> ND
     return np.column_stack([xy, np.ones(len(indices))])
 
 
-def _rotation_centre_mm(
-    landmarks: Landmarks, side: str, pose: HeadPose, depth_mm: float, focal_px: float
-) -> Vector:
-    """Return an eye's centre of rotation in the camera frame: straight behind the middle of its corners."""
-    corners = _rays(landmarks, EYE_CORNERS[side], focal_px).mean(axis=0)
-    # Both eyes share the mean depth but for the turn of the head.
-    half_ipd = np.array([31.5 if side == LEFT else -31.5, 0.0, 0.0])
-    eye_depth_mm = depth_mm + float((pose.head_rotation @ half_ipd)[2])
-    inwards = pose.head_rotation @ np.array([0.0, 0.0, CANTHI_TO_ROTATION_MM])
-    centre: Vector = corners * (eye_depth_mm - inwards[2]) + inwards
+def _rotation_centre_mm(landmarks: Landmarks, side: str, pose: HeadPose, depth_mm: float, focal_px: float) -> Vector:
+    """Return an eye's centre of rotation in the camera frame: straight behind the middle of its corners.
+
+    The picture says in which directions the corners lie, the canonical face how much deeper each is than the middle.
+    """
+    canonical_mm = np.array([CANONICAL_MM[index] for index in EYE_CORNERS[side]]) - _CANONICAL_EYES_MM
+    depths_mm = depth_mm + canonical_mm @ pose.head_rotation[2]
+    corners_mm = _rays(landmarks, EYE_CORNERS[side], focal_px) * depths_mm[:, None]
+    centre: Vector = corners_mm.mean(axis=0) + pose.head_rotation @ [0.0, 0.0, CANTHI_TO_ROTATION_MM]
     return centre
-
-
-def _iris_diameter_px(landmarks: Landmarks, side: str) -> float:
-    rim = landmarks.pixels(IRIS[side][1:])[:, :2]
-    return max(float(np.linalg.norm(rim[0] - rim[2])), float(np.linalg.norm(rim[1] - rim[3])))
 
 
 def _crop_eyes(frame: Frame, landmarks: Landmarks) -> NDArray[np.float64]:

@@ -36,8 +36,8 @@ def calculate_distance(
 ) -> float:
     """Return the distance from the camera to an eye, in mm, from how large its iris looks.
 
-    An iris turned away from the camera looks narrower one way only, so the longer of its two measured diameters
-    counts. Adults' irises vary by 4 %, so does the result.
+    An iris turned away from the camera looks like an ellipse, whose long axis is still its diameter. Adults' irises
+    vary by 4 %, so does the result.
 
     Args:
         iris_landmarks: Centre, then four points on the rim in the order of `landmarks.IRIS`, in pixels, shape (5, 2)
@@ -48,15 +48,32 @@ def calculate_distance(
     Raises:
         ValueError: The shape is another one, or the iris has no extent.
     """
+    diameter_px = iris_diameter_px(iris_landmarks)
+    if not diameter_px > 0:
+        raise ValueError("iris_landmarks have no extent")
+    return focal_length_px(image_height, vertical_fov_deg) * IRIS_DIAMETER_MM / diameter_px
+
+
+def iris_diameter_px(iris_landmarks: ArrayLike) -> float:
+    """Return the long axis of an iris in the picture, in pixels.
+
+    Opposite points of the rim are the ends of two conjugate diameters of the ellipse; its long axis is the largest
+    singular value of both side by side.
+
+    Args:
+        iris_landmarks: As in `calculate_distance`.
+
+    Raises:
+        ValueError: The shape is another one or a value is not finite.
+    """
     points = np.asarray(iris_landmarks, dtype=np.float64)
     if points.ndim != 2 or points.shape[0] != 5 or points.shape[1] not in (2, 3):
         raise ValueError(f"iris_landmarks must have shape (5, 2) or (5, 3), not {points.shape}")
-    rim = points[1:, :2]
-    diameter_px = max(float(np.linalg.norm(rim[0] - rim[2])), float(np.linalg.norm(rim[1] - rim[3])))
-    if not diameter_px > 0:
-        raise ValueError("iris_landmarks have no extent")
-    focal_px = focal_length_px(image_height, vertical_fov_deg)
-    return focal_px * IRIS_DIAMETER_MM / diameter_px
+    if not np.isfinite(points[:, :2]).all():
+        raise ValueError("iris_landmarks must be finite")
+    (a, c), (b, d) = points[1, :2] - points[3, :2], points[2, :2] - points[4, :2]
+    # Largest singular value of [[a, b], [c, d]] in closed form.
+    return float(math.hypot(a + d, c - b) + math.hypot(a - d, c + b)) / 2
 
 
 def estimate_gaze(
@@ -164,9 +181,7 @@ def gaze_vector(direction: GazeDirection) -> Vector:
     return np.array([-math.cos(y) * math.sin(x), -math.sin(y), -math.cos(y) * math.cos(x)])
 
 
-def point_of_regard(
-    direction: GazeDirection, origin_mm: ArrayLike, screen: Screen, camera: Camera
-) -> GazePoint | None:
+def point_of_regard(direction: GazeDirection, origin_mm: ArrayLike, screen: Screen, camera: Camera) -> GazePoint | None:
     """Return where the gaze ray meets the screen's plane; None when it points away from it.
 
     Args:

@@ -45,8 +45,9 @@ CANONICAL_FACE = (
     (420, 12.4681, -2.3030, -56.8104, 0.02546219),
     (425, 38.3293, 15.3733, -41.3773, 0.04725228),
 )
+CANONICAL_MM = {int(row[0]): np.array(row[1:4]) for row in CANONICAL_FACE}
 _INDICES = tuple(int(row[0]) for row in CANONICAL_FACE)
-_CANONICAL_MM = np.array([row[1:4] for row in CANONICAL_FACE])
+_CANONICAL_MM = np.array(list(CANONICAL_MM.values()))
 _WEIGHTS = np.array([row[4] for row in CANONICAL_FACE])
 _WEIGHTS_SUM = float(_WEIGHTS.sum())
 _CANONICAL_CENTRE_MM = _WEIGHTS @ _CANONICAL_MM / _WEIGHTS_SUM
@@ -78,9 +79,7 @@ def head_angles_deg(head_rotation: Matrix) -> tuple[float, float, float]:
     return pitch, yaw, roll
 
 
-def estimate_head_pose(
-    face_landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG
-) -> HeadPose:
+def estimate_head_pose(face_landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG) -> HeadPose:
     """Return how the head is turned and where it is.
 
     The landmarks are lifted into space and the canonical face is fitted to them by weighted Procrustes analysis. The

@@ -1,0 +1,76 @@
+"""The result aggregator over HTTP."""
+
+import math
+
+from func.adapters.http_client import HttpClient
+from gaze_core.errors import ResultSinkError, ResultSinkTimeoutError
+
+MODEL_TYPE = "gaze"
+
+
+class HttpResultSink:
+    """Delivers scores to the aggregator; repeats are safe where it honours the idempotency key."""
+
+    def __init__(self, base_url: str, *, timeout_s: float, retries: int, proxy: str | None = None) -> None:
+        """Prepare to call the aggregator; nothing is sent yet.
+
+        Args:
+            base_url: Of the aggregator.
+            timeout_s: Of one try.
+            retries: How many tries may follow the first.
+            proxy: URL of a proxy, if one must be used.
+
+        Raises:
+            ValueError: A value is impossible.
+        """
+        self._client = HttpClient(
+            base_url,
+            neighbour="aggregator",
+            error=ResultSinkError,
+            timeout_error=ResultSinkTimeoutError,
+            timeout_s=timeout_s,
+            retries=retries,
+            proxy=proxy,
+        )
+
+    def send_result(
+        self,
+        final_result: float,
+        video_id: str,
+        ip_address: str,
+        *,
+        session_id: str,
+        score_valid: bool,
+        coverage: float,
+        idempotency_key: str,
+    ) -> None:
+        """Deliver a score, 0 to 100; safe to repeat under the same key.
+
+        Raises:
+            ValueError: The score is not a number from 0 to 100 or the coverage not one from 0 to 1.
+        """
+        if not (math.isfinite(final_result) and 0.0 <= final_result <= 100.0):
+            raise ValueError(f"final_result must lie between 0 and 100, not {final_result}")
+        if not (math.isfinite(coverage) and 0.0 <= coverage <= 1.0):
+            raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
+        answer = self._client.call(
+            "POST",
+            ("aggregate",),
+            expected=(200,),
+            payload={
+                "video_id": video_id,
+                "final_score": final_result,
+                "ip_address": ip_address,
+                "model_type": MODEL_TYPE,
+                "session_id": session_id,
+                "score_valid": score_valid,
+                "coverage": coverage,
+            },
+            headers={"Idempotency-Key": idempotency_key},
+        )
+        if answer.body.get("status") != "success":
+            raise ResultSinkError("aggregator: POST /aggregate was answered 200 without success")
+
+    def is_reachable(self) -> bool:
+        """Return whether the aggregator answers at all."""
+        return self._client.is_reachable()

@@ -1,0 +1,167 @@
+"""The central session API over HTTP."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from func.adapters.http_client import Answer, HttpClient
+from gaze_core.errors import (
+    SessionNotFoundError,
+    SessionScoredError,
+    SessionStoreError,
+    SessionStoreTimeoutError,
+)
+from gaze_core.ports import Session, StoredUpdate
+
+COMPONENT = "gaze_tracking"
+
+_FRAME_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
+
+
+class HttpSessionStore:
+    """Keeps sessions in the central session API; every call may be repeated, because every call is idempotent."""
+
+    def __init__(self, base_url: str, *, timeout_s: float, retries: int, proxy: str | None = None) -> None:
+        """Prepare to call the API; nothing is sent yet.
+
+        Args:
+            base_url: Of the API.
+            timeout_s: Of one try.
+            retries: How many tries may follow the first.
+            proxy: URL of a proxy, if one must be used.
+
+        Raises:
+            ValueError: A value is impossible.
+        """
+        self._client = HttpClient(
+            base_url,
+            neighbour="session API",
+            error=SessionStoreError,
+            timeout_error=SessionStoreTimeoutError,
+            timeout_s=timeout_s,
+            retries=retries,
+            proxy=proxy,
+        )
+
+    def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
+        """Create the session unless it exists."""
+        answer = self._client.call(
+            "POST",
+            ("mk-session",),
+            expected=(200, 201),
+            payload={"session_id": session_id, "ip_address": ip_address, "video_id": video_id},
+        )
+        _demand_text(answer, "session_id" if answer.status == 201 else "message")
+
+    def get_session(self, session_id: str) -> Session:
+        """Return the whole session.
+
+        An older service ignores the query and answers with every component.
+        """
+        answer = self._client.call(
+            "GET", ("get_session", session_id), expected=(200, 404), params={"component": COMPONENT}
+        )
+        if answer.status == 404:
+            _demand_text(answer, "error")
+            raise SessionNotFoundError(session_id)
+        records = _find_records(answer.body)
+        return Session(
+            session_id=session_id,
+            ip_address=str(answer.body.get("ip_address") or ""),
+            video_id=str(answer.body.get("video_id") or ""),
+            created_at=str(answer.body.get("created_at") or ""),
+            frames={int(key): value for key, value in records.items() if _FRAME_NUMBER.fullmatch(key)},
+            settings={key: value for key, value in records.items() if not _FRAME_NUMBER.fullmatch(key)},
+        )
+
+    def update_session(
+        self,
+        session_id: str,
+        frame_number: int,
+        gaze_data: Mapping[str, Any],
+        *,
+        ip_address: str,
+        video_id: str,
+        settings: Mapping[str, Any] | None = None,
+    ) -> StoredUpdate:
+        """Store the record of one frame; a missing session is created once and the update tried once more."""
+        records = {str(frame_number): gaze_data, **(settings or {})}
+        try:
+            return self._put(session_id, records)
+        except SessionNotFoundError:
+            self.create_session(session_id, ip_address=ip_address, video_id=video_id)
+            return self._put(session_id, records)
+
+    def store_settings(self, session_id: str, settings: Mapping[str, Any]) -> StoredUpdate:
+        """Store keys of the session as a whole, such as `result`, whose first value stands."""
+        return self._put(session_id, settings)
+
+    def is_reachable(self) -> bool:
+        """Return whether the API answers at all."""
+        return self._client.is_reachable()
+
+    def _put(self, session_id: str, records: Mapping[str, Any]) -> StoredUpdate:
+        answer = self._client.call(
+            "PUT",
+            ("update_session", session_id),
+            expected=(200, 404, 409),
+            payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}},
+        )
+        if answer.status == 200:
+            _demand_text(answer, "message")
+            return _read_update(answer, records)
+        _demand_text(answer, "error")
+        raise SessionNotFoundError(session_id) if answer.status == 404 else SessionScoredError(session_id)
+
+
+def _read_update(answer: Answer, records: Mapping[str, Any]) -> StoredUpdate:
+    """Return what stands now under the keys that are written once, and which of them this call wrote."""
+    # As the service sees them: tuples are lists in JSON.
+    sent = {
+        key: json.loads(json.dumps(value))
+        for key, value in records.items()
+        if key == "result" or _FRAME_NUMBER.fullmatch(key)
+    }
+    stored = answer.body.get("stored")
+    if stored is None:
+        return StoredUpdate(sent, frozenset(sent))
+    if not isinstance(stored, dict) or not sent.keys() <= stored.keys():
+        _refuse("a PUT's `stored` does not hold the keys sent")
+    stored = {key: stored[key] for key in sent}
+    written = answer.body.get("written")
+    if written is None:
+        return StoredUpdate(stored, frozenset(key for key in sent if stored[key] == sent[key]))
+    if not isinstance(written, list):
+        _refuse("a PUT's `written` is not a list")
+    ours = {str(key) for key in written} & sent.keys()
+    if answer.tries > 1:
+        # An earlier try whose answer was lost may have been the one that wrote.
+        ours |= {key for key in sent if stored[key] == sent[key]}
+    return StoredUpdate(stored, frozenset(ours))
+
+
+def _find_records(session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return our component's records by key; some older services keep an update as it came, nested once more."""
+    components = session.get("components")
+    if not isinstance(components, dict):
+        _refuse("a session has no components")
+    records = components.get(COMPONENT)
+    if records is None:
+        return {}
+    if not isinstance(records, dict):
+        _refuse(f"the component {COMPONENT} of a session is not an object")
+    nested = records.get("components")
+    if isinstance(nested, dict) and isinstance(nested.get(COMPONENT), dict):
+        flat = {key: value for key, value in records.items() if key != "components"}
+        return {**nested[COMPONENT], **flat}
+    return records
+
+
+def _demand_text(answer: Answer, key: str) -> None:
+    if not isinstance(answer.body.get(key), str):
+        _refuse(f"an answer {answer.status} has no `{key}`")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise SessionStoreError(f"session API: {what}")

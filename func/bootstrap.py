@@ -1,0 +1,162 @@
+"""From settings to a running application: the only module that names concrete adapters."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from func.detectors import Detectors
+from func.errors import NotReadyError
+from func.metrics import Metrics
+from func.scoring import Scorer
+from func.settings import Settings
+from gaze_core.ports import ResultSink, SaliencyMaps, SessionStore
+
+PROBE_TIMEOUT_S = 0.5
+"""For all neighbours together; an orchestrator gives a readiness probe one second."""
+
+PROBE_MAX_AGE_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class NeighbourProbes:
+    """Tells which neighbours answer; asks them in parallel and remembers the answer for a few seconds."""
+
+    def __init__(
+        self,
+        neighbours: Mapping[str, Callable[[], bool]],
+        *,
+        timeout_s: float = PROBE_TIMEOUT_S,
+        max_age_s: float = PROBE_MAX_AGE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._neighbours = dict(neighbours)
+        self._timeout_s = timeout_s
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._executor = ThreadPoolExecutor(max_workers=len(self._neighbours), thread_name_prefix="probe")
+        self._running: dict[str, Future[bool]] = {}
+        self._states: dict[str, bool] = {}
+        self._asked_at_s = float("-inf")
+
+    def find_states(self) -> dict[str, bool]:
+        """Return for each neighbour whether it answers; one that hangs does not."""
+        with self._lock:
+            if self._clock() - self._asked_at_s > self._max_age_s:
+                for name, is_reachable in self._neighbours.items():
+                    if name not in self._running:  # a probe that hangs is not asked again
+                        self._running[name] = self._executor.submit(is_reachable)
+                done, _ = wait(self._running.values(), timeout=self._timeout_s)
+                self._states = {name: future in done and _is_true(future) for name, future in self._running.items()}
+                self._running = {name: future for name, future in self._running.items() if not future.done()}
+                self._asked_at_s = self._clock()
+            return dict(self._states)
+
+
+def _is_true(future: Future[bool]) -> bool:
+    return future.exception() is None and future.result()
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that requests need, in one process."""
+
+    settings: Settings
+    detectors: Detectors
+    sessions: SessionStore
+    maps: SaliencyMaps
+    sink: ResultSink
+    scorer: Scorer
+    metrics: Metrics
+    probes: NeighbourProbes
+
+
+def build_application(settings: Settings, metrics: Metrics) -> Application:
+    """Return the application, its model loaded and its landmarkers warm.
+
+    Must run in the process that serves: a landmarker that is made before a fork hangs after it.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        LandmarkerError: The landmarker cannot be made.
+    """
+    # Here, so that a process that only tells that it is alive loads neither scikit-learn nor MediaPipe.
+    from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
+    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415
+    from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
+    from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
+    from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
+
+    model = load_gaze_model(settings.gaze_model)
+    landmarker = MediapipeFaceLandmarker(
+        settings.face_landmarker_model, landmarkers=settings.landmarkers, wait_s=settings.landmarker_wait_s
+    )
+    landmarker.warm_up()
+    sessions = HttpSessionStore(
+        settings.session_api_url,
+        timeout_s=settings.http_timeout_s,
+        retries=settings.http_retries,
+        proxy=settings.outbound_proxy,
+    )
+    maps = MongoSaliencyMaps(settings.mongo_uri, database=settings.mongo_database, timeout_s=settings.mongo_timeout_s)
+    sink = HttpResultSink(
+        settings.aggregator_url,
+        timeout_s=settings.http_timeout_s,
+        retries=settings.http_retries,
+        proxy=settings.outbound_proxy,
+    )
+    return Application(
+        settings=settings,
+        detectors=Detectors(landmarker, model),
+        sessions=sessions,
+        maps=maps,
+        sink=sink,
+        scorer=Scorer(
+            sessions,
+            maps,
+            sink,
+            model_digest=model.digest,
+            barrier_timeout_s=settings.barrier_timeout_s,
+            poll_s=settings.barrier_poll_s,
+            places=settings.scoring_places,
+        ),
+        metrics=metrics,
+        probes=NeighbourProbes(
+            {
+                "session_api": sessions.is_reachable,
+                "saliency_store": maps.is_reachable,
+                "aggregator": sink.is_reachable,
+            }
+        ),
+    )
+
+
+class OncePerProcess:
+    """Builds the application at the first call in each process, so that a fork never inherits one."""
+
+    def __init__(self, build: Callable[[], Application]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._built: tuple[int, Application] | None = None
+
+    def __call__(self) -> Application:
+        """Return this process's application; a build that failed is tried again at the next call.
+
+        Raises:
+            NotReadyError: It cannot be built.
+        """
+        with self._lock:
+            if self._built is None or self._built[0] != os.getpid():
+                started_s = time.monotonic()
+                try:
+                    self._built = (os.getpid(), self._build())
+                except Exception as error:
+                    _log.exception("model or landmarker could not be loaded")
+                    raise NotReadyError("model or landmarker could not be loaded") from error
+                _log.info("model and landmarkers loaded in %.1f s", time.monotonic() - started_s)
+            return self._built[1]

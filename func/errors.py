@@ -1,0 +1,94 @@
+"""What can go wrong with a request before the core sees it, and with the process before it takes one.
+
+    GazeError                           (gaze_core.errors)
+    ├── RequestError
+    │   ├── BadRequestError
+    │   ├── UnknownPathError
+    │   ├── MethodNotAllowedError
+    │   ├── PayloadTooLargeError
+    │   ├── UnsupportedMediaTypeError
+    │   └── UndecodableImageError
+    ├── NotReadyError
+    └── ScoringBusyError
+    SettingsError
+
+The message of a `RequestError` is written for the client and names nothing of the inside. Which status each error gets
+is decided in `routes`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gaze_core.errors import GazeError
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field of a request.
+
+    Attributes:
+        field: Its path, such as `camera.vertical_fov_deg`.
+        detail: What it must be; never the value that was sent.
+    """
+
+    field: str
+    detail: str
+
+
+class RequestError(GazeError):
+    """The request itself is at fault; its message may be shown to the client."""
+
+
+class BadRequestError(RequestError):
+    """The body is malformed, or fields of it are."""
+
+    def __init__(self, message: str, fields: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+
+class UnknownPathError(RequestError):
+    """Nothing is served under this path."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is served under this path")
+
+
+class MethodNotAllowedError(RequestError):
+    """The path does not take this method."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(f"this path takes {', '.join(allowed)}")
+        self.allowed = tuple(allowed)
+
+
+class PayloadTooLargeError(RequestError):
+    """The body has too many bytes or the picture too many pixels."""
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body's content type, its encoding or the picture's format is not one that we read."""
+
+
+class UndecodableImageError(RequestError):
+    """The picture calls itself JPEG, PNG or WebP but is broken."""
+
+
+class NotReadyError(GazeError):
+    """The model or the landmarker could not be loaded in this process."""
+
+
+class ScoringBusyError(GazeError):
+    """As many sessions as allowed are being scored."""
+
+    def __init__(self, retry_after_s: float = 2.0) -> None:
+        super().__init__("every place for scoring is taken")
+        self.retry_after_s = retry_after_s
+
+
+class SettingsError(Exception):
+    """An environment variable is missing or wrong; the process cannot start."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(f"{variable} {reason}")
+        self.variable = variable

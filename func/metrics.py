@@ -1,0 +1,87 @@
+"""What one process counts and times, for Prometheus; no label ever holds a viewer, a session or an address."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_STAGE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "gaze_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
+        )
+        self._request_seconds = Histogram(
+            "gaze_request_seconds",
+            "From the request's headers to its answer.",
+            ["route"],
+            buckets=_REQUEST_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._in_flight = Gauge("gaze_requests_in_flight", "Requests being answered.", registry=self._registry)
+        self._frames = Counter("gaze_frames", "Frames processed.", ["validity"], registry=self._registry)
+        self._stage_seconds = Histogram(
+            "gaze_stage_seconds",
+            "Time in each step of a request: decode, detect (landmarks and model), store, score (waiting included).",
+            ["stage"],
+            buckets=_STAGE_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._failures = Counter(
+            "gaze_failures", "Errors that a request ended in, by class.", ["error"], registry=self._registry
+        )
+        self._scores = Counter("gaze_scores", "Last frames answered with a score.", ["valid"], registry=self._registry)
+
+    @contextmanager
+    def count_in_flight(self) -> Iterator[None]:
+        """Count a request as being answered while the block runs."""
+        with self._in_flight.track_inprogress():
+            yield
+
+    def observe_request(self, route: str, method: str, status: int, duration_s: float) -> None:
+        """Count an answered request.
+
+        Args:
+            route: A path that is served, or `unknown`.
+            method: A known method, or `other`.
+            status: Of the answer.
+            duration_s: How long it took.
+        """
+        self._requests.labels(route, method, str(status)).inc()
+        self._request_seconds.labels(route).observe(duration_s)
+
+    @contextmanager
+    def time_stage(self, stage: str) -> Iterator[None]:
+        """Time a step of a request, whether it succeeds or not."""
+        started_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stage_seconds.labels(stage).observe(time.perf_counter() - started_s)
+
+    def count_frame(self, validity: str) -> None:
+        """Count a processed frame."""
+        self._frames.labels(validity).inc()
+
+    def count_failure(self, error: BaseException) -> None:
+        """Count a request that ended in an error, under the name of its class."""
+        self._failures.labels(type(error).__name__).inc()
+
+    def count_score(self, *, is_valid: bool) -> None:
+        """Count a last frame that was answered with a score."""
+        self._scores.labels("yes" if is_valid else "no").inc()
+
+    def render(self) -> bytes:
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self._registry)

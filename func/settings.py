@@ -1,0 +1,322 @@
+"""Every setting of the function: its environment variable, its default and what it means.
+
+`Settings` is the one place that documents them; `describe_settings` lists them for the README. A variable that is set
+to the empty string counts as not set.
+"""
+
+import importlib.util
+import logging
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from func.errors import SettingsError
+
+_METADATA_KEY = "setting"
+_CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable.
+
+    Attributes:
+        variable: Its name.
+        default: What holds when it is not set, in words where it is computed; `required` when there is none.
+        meaning: One sentence.
+    """
+
+    variable: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a variable's text becomes a value."""
+
+    parse: Callable[[str], Any]
+    default: str | Callable[["_Start"], Any] | None
+    is_secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What computed defaults depend on."""
+
+    host_cpus: int
+    usable_cpus: int
+    values: Mapping[str, Any]
+
+
+def _setting(
+    variable: str,
+    parse: Callable[[str], Any],
+    meaning: str,
+    *,
+    default: str | Callable[[_Start], Any] | None,
+    default_text: str | None = None,
+    is_secret: bool = False,
+) -> Any:  # noqa: ANN401 - like dataclasses.field, it stands for a value of any type
+    """Return the field of a setting.
+
+    Args:
+        variable: Name of the environment variable.
+        parse: Makes the value from its text; ValueError says what it must be.
+        meaning: For `describe_settings`.
+        default: Text, parsed like any other; a function that computes the value; None for a required variable.
+        default_text: How `describe_settings` shows the default, where `default` does not say it.
+        is_secret: Never show the value, as it may hold a password.
+    """
+    shown = default_text or (default if isinstance(default, str) else "required")
+    described = Setting(variable, shown, meaning)
+    return field(repr=not is_secret, metadata={_METADATA_KEY: (described, _Reader(parse, default, is_secret))})
+
+
+def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(minimum_s: float, maximum_s: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not minimum_s <= value <= maximum_s:
+            raise ValueError(f"must be a number of seconds from {minimum_s:g} to {maximum_s:g}")
+        return value
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _parse_base_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        is_usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or url.query or url.fragment:
+        raise ValueError("must be an http:// or https:// address without query and fragment")
+    return text.rstrip("/")
+
+
+def _parse_mongo_uri(text: str) -> str:
+    if not re.fullmatch(r"mongodb(\+srv)?://[^/\s]+.*", text):
+        raise ValueError("must be a mongodb:// or mongodb+srv:// address")
+    return text
+
+
+def _parse_database(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
+        raise ValueError("must be letters, digits, _ and -, at most 63")
+    return text
+
+
+def _locate_packaged(name: str) -> Path:
+    """Return where a file of the package `models` lies, without importing that package."""
+    spec = importlib.util.find_spec("models")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError("must be set, since no package `models` is installed")
+    return Path(spec.submodule_search_locations[0]) / name
+
+
+def _count_default_landmarkers(start: _Start) -> int:
+    """Return one landmarker for each CPU, but leave threads to waiting last frames and to everything else."""
+    spare = int(start.values["threads"]) - int(start.values["scoring_places"]) - 1
+    return max(1, min(start.usable_cpus, spare))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says, checked."""
+
+    session_api_url: str = _setting(
+        "SESSION_API_URL", _parse_base_url, "Base address of the central session API.", default="http://session-service"
+    )
+    aggregator_url: str = _setting(
+        "AGGREGATOR_URL",
+        _parse_base_url,
+        "Base address of the result aggregator.",
+        default="http://result-aggregator-service",
+    )
+    mongo_uri: str = _setting(
+        "MONGO_URI",
+        _parse_mongo_uri,
+        "Address of the MongoDB that holds the saliency maps; may hold a password and is never shown.",
+        default=None,
+        is_secret=True,
+    )
+    mongo_database: str = _setting(
+        "MONGO_DATABASE", _parse_database, "Database with one collection for each video.", default="saliency_db"
+    )
+    face_landmarker: str = _setting(
+        "FACE_LANDMARKER", _one_of("mediapipe"), "Engine that finds the face landmarks.", default="mediapipe"
+    )
+    face_landmarker_model: Path = _setting(  # noqa: RUF009 - a field, not a default
+        "FACE_LANDMARKER_MODEL",
+        Path,
+        "Path of the landmarker's bundle.",
+        default=lambda _: _locate_packaged("face_landmarker.task"),
+        default_text="the packaged models/face_landmarker.task",
+    )
+    gaze_model: Path = _setting(  # noqa: RUF009 - likewise
+        "GAZE_MODEL",
+        Path,
+        "Path of the gaze model; its card lies beside it.",
+        default=lambda _: _locate_packaged("gaze_model.joblib"),
+        default_text="the packaged models/gaze_model.joblib",
+    )
+    threads: int = _setting(
+        "THREADS",
+        _whole(3, 1000),
+        "Requests that one process serves at a time; functions-framework reads it too.",
+        default=lambda start: 4 * start.host_cpus,
+        default_text="4 × CPUs of the host",
+    )
+    scoring_places: int = _setting(
+        "SCORING_PLACES",
+        _whole(1, 1000),
+        "Last frames that may wait and be scored at a time; fewer than THREADS − LANDMARKERS, so that they never block "
+        "the frames that they wait for.",
+        default=lambda start: max(1, int(start.values["threads"]) // 4),
+        default_text="a quarter of THREADS",
+    )
+    landmarkers: int = _setting(
+        "LANDMARKERS",
+        _whole(1, 256),
+        "Frames whose landmarks are sought at a time; each costs 27 MB.",
+        default=_count_default_landmarkers,
+        default_text="CPUs that this process may use",
+    )
+    landmarker_wait_s: float = _setting(
+        "LANDMARKER_WAIT_S",
+        _seconds(0, 60),
+        "How long a frame waits for a free landmarker before it is refused with 503.",
+        default="2",
+    )
+    max_body_bytes: int = _setting(
+        "MAX_BODY_BYTES", _whole(1024, 256 * 2**20), "Largest request body; beyond it 413.", default=str(8 * 2**20)
+    )
+    max_image_pixels: int = _setting(
+        "MAX_IMAGE_PIXELS",
+        _whole(1, 10**8),
+        "Largest picture, width × height, checked before it is decoded; beyond it 413.",
+        default=str(3840 * 2160),
+    )
+    http_timeout_s: float = _setting(
+        "HTTP_TIMEOUT_S", _seconds(0.05, 60), "Timeout of one call to a neighbouring service.", default="5"
+    )
+    http_retries: int = _setting(
+        "HTTP_RETRIES", _whole(0, 10), "How often such a call is repeated after a failure.", default="2"
+    )
+    outbound_proxy: str | None = _setting(
+        "OUTBOUND_PROXY",
+        _parse_base_url,
+        "Proxy for calls to neighbouring services; HTTP_PROXY and its like are not read.",
+        default="",
+        default_text="none",
+        is_secret=True,
+    )
+    mongo_timeout_s: float = _setting(
+        "MONGO_TIMEOUT_S", _seconds(0.05, 60), "Timeout of one call to MongoDB.", default="5"
+    )
+    barrier_timeout_s: float = _setting(
+        "BARRIER_TIMEOUT_S",
+        _seconds(0, 300),
+        "How long the last frame waits for frames that are still on their way.",
+        default="10",
+    )
+    barrier_poll_s: float = _setting(
+        "BARRIER_POLL_S", _seconds(0.01, 10), "How often it looks whether they have come.", default="0.2"
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        _one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
+        "Least severe level that is logged.",
+        default="INFO",
+    )
+
+
+def read_settings(
+    environ: Mapping[str, str], *, host_cpus: int | None = None, usable_cpus: int | None = None
+) -> Settings:
+    """Return the settings that the environment describes.
+
+    Args:
+        environ: Such as `os.environ`; read here and nowhere else.
+        host_cpus: CPUs of the host, by which functions-framework counts its threads; None asks the system.
+        usable_cpus: CPUs that this process may use; None asks the system.
+
+    Raises:
+        SettingsError: A variable is missing or wrong; the message names it.
+    """
+    values: dict[str, Any] = {}
+    start = _Start(
+        host_cpus=host_cpus or os.cpu_count() or 1, usable_cpus=usable_cpus or count_usable_cpus(), values=values
+    )
+    for name, setting, reader in _list_settings():
+        values[name] = _read(setting.variable, reader, environ, start)
+    settings = Settings(**values)
+    spare = settings.threads - settings.landmarkers
+    if settings.scoring_places >= spare:
+        raise SettingsError(
+            "SCORING_PLACES",
+            f"must be smaller than THREADS − LANDMARKERS = {settings.threads} − {settings.landmarkers}, "
+            f"not {settings.scoring_places}",
+        )
+    return settings
+
+
+def describe_settings() -> list[Setting]:
+    """Return every variable with its default and meaning, in the order of `Settings`."""
+    return [setting for _, setting, _ in _list_settings()]
+
+
+def count_usable_cpus() -> int:
+    """Return how many CPUs this process may use: its affinity, cut to the limit of its container."""
+    cpus = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _CGROUP_CPU_LIMIT.read_text(encoding="ascii").split()
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return cpus
+    return max(1, min(cpus, limit))
+
+
+def _list_settings() -> list[tuple[str, Setting, _Reader]]:
+    return [(entry.name, *entry.metadata[_METADATA_KEY]) for entry in fields(Settings)]
+
+
+def _read(variable: str, reader: _Reader, environ: Mapping[str, str], start: _Start) -> Any:  # noqa: ANN401
+    text = environ.get(variable, "").strip()
+    try:
+        if text:
+            return reader.parse(text)
+        if reader.default is None:
+            raise SettingsError(variable, "must be set")
+        if callable(reader.default):
+            return reader.default(start)
+        return reader.parse(reader.default) if reader.default else None
+    except ValueError as error:
+        sent = f", not {text!r}" if text and not reader.is_secret else ""
+        raise SettingsError(variable, f"{error}{sent}") from error

@@ -1,0 +1,1 @@
+"""Models that make saliency maps from the frames of a video."""

@@ -1,0 +1,195 @@
+"""Any process can serve any frame: the whole path on real processes, real HTTP and a real store."""
+
+import itertools
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from local.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
+from local.gateway import Gateway
+from local.stack import start_function, start_neighbours
+
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return list(read_frames(str(SAMPLE / "clip.mp4"), FRAMES))
+
+
+@pytest.fixture(scope="module")
+def neighbours(tmp_path_factory):
+    with start_neighbours(tmp_path_factory.mktemp("neighbours")) as running:
+        seed_sample_maps(running, FRAMES)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def functions(neighbours, tmp_path_factory):
+    """Two function processes that know nothing of each other."""
+    log_dir = tmp_path_factory.mktemp("functions")
+    with (
+        start_function(neighbours, log_dir, name="first") as first,
+        start_function(neighbours, log_dir, name="second") as second,
+    ):
+        yield first, second
+
+
+@pytest.fixture
+def new_gateway(functions):
+    """Return gateways of one viewer, each viewer another one, to either function."""
+    octets = itertools.count(1)
+
+    def make(function=0, viewer=None):
+        return Gateway(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(octets)}")
+
+    return make
+
+
+def stored_session(neighbours, gateway):
+    response = requests.get(f"{neighbours.session_api_url}/get_session/{gateway.session_id}", timeout=10)
+    assert response.status_code == 200
+    return response.json()["components"]["gaze_tracking"]
+
+
+def deliveries(neighbours, gateway):
+    entries = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()["deliveries"]
+    return [entry for entry in entries if entry["session_id"] == gateway.session_id]
+
+
+def describe():
+    truth = read_truth()
+    return {"screen": truth["screen"], "camera": truth["camera"]}
+
+
+def test_the_order_and_the_process_of_the_frames_change_nothing(neighbours, new_gateway, frames):
+    in_order = new_gateway(viewer="192.0.2.1")
+    for number, frame in enumerate(frames, start=1):
+        in_order.post_frame(number, frame, **describe())
+    straight = in_order.complete(FRAMES + 1).body["result"]
+
+    first, second = new_gateway(0, viewer="192.0.2.2"), new_gateway(1, viewer="192.0.2.2")
+    numbers = [*range(1, FRAMES + 1), 3, 7, 7, 20]
+    random.Random(7).shuffle(numbers)
+    with ThreadPoolExecutor(4) as pool:
+        list(
+            pool.map(
+                lambda pair: pair[1].post_frame(pair[0], frames[pair[0] - 1], **describe()),
+                zip(numbers, itertools.cycle([first, second]), strict=False),
+            )
+        )
+    shuffled = second.complete(FRAMES + 1).body["result"]
+
+    assert shuffled == straight
+    assert straight["frames"]["received"] == FRAMES
+    assert stored_session(neighbours, first) == stored_session(neighbours, in_order)
+
+
+def test_the_last_frame_waits_for_stragglers(new_gateway, frames):
+    gateway, late = new_gateway(0), new_gateway(1)
+    late.session_id, late.ip_address = gateway.session_id, gateway.ip_address
+    for number in (1, 2, 4):
+        gateway.post_frame(number, frames[number - 1])
+    straggler = threading.Timer(1.0, lambda: late.post_frame(3, frames[2]))
+    straggler.start()
+
+    result = gateway.complete(5).body["result"]
+
+    straggler.join()
+    assert result["frames"]["received"] == 4
+    assert result["lost"]["missing"] == 0
+
+
+def test_what_never_comes_is_reported_as_lost(new_gateway, frames):
+    gateway = new_gateway()
+    for number in (1, 2, 4):
+        gateway.post_frame(number, frames[number - 1])
+
+    result = gateway.complete(5).body["result"]
+
+    assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (4, 3, 1)
+
+
+def test_a_repeated_last_frame_gives_the_same_answer_and_the_aggregator_hears_of_it_once(
+    neighbours, new_gateway, frames
+):
+    gateway, other = new_gateway(0, viewer="192.0.2.3"), new_gateway(1, viewer="192.0.2.3")
+    for number in (1, 2, 3):
+        gateway.post_frame(number, frames[number - 1])
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [
+            future.result().body
+            for future in [pool.submit(each.complete, 4) for each in (gateway, other, gateway, other)]
+        ]
+    answers.append(other.complete(4).body)
+
+    assert all(answer == answers[0] for answer in answers)
+    delivered = deliveries(neighbours, gateway)
+    assert [(entry["final_score"], entry["count"]) for entry in delivered] == [(answers[0]["final_score"], 1)]
+
+
+def test_a_frame_after_the_result_is_refused_but_a_stored_one_is_answered_again(new_gateway, frames):
+    gateway = new_gateway()
+    first = gateway.post_frame(1, frames[0]).body
+    gateway.complete(2)
+
+    assert gateway.post_frame(1, frames[0]).body == first
+    with pytest.raises(Exception, match="409"):
+        gateway.post_frame(2, frames[1])
+
+
+def test_a_killed_function_loses_no_frame_that_was_answered(neighbours, frames, tmp_path):
+    viewer = "192.0.2.4"
+    answered = {}
+    with start_function(neighbours, tmp_path, name="doomed") as url:
+        gateway = Gateway(url, video_id="sample", ip_address=viewer, attempts=1)
+        posting = threading.Thread(target=post_until_it_dies, args=(gateway, frames, answered))
+        posting.start()
+        while len(answered) < FRAMES // 3:
+            time.sleep(0.005)
+        kill_server(url)
+        posting.join()
+    assert FRAMES // 3 <= len(answered) < FRAMES
+
+    with start_function(neighbours, tmp_path, name="restarted") as url:
+        gateway = Gateway(url, video_id="sample", ip_address=viewer)
+        stored = stored_session(neighbours, gateway)
+        assert {number: stored[str(number)]["gaze"] for number in answered} == answered
+        for number in range(1, FRAMES + 1):
+            if number not in answered:
+                gateway.post_frame(number, frames[number - 1])
+        result = gateway.complete(FRAMES + 1).body["result"]
+
+    assert result["frames"]["received"] == FRAMES
+    assert result["lost"]["missing"] == 0
+
+
+def post_until_it_dies(gateway, frames, answered):
+    for number, frame in enumerate(frames, start=1):
+        try:
+            gaze = gateway.post_frame(number, frame).body["gaze"]
+        except Exception:
+            return
+        answered[number] = None if gaze is None else [gaze["x"], gaze["y"]]
+
+
+def kill_server(url):
+    """Kill every process that serves `url`, at once and without a word."""
+    import os
+    from pathlib import Path
+
+    port = url.rsplit(":", 1)[1]
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if f"--port={port}" in command:
+                os.kill(int(entry.name), signal.SIGKILL)

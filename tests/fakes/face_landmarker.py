@@ -1,0 +1,37 @@
+"""A face landmarker that finds the faces it is told to."""
+
+import threading
+
+from gaze_core.errors import LandmarkerBusyError
+from gaze_core.landmarks import Landmarks
+from tests.fakes.synthetic_face import make_face
+
+
+class FakeFaceLandmarker:
+    """Finds the same faces in every picture, one picture at a time for each of its landmarkers."""
+
+    def __init__(self, faces=None, *, landmarkers=2, wait_s=0.0):
+        self.faces = [make_face()] if faces is None else faces
+        self.error = None
+        self.hold = None
+        """An event for which a detection waits, holding its landmarker."""
+        self.seen_shapes = []
+        self._wait_s = wait_s
+        self._free = threading.BoundedSemaphore(landmarkers)
+
+    def detect(self, frame):
+        if not self._free.acquire(timeout=self._wait_s):
+            raise LandmarkerBusyError(self._wait_s)
+        try:
+            if self.hold is not None:
+                self.hold.wait(10)
+            if self.error is not None:
+                raise self.error
+            self.seen_shapes.append(frame.shape)
+            height_px, width_px = frame.shape[:2]
+            return [Landmarks(face.points, width_px, height_px) for face in self.faces]
+        finally:
+            self._free.release()
+
+    def warm_up(self):
+        """Nothing is cold."""

@@ -1,0 +1,18 @@
+"""A gaze model that sees every viewer look the same way."""
+
+import numpy as np
+
+
+class FakeGazeModel:
+    """Predicts one direction, whatever the features."""
+
+    digest = "0" * 64
+
+    def __init__(self, gaze_x_deg=0.0, gaze_y_deg=-9.0):
+        self.direction_deg = (gaze_x_deg, gaze_y_deg)
+
+    def predict(self, features):
+        features = np.asarray(features)
+        if features.ndim != 2 or features.shape[1] != 7 or not np.isfinite(features).all():
+            raise ValueError("features must be finite, shape (n, 7)")
+        return np.tile(np.array(self.direction_deg), (len(features), 1))

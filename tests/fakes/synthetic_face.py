@@ -1,0 +1,81 @@
+"""A face made of points: the canonical face somewhere before a pinhole camera, its eyes looking at a known place."""
+
+import numpy as np
+
+from gaze_core.head_pose import CANONICAL_FACE, rotation_matrix
+from gaze_core.landmarks import EYE_CORNERS, IRIS, LANDMARK_COUNT, LEFT, LIDS, RIGHT, Landmarks
+
+IPD_MM = 63.0
+ROTATION_CENTRE_MM = {
+    # Head frame: straight behind the middle of the canonical face's eye corners.
+    LEFT: np.array([31.5114, -26.2462, -28.6566]),
+    RIGHT: np.array([-31.5114, -26.2462, -28.6566]),
+}
+MIRROR = {
+    4: 4, 6: 6, 10: 10, 33: 263, 54: 284, 67: 297, 117: 346, 119: 348, 121: 350, 127: 356, 129: 358, 132: 361,
+    133: 362, 136: 365, 143: 372, 147: 376, 198: 420, 205: 425, 160: 387, 144: 373, 158: 385, 153: 380,
+    468: 473, 469: 476, 470: 475, 471: 474, 472: 477,
+}  # fmt: skip
+
+
+def make_face(
+    *,
+    pitch_deg=0.0,
+    yaw_deg=0.0,
+    roll_deg=0.0,
+    place_mm=(0.0, 0.0, 600.0),
+    target_mm=(0.0, 0.0, 0.0),
+    lid_opening_mm=9.0,
+    width_px=640,
+    height_px=480,
+    vertical_fov_deg=63.0,
+):
+    """Return the landmarks of a face at `place_mm` (origin of the head frame) whose eyes look at `target_mm`.
+
+    Both are in the camera frame. The eyes' optical axes meet in the target; an iris's centre lies 10 mm in front of the
+    eye's centre of rotation and its rim 5.85 mm around it.
+    """
+    rotation = rotation_matrix(pitch_deg, yaw_deg, roll_deg)
+    place = np.array(place_mm, dtype=float)
+    points = {int(row[0]): place + rotation @ np.array(row[1:4]) for row in CANONICAL_FACE}
+    for side in (LEFT, RIGHT):
+        centre = place + rotation @ ROTATION_CENTRE_MM[side]
+        towards = np.array(target_mm, dtype=float) - centre
+        towards /= np.linalg.norm(towards)
+        across = np.cross([0.0, 1.0, 0.0], towards)
+        across /= np.linalg.norm(across)
+        up = np.cross(towards, across)
+        iris = centre + 10.0 * towards
+        rim = [across, up, -across, -up]
+        for index, offset in zip(IRIS[side], [np.zeros(3), *(5.85 * direction for direction in rim)], strict=True):
+            points[index] = iris + offset
+        outer, inner = (points[index] for index in EYE_CORNERS[side])
+        down = rotation @ np.array([0.0, 1.0, 0.0])
+        for share, (upper, lower) in zip((1 / 3, 2 / 3), LIDS[side], strict=True):
+            middle = outer + share * (inner - outer)
+            points[upper], points[lower] = middle - down * lid_opening_mm / 2, middle + down * lid_opening_mm / 2
+    return project(points, place[2], width_px=width_px, height_px=height_px, vertical_fov_deg=vertical_fov_deg)
+
+
+def project(points_mm, mean_depth_mm, *, width_px, height_px, vertical_fov_deg):
+    """Return landmarks of points in the camera frame; the points that are not given lie where they do not matter."""
+    focal_px = 0.5 * height_px / np.tan(np.radians(vertical_fov_deg) / 2)
+    landmarks = np.zeros((LANDMARK_COUNT, 3))
+    landmarks[:, :2] = 0.5
+    for index, (x, y, z) in points_mm.items():
+        # The network's z is a depth relative to the head's middle, in the scale of x: weak perspective.
+        relative_depth = (z / mean_depth_mm - 1) * focal_px / width_px
+        landmarks[index] = [0.5 + focal_px * x / z / width_px, 0.5 + focal_px * y / z / height_px, relative_depth]
+    given = [index for index in points_mm if index < 468]
+    rest = [index for index in range(468) if index not in points_mm]
+    landmarks[rest, 2] = -landmarks[given, 2].sum() / len(rest)
+    return Landmarks(landmarks, width_px, height_px)
+
+
+def mirror(face):
+    """Return the landmarks of the mirrored picture."""
+    swapped = face.points.copy()
+    for right, left in MIRROR.items():
+        swapped[[right, left]] = face.points[[left, right]]
+    swapped[:, 0] = 1 - swapped[:, 0]
+    return Landmarks(swapped, face.image_width_px, face.image_height_px)

@@ -1,0 +1,92 @@
+"""POST /gaze with last_frame."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.fakes.synthetic_face import make_face
+
+
+@pytest.fixture
+def watched(world):
+    """Return the world with maps for frames 1 and 2, salient in the middle."""
+    saliency_map = np.zeros((90, 160))
+    saliency_map[30:60, 60:100] = 1.0
+    world.maps.by_video["contents1"] = {1: saliency_map, 2: saliency_map}
+    world.model.direction_deg = (0.0, -9.5)
+    return world
+
+
+def test_the_last_frame_is_answered_with_the_score(watched, make_body):
+    watched.post(make_body(session_id="s", frame_number=1))
+
+    response = watched.post(make_body(session_id="s", frame_number=2, last_frame=True))
+
+    answer = response.get_json()
+    assert list(answer) == ["status", "message", "session_id", "final_score", "result"]
+    assert response.get_data().startswith(b'{"status": "success", "message": "Video processing completed", ')
+    assert (answer["final_score"], answer["result"]["score_valid"]) == (100.0, True)
+    assert watched.sink.delivered == [(100.0, "contents1", "203.0.113.7")]
+
+
+def test_a_last_frame_needs_no_picture(watched, make_body):
+    watched.post(make_body(session_id="s", frame_number=1))
+
+    answer = watched.post(make_body(session_id="s", frame_number=2, last_frame=True, frame=None)).get_json()
+
+    assert answer["result"]["frames"]["expected"] == 1
+    assert list(watched.sessions.frames["s"]) == ["1"]
+
+
+def test_an_empty_picture_is_none(watched, make_body):
+    body = make_body(session_id="s", frame_number=1, last_frame=True) | {"frame": ""}
+
+    assert watched.post(body).status_code == 200
+    assert watched.sessions.frames["s"] == {}
+
+
+def test_a_repeated_last_frame_gets_the_same_answer_and_is_not_delivered_again(watched, make_body):
+    body = make_body(session_id="s", frame_number=1, last_frame=True)
+    first = watched.post(body).get_json()
+
+    assert watched.post(body).get_json() == first
+    assert len(watched.sink.delivered) == 1
+
+
+def test_a_video_without_maps_scores_zero_and_says_so(world, make_body):
+    answer = world.post(make_body(frame_number=1, last_frame=True)).get_json()
+
+    assert (answer["final_score"], answer["result"]["score_valid"]) == (0.0, False)
+
+
+def test_total_frames_decides_how_many_are_expected(watched, make_body):
+    answer = watched.post(make_body(frame_number=9, last_frame=True, total_frames=4)).get_json()
+
+    assert answer["result"]["frames"]["expected"] == 4
+
+
+def test_waiting_last_frames_leave_the_landmarkers_to_the_frames_they_wait_for(make_world, make_body):
+    world = make_world(LANDMARKERS="1", BARRIER_TIMEOUT_S="20", BARRIER_POLL_S="0.01")
+    answers = []
+
+    def finish():
+        answers.append(world.post(make_body(session_id="s", frame_number=2, last_frame=True)).get_json())
+
+    last = threading.Thread(target=finish)
+    last.start()
+    late = world.post(make_body(session_id="s", frame_number=1))
+    last.join(10)
+
+    assert late.status_code == 200
+    assert answers[0]["result"]["frames"]["received"] == 2
+
+
+def test_a_face_that_is_gone_at_the_end_does_not_spoil_the_score(watched, make_body):
+    watched.post(make_body(session_id="s", frame_number=1))
+    watched.landmarker.faces = []
+
+    answer = watched.post(make_body(session_id="s", frame_number=2, last_frame=True)).get_json()
+
+    assert (answer["final_score"], answer["result"]["lost"]["no_face"]) == (100.0, 1)
+    watched.landmarker.faces = [make_face()]

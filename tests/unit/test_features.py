@@ -1,0 +1,132 @@
+"""The seven features, on faces made of points with known gaze."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest import approx
+
+from gaze_core.features import FEATURE_NAMES, find_quality_issues, measure_face
+from gaze_core.gaze import gaze_direction, visual_angle_deg
+from gaze_core.landmarks import LEFT, RIGHT, Landmarks, eye_aspect_ratio
+from tests.fakes.synthetic_face import make_face, mirror
+
+places = st.tuples(st.floats(-80, 80), st.floats(-60, 60), st.floats(400, 800))
+targets = st.tuples(st.floats(-250, 250), st.floats(-50, 250), st.just(0.0))
+turns = st.tuples(st.floats(-15, 15), st.floats(-25, 25), st.floats(-10, 10))
+
+
+def face(turn=(0, 0, 0), **kwargs):
+    return make_face(pitch_deg=turn[0], yaw_deg=turn[1], roll_deg=turn[2], **kwargs)
+
+
+def test_the_features_have_the_order_that_the_model_was_trained_with():
+    assert FEATURE_NAMES == (
+        "iris_x",
+        "iris_y",
+        "iris_z",
+        "head_rotation_x",
+        "head_rotation_y",
+        "head_rotation_z",
+        "distance",
+    )
+
+
+def test_the_head_rotation_features_are_pitch_yaw_and_roll():
+    features = measure_face(face((8, -12, 5))).features
+
+    assert features[3:6] == approx((8, -12, 5), abs=0.01)
+
+
+def test_the_distance_feature_is_that_of_the_midpoint_between_the_eyes():
+    geometry = measure_face(face(place_mm=(0, 26.2462, 600 + 28.6566)))
+
+    assert geometry.features[6] == geometry.distance_mm == approx(600, rel=0.02)
+    assert geometry.origin_mm == approx([0, 0, 600], rel=0.02, abs=1)
+
+
+@given(turns, places, targets)
+def test_the_combined_gaze_points_at_what_the_eyes_look_at(turn, place_mm, target_mm):
+    geometry = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm))
+
+    truth = gaze_direction(np.array(target_mm) - geometry.origin_mm)
+    found = gaze_direction(geometry.features[:3])
+    assert visual_angle_deg(found, truth) < 1.5
+
+
+@given(turns, places, targets)
+def test_mirroring_the_picture_negates_iris_x_and_two_head_angles_alone(turn, place_mm, target_mm):
+    landmarks = face(turn, place_mm=place_mm, target_mm=target_mm)
+
+    features = np.array(measure_face(landmarks).features)
+    mirrored = np.array(measure_face(mirror(landmarks)).features)
+
+    assert mirrored == approx(features * [-1, 1, 1, 1, -1, -1, 1], rel=1e-3, abs=0.02)
+
+
+@given(turns, places, targets)
+def test_the_size_of_the_picture_does_not_matter(turn, place_mm, target_mm):
+    small = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm, width_px=640, height_px=480))
+    large = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm, width_px=1600, height_px=1200))
+
+    assert large.features == approx(small.features, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", [LEFT, RIGHT])
+def test_one_shut_eye_leaves_the_other(side):
+    landmarks = face(target_mm=(100, 100, 0))
+    points = landmarks.points.copy()
+    lids = {LEFT: [(387, 373), (385, 380)], RIGHT: [(160, 144), (158, 153)]}[side]
+    for upper, lower in lids:
+        points[upper] = points[lower]
+
+    geometry = measure_face(Landmarks(points, 640, 480))
+
+    assert geometry.eye_openness[0 if side == LEFT else 1] == 0.0
+    assert geometry.features == approx(measure_face(landmarks).features, abs=0.02)
+
+
+def test_two_shut_eyes_have_no_gaze():
+    assert measure_face(face(lid_opening_mm=1.0)).features is None
+
+
+def test_an_eye_open_9_mm_over_26_mm_has_an_aspect_ratio_of_a_third():
+    assert eye_aspect_ratio(face(), LEFT) == approx(0.345, abs=0.01)
+
+
+@pytest.fixture
+def grey_noise():
+    grey = np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8)
+    return np.repeat(grey, 3, axis=2)
+
+
+def issues_of(frame, landmarks):
+    return find_quality_issues(frame, landmarks, measure_face(landmarks))
+
+
+def test_a_well_lit_face_near_the_camera_has_no_issues(grey_noise):
+    assert issues_of(grey_noise, face()) == ()
+
+
+def test_a_black_picture_has_no_contrast():
+    assert issues_of(np.zeros((480, 640, 3), np.uint8), face()) == ("no_contrast",)
+
+
+def test_a_dim_picture_is_too_dark(grey_noise):
+    assert issues_of((grey_noise - 90) // 3, face()) == ("too_dark",)
+
+
+def test_a_face_3_metres_away_is_too_small(grey_noise):
+    assert issues_of(grey_noise, face(place_mm=(0, 0, 3000))) == ("face_too_small",)
+
+
+def test_a_head_turned_60_degrees_is_turned_away(grey_noise):
+    assert issues_of(grey_noise, face((0, 60, 0))) == ("head_turned_away",)
+
+
+def test_a_face_half_outside_the_picture_is_cut_off(grey_noise):
+    landmarks = face()
+    points = landmarks.points.copy()
+    points[:468:10, 0] = -0.1
+
+    assert issues_of(grey_noise, Landmarks(points, 640, 480)) == ("face_cut_off",)

@@ -1,0 +1,94 @@
+"""Signs and frames of the head pose, on rotations with known answers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest import approx
+
+from gaze_core.head_pose import estimate_head_pose, focal_length_px, head_angles_deg, rotation_matrix
+from gaze_core.landmarks import Landmarks
+from tests.fakes.synthetic_face import make_face, mirror
+
+NOSE = np.array([0.0, 0.0, -1.0])
+LEFT_EAR = np.array([1.0, 0.0, 0.0])
+
+angles = st.tuples(st.floats(-60, 60), st.floats(-60, 60), st.floats(-60, 60))
+
+
+def test_nose_up_is_positive_pitch():
+    assert rotation_matrix(10, 0, 0) @ NOSE == approx([0, -0.17365, -0.98481], abs=1e-5)
+
+
+def test_nose_towards_the_viewers_own_right_is_positive_yaw():
+    # The viewer's right is the left of the unmirrored image.
+    assert rotation_matrix(0, 10, 0) @ NOSE == approx([-0.17365, 0, -0.98481], abs=1e-5)
+
+
+def test_head_tilted_to_the_viewers_right_shoulder_is_positive_roll():
+    # Their left ear goes up.
+    assert rotation_matrix(0, 0, 10) @ LEFT_EAR == approx([0.98481, -0.17365, 0], abs=1e-5)
+
+
+def test_pitch_turns_first_then_yaw_then_roll():
+    assert rotation_matrix(0, 90, 90) @ NOSE == approx([0, 1, 0], abs=1e-12)
+
+
+@given(angles)
+def test_angles_survive_the_way_through_the_matrix(pitch_yaw_roll):
+    assert head_angles_deg(rotation_matrix(*pitch_yaw_roll)) == approx(pitch_yaw_roll, abs=1e-9)
+
+
+def test_focal_length_of_a_480_row_picture_at_63_degrees():
+    assert focal_length_px(480, 63) == approx(391.64, abs=0.01)
+
+
+@pytest.mark.parametrize("yaw_deg", [-30.0, 0.0, 30.0])
+def test_turning_the_head_changes_yaw_alone(yaw_deg):
+    pose = estimate_head_pose(make_face(yaw_deg=yaw_deg))
+
+    assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((0, yaw_deg, 0), abs=0.2)
+
+
+@given(
+    st.floats(-30, 30),
+    st.floats(-40, 40),
+    st.floats(-30, 30),
+    st.tuples(st.floats(-100, 100), st.floats(-60, 60), st.floats(350, 900)),
+    st.sampled_from([(640, 480, 63.0), (1280, 720, 45.0), (720, 1280, 80.0)]),
+)
+def test_pose_of_the_canonical_face_is_found_wherever_it_is(pitch_deg, yaw_deg, roll_deg, place_mm, camera):
+    width_px, height_px, vertical_fov_deg = camera
+    face = make_face(
+        pitch_deg=pitch_deg, yaw_deg=yaw_deg, roll_deg=roll_deg, place_mm=place_mm, width_px=width_px,
+        height_px=height_px, vertical_fov_deg=vertical_fov_deg, target_mm=(0, 0, -1000),
+    )  # fmt: skip
+
+    pose = estimate_head_pose(face, vertical_fov_deg=vertical_fov_deg)
+
+    assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((pitch_deg, yaw_deg, roll_deg), abs=1e-3)
+    assert pose.translation_mm == approx(np.array(place_mm), abs=0.01)
+
+
+@given(st.floats(-25, 25), st.floats(-35, 35), st.floats(-25, 25))
+def test_mirroring_the_picture_negates_yaw_and_roll(pitch_deg, yaw_deg, roll_deg):
+    face = make_face(pitch_deg=pitch_deg, yaw_deg=yaw_deg, roll_deg=roll_deg)
+
+    pose, mirrored = estimate_head_pose(face), estimate_head_pose(mirror(face))
+
+    assert (mirrored.pitch_deg, -mirrored.yaw_deg, -mirrored.roll_deg) == approx(
+        (pose.pitch_deg, pose.yaw_deg, pose.roll_deg), abs=0.01
+    )
+
+
+def test_the_rotation_is_a_rotation_and_never_a_reflection():
+    rotation = estimate_head_pose(make_face(pitch_deg=20, yaw_deg=-30, roll_deg=15)).head_rotation
+
+    assert np.linalg.det(rotation) == approx(1.0)
+    assert rotation @ rotation.T == approx(np.eye(3))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
+def test_landmarks_that_span_no_face_are_misuse(value):
+    with pytest.raises(ValueError, match="landmarks"):
+        estimate_head_pose(Landmarks(np.full((478, 3), value), 640, 480))
