@@ -206,7 +206,7 @@ class Settings:
         _whole(1, 256),
         "Frames whose landmarks are sought at a time; each costs 27 MB.",
         default=_count_default_landmarkers,
-        default_text="CPUs that this process may use",
+        default_text="CPUs that this process may use, as far as THREADS has room",
     )
     landmarker_wait_s: float = _setting(
         "LANDMARKER_WAIT_S",

@@ -9,7 +9,7 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, cast
@@ -25,6 +25,8 @@ from pydantic import (
     JsonValue,
     Strict,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from werkzeug.exceptions import HTTPException
@@ -43,6 +45,9 @@ from gaze_core.types import Camera, Frame, GazePoint, Screen, Validity, Viewport
 MAX_FRAME_NUMBER = 2**31 - 1
 MAX_JPEG_SCANS = 64
 """Progressive pictures have about ten; thousands of empty ones keep a decoder busy for minutes."""
+
+MAX_IMAGE_SIDE_PX = 16_383
+"""The most that WebP can say. Inside MediaPipe a side of 32,767 ends the process, whatever the other side is."""
 
 _DATA_URL_PREFIX = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
 _MAX_PARTS = 8
@@ -174,11 +179,12 @@ class FrameMetadata(_RequestPart):
     ] = None
     calibration_use: Literal["fit", "validate"] | None = None
 
-    @model_validator(mode="after")
-    def _check_use_has_target(self) -> Self:
-        if self.calibration_use is not None and self.calibration_target is None:
-            raise ValueError("calibration_use needs a calibration_target")
-        return self
+    @field_validator("calibration_use")
+    @classmethod
+    def _check_use_has_target(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("calibration_target", ()) is None:
+            raise ValueError("needs a calibration_target")
+        return value
 
     def session_settings(self) -> dict[str, Any] | None:
         """Return what belongs to the session as a whole, as sent; None when nothing of it was."""
@@ -353,6 +359,9 @@ def answer_frame(session_id: str, frame_number: int, record: Mapping[str, Any]) 
     return answer.model_dump(mode="json", exclude=None if answer.flags else {"flags"})
 
 
+ImageFormat = Literal["jpeg", "png", "webp"]
+
+
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
     """What the first bytes of a picture say.
@@ -363,7 +372,7 @@ class ImageHeader:
         height_px: Likewise.
     """
 
-    format: Literal["jpeg", "png", "webp"]
+    format: ImageFormat
     width_px: int
     height_px: int
 
@@ -380,7 +389,7 @@ def decode_image(data: bytes, *, max_pixels: int) -> Frame:
 
     Raises:
         UnsupportedMediaTypeError: It is none of the three formats.
-        PayloadTooLargeError: It has too many pixels; found before decoding.
+        PayloadTooLargeError: It has too many pixels or too long a side; found before decoding.
         UndecodableImageError: It is broken or cut off.
     """
     header = read_image_header(data)
@@ -388,6 +397,8 @@ def decode_image(data: bytes, *, max_pixels: int) -> Frame:
         raise PayloadTooLargeError(
             f"the picture has {header.width_px} × {header.height_px} pixels, more than {max_pixels}"
         )
+    if max(header.width_px, header.height_px) > MAX_IMAGE_SIDE_PX:
+        raise PayloadTooLargeError(f"a side of the picture is longer than {MAX_IMAGE_SIDE_PX} pixels")
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
@@ -404,6 +415,8 @@ def read_image_header(data: bytes) -> ImageHeader:
         UnsupportedMediaTypeError: It is no JPEG, PNG or WebP.
         UndecodableImageError: It is, but its header is broken.
     """
+    image_format: ImageFormat
+    read_size: Callable[[bytes], tuple[int, int] | None]
     if data.startswith(b"\xff\xd8\xff"):
         image_format, read_size = "jpeg", _read_jpeg_size
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -418,7 +431,7 @@ def read_image_header(data: bytes) -> ImageHeader:
         size = None
     if size is None or min(size) < 1:
         raise _broken(image_format)
-    return ImageHeader(image_format, *size)  # type: ignore[arg-type]
+    return ImageHeader(image_format, *size)
 
 
 def _read_jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -509,8 +522,7 @@ def _split_multipart(body: bytes, boundary: str) -> dict[str, bytes]:
     return {name: b"".join(parts[name]) for name in seen}
 
 
-def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    pairs = list(pairs)
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
         raise BadRequestError("names a key twice")

@@ -46,7 +46,11 @@ class GazeDetector:
         if not faces:
             return GazeSample(Validity.NO_FACE)
         landmarks = max(faces, key=lambda face: face.area_px)
-        geometry = measure_face(landmarks, vertical_fov_deg=self.camera.vertical_fov_deg)
+        try:
+            geometry = measure_face(landmarks, vertical_fov_deg=self.camera.vertical_fov_deg)
+        except ValueError:
+            # Landmarks that span no face, or one at no possible distance.
+            return GazeSample(Validity.LOW_QUALITY, several_faces=len(faces) > 1, quality_issues=("no_geometry",))
         issues = find_quality_issues(frame, landmarks, geometry)
         validity, direction, gaze = Validity.OK, None, None
         if issues:

@@ -1,4 +1,10 @@
-"""How much of what matters in a video a gaze hits."""
+"""How much of what matters in a video a gaze hits, and how well a map tells where people look.
+
+`calc` says what one frame's map says about gaze points; `nss`, `auc` and `auc_judd` compare a map with fixations, `cc`,
+`sim` and `kl_divergence` with a fixation density, as the MIT/Tübingen saliency benchmark defines them (Bylinskii, Judd,
+Oliva, Torralba and Durand, What do different evaluation metrics tell us about saliency models?, TPAMI 41, 2019). Where
+a number has no meaning, such as the NSS of a flat map, it is NaN.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaze_core.errors import SaliencyMapError
-from gaze_core.types import SaliencyMap
+from gaze_core.types import SaliencyMap, Screen, Viewport
 
 SALIENT_SHARE = 0.30
 """The upper 30 % of a map are its salient places."""
 
 MAX_MAP_PIXELS = 4096 * 2304
+
+_BLUR_RADIUS = 4.0  # in standard deviations: beyond lies 0.006 % of a Gaussian
+_BLUR_LEVELS = 65535  # a multiple of 255, so that every value of a byte is a level
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +32,15 @@ class MapScore:
     Attributes:
         hits: Whether each gaze point hits a salient place, shape (n,); a point off the map hits nothing.
         ranks: Share of the map's pixels below the value at each point, ties counted half, shape (n,); NaN off the map.
+            The mean over points is the tie-averaged AUC, the mean over all pixels is 0.5.
+        nss: Value at each point in standard deviations above the map's mean, shape (n,); NaN off the map and on a flat
+            map. The mean over all pixels is 0.
         chance: Share of the map's pixels that would be a hit.
     """
 
     hits: NDArray[np.bool_]
     ranks: NDArray[np.float64]
+    nss: NDArray[np.float64]
     chance: float
 
 
@@ -72,9 +85,7 @@ def calc(gaze_points: ArrayLike, saliency_map: ArrayLike) -> MapScore:
     if not np.isfinite(points).all():
         raise ValueError("gaze_points must be finite")
     values, counts = _count_values(array)
-    below = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    # In halves of a pixel, so that the comparison is exact.
-    half_ranks = 2 * below + counts
+    half_ranks = _half_ranks(counts)
     is_salient = half_ranks * 100 >= round((1 - SALIENT_SHARE) * 100) * 2 * array.size
     chance = float(counts[is_salient].sum() / array.size)
     height, width = array.shape
@@ -84,9 +95,215 @@ def calc(gaze_points: ArrayLike, saliency_map: ArrayLike) -> MapScore:
     positions = np.searchsorted(values, array[rows, columns])
     hits = np.zeros(len(points), dtype=np.bool_)
     ranks = np.full(len(points), math.nan)
+    nss_values = np.full(len(points), math.nan)
     hits[on_map] = is_salient[positions]
     ranks[on_map] = half_ranks[positions] / (2 * array.size)
-    return MapScore(hits, ranks, chance)
+    nss_values[on_map] = _standardise(values, counts)[positions]
+    return MapScore(hits, ranks, nss_values, chance)
+
+
+def nss(saliency_map: ArrayLike, fixations: ArrayLike) -> float:
+    """Return the normalised scanpath saliency: the mean over fixations of the map, standardised over its pixels.
+
+    Chance is 0. The standard deviation is the sample one (n - 1), as in the benchmark. NaN without a fixation and on a
+    flat map.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        fixations: Row and column, integers, shape (n, 2); a pixel fixated twice counts twice.
+
+    Raises:
+        ValueError: The fixations have another shape or type, or lie off the map.
+        SaliencyMapError: The map cannot be used.
+
+    Source: Peters, Iyer, Itti and Koch, Components of bottom-up gaze allocation in natural images, Vision Research 45,
+    2005.
+    """
+    array = check_map(saliency_map)
+    rows, columns = _check_fixations(fixations, array)
+    if rows.size == 0:
+        return math.nan
+    values, counts = _count_values(array)
+    return float(_standardise(values, counts)[np.searchsorted(values, array[rows, columns])].mean())
+
+
+def auc(saliency_map: ArrayLike, fixations: ArrayLike) -> float:
+    """Return the tie-averaged AUC: how often a fixated pixel has a higher value than a pixel anywhere, ties half.
+
+    Chance is 0.5, and a flat map has exactly that. NaN without a fixation.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        fixations: As in `nss`.
+
+    Raises:
+        ValueError, SaliencyMapError: As in `nss`.
+    """
+    array = check_map(saliency_map)
+    rows, columns = _check_fixations(fixations, array)
+    if rows.size == 0:
+        return math.nan
+    values, counts = _count_values(array)
+    ranks = _half_ranks(counts) / (2 * array.size)
+    return float(ranks[np.searchsorted(values, array[rows, columns])].mean())
+
+
+def auc_judd(saliency_map: ArrayLike, fixations: ArrayLike) -> float:
+    """Return AUC-Judd as the benchmark computes it, without its random jitter.
+
+    The curve has one step for each fixated pixel, at whose value the map is thresholded, and its ends at (0, 0) and
+    (1, 1). Chance depends on the number of fixations (0.75 for one) and comes near 0.5 only for many; `auc` has no
+    such bias. The benchmark breaks ties by jitter, so the two agree only on maps without ties at the fixations. NaN
+    without a fixation, on a flat map and when every pixel is fixated.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        fixations: As in `nss`, but a pixel fixated twice counts once.
+
+    Raises:
+        ValueError, SaliencyMapError: As in `nss`.
+
+    Source: Judd, Ehinger, Durand and Torralba, Learning to predict where humans look, ICCV 2009.
+    """
+    array = check_map(saliency_map)
+    rows, columns = _check_fixations(fixations, array)
+    fixated = np.unique(rows * array.shape[1] + columns)
+    if fixated.size in (0, array.size) or array.min() == array.max():
+        return math.nan
+    in_order = np.sort(array, axis=None)
+    thresholds = np.sort(array.ravel()[fixated])[::-1]
+    at_least = array.size - np.searchsorted(in_order, thresholds, side="left")
+    found = np.arange(1, fixated.size + 1)
+    true_positives = np.concatenate([[0.0], found / fixated.size, [1.0]])
+    false_positives = np.concatenate([[0.0], (at_least - found) / (array.size - fixated.size), [1.0]])
+    return float(np.trapezoid(true_positives, false_positives))
+
+
+def cc(saliency_map: ArrayLike, density: ArrayLike) -> float:
+    """Return Pearson's correlation of a map and a fixation density over their pixels; NaN when one of them is flat.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        density: Fixation density, likewise and of the same shape.
+
+    Raises:
+        ValueError: The shapes differ.
+        SaliencyMapError: One of them cannot be used.
+    """
+    one, other = _check_pair(saliency_map, density)
+    if one.min() == one.max() or other.min() == other.max():
+        return math.nan
+    # Scaled to 0..1 first: values near the ends of the number range would overflow in the squares.
+    one, other = _stretch(one), _stretch(other)
+    one, other = one - one.mean(), other - other.mean()
+    return float((one * other).sum() / math.sqrt((one * one).sum() * (other * other).sum()))
+
+
+def sim(saliency_map: ArrayLike, density: ArrayLike) -> float:
+    """Return the similarity: the sum over pixels of the smaller of the two distributions, 0 to 1.
+
+    Both are stretched to 0..1 and then divided by their sums, as in the benchmark. NaN when one of them is flat.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        density: Fixation density, likewise and of the same shape.
+
+    Raises:
+        ValueError: The shapes differ.
+        SaliencyMapError: One of them cannot be used.
+    """
+    one, other = _check_pair(saliency_map, density)
+    if one.min() == one.max() or other.min() == other.max():
+        return math.nan
+    one, other = _stretch(one), _stretch(other)
+    return float(np.minimum(one / one.sum(), other / other.sum()).sum())
+
+
+def kl_divergence(saliency_map: ArrayLike, density: ArrayLike) -> float:
+    """Return the Kullback-Leibler divergence of a fixation density from a map, in nats; 0 when they agree.
+
+    Both are divided by their sums; the benchmark's epsilon, 2.2e-16, stands in for zeros of the map, so that a fixated
+    place to which the map gives nothing costs about 36 nats times its share. NaN when one of them is zero everywhere.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        density: Fixation density, likewise and of the same shape.
+
+    Raises:
+        ValueError: The shapes differ.
+        SaliencyMapError: One of them cannot be used.
+    """
+    model, truth = _check_pair(saliency_map, density)
+    if not (model.any() and truth.any()):
+        return math.nan
+    model, truth = model / model.max(), truth / truth.max()
+    model, truth = model / model.sum(), truth / truth.sum()
+    epsilon = np.finfo(np.float64).eps
+    return float((truth * np.log(epsilon + truth / (model + epsilon))).sum())
+
+
+def blur_map(saliency_map: ArrayLike, sigma_rows_px: float, sigma_columns_px: float) -> SaliencyMap:
+    """Return a map blurred by a Gaussian, shape (height, width): what a gaze of limited accuracy may have seen.
+
+    Each pixel becomes the weighted mean of the pixels around it that lie on the map, so that nothing is assumed about
+    what lies beyond its edges. The weights end at 4 standard deviations. The result is rounded to 1/65535 of the map's
+    largest value, so that places that were equal stay equal; a flat map stays as it is.
+
+    Args:
+        saliency_map: Non-negative, shape (height, width).
+        sigma_rows_px: Standard deviation along a column, in rows; 0 leaves that direction alone.
+        sigma_columns_px: Standard deviation along a row, in columns.
+
+    Raises:
+        ValueError: A standard deviation is negative or not finite.
+        SaliencyMapError: The map cannot be used.
+    """
+    array = check_map(saliency_map)
+    for sigma in (sigma_rows_px, sigma_columns_px):
+        if not (math.isfinite(sigma) and sigma >= 0):
+            raise ValueError("a standard deviation must be finite and not negative")
+    largest = float(array.max())
+    if largest == array.min() or sigma_rows_px == sigma_columns_px == 0:
+        return array
+    levels = (array / largest * _BLUR_LEVELS).astype(np.float32)
+    levels = _blur_columns(_blur_columns(levels, sigma_rows_px).T, sigma_columns_px).T
+    blurred: SaliencyMap = np.rint(levels).astype(np.float64) / _BLUR_LEVELS * largest
+    return blurred
+
+
+def blur_sigma_px(
+    accuracy_deg: float,
+    distance_mm: float,
+    map_shape: tuple[int, int],
+    *,
+    screen: Screen | None = None,
+    viewport: Viewport | None = None,
+) -> tuple[float, float]:
+    """Return the standard deviations, in rows and in columns, that blur a map to the accuracy of a gaze.
+
+    Accuracy is the mean distance between measured and true gaze; of an error that scatters alike in all directions it
+    is sqrt(pi / 2) standard deviations (the mean of a Rayleigh distribution).
+
+    Args:
+        accuracy_deg: Mean error of the gaze as an angle at the eye.
+        distance_mm: From the eyes to the screen.
+        map_shape: Height and width of the map.
+        screen: The viewer's.
+        viewport: Where the video lies on it.
+
+    Raises:
+        ValueError: The accuracy lies outside 0 to 45 degrees or the distance is not positive.
+    """
+    if not 0 <= accuracy_deg <= 45:
+        raise ValueError("accuracy_deg must lie between 0 and 45")
+    if not (math.isfinite(distance_mm) and distance_mm > 0):
+        raise ValueError("distance_mm must be a positive number")
+    screen, viewport = screen or Screen(), viewport or Viewport()
+    sigma_mm = distance_mm * math.tan(math.radians(accuracy_deg)) * math.sqrt(2 / math.pi)
+    height, width = map_shape
+    rows_per_mm = height / (screen.height_mm * viewport.height)
+    columns_per_mm = width / (screen.width_mm * viewport.width)
+    return sigma_mm * rows_per_mm, sigma_mm * columns_per_mm
 
 
 def _count_values(array: SaliencyMap) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -97,3 +314,69 @@ def _count_values(array: SaliencyMap) -> tuple[NDArray[Any], NDArray[np.int64]]:
         return present, histogram[present].astype(np.int64)
     values, counts = np.unique(array, return_counts=True)
     return values, counts.astype(np.int64)
+
+
+def _half_ranks(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return twice the mid-rank of each distinct value: in halves of a pixel, so that comparisons are exact."""
+    ranks: NDArray[np.int64] = 2 * np.cumsum(counts) - counts
+    return ranks
+
+
+def _standardise(values: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each distinct value in sample standard deviations above the mean of all pixels; NaN on a flat map."""
+    if len(values) == 1:
+        return np.full(1, math.nan)
+    # The benchmark's numbers do not depend on gain and offset; stretched to 0..1 nothing overflows.
+    stretched = _stretch(values)
+    pixels = counts.sum()
+    deviations = stretched - (stretched * counts).sum() / pixels
+    standardised: NDArray[np.float64] = deviations / math.sqrt((deviations**2 * counts).sum() / (pixels - 1))
+    return standardised
+
+
+def _stretch(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return an array that is not flat stretched to 0..1."""
+    floats = array.astype(np.float64)
+    scaled: NDArray[np.float64] = (floats - floats.min()) / (floats.max() - floats.min())
+    return scaled
+
+
+def _check_fixations(fixations: ArrayLike, array: SaliencyMap) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    pixels = np.asarray(fixations)
+    if pixels.size == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    if pixels.ndim != 2 or pixels.shape[1] != 2:
+        raise ValueError(f"fixations must have shape (n, 2), not {pixels.shape}")
+    if not np.issubdtype(pixels.dtype, np.integer):
+        raise ValueError("fixations must be integers: row and column")
+    if (pixels < 0).any() or (pixels >= array.shape).any():
+        raise ValueError("a fixation lies off the map")
+    return pixels[:, 0].astype(np.int64), pixels[:, 1].astype(np.int64)
+
+
+def _check_pair(saliency_map: ArrayLike, density: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    one, other = check_map(saliency_map), check_map(density)
+    if one.shape != other.shape:
+        raise ValueError(f"the map has shape {one.shape}, the density {other.shape}")
+    return one.astype(np.float64), other.astype(np.float64)
+
+
+def _blur_columns(array: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
+    """Return every column blurred, as products with one band matrix that serves strip after strip."""
+    if sigma_px == 0:
+        return array
+    height, width = array.shape
+    radius = min(math.ceil(_BLUR_RADIUS * sigma_px), height - 1)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2).astype(np.float32)
+    strip = min(height, 64)
+    strips = -(-height // strip)
+    band = np.zeros((strip, strip + 2 * radius), dtype=np.float32)
+    for row in range(strip):
+        band[row, row : row + 2 * radius + 1] = kernel
+    # The last column sums the weights that lie on the map.
+    padded = np.zeros((strips * strip + 2 * radius, width + 1), dtype=np.float32)
+    padded[radius : radius + height, :width] = array
+    padded[radius : radius + height, width] = 1
+    sums = np.concatenate([band @ padded[start : start + len(band[0])] for start in range(0, strips * strip, strip)])
+    blurred: NDArray[np.float32] = sums[:height, :width] / sums[:height, width:]
+    return blurred

@@ -47,12 +47,12 @@ class HttpResultSink:
         """Deliver a score, 0 to 100; safe to repeat under the same key.
 
         Raises:
-            ValueError: The score is not a number from 0 to 100 or the coverage not one from 0 to 1.
+            ValueError: The score is not a number from 0 to 100 or the coverage is not finite.
         """
         if not (math.isfinite(final_result) and 0.0 <= final_result <= 100.0):
             raise ValueError(f"final_result must lie between 0 and 100, not {final_result}")
-        if not (math.isfinite(coverage) and 0.0 <= coverage <= 1.0):
-            raise ValueError(f"coverage must lie between 0 and 1, not {coverage}")
+        if not math.isfinite(coverage):
+            raise ValueError(f"coverage must be finite, not {coverage}")
         answer = self._client.call(
             "POST",
             ("aggregate",),

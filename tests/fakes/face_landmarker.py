@@ -15,6 +15,7 @@ class FakeFaceLandmarker:
         self.error = None
         self.hold = None
         """An event for which a detection waits, holding its landmarker."""
+        self.is_held = threading.Event()
         self.seen_shapes = []
         self._wait_s = wait_s
         self._free = threading.BoundedSemaphore(landmarkers)
@@ -24,6 +25,7 @@ class FakeFaceLandmarker:
             raise LandmarkerBusyError(self._wait_s)
         try:
             if self.hold is not None:
+                self.is_held.set()
                 self.hold.wait(10)
             if self.error is not None:
                 raise self.error

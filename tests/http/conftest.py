@@ -1,10 +1,8 @@
 """The handler with fakes behind it, and a client for it."""
 
-import threading
-from collections.abc import Mapping
-
 import flask
 import pytest
+from werkzeug.test import Client
 
 from func.bootstrap import Application, NeighbourProbes
 from func.detectors import Detectors
@@ -12,101 +10,12 @@ from func.metrics import Metrics
 from func.routes import Handler
 from func.scoring import Scorer
 from func.settings import read_settings
-from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError, SessionScoredError
-from gaze_core.ports import Session, StoredUpdate, VideoMaps
+from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.gaze_model import FakeGazeModel
+from tests.fakes.saliency_store import FakeSaliencyMaps
+from tests.fakes.session_api import FakeSessionStore
 from tests.http.pictures import as_base64, make_picture
-
-
-class FakeSessions:
-    """Sessions in memory, first write wins."""
-
-    def __init__(self):
-        self.frames: dict[str, dict[str, object]] = {}
-        self.settings: dict[str, dict[str, object]] = {}
-        self.error = None
-        self.is_up = True
-        self._lock = threading.Lock()
-
-    def is_reachable(self):
-        return self.is_up
-
-    def create_session(self, session_id, *, ip_address, video_id):
-        self._fail()
-        self.frames.setdefault(session_id, {})
-        self.settings.setdefault(session_id, {})
-
-    def get_session(self, session_id):
-        self._fail()
-        if session_id not in self.frames:
-            raise SessionNotFoundError(session_id)
-        with self._lock:
-            frames = {int(number): record for number, record in self.frames[session_id].items()}
-            return Session(session_id, "203.0.113.7", "v", "2026-01-01T00:00:00Z", frames, self.settings[session_id])
-
-    def update_session(self, session_id, frame_number, gaze_data, *, ip_address, video_id, settings=None):
-        self._fail()
-        self.create_session(session_id, ip_address=ip_address, video_id=video_id)
-        key = str(frame_number)
-        with self._lock:
-            known = self.frames[session_id]
-            if "result" in self.settings[session_id] and key not in known:
-                raise SessionScoredError(session_id)
-            written = key not in known
-            known.setdefault(key, dict(gaze_data))
-            self.settings[session_id].update(settings or {})
-            return StoredUpdate({key: known[key]}, frozenset({key} if written else ()))
-
-    def store_settings(self, session_id, settings: Mapping[str, object]):
-        self._fail()
-        with self._lock:
-            known = self.settings[session_id]
-            written = {"result"} & settings.keys() - known.keys()
-            known.update({key: value for key, value in settings.items() if key != "result" or key in written})
-            return StoredUpdate({key: known[key] for key in {"result"} & settings.keys()}, frozenset(written))
-
-    def _fail(self):
-        if self.error is not None:
-            raise self.error
-
-
-class FakeMaps:
-    """Saliency maps in memory."""
-
-    def __init__(self):
-        self.by_video: dict[str, dict[int, object]] = {}
-        self.error = None
-        self.is_up = True
-
-    def is_reachable(self):
-        return self.is_up
-
-    def extract_saliencyMap(self, video_id, *, frame_nums=None):
-        if self.error is not None:
-            raise self.error
-        if video_id not in self.by_video:
-            raise SaliencyMapNotFoundError(video_id)
-        maps = self.by_video[video_id]
-        wanted = sorted(maps) if frame_nums is None else sorted(maps.keys() & set(frame_nums))
-        return VideoMaps(iter([(number, maps[number]) for number in wanted]), "digest")
-
-
-class FakeSink:
-    """An aggregator that keeps what it gets."""
-
-    def __init__(self):
-        self.delivered = []
-        self.error = None
-        self.is_up = True
-
-    def is_reachable(self):
-        return self.is_up
-
-    def send_result(self, final_result, video_id, ip_address, **rest):
-        if self.error is not None:
-            raise self.error
-        self.delivered.append((final_result, video_id, ip_address))
 
 
 class World:
@@ -114,11 +23,19 @@ class World:
 
     def __init__(self, **environ):
         self.settings = read_settings(
-            {"MONGO_URI": "mongodb://localhost", "BARRIER_TIMEOUT_S": "0", "THREADS": "8", "LANDMARKERS": "2", **environ}
+            {
+                "MONGO_URI": "mongodb://localhost",
+                "BARRIER_TIMEOUT_S": "0",
+                "THREADS": "8",
+                "LANDMARKERS": "2",
+                **environ,
+            }
         )
-        self.landmarker = FakeFaceLandmarker()
+        self.landmarker = FakeFaceLandmarker(
+            landmarkers=self.settings.landmarkers, wait_s=self.settings.landmarker_wait_s
+        )
         self.model = FakeGazeModel()
-        self.sessions, self.maps, self.sink = FakeSessions(), FakeMaps(), FakeSink()
+        self.sessions, self.maps, self.sink = FakeSessionStore(), FakeSaliencyMaps(), FakeResultSink()
         self.metrics = Metrics()
         self.scorer = Scorer(
             self.sessions,
@@ -139,14 +56,7 @@ class World:
         )
         self.build_error = None
         self.handler = Handler(self.settings, self.metrics, self._find_application)
-        app = flask.Flask("tests")
-        app.add_url_rule("/", "root", self._view, defaults={"path": ""}, methods=None)
-        app.url_map.add(app.url_rule_class("/<path:path>", endpoint="root"))
-        app.url_map.add(app.url_rule_class("/", endpoint="root", defaults={"path": ""}))
-        self.client = app.test_client()
-
-    def _view(self, path):
-        return self.handler.handle(flask.request._get_current_object())
+        self.client = Client(flask.Request.application(self.handler.handle))
 
     def _find_application(self):
         if self.build_error is not None:
@@ -161,6 +71,9 @@ class World:
             metrics=self.metrics,
             probes=self.probes,
         )
+
+    def frames(self, session_id):
+        return self.sessions.get_session(session_id).frames
 
     def post(self, body, **kwargs):
         return self.client.post("/gaze", json=body, **kwargs)

@@ -37,7 +37,7 @@ def test_a_frame_gets_the_answer_of_the_contract(world, make_body):
 def test_the_record_lands_in_the_session_under_its_frame_number(world, make_body):
     world.post(make_body(session_id="s", frame_number=3, timestamp_ms=12.5, video_time_ms=100))
 
-    record = world.sessions.frames["s"]["3"]
+    record = world.frames("s")[3]
     assert (record["validity"], record["timestamp_ms"], record["video_time_ms"]) == ("ok", 12.5, 100)
     assert len(record["features"]) == 7
 
@@ -86,8 +86,7 @@ def test_a_frame_number_that_comes_twice_gets_the_first_answer_again(world, make
 
 
 def test_a_stored_record_of_an_older_service_does_not_become_the_answer(world, make_body):
-    world.sessions.create_session("s", ip_address="203.0.113.7", video_id="v")
-    world.sessions.frames["s"]["17"] = [311, 204]
+    world.sessions.update_session("s", 17, [311, 204], ip_address="203.0.113.7", video_id="v")
 
     answer = world.post(make_body(session_id="s")).get_json()
 
@@ -143,7 +142,7 @@ def test_screen_camera_and_viewport_are_stored_as_sent(world, make_body):
         )
     )
 
-    assert world.sessions.settings["s"] == {
+    assert world.sessions.get_session("s").settings == {
         "screen": {"width_mm": 600, "height_mm": 340},
         "camera": {"mirrored": True},
         "viewport": {"x": 0.1, "y": 0.2, "width": 0.5, "height": 0.5},
@@ -162,7 +161,7 @@ def test_the_gaze_is_in_coordinates_of_the_screen_that_was_sent(world, make_body
 def test_a_calibration_dot_is_kept_with_the_frame(world, make_body):
     world.post(make_body(session_id="s", calibration_target=[0.1, 0.9], calibration_use="fit"))
 
-    record = world.sessions.frames["s"]["17"]
+    record = world.frames("s")[17]
     assert (record["target"], record["calibration_use"]) == ([0.1, 0.9], "fit")
 
 

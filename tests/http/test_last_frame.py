@@ -14,7 +14,7 @@ def watched(world):
     saliency_map = np.zeros((90, 160))
     saliency_map[30:60, 60:100] = 1.0
     world.maps.by_video["contents1"] = {1: saliency_map, 2: saliency_map}
-    world.model.direction_deg = (0.0, -9.5)
+    world.model.direction_deg = (0.0, -13.0)
     return world
 
 
@@ -27,7 +27,12 @@ def test_the_last_frame_is_answered_with_the_score(watched, make_body):
     assert list(answer) == ["status", "message", "session_id", "final_score", "result"]
     assert response.get_data().startswith(b'{"status": "success", "message": "Video processing completed", ')
     assert (answer["final_score"], answer["result"]["score_valid"]) == (100.0, True)
-    assert watched.sink.delivered == [(100.0, "contents1", "203.0.113.7")]
+    (delivered,) = watched.sink.results.values()
+    assert (delivered["final_score"], delivered["video_id"], delivered["ip_address"]) == (
+        100.0,
+        "contents1",
+        "203.0.113.7",
+    )
 
 
 def test_a_last_frame_needs_no_picture(watched, make_body):
@@ -36,14 +41,14 @@ def test_a_last_frame_needs_no_picture(watched, make_body):
     answer = watched.post(make_body(session_id="s", frame_number=2, last_frame=True, frame=None)).get_json()
 
     assert answer["result"]["frames"]["expected"] == 1
-    assert list(watched.sessions.frames["s"]) == ["1"]
+    assert list(watched.frames("s")) == [1]
 
 
 def test_an_empty_picture_is_none(watched, make_body):
     body = make_body(session_id="s", frame_number=1, last_frame=True) | {"frame": ""}
 
     assert watched.post(body).status_code == 200
-    assert watched.sessions.frames["s"] == {}
+    assert watched.frames("s") == {}
 
 
 def test_a_repeated_last_frame_gets_the_same_answer_and_is_not_delivered_again(watched, make_body):
@@ -51,7 +56,7 @@ def test_a_repeated_last_frame_gets_the_same_answer_and_is_not_delivered_again(w
     first = watched.post(body).get_json()
 
     assert watched.post(body).get_json() == first
-    assert len(watched.sink.delivered) == 1
+    assert len(watched.sink.deliveries) == 1
 
 
 def test_a_video_without_maps_scores_zero_and_says_so(world, make_body):

@@ -1,0 +1,71 @@
+"""A small training table of faces made of points, whose gaze is known."""
+
+import numpy as np
+
+from gaze_core.gaze import gaze_direction, screen_point_mm
+from gaze_core.head_pose import rotation_matrix
+from gaze_core.types import Camera, GazePoint, Screen
+from models.dataset import KEPT_LANDMARKS, Table
+from tests.fakes.synthetic_face import make_face
+
+EYES_MM = np.array([0.0, -26.2462, -28.6566])  # midpoint between the centres of rotation, head frame
+
+
+def make_table(*, identities=12, frames=20, held_out=3, seed=0, offset_deg=1.0, shut=0):
+    """Return a table of people whose eyes point `offset_deg` (standard deviation) beside what they look at.
+
+    The first `shut` frames of everybody have their eyes shut.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for identity in range(identities):
+        beside = rng.normal(0, offset_deg, 2)
+        for frame in range(frames):
+            screen, camera = Screen(), Camera(vertical_fov_deg=float(rng.uniform(45, 65)))
+            pose = rng.normal(0, (4, 8, 3))
+            origin = np.array([rng.normal(0, 40), rng.normal(0, 30), rng.uniform(450, 750)])
+            target = screen_point_mm(GazePoint(*rng.uniform(0, 1, 2)), screen, camera)
+            distance = np.linalg.norm(origin)
+            pointed_at = target + distance * np.append(np.tan(np.radians(beside)), 0.0)
+            openness = 0.0 if frame < shut else 1.0
+            face = make_face(
+                pitch_deg=pose[0],
+                yaw_deg=pose[1],
+                roll_deg=pose[2],
+                place_mm=origin - rotation_matrix(*pose) @ EYES_MM,
+                target_mm=pointed_at,
+                lid_opening_mm=9.0 * openness,
+                vertical_fov_deg=camera.vertical_fov_deg,
+            )
+            truth = gaze_direction(target - origin)
+            rows.append(
+                {
+                    "landmarks": face.points,
+                    "image_size_px": (640, 480),
+                    "gaze_deg": (truth.gaze_x_deg, truth.gaze_y_deg),
+                    "target_mm": target,
+                    "origin_mm": origin,
+                    "distance_mm": distance,
+                    "pose_deg": pose,
+                    "camera": (camera.vertical_fov_deg, camera.offset_x_mm, camera.offset_y_mm, camera.tilt_deg),
+                    "screen_mm": (screen.width_mm, screen.height_mm),
+                    "identity": identity,
+                    "session": identity,
+                    "frame": frame,
+                    "dot": -1,
+                    "openness": openness,
+                    "wears_glasses": identity % 2 == 0,
+                    "skin": 0.05 + 0.5 * identity / identities,
+                    "photons": 5000.0,
+                    "window": 0.0,
+                    "defocus_px": 0.5,
+                    "motion_px": 0.0,
+                    "jpeg_quality": 80,
+                }
+            )
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    dropped = np.setdiff1d(np.arange(478), KEPT_LANDMARKS)
+    columns["landmarks"][:, dropped] = np.nan
+    first = identities - held_out
+    description = {"format": 1, "plan": {"identities": identities}, "first_held_out": first, "images": len(rows)}
+    return Table(first_held_out=first, description=description, **columns)

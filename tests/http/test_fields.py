@@ -1,0 +1,129 @@
+"""Each field of a request: what is refused, and that the answer names it."""
+
+import pytest
+
+from func.wire import CameraPart, ScreenPart, ViewportPart
+from gaze_core.types import Camera, Screen, Viewport
+from tests.http.pictures import make_picture
+
+SESSION_ID_RULE = "must match ^[A-Za-z0-9._:-]{1,128}$"
+
+REFUSED = [
+    ({"session_id": None}, "session_id", "is required"),
+    ({"session_id": 7}, "session_id", "must be a string"),
+    ({"session_id": ""}, "session_id", SESSION_ID_RULE),
+    ({"session_id": "a/b"}, "session_id", SESSION_ID_RULE),
+    ({"session_id": "a\n"}, "session_id", SESSION_ID_RULE),
+    ({"session_id": "ä"}, "session_id", SESSION_ID_RULE),
+    ({"session_id": "a" * 129}, "session_id", SESSION_ID_RULE),
+    ({"session_id": "."}, "session_id", "must not be . or .."),
+    ({"session_id": ".."}, "session_id", "must not be . or .."),
+    ({"video_id": None}, "video_id", "is required"),
+    ({"video_id": "a" * 101}, "video_id", "must match ^[A-Za-z0-9._-]{1,100}$"),
+    ({"video_id": "a$b"}, "video_id", "must match ^[A-Za-z0-9._-]{1,100}$"),
+    ({"video_id": "videos"}, "video_id", "must not be `videos` nor start with `system.`"),
+    ({"video_id": "system.users"}, "video_id", "must not be `videos` nor start with `system.`"),
+    ({"video_id": "a..b"}, "video_id", "must not start or end with a dot nor hold two in a row"),
+    ({"video_id": ".a"}, "video_id", "must not start or end with a dot nor hold two in a row"),
+    ({"ip_address": None}, "ip_address", "is required"),
+    ({"ip_address": "localhost"}, "ip_address", None),
+    ({"ip_address": "999.1.1.1"}, "ip_address", "must be an IPv4 or IPv6 address"),
+    ({"ip_address": "203.0.113.7:80"}, "ip_address", "must be an IPv4 or IPv6 address"),
+    ({"frame_number": None}, "frame_number", "is required"),
+    ({"frame_number": True}, "frame_number", "must be an integer"),
+    ({"frame_number": 17.0}, "frame_number", "must be an integer"),
+    ({"frame_number": "17"}, "frame_number", "must be an integer"),
+    ({"frame_number": 0}, "frame_number", "must be at least 1"),
+    ({"frame_number": 2**31}, "frame_number", "must be at most 2147483647"),
+    ({"frame_number": 10**30}, "frame_number", "must be at most 2147483647"),
+    ({"last_frame": "yes"}, "last_frame", "must be true or false"),
+    ({"last_frame": 1}, "last_frame", "must be true or false"),
+    ({"frame": None}, "frame", "is required unless last_frame is true"),
+    ({"frame": 7}, "frame", "must be a string"),
+    ({"frame": "?"}, "frame", "must be base64"),
+    ({"frame": "AAA"}, "frame", "must be base64"),
+    ({"frame": "AAAA\nAAAA"}, "frame", "must be base64"),
+    ({"frame": "ä"}, "frame", "must be base64"),
+    ({"frame": "data:text/plain;base64,AAAA"}, "frame", "must be base64"),
+    ({"timestamp_ms": "now"}, "timestamp_ms", "must be a number"),
+    ({"timestamp_ms": True}, "timestamp_ms", "must be a number"),
+    ({"video_time_ms": 1e16}, "video_time_ms", "must be at most 1000000000000000.0"),
+    ({"total_frames": 0}, "total_frames", "must be at least 1"),
+    ({"total_frames": 2.5}, "total_frames", "must be an integer"),
+    ({"screen": []}, "screen", "must be an object"),
+    ({"screen": {"width_mm": 345}}, "screen", "must have width_mm and height_mm together"),
+    ({"screen": {"width_mm": 0, "height_mm": 194}}, "screen.width_mm", "must be at least 10.0"),
+    ({"screen": {"width_px": 1.5, "height_px": 1}}, "screen.width_px", "must be an integer"),
+    ({"camera": {"vertical_fov_deg": 200}}, "camera.vertical_fov_deg", "must be at most 150.0"),
+    ({"camera": {"tilt_deg": -61}}, "camera.tilt_deg", "must be at least -60.0"),
+    ({"camera": {"mirrored": "no"}}, "camera.mirrored", "must be true or false"),
+    ({"camera": {"offset_x_mm": 1e300}}, "camera.offset_x_mm", "must be at most 100000.0"),
+    ({"viewport": {"width": 0}}, "viewport.width", "must be at least 0.001"),
+    ({"calibration_target": 7}, "calibration_target", "must be a list of two numbers"),
+    ({"calibration_target": [0.5]}, "calibration_target", "must be a list of two numbers"),
+    ({"calibration_target": [0.5, "a"]}, "calibration_target.1", "must be a number"),
+    ({"calibration_target": [1.5, 0.5]}, "calibration_target.0", "must be at most 1.0"),
+    ({"calibration_target": [0.5, 0.5], "calibration_use": "test"}, "calibration_use", "must be 'fit' or 'validate'"),
+    ({"calibration_target": 7, "calibration_use": "fit"}, "calibration_target", "must be a list of two numbers"),
+    ({"calibration_use": "fit"}, "calibration_use", "needs a calibration_target"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "detail"), REFUSED, ids=[f"{next(iter(c[0]))}-{n}" for n, c in enumerate(REFUSED)]
+)
+def test_a_wrong_field_is_named(world, make_body, fields, name, detail):
+    response = world.post(make_body(**fields))
+
+    assert response.status_code == 400
+    (error,) = response.get_json()["errors"]
+    assert error["field"] == name
+    assert detail is None or error["detail"] == detail
+
+
+def test_all_wrong_fields_are_named_at_once(world, make_body):
+    response = world.post(make_body(session_id=None, frame_number=0, camera={"tilt_deg": "x"}))
+
+    names = [error["field"] for error in response.get_json()["errors"]]
+    assert names == ["session_id", "frame_number", "camera.tilt_deg"]
+
+
+def test_the_answer_does_not_repeat_what_was_sent(world, make_body):
+    response = world.post(make_body(session_id="my secret", ip_address="my secret", calibration_use="my secret"))
+
+    assert response.status_code == 400
+    assert "my secret" not in response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.7", "::1", "2001:db8::7", "::ffff:203.0.113.7", "fe80::1%eth0"])
+def test_every_textual_address_is_accepted(world, make_body, address):
+    assert world.post(make_body(ip_address=address)).status_code == 200
+
+
+@pytest.mark.parametrize("session_id", ["a", "...", "a:b", "A.b_c-D", "a" * 128])
+def test_every_session_id_of_the_contract_is_accepted(world, make_body, session_id):
+    assert world.post(make_body(session_id=session_id)).status_code == 200
+
+
+def test_multipart_fields_are_checked_the_same_way(world):
+    parts = {"metadata": '{"frame_number": 0}', "frame": make_picture().decode("latin-1")}
+
+    response = world.client.post("/gaze", data=parts, content_type="multipart/form-data")
+
+    names = [error["field"] for error in response.get_json()["errors"]]
+    assert names == ["session_id", "video_id", "ip_address", "frame_number"]
+
+
+@pytest.mark.parametrize(
+    ("part", "core"), [(ScreenPart(), Screen()), (CameraPart(), Camera()), (ViewportPart(), Viewport())]
+)
+def test_what_is_left_out_has_the_core_s_default(part, core):
+    assert part.model_dump() == {name: getattr(core, name) for name in core.__slots__}
+
+
+@pytest.mark.parametrize("fov_deg", [10, 150])
+@pytest.mark.parametrize("tilt_deg", [-60, 60])
+def test_the_core_takes_whatever_camera_the_wire_takes(fov_deg, tilt_deg):
+    camera = CameraPart(vertical_fov_deg=fov_deg, tilt_deg=tilt_deg).to_camera()
+
+    assert (camera.vertical_fov_deg, camera.tilt_deg) == (fov_deg, tilt_deg)

@@ -1,0 +1,152 @@
+"""Liveness, readiness and what is built when."""
+
+import multiprocessing
+import os
+import threading
+import time
+
+import pytest
+
+from func.bootstrap import NeighbourProbes, OncePerProcess
+from func.errors import NotReadyError
+from gaze_core.errors import ModelError
+
+
+def test_liveness_needs_nothing(world):
+    world.build_error = AssertionError("liveness must not build the application")
+
+    response = world.client.get("/health/liveness")
+
+    assert (response.status_code, response.get_json()) == (200, {"status": "alive"})
+
+
+def test_readiness_tells_how_the_neighbours_are(world):
+    assert world.client.get("/health/readiness").get_json() == {
+        "status": "ready",
+        "neighbours": {"session_api": "reachable", "saliency_store": "reachable", "aggregator": "reachable"},
+    }
+
+
+def test_neighbours_that_are_down_do_not_make_it_unready(world):
+    world.sessions.is_up = world.maps.is_up = False
+
+    response = world.client.get("/health/readiness")
+
+    assert response.status_code == 200
+    assert response.get_json()["neighbours"] == {
+        "session_api": "unreachable",
+        "saliency_store": "unreachable",
+        "aggregator": "reachable",
+    }
+
+
+def test_without_a_model_it_is_not_ready(world):
+    world.build_error = NotReadyError()
+
+    response = world.client.get("/health/readiness")
+
+    assert (response.status_code, response.content_type) == (503, "application/problem+json")
+    assert response.headers["Retry-After"] == "5"
+
+
+def test_neighbours_are_asked_in_parallel():
+    meeting = threading.Barrier(3, timeout=5)
+
+    def probe():
+        meeting.wait()
+        return True
+
+    probes = NeighbourProbes({"a": probe, "b": probe, "c": probe}, timeout_s=5)
+
+    assert probes.find_states() == {"a": True, "b": True, "c": True}
+
+
+def test_a_neighbour_that_hangs_or_fails_is_unreachable():
+    release = threading.Event()
+
+    def fail():
+        raise OSError("down")
+
+    probes = NeighbourProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=0.1)
+
+    assert probes.find_states() == {"hangs": False, "fails": False, "up": True}
+    release.set()
+
+
+def test_a_neighbour_that_hangs_is_not_asked_again_until_it_answers():
+    release, asked = threading.Event(), []
+
+    def hang():
+        asked.append(1)
+        return release.wait(5)
+
+    probes = NeighbourProbes({"hangs": hang}, timeout_s=0.05, max_age_s=-1)
+    probes.find_states()
+    probes.find_states()
+
+    assert asked == [1]
+    release.set()
+    time.sleep(0.05)
+    assert probes.find_states() == {"hangs": True}
+
+
+def test_neighbours_are_not_asked_again_within_a_few_seconds():
+    now_s, asked = [0.0], []
+    probes = NeighbourProbes({"a": lambda: not asked.append(1)}, max_age_s=5, clock=lambda: now_s[0])
+
+    probes.find_states()
+    now_s[0] = 4.9
+    probes.find_states()
+    assert asked == [1]
+    now_s[0] = 5.1
+    probes.find_states()
+    assert asked == [1, 1]
+
+
+def test_the_application_is_built_once_however_many_ask():
+    built = []
+
+    def build():
+        time.sleep(0.05)
+        built.append(object())
+        return built[-1]
+
+    find = OncePerProcess(build)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(find())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(built) == 1
+    assert found == built * 8
+
+
+def test_a_build_that_failed_is_tried_again():
+    outcomes = [ModelError("missing"), "application"]
+
+    def build():
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    find = OncePerProcess(build)
+
+    with pytest.raises(NotReadyError):
+        find()
+    assert find() == "application"
+
+
+def test_a_forked_process_builds_its_own():
+    find = OncePerProcess(os.getpid)
+    queue = multiprocessing.get_context("fork").Queue()
+
+    parent_pid = find()
+    child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(find()))
+    child.start()
+
+    assert parent_pid == os.getpid()
+    assert queue.get(timeout=10) == child.pid
+    child.join()

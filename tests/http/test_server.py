@@ -1,0 +1,230 @@
+"""The real server, over loopback."""
+
+import http.client
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.http.pictures import as_base64, make_picture
+
+ROOT = Path(__file__).parents[2]
+MAX_BODY_BYTES = 1_000_000
+GAZE_MODEL = Path(os.environ.get("GAZE_MODEL", ROOT / "models/gaze_model.joblib"))
+needs_model = pytest.mark.skipif(not GAZE_MODEL.exists(), reason="the gaze model is not there")
+
+
+class Neighbours(BaseHTTPRequestHandler):
+    """A session API and an aggregator that say yes to everything."""
+
+    protocol_version = "HTTP/1.1"
+    frames = {}  # noqa: RUF012 - one session for the whole module
+
+    def do_POST(self):
+        body = self._read()
+        self._answer({"status": "success", "message": "yes", "session_id": body.get("session_id")})
+
+    def do_PUT(self):
+        sent = self._read()["data"]["components"]["gaze_tracking"]
+        self.frames.update({key: value for key, value in sent.items() if key not in self.frames})
+        self._answer({"message": "Session Updated Successfully"})
+
+    def do_GET(self):
+        session = {"session_id": "s", "components": {"gaze_tracking": self.frames}}
+        self._answer(session if self.path.startswith("/get_session/") else {})
+
+    def _read(self):
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _answer(self, answer):
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def neighbours():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Neighbours)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(neighbours, tmp_path_factory):
+    """Return the port of a running function."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("server") / "log").open("w+")
+    process = subprocess.Popen(
+        [*FUNCTIONS_FRAMEWORK, "--port", str(port), "--host", "127.0.0.1"],
+        env={
+            **os.environ,
+            "MONGO_URI": "mongodb://127.0.0.1:9",
+            "MONGO_TIMEOUT_S": "0.2",
+            "SESSION_API_URL": f"http://127.0.0.1:{neighbours}",
+            "AGGREGATOR_URL": f"http://127.0.0.1:{neighbours}",
+            "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+            "LANDMARKERS": "1",
+            "THREADS": "4",
+        },
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        deadline_s = time.monotonic() + 60
+        while time.monotonic() < deadline_s and process.poll() is None:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/health/liveness", timeout=1).ok:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        else:
+            log.seek(0)
+            pytest.fail(f"the server does not start: {log.read()}")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+FUNCTIONS_FRAMEWORK = [
+    str(Path(sys.executable).with_name("functions-framework")),
+    "--source",
+    str(ROOT / "func/main.py"),
+    "--target",
+    "handle",
+]
+
+
+def url(port, path):
+    return f"http://127.0.0.1:{port}{path}"
+
+
+def test_a_wrong_setting_ends_the_process_with_one_line_that_names_it():
+    environ = {name: value for name, value in os.environ.items() if name != "MONGO_URI"}
+
+    finished = subprocess.run(FUNCTIONS_FRAMEWORK, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines() == ["gaze-function cannot start: MONGO_URI must be set"]
+
+
+def test_it_lives_before_anything_is_loaded(server):
+    assert requests.get(url(server, "/health/liveness"), timeout=5).json() == {"status": "alive"}
+
+
+def test_an_unknown_path_is_404_and_the_connection_stays_usable(server):
+    with requests.Session() as session:
+        for _ in range(3):
+            response = session.post(url(server, "/nothing"), data=b"x" * 1000, timeout=5)
+            assert (response.status_code, response.json()["title"]) == (404, "Unknown path")
+
+
+def test_a_huge_body_is_refused_without_being_read(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server, timeout=5)
+    connection.putrequest("POST", "/gaze")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(300 * 10**6))
+    connection.endheaders()
+
+    started_s = time.monotonic()
+    response = connection.getresponse()
+
+    assert response.status == 413
+    assert json.loads(response.read())["title"] == "Too large"
+    assert time.monotonic() - started_s < 2
+    connection.close()
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=X"])
+def test_a_huge_body_of_unknown_length_is_refused_when_it_passes_the_limit(server, content_type):
+    connection = http.client.HTTPConnection("127.0.0.1", server, timeout=5)
+    connection.putrequest("POST", "/gaze")
+    connection.putheader("Content-Type", content_type)
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    for _ in range(MAX_BODY_BYTES // 50_000 + 1):
+        connection.send(b"c350\r\n" + b" " * 50_000 + b"\r\n")
+
+    assert connection.getresponse().status == 413  # its end never comes
+    connection.close()
+
+
+def test_a_body_of_unknown_length_within_the_limit_is_read(server):
+    response = requests.post(
+        url(server, "/gaze"),
+        data=iter([b'{"session_id":', b" 7}"]),
+        headers={"Content-Type": "application/json"},
+        timeout=5,
+    )
+
+    assert response.status_code == 400
+    assert response.json()["errors"][0] == {"field": "session_id", "detail": "must be a string"}
+
+
+def test_broken_chunks_are_400(server):
+    with socket.create_connection(("127.0.0.1", server), timeout=5) as connection:
+        connection.sendall(
+            b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_multipart_and_json_fields_are_checked(server):
+    as_multipart = requests.post(
+        url(server, "/gaze"), files={"metadata": (None, "{}"), "frame": ("f.jpg", make_picture())}, timeout=5
+    )
+    as_json = requests.post(url(server, "/gaze"), json={}, timeout=5)
+
+    assert as_multipart.status_code == as_json.status_code == 400
+    assert as_multipart.json()["errors"] == as_json.json()["errors"]
+
+
+def test_metrics_and_openapi_are_served(server):
+    assert "gaze_requests_total" in requests.get(url(server, "/metrics"), timeout=5).text
+    assert requests.get(url(server, "/openapi.json"), timeout=5).json()["openapi"] == "3.1.0"
+
+
+@needs_model
+def test_it_becomes_ready_though_a_neighbour_is_down(server):
+    response = requests.get(url(server, "/health/readiness"), timeout=30)
+
+    assert response.json() == {
+        "status": "ready",
+        "neighbours": {"session_api": "reachable", "saliency_store": "unreachable", "aggregator": "reachable"},
+    }
+
+
+@needs_model
+def test_a_frame_is_processed_over_json_and_multipart(server):
+    metadata = {"session_id": "s", "video_id": "v", "ip_address": "203.0.113.7", "frame_number": 1, "last_frame": False}
+    picture = make_picture()
+
+    as_json = requests.post(url(server, "/gaze"), json={**metadata, "frame": as_base64(picture)}, timeout=30)
+    as_multipart = requests.post(
+        url(server, "/gaze"),
+        files={"metadata": (None, json.dumps({**metadata, "frame_number": 2})), "frame": ("f", io.BytesIO(picture))},
+        timeout=30,
+    )
+
+    assert (as_json.json()["message"], as_json.json()["validity"]) == ("Frame processed", "no_face")
+    assert as_multipart.json() == {**as_json.json(), "frame_number": 2}
+    assert set(Neighbours.frames) == {"1", "2"}

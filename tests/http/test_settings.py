@@ -1,0 +1,131 @@
+"""Every environment variable: its default, what is refused, and that the message names it."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from func import settings as settings_module
+from func.errors import SettingsError
+from func.settings import Settings, count_usable_cpus, describe_settings, read_settings
+
+REQUIRED = {"MONGO_URI": "mongodb://localhost"}
+
+
+def test_the_defaults_are_those_of_the_documentation():
+    settings = read_settings(REQUIRED, host_cpus=4, usable_cpus=2)
+
+    assert (settings.session_api_url, settings.aggregator_url, settings.mongo_database, settings.outbound_proxy) == (
+        "http://session-service",
+        "http://result-aggregator-service",
+        "saliency_db",
+        None,
+    )
+    assert (settings.threads, settings.scoring_places, settings.landmarkers) == (16, 4, 2)
+    assert (settings.max_body_bytes, settings.max_image_pixels) == (8_388_608, 8_294_400)
+    assert (settings.http_timeout_s, settings.http_retries, settings.mongo_timeout_s) == (5.0, 2, 5.0)
+    assert (settings.barrier_timeout_s, settings.barrier_poll_s, settings.landmarker_wait_s) == (10.0, 0.2, 2.0)
+    assert (settings.face_landmarker, settings.log_level) == ("mediapipe", "INFO")
+
+
+def test_the_model_files_are_the_packaged_ones():
+    settings = read_settings(REQUIRED)
+
+    models = Path(__file__).parents[2] / "models"
+    assert settings.face_landmarker_model == models / "face_landmarker.task"
+    assert settings.gaze_model == models / "gaze_model.joblib"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SESSION_API_URL", "session-service"),
+        ("SESSION_API_URL", "ftp://h"),
+        ("SESSION_API_URL", "http://"),
+        ("SESSION_API_URL", "http://h:99999"),
+        ("AGGREGATOR_URL", "http://h/?a=b"),
+        ("MONGO_URI", "http://h"),
+        ("MONGO_URI", "mongodb://"),
+        ("MONGO_URI", ""),
+        ("MONGO_DATABASE", "a.b"),
+        ("FACE_LANDMARKER", "litert"),
+        ("LANDMARKERS", "0"),
+        ("LANDMARKERS", "two"),
+        ("LANDMARKERS", "1.5"),
+        ("LANDMARKERS", "1_0"),
+        ("LANDMARKER_WAIT_S", "-1"),
+        ("MAX_BODY_BYTES", "8 MiB"),
+        ("MAX_BODY_BYTES", "0"),
+        ("MAX_IMAGE_PIXELS", "1e6"),
+        ("HTTP_TIMEOUT_S", "nan"),
+        ("HTTP_TIMEOUT_S", "inf"),
+        ("HTTP_TIMEOUT_S", "0"),
+        ("HTTP_RETRIES", "-1"),
+        ("OUTBOUND_PROXY", "proxy:3128"),
+        ("MONGO_TIMEOUT_S", "soon"),
+        ("BARRIER_TIMEOUT_S", "301"),
+        ("BARRIER_POLL_S", "0"),
+        ("SCORING_PLACES", "0"),
+        ("THREADS", "2"),
+        ("LOG_LEVEL", "verbose"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable, value):
+    with pytest.raises(SettingsError, match=f"^{variable} must ") as caught:
+        read_settings({**REQUIRED, variable: value})
+
+    assert caught.value.variable == variable
+
+
+@pytest.mark.parametrize("variable", ["MONGO_URI", "OUTBOUND_PROXY"])
+def test_an_address_that_may_hold_a_password_is_never_shown(variable):
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, variable: "ftp://user:secret@host"})
+
+    assert "secret" not in str(caught.value)
+
+
+def test_passwords_are_not_in_the_representation():
+    settings = read_settings({"MONGO_URI": "mongodb://u:secret@h", "OUTBOUND_PROXY": "http://u:secret@h"})
+
+    assert "secret" not in repr(settings)
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert read_settings({**REQUIRED, "HTTP_RETRIES": ""}).http_retries == 2
+
+
+def test_a_slash_at_the_end_of_an_address_is_dropped():
+    assert read_settings({**REQUIRED, "SESSION_API_URL": "http://h/api/"}).session_api_url == "http://h/api"
+
+
+def test_waiting_last_frames_must_leave_threads_to_frames():
+    with pytest.raises(
+        SettingsError, match=r"^SCORING_PLACES must be smaller than THREADS − LANDMARKERS = 8 − 2, not 6$"
+    ):
+        read_settings({**REQUIRED, "THREADS": "8", "LANDMARKERS": "2", "SCORING_PLACES": "6"})
+
+
+@pytest.mark.parametrize("threads", range(3, 40))
+@pytest.mark.parametrize("cpus", [1, 2, 64])
+def test_the_defaults_fit_together_whatever_the_machine(threads, cpus):
+    settings = read_settings({**REQUIRED, "THREADS": str(threads)}, host_cpus=64, usable_cpus=cpus)
+
+    assert settings.scoring_places < settings.threads - settings.landmarkers
+
+
+def test_every_setting_is_described():
+    assert len(describe_settings()) == len(fields(Settings))
+    for setting in describe_settings():
+        assert setting.variable.isupper()
+        assert setting.default
+        assert setting.meaning.endswith(".")
+
+
+@pytest.mark.parametrize(("limit", "cpus"), [("150000 100000", 2), ("10000 100000", 1), ("max 100000", 3)])
+def test_the_container_s_limit_counts(tmp_path, monkeypatch, limit, cpus):
+    (tmp_path / "cpu.max").write_text(limit)
+    monkeypatch.setattr(settings_module, "_CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: {0, 1, 2})
+
+    assert count_usable_cpus() == cpus

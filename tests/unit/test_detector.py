@@ -1,0 +1,134 @@
+"""From a picture to a gaze sample, with landmarks that are known."""
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from gaze_core.detector import GazeDetector
+from gaze_core.landmarks import Landmarks
+from gaze_core.types import Camera, Validity
+from tests.fakes.synthetic_face import make_face, mirror
+
+PICTURE = np.repeat(np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8), 3, axis=2)
+DOWN_AND_TO_THE_RIGHT = (-100.0, 80.0, 0.0)
+"""What the eyes look at, in the camera frame: 100 mm to the viewer's right and 80 mm below the camera."""
+
+
+class Faces:
+    """A landmarker that finds given faces and remembers the picture."""
+
+    def __init__(self, *faces):
+        self.faces = faces
+        self.seen = None
+
+    def detect(self, frame):
+        self.seen = frame
+        return list(self.faces)
+
+
+class Straight:
+    """A model without learning: the combined gaze vector's own angles."""
+
+    digest = "straight"
+
+    def predict(self, features):
+        x, y, z = features[:, 0], features[:, 1], features[:, 2]
+        return np.degrees(np.column_stack([np.arctan2(-x, -z), np.arctan2(-y, np.hypot(x, z))]))
+
+
+def detect(*faces, camera=None, picture=PICTURE):
+    return GazeDetector(Faces(*faces), Straight(), camera=camera).process_single_frame(picture)
+
+
+def test_the_gaze_point_is_where_the_eyes_look():
+    sample = detect(make_face(target_mm=DOWN_AND_TO_THE_RIGHT))
+
+    assert sample.validity is Validity.OK
+    # 100 mm right of the middle of 345 mm; 80 mm below a camera that is 8 mm above the edge of 194 mm.
+    assert (sample.gaze.x, sample.gaze.y) == approx((0.790, 0.371), abs=0.01)
+
+
+def test_a_mirrored_camera_is_turned_back_before_anything_else():
+    faces = Faces()
+    picture = np.arange(480 * 640 * 3, dtype=np.uint32).astype(np.uint8).reshape(480, 640, 3)
+
+    GazeDetector(faces, Straight(), camera=Camera(mirrored=True)).process_single_frame(picture)
+
+    assert np.array_equal(faces.seen, picture[:, ::-1])
+
+
+def test_no_face_is_ordinary():
+    sample = detect()
+
+    assert (sample.validity, sample.gaze, sample.features) == (Validity.NO_FACE, None, None)
+
+
+def test_shut_eyes_have_no_gaze_but_a_head():
+    sample = detect(make_face(lid_opening_mm=1.0, yaw_deg=10))
+
+    assert (sample.validity, sample.gaze) == (Validity.EYES_CLOSED, None)
+    assert sample.head_pose.yaw_deg == approx(10, abs=0.01)
+
+
+def test_a_dark_picture_is_of_low_quality_and_says_why():
+    sample = detect(make_face(), picture=np.zeros((480, 640, 3), np.uint8))
+
+    assert (sample.validity, sample.gaze, sample.quality_issues) == (Validity.LOW_QUALITY, None, ("no_contrast",))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_largest_of_several_faces_counts(order):
+    near = make_face(place_mm=(0, 0, 500), yaw_deg=15)
+    far = make_face(place_mm=(150, 0, 900), yaw_deg=-15)
+
+    sample = detect(*[near, far][::order])
+
+    assert sample.several_faces
+    assert sample.head_pose.yaw_deg == approx(15, abs=0.5)
+
+
+def test_one_face_is_not_several():
+    assert not detect(make_face()).several_faces
+
+
+def test_eyes_turned_away_from_the_screen_meet_it_nowhere():
+    class Behind(Straight):
+        def predict(self, features):
+            return np.array([[150.0, 0.0]])
+
+    sample = GazeDetector(Faces(make_face()), Behind()).process_single_frame(PICTURE)
+
+    assert (sample.validity, sample.gaze) == (Validity.LOW_QUALITY, None)
+    assert sample.quality_issues == ("gaze_away_from_screen",)
+
+
+def test_landmarks_that_span_no_face_are_of_low_quality():
+    sample = detect(Landmarks(np.full((478, 3), 0.5), 640, 480))
+
+    assert (sample.validity, sample.quality_issues) == (Validity.LOW_QUALITY, ("no_geometry",))
+
+
+def test_a_frame_leaves_nothing_behind():
+    detector = GazeDetector(Faces(make_face(target_mm=DOWN_AND_TO_THE_RIGHT)), Straight())
+
+    first = detector.process_single_frame(PICTURE)
+    detector.process_single_frame(np.zeros((480, 640, 3), np.uint8))
+
+    assert detector.process_single_frame(PICTURE) == first
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3)), np.zeros((0, 640, 3), np.uint8)]
+)
+def test_what_is_no_picture_is_misuse(picture):
+    with pytest.raises(ValueError, match="frame must be RGB uint8"):
+        detect(make_face(), picture=picture)
+
+
+def test_mirrored_landmarks_look_at_the_mirrored_place():
+    face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT)
+
+    sample, mirrored = detect(face), detect(mirror(face))
+
+    assert mirrored.gaze.x == approx(1 - sample.gaze.x, abs=1e-3)
+    assert mirrored.gaze.y == approx(sample.gaze.y, abs=1e-3)
