@@ -62,8 +62,8 @@ down lie in between and must not count."""
 OPEN_QUANTILE = 0.75
 """Of all eye openness: the open level, as long as the eyes are open a quarter of the time."""
 
-_TOLERANCE_S = 1e-9
-"""So that 0.3 s - 0.2 s is not less than 0.1 s."""
+_TOLERANCE_S = 1e-6
+"""So that 0.3 s - 0.2 s is not less than 0.1 s, even in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

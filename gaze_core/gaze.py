@@ -27,6 +27,10 @@ EYE_ROTATION_TO_IRIS_MM = 10.0
 """From the eye's centre of rotation (13.5 mm behind the apex of the cornea; Fry and Hill, 1962) to the plane of the
 iris's rim (about 3.5 mm behind the apex)."""
 
+KAPPA_DEG = 4.7
+"""Horizontal angle between an eye's optical axis and its line of sight, which lies nearer to the nose; Basmak et al.,
+Measurement of angle kappa with Synoptophore and Orbscan II, Graefe's Archive 245, 2007 (about 5 +- 1 degrees)."""
+
 IPD_MM = 63.0
 """Distance between the pupils of adults; Dodgson, Variation and extrema of human interpupillary distance, 2004."""
 
@@ -34,7 +38,7 @@ IPD_MM = 63.0
 def calculate_distance(
     iris_landmarks: ArrayLike, image_height: float, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG
 ) -> float:
-    """Return the distance from the camera to an eye, in mm, from how large its iris looks.
+    """Return how far from the camera an eye is, along the camera's axis, in mm, from how large its iris looks.
 
     An iris turned away from the camera looks like an ellipse, whose long axis is still its diameter. Adults' irises
     vary by 4 %, so does the result.
@@ -140,10 +144,11 @@ def calculate_combined_gaze(
 
     Eyes that look at a near point converge: at 500 mm each turns 3.6 degrees towards the nose. So each eye's ray is
     followed for `distance`, and the direction is that of the point reached, seen from the midpoint; with two eyes it
-    is the mean of both points. One eye alone thus gives the same direction as both.
+    is the mean of both points. An eye's line of sight is its optical axis turned towards the nose by angle kappa. So one
+    eye alone gives the same direction as both.
 
     Args:
-        left_gaze: Gaze vector of the viewer's left eye in the head frame, shape (3,); None when hidden or shut.
+        left_gaze: Optical axis of the viewer's left eye in the head frame, shape (3,); None when hidden or shut.
         right_gaze: The right one, likewise.
         head_rotation: R, head frame to camera frame, shape (3, 3).
         distance: From the eyes to what is looked at, mm; the screen is about as far as the camera.
@@ -156,13 +161,21 @@ def calculate_combined_gaze(
         raise ValueError("distance must be positive")
     half_mm = ipd_mm / 2
     reached = [
-        np.array([side * half_mm, 0.0, 0.0]) + distance * _unit(gaze, name)
+        np.array([side * half_mm, 0.0, 0.0]) + distance * _turn_to_nose(_unit(gaze, name), side)
         for gaze, side, name in ((left_gaze, 1.0, "left_gaze"), (right_gaze, -1.0, "right_gaze"))
         if gaze is not None
     ]
     if not reached:
         raise ValueError("left_gaze or right_gaze must be given")
     return correct_gaze_vector(np.mean(reached, axis=0), head_rotation)
+
+
+def _turn_to_nose(optical_axis: Vector, side: float) -> Vector:
+    """Return the line of sight of the left (side = 1) or right (side = -1) eye, head frame."""
+    angle = math.radians(KAPPA_DEG) * side
+    x, y, z = optical_axis
+    # About the head's vertical; the nose is at smaller x for the left eye.
+    return np.array([math.cos(angle) * x + math.sin(angle) * z, y, math.cos(angle) * z - math.sin(angle) * x])
 
 
 def gaze_direction(gaze_vector: ArrayLike) -> GazeDirection:

@@ -55,6 +55,11 @@ _CANONICAL_CENTRED_MM = _CANONICAL_MM - _CANONICAL_CENTRE_MM
 _CANONICAL_SPREAD = float(_WEIGHTS @ (_CANONICAL_CENTRED_MM**2).sum(axis=1))
 
 
+OBLIQUE_SHARE = 0.56
+"""Share of the viewing angle by which a head seems turned away from the camera. Measured: 0.55 on real frames turned by
+an exact homography, 0.58 on rendered heads; a shear of a shape as deep as it is wide would give 0.5."""
+
+
 def focal_length_px(image_height_px: float, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG) -> float:
     """Return the focal length of a pinhole camera with square pixels and that field of view, in pixels."""
     return 0.5 * image_height_px / math.tan(math.radians(vertical_fov_deg) / 2)
@@ -113,6 +118,27 @@ def estimate_head_pose(face_landmarks: Landmarks, *, vertical_fov_deg: float = D
     translation_mm = target_centre - scale * rotation @ _CANONICAL_CENTRE_MM
     pitch_deg, yaw_deg, roll_deg = head_angles_deg(rotation)
     return HeadPose(pitch_deg, yaw_deg, roll_deg, rotation, translation_mm)
+
+
+def undo_oblique_view(pose: HeadPose) -> HeadPose:
+    """Return the pose of a head away from the middle of the picture as it really is.
+
+    The network that finds landmarks sees a crop around the face, so its depths run along the ray to the face. Taken as
+    depths along the camera's axis, as `estimate_head_pose` and MediaPipe's own matrix do, they shear the face, and the
+    best rotation takes up a part of the shear. So the head is turned by `OBLIQUE_SHARE` of the rotation that carries
+    the camera's axis to the ray. The place stays.
+    """
+    to_face = pose.translation_mm / np.linalg.norm(pose.translation_mm)
+    axis = np.array([-to_face[1], to_face[0], 0.0])
+    sine = float(np.linalg.norm(axis))
+    if sine < 1e-9:
+        return pose
+    angle = OBLIQUE_SHARE * math.atan2(sine, float(to_face[2]))
+    x, y, _ = axis / sine
+    cross = np.array([[0.0, 0.0, y], [0.0, 0.0, -x], [-y, x, 0.0]])
+    turn = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+    rotation: Matrix = turn @ pose.head_rotation
+    return HeadPose(*head_angles_deg(rotation), rotation, pose.translation_mm)
 
 
 def _lift(on_plane: NDArray[np.float64], mean_z: float, scale: float) -> NDArray[np.float64]:

@@ -18,6 +18,9 @@ MAX_GAP_S = 0.15
 MAX_NEIGHBOURS = 64
 """Samples on each side that count at most, so that the effort stays linear whatever the timestamps are."""
 
+_TOLERANCE_S = 1e-6
+"""So that rounding decides nothing, even in seconds since 1970."""
+
 
 @dataclass(frozen=True, slots=True)
 class OneEuro:
@@ -89,7 +92,7 @@ def step_one_euro(
         raise ValueError(f"value must have {len(state.value)} channels, not {len(value)}")
     if state is not None and time_s <= state.time_s:
         raise ValueError("time_s must rise")
-    if state is None or time_s - state.time_s > settings.max_gap_s:
+    if state is None or time_s - state.time_s > settings.max_gap_s + _TOLERANCE_S:
         return OneEuroState(time_s, tuple(value), (0.0,) * len(value))
     interval_s = time_s - state.time_s
     weight = _weigh(settings.derivative_cutoff_hz, interval_s)
@@ -171,7 +174,7 @@ def smooth_zero_lag(
     _check_not_negative("max_gap_s", max_gap_s)
     times, rows, is_present = _check(time_s, values)
     times_present = times[is_present]
-    segment = np.concatenate([[0], np.cumsum(np.diff(times_present) > max_gap_s)])[: times_present.size]
+    segment = np.concatenate([[0], np.cumsum(np.diff(times_present) > max_gap_s + _TOLERANCE_S)])[: times_present.size]
     calm = _median_of_three(rows[is_present], segment)
     smoothed = np.full_like(rows, math.nan)
     smoothed[is_present] = _average_alike(times_present, calm, segment, width_s, edge)
@@ -212,13 +215,14 @@ def _average_alike(
     total_weight = np.ones(count)
     # Deviations from the row itself: a constant signal stays what it is to the last bit.
     total = np.zeros_like(rows)
-    reach = np.searchsorted(times, times + 3 * width_s, side="right") - np.arange(count)
+    furthest_s = 3 * width_s + _TOLERANCE_S
+    reach = np.searchsorted(times, times + furthest_s, side="right") - np.arange(count)
     for step in range(1, min(MAX_NEIGHBOURS, int(reach.max(initial=0)), count - 1) + 1):
         elapsed_s = times[step:] - times[:-step]
         difference = rows[step:] - rows[:-step]
         distances = (difference**2).sum(axis=1)
         weight = np.exp(-0.5 * ((elapsed_s / width_s) ** 2 + distances / edge**2))
-        weight[(elapsed_s > 3 * width_s) | (segment[step:] != segment[:-step])] = 0.0
+        weight[(elapsed_s > furthest_s) | (segment[step:] != segment[:-step])] = 0.0
         total_weight[:-step] += weight
         total_weight[step:] += weight
         total[:-step] += weight[:, None] * difference

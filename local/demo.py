@@ -163,8 +163,8 @@ def seed_sample_maps(neighbours: Neighbours, frame_count: int) -> None:
             SAMPLE_VIDEO_ID,
             dict(numbered),
             fps=20.0,
-            width=MAP_WIDTH_PX,
-            height=MAP_HEIGHT_PX,
+            width=480,
+            height=270,
             how="spectral residual (Hou and Zhang 2007)",
         )
 

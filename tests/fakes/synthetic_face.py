@@ -29,11 +29,13 @@ def make_face(
     width_px=640,
     height_px=480,
     vertical_fov_deg=63.0,
+    depth_along="ray",
 ):
     """Return the landmarks of a face at `place_mm` (origin of the head frame) whose eyes look at `target_mm`.
 
-    Both are in the camera frame. The eyes' optical axes meet in the target; an iris's centre lies 10 mm in front of the
-    eye's centre of rotation and its rim 5.85 mm around it.
+    Both are in the camera frame. The eyes' lines of sight meet in the target; their optical axes point 4.7 degrees
+    further out; an iris's centre lies 10 mm in front of the eye's centre of rotation and its rim 5.85 mm around it.
+    Depths run along the ray to the face, as the network sees it, or along the camera's axis.
     """
     rotation = rotation_matrix(pitch_deg, yaw_deg, roll_deg)
     place = np.array(place_mm, dtype=float)
@@ -42,6 +44,8 @@ def make_face(
         centre = place + rotation @ ROTATION_CENTRE_MM[side]
         towards = np.array(target_mm, dtype=float) - centre
         towards /= np.linalg.norm(towards)
+        outwards = rotation @ rotation_matrix(0.0, -4.7 if side == LEFT else 4.7, 0.0) @ rotation.T
+        towards = outwards @ towards
         across = np.cross([0.0, 1.0, 0.0], towards)
         across /= np.linalg.norm(across)
         up = np.cross(towards, across)
@@ -54,17 +58,21 @@ def make_face(
         for share, (upper, lower) in zip((1 / 3, 2 / 3), LIDS[side], strict=True):
             middle = outer + share * (inner - outer)
             points[upper], points[lower] = middle - down * lid_opening_mm / 2, middle + down * lid_opening_mm / 2
-    return project(points, place[2], width_px=width_px, height_px=height_px, vertical_fov_deg=vertical_fov_deg)
+    towards_face = place / np.linalg.norm(place) if depth_along == "ray" else np.array([0.0, 0.0, 1.0])
+    return project(
+        points, place, towards_face, width_px=width_px, height_px=height_px, vertical_fov_deg=vertical_fov_deg
+    )
 
 
-def project(points_mm, mean_depth_mm, *, width_px, height_px, vertical_fov_deg):
+def project(points_mm, place_mm, depth_axis, *, width_px, height_px, vertical_fov_deg):
     """Return landmarks of points in the camera frame; the points that are not given lie where they do not matter."""
     focal_px = 0.5 * height_px / np.tan(np.radians(vertical_fov_deg) / 2)
     landmarks = np.zeros((LANDMARK_COUNT, 3))
     landmarks[:, :2] = 0.5
-    for index, (x, y, z) in points_mm.items():
+    for index, point in points_mm.items():
+        x, y, z = point
         # The network's z is a depth relative to the head's middle, in the scale of x: weak perspective.
-        relative_depth = (z / mean_depth_mm - 1) * focal_px / width_px
+        relative_depth = depth_axis @ (point - place_mm) / place_mm[2] * focal_px / width_px
         landmarks[index] = [0.5 + focal_px * x / z / width_px, 0.5 + focal_px * y / z / height_px, relative_depth]
     given = [index for index in points_mm if index < 468]
     rest = [index for index in range(468) if index not in points_mm]

@@ -177,14 +177,12 @@ class TestFixations:
         assert hits.mean() >= share
         assert len(found) <= 1.1 * len(true_s)
 
-    @given(intervals, st.floats(-1000, 1000))
+    @given(intervals, st.integers(-1000, 1000) | st.just(1_800_000_000))
     def test_when_it_happens_changes_nothing_else(self, find_fixations, steps_ms, shift_s):
         time_s = np.cumsum(steps_ms)[:24] / 1000
 
-        shifted = find_fixations(time_s + round(shift_s), PLACES)
-
-        assert shifted == tuple(
-            Fixation(approx(f.onset_s + round(shift_s)), approx(f.duration_s), f.gaze)
+        assert find_fixations(time_s + shift_s, PLACES) == tuple(
+            Fixation(approx(f.onset_s + shift_s, abs=1e-6), approx(f.duration_s, abs=1e-6), f.gaze)
             for f in find_fixations(time_s, PLACES)
         )
 
@@ -240,17 +238,17 @@ class TestFixations:
         gaze = np.repeat(np.random.default_rng(0).uniform(-15, 15, (9000, 2)), 12, axis=0)
         gaze += np.random.default_rng(1).normal(0, 0.3, gaze.shape)
 
-        start = time.perf_counter()
+        start = time.process_time()
         found = find_fixations(clock(108_000, rate_hz=30), gaze)
 
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
         assert len(found) > 5000
 
     def test_a_viewer_who_never_moves_takes_no_longer(self, find_fixations):
-        start = time.perf_counter()
+        start = time.process_time()
         (fixation,) = find_fixations(clock(108_000, rate_hz=30), np.zeros((108_000, 2)))
 
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
         assert fixation.duration_s == approx(3599.967, abs=0.001)
 
 
@@ -487,10 +485,10 @@ class TestBlinks:
     def test_an_hour_takes_less_than_two_seconds(self):
         openness = np.tile(OPEN * 50 + SHUT * 4, 2000)
 
-        start = time.perf_counter()
+        start = time.process_time()
         found = find_blinks(clock(108_000, rate_hz=30), openness)
 
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
         assert len(found) == 2000
 
     @pytest.mark.parametrize(

@@ -95,6 +95,12 @@ class TestOneEye:
             estimate_gaze([0, 0, 1], [0, 0, 0], 600)
 
 
+def optical_axes(target):
+    """Return those of eyes 63 mm apart that look at a target: each 4.7 degrees further out than its line of sight."""
+    left, right = target - np.array([31.5, 0, 0]), target - np.array([-31.5, 0, 0])
+    return rotation_matrix(0, -4.7, 0) @ left, rotation_matrix(0, 4.7, 0) @ right
+
+
 class TestBothEyes:
     def test_turning_the_head_turns_the_gaze_with_it(self):
         # Nose 10 degrees to the viewer's right, eyes straight ahead in the head.
@@ -108,14 +114,20 @@ class TestBothEyes:
             correct_gaze_vector(AHEAD, 2 * np.eye(3))
 
     def test_eyes_that_converge_on_a_point_ahead_look_straight_ahead_together(self):
-        left, right = np.array([-31.5, 0, -500]), np.array([31.5, 0, -500])
+        left, right = optical_axes([0, 0, -500])
 
         assert calculate_combined_gaze(left, right, np.eye(3), 500) == approx(AHEAD, abs=1e-4)
+
+    def test_an_eyes_line_of_sight_is_nearer_to_the_nose_than_its_optical_axis(self):
+        # The nose is to the right of the viewer's left eye: gaze_x grows by 4.7 degrees.
+        one = calculate_combined_gaze(AHEAD, None, np.eye(3), 1e9)
+
+        assert gaze_direction(one).gaze_x_deg == approx(4.7, abs=0.001)
 
     @pytest.mark.parametrize("hidden", ["left", "right"])
     def test_one_eye_alone_gives_the_same_direction_as_both(self, hidden):
         target = np.array([80.0, -40.0, -500.0])
-        left, right = target - [31.5, 0, 0], target - [-31.5, 0, 0]
+        left, right = optical_axes(target)
         distance_mm = float(np.linalg.norm(target))
 
         both = calculate_combined_gaze(left, right, np.eye(3), distance_mm)

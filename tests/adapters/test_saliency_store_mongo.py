@@ -1,0 +1,301 @@
+"""The documents that MongoDB may hold, and MongoDB's troubles."""
+
+import os
+import threading
+import warnings
+import zlib
+
+import bson
+import numpy as np
+import pytest
+
+from func.adapters.saliency_store import MongoSaliencyMaps
+from gaze_core.errors import (
+    SaliencyMapError,
+    SaliencyMapNotFoundError,
+    SaliencyStoreError,
+    SaliencyStoreTimeoutError,
+)
+from tests.adapters.neighbours import refused_url
+
+FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
+PIXELS = bytes([1, 2, 3, 4, 5, 6])
+
+
+def whole(frame_num, saliency_map=FLOATS, **more):
+    return {"frame_num": frame_num, "saliency_map": saliency_map, **more}
+
+
+def chunks(frame_num, size_bytes, *, first=0):
+    content = bson.encode({"frame_num": frame_num, "saliency_map": FLOATS})
+    parts = [content[start : start + size_bytes] for start in range(0, len(content), size_bytes)]
+    return [
+        {"frame_num": frame_num, "chunk_index": index, "data": part} for index, part in enumerate(parts, start=first)
+    ]
+
+
+def compressed(frame_num, pixels=PIXELS, **more):
+    return {
+        "frame_num": frame_num,
+        "height": 2,
+        "width": 3,
+        "dtype": "uint8",
+        "encoding": "zlib",
+        "saliency_map": zlib.compress(pixels),
+        **more,
+    }
+
+
+@pytest.fixture
+def read(mongo_uri, database):
+    """Store documents of the video `v` and return its maps by frame, as lists or errors."""
+
+    def read_back(*documents, pointer=None, frame_nums=None):
+        database["v"].insert_many([dict(document) for document in documents])
+        if pointer is not None:
+            database["videos"].replace_one({"_id": "v"}, pointer, upsert=True)
+        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+        maps = store.extract_saliencyMap("v", frame_nums=frame_nums).maps
+        return {number: each if isinstance(each, Exception) else each.tolist() for number, each in maps}
+
+    return read_back
+
+
+class TestForms:
+    def test_nested_lists_are_read(self, read):
+        assert read(whole(7)) == {7: FLOATS}
+
+    def test_whole_numbers_in_nested_lists_are_read(self, read):
+        assert read(whole(7, [[0, 1], [2, 3]])) == {7: [[0, 1], [2, 3]]}
+
+    def test_compressed_pixels_are_read(self, read):
+        assert read(compressed(7)) == {7: [[1, 2, 3], [4, 5, 6]]}
+
+    @pytest.mark.parametrize("first", [0, 1], ids=["from 0", "from 1"])
+    def test_chunks_are_joined_in_the_order_of_their_index(self, read, first):
+        documents = chunks(7, 20, first=first)
+        assert len(documents) > 3
+
+        assert read(*reversed(documents)) == {7: FLOATS}
+
+    def test_all_forms_may_stand_side_by_side(self, read):
+        found = read(compressed(3), *chunks(2, 40), whole(1))
+
+        assert list(found) == [1, 2, 3]
+        assert found == {1: FLOATS, 2: FLOATS, 3: [[1, 2, 3], [4, 5, 6]]}
+
+    def test_a_frame_number_may_be_a_whole_float(self, read):
+        assert read(whole(7.0), frame_nums=[7]) == {7: FLOATS}
+
+    def test_documents_without_a_frame_number_are_left_out(self, read):
+        assert read(whole("7"), whole(None), whole(7.5), whole(float("nan")), whole(8)) == {8: FLOATS}
+
+    def test_of_several_maps_of_a_frame_the_first_counts(self, read, caplog):
+        assert read(whole(7), whole(7, [[1.0]])) == {7: FLOATS}
+        assert "frame 7 of 'v' has several saliency maps" in caplog.text
+
+    def test_a_whole_map_counts_rather_than_chunks(self, read):
+        assert read(*chunks(7, 20)[:2], whole(7, [[1.0]])) == {7: [[1.0]]}
+
+    def test_maps_of_full_size_are_read_in_batches(self, read):
+        noise = np.random.default_rng(0).integers(0, 256, (100, 270 * 480), dtype=np.uint8)
+        documents = [
+            compressed(number, noise[number].tobytes(), height=270, width=480) for number in reversed(range(100))
+        ]
+
+        found = read(*documents)
+
+        assert list(found) == list(range(100))
+        assert all(np.array_equal(np.ravel(found[number]), noise[number]) for number in (0, 50, 99))
+
+
+class TestUnusableMaps:
+    @pytest.mark.parametrize(
+        ("document", "reason"),
+        [
+            (whole(7, [[0.0, float("nan")]]), "not finite"),
+            (whole(7, [[0.0, float("inf")]]), "not finite"),
+            (whole(7, [[0.0, -0.1]]), "negative"),
+            (whole(7, [[0.0], [0.0, 1.0]]), "differ in length"),
+            (whole(7, [["a", "b"]]), "must hold numbers"),
+            (whole(7, [[None]]), "must hold numbers"),
+            (whole(7, [[{}]]), "must hold numbers"),
+            (whole(7, [0.5, 0.5]), "shape"),
+            (whole(7, []), "shape"),
+            (whole(7, "text"), "no known form"),
+            ({"frame_num": 7}, "no known form"),
+            (compressed(7, PIXELS[:5]), "does not hold 2×3"),
+            (compressed(7, PIXELS + b"\0"), "does not hold 2×3"),
+            (compressed(7, saliency_map=zlib.compress(PIXELS) + b"more"), "does not hold 2×3"),
+            (compressed(7, saliency_map=zlib.compress(PIXELS)[:-3]), "does not hold 2×3"),
+            (compressed(7, saliency_map=b"not zlib"), "corrupt"),
+            (compressed(7, saliency_map=[1]), "not binary"),
+            (compressed(7, height=-2), "positive"),
+            (compressed(7, width="3"), "positive"),
+            (compressed(7, height=10**9), "over the limit"),
+            (compressed(7, dtype="float32"), "only uint8"),
+            (compressed(7, encoding="lz4"), "only uint8"),
+        ],
+    )
+    def test_a_map_that_cannot_be_used_says_why(self, read, document, reason):
+        found = read(document, whole(8))
+
+        assert isinstance(found[7], SaliencyMapError)
+        assert reason in str(found[7])
+        assert found[8] == FLOATS
+
+    @pytest.mark.parametrize(
+        ("spoil", "reason"),
+        [
+            (lambda parts: parts[1:], "not BSON"),
+            (lambda parts: parts[:-1], "not BSON"),
+            (lambda parts: parts[:1] + parts[2:], "missing or there twice"),
+            (lambda parts: [*parts, parts[1]], "missing or there twice"),
+            (lambda parts: [*parts[:-1], {**parts[-1], "data": "text"}], "no binary data"),
+            (lambda parts: [*parts[:-1], {**parts[-1], "chunk_index": None}], "no integer index"),
+            (lambda parts: [*parts[:-1], {**parts[-1], "data": b"\xff" * 5}], "not BSON"),
+        ],
+        ids=["first lost", "last lost", "middle lost", "twice", "text", "no index", "garbage"],
+    )
+    def test_chunks_that_do_not_fit_say_why(self, read, spoil, reason):
+        found = read(*spoil(chunks(7, 20)), whole(8))
+
+        assert isinstance(found[7], SaliencyMapError)
+        assert reason in str(found[7])
+        assert found[8] == FLOATS
+
+    def test_chunks_may_hide_no_bottomless_nesting(self, read):
+        depth = 100_000
+        sizes = [5 + 8 * level for level in range(depth + 1)]
+        nested = b"".join(size.to_bytes(4, "little") + b"\x03a\0" for size in reversed(sizes[1:]))
+        nested += b"\x05\0\0\0\0" + b"\0" * depth
+
+        found = read({"frame_num": 7, "chunk_index": 0, "data": nested})
+
+        assert isinstance(found[7], SaliencyMapError)
+
+    def test_a_map_that_inflates_without_end_is_given_up_early(self, read):
+        import tracemalloc
+
+        bomb = compressed(7, bytes(100_000_000))
+        tracemalloc.start()
+        try:
+            found = read(bomb)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        assert isinstance(found[7], SaliencyMapError)
+        assert peak_bytes < 5_000_000
+
+
+class TestGenerations:
+    def test_without_a_pointer_documents_without_a_generation_count(self, read):
+        assert read(whole(1), whole(2, generation=1), whole(3, generation=0)) == {1: FLOATS, 3: FLOATS}
+
+    def test_the_generation_of_the_pointer_counts_alone(self, read):
+        found = read(whole(1), whole(1, [[1.0]], generation=2), whole(3, generation=1), pointer={"generation": 2})
+
+        assert found == {1: [[1.0]]}
+
+    def test_a_pointer_to_nothing_finds_no_map(self, read):
+        with pytest.raises(SaliencyMapNotFoundError):
+            read(whole(1), pointer={"generation": 3})
+
+    def test_a_pointer_that_is_no_integer_is_an_error(self, read):
+        with pytest.raises(SaliencyStoreError, match="not an integer"):
+            read(whole(1), pointer={"generation": "2"})
+
+    @pytest.mark.parametrize(("facts", "digest"), [({}, None), ({"digest": "ab12"}, "ab12"), ({"digest": 5}, None)])
+    def test_the_digest_is_what_the_facts_say(self, mongo_uri, database, facts, digest):
+        database["v"].insert_one(whole(1))
+        database["videos"].insert_one({"_id": "v", **facts})
+
+        assert (
+            MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").digest == digest
+        )
+
+    def test_maps_replaced_while_being_read_are_an_error(self, mongo_uri, database):
+        database["v"].insert_many([whole(1), whole(2)])
+        maps = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").maps
+        assert next(maps)[0] == 1
+        database["v"].delete_many({})
+
+        with pytest.raises(SaliencyStoreError, match="replaced while they were read"):
+            next(maps)
+
+
+class TestTroubles:
+    @pytest.fixture
+    def nowhere(self):
+        return refused_url().replace("http", "mongodb")
+
+    def test_a_server_that_is_not_there_is_a_timeout(self, nowhere):
+        with pytest.raises(SaliencyStoreTimeoutError, match="did not answer in time"):
+            MongoSaliencyMaps(nowhere, timeout_s=0.2).extract_saliencyMap("v")
+
+    def test_a_server_that_is_not_there_is_unreachable(self, nowhere):
+        assert MongoSaliencyMaps(nowhere, timeout_s=0.2).is_reachable() is False
+
+    def test_a_server_that_goes_away_while_maps_are_read_is_an_error(self, tmp_path):
+        from pymongo import MongoClient
+
+        from local.mongo import start_mongo
+
+        with start_mongo(tmp_path) as server:
+            with MongoClient(server.uri) as client:
+                client["saliency_db"]["v"].insert_many([whole(1), whole(2)])
+            maps = MongoSaliencyMaps(server.uri, timeout_s=0.5).extract_saliencyMap("v").maps
+            assert next(maps)[0] == 1
+            os.kill(server.pid, 9)
+
+            with pytest.raises(SaliencyStoreError):
+                next(maps)
+
+    def test_a_uri_that_is_none_is_an_error_without_its_text(self):
+        with pytest.raises(SaliencyStoreError) as caught:
+            MongoSaliencyMaps("mongodb://user:secret@:bad:", timeout_s=1).extract_saliencyMap("v")
+
+        assert "secret" not in str(caught.value)
+
+    def test_a_message_never_names_the_server(self, nowhere):
+        with pytest.raises(SaliencyStoreError) as caught:
+            MongoSaliencyMaps(nowhere, timeout_s=0.2).extract_saliencyMap("v")
+
+        assert "127.0.0.1" not in str(caught.value)
+
+    def test_a_timeout_must_be_positive(self):
+        with pytest.raises(ValueError, match="positive"):
+            MongoSaliencyMaps("mongodb://x", timeout_s=0)
+
+
+def test_a_child_after_a_fork_reads_through_a_client_of_its_own(mongo_uri, database):
+    database["v"].insert_one(whole(1))
+    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+    assert len(list(store.extract_saliencyMap("v").maps)) == 1
+    pid = os.fork()
+    if pid == 0:
+        try:
+            # pymongo warns of a client made before the fork.
+            warnings.simplefilter("error")
+            found = list(store.extract_saliencyMap("v").maps)
+            os._exit(0 if len(found) == 1 else 2)
+        finally:
+            os._exit(1)
+
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_threads_share_one_client(mongo_uri, database):
+    database["v"].insert_many([whole(number) for number in range(20)])
+    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+    counts = []
+    threads = [
+        threading.Thread(target=lambda: counts.append(len(list(store.extract_saliencyMap("v").maps)))) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert counts == [20] * 6

@@ -1,0 +1,202 @@
+"""What every session store promises, the fake as well as the real one with our session API behind it."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from func.adapters.session_api import HttpSessionStore
+from gaze_core.errors import SessionNotFoundError, SessionScoredError
+from local.session_api import create_app
+from tests.adapters.neighbours import serve
+from tests.fakes.session_api import FakeSessionStore
+
+VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
+FIRST = {"gaze": [0.25, 0.75], "validity": "ok", "target": None}
+SECOND = {"gaze": None, "validity": "no_face", "target": None}
+
+
+@pytest.fixture(params=["fake", "real"])
+def store(request):
+    if request.param == "fake":
+        yield FakeSessionStore()
+    else:
+        with serve(create_app(request.getfixturevalue("database"))) as url:
+            yield HttpSessionStore(url, timeout_s=10, retries=0)
+
+
+def test_a_new_session_knows_its_viewer_and_has_no_frames(store):
+    store.create_session("s", **VIEWER)
+
+    session = store.get_session("s")
+
+    assert (session.session_id, session.ip_address, session.video_id) == ("s", "203.0.113.7", "contents1")
+    assert session.created_at.startswith("20")
+    assert (session.frames, session.settings) == ({}, {})
+
+
+def test_creating_a_session_again_changes_nothing(store):
+    store.create_session("s", **VIEWER)
+    store.update_session("s", 1, FIRST, **VIEWER)
+    before = store.get_session("s")
+
+    store.create_session("s", ip_address="192.0.2.1", video_id="other")
+
+    assert store.get_session("s") == before
+
+
+def test_an_unknown_session_is_not_found(store):
+    with pytest.raises(SessionNotFoundError, match="'nobody'"):
+        store.get_session("nobody")
+
+
+def test_a_frame_of_an_unknown_session_creates_it(store):
+    store.update_session("s", 17, FIRST, **VIEWER)
+
+    session = store.get_session("s")
+
+    assert session.video_id == "contents1"
+    assert session.frames == {17: FIRST}
+
+
+def test_the_first_record_of_a_frame_stands(store):
+    store.update_session("s", 17, FIRST, **VIEWER)
+
+    update = store.update_session("s", 17, SECOND, **VIEWER)
+
+    assert update.stored == {"17": FIRST}
+    assert update.written == frozenset()
+    assert store.get_session("s").frames == {17: FIRST}
+
+
+def test_a_new_frame_is_said_to_be_written(store):
+    update = store.update_session("s", 17, FIRST, **VIEWER)
+
+    assert (update.stored, update.written) == ({"17": FIRST}, {"17"})
+
+
+def test_settings_travel_with_a_frame_and_the_last_ones_stand(store):
+    store.update_session("s", 1, FIRST, settings={"viewport": {"x": 0.1}, "screen": {"width_mm": 345}}, **VIEWER)
+    store.update_session("s", 2, FIRST, settings={"viewport": {"x": 0.2}}, **VIEWER)
+
+    assert store.get_session("s").settings == {"viewport": {"x": 0.2}, "screen": {"width_mm": 345}}
+
+
+def test_settings_are_neither_written_once_nor_reported(store):
+    update = store.update_session("s", 1, FIRST, settings={"screen": 1}, **VIEWER)
+
+    assert (set(update.stored), update.written) == ({"1"}, {"1"})
+
+
+def test_the_first_result_stands(store):
+    store.create_session("s", **VIEWER)
+    first = store.store_settings("s", {"result": {"final_score": 63.21}})
+    second = store.store_settings("s", {"result": {"final_score": 0.0}})
+
+    assert (first.stored, first.written) == ({"result": {"final_score": 63.21}}, {"result"})
+    assert (second.stored, second.written) == ({"result": {"final_score": 63.21}}, frozenset())
+    assert store.get_session("s").settings == {"result": {"final_score": 63.21}}
+
+
+def test_a_new_frame_after_the_result_is_refused(store):
+    store.update_session("s", 1, FIRST, **VIEWER)
+    store.store_settings("s", {"result": {}})
+
+    with pytest.raises(SessionScoredError, match="'s'"):
+        store.update_session("s", 2, FIRST, **VIEWER)
+    assert store.get_session("s").frames == {1: FIRST}
+
+
+def test_a_stored_frame_after_the_result_is_answered_again(store):
+    store.update_session("s", 1, FIRST, **VIEWER)
+    store.store_settings("s", {"result": {}})
+
+    update = store.update_session("s", 1, SECOND, **VIEWER)
+
+    assert (update.stored, update.written) == ({"1": FIRST}, frozenset())
+
+
+def test_settings_can_be_stored_after_the_result(store):
+    store.create_session("s", **VIEWER)
+    store.store_settings("s", {"result": {}})
+
+    update = store.store_settings("s", {"result_delivered": True})
+
+    assert (update.stored, update.written) == ({}, frozenset())
+    assert store.get_session("s").settings == {"result": {}, "result_delivered": True}
+
+
+def test_settings_of_an_unknown_session_are_not_stored(store):
+    with pytest.raises(SessionNotFoundError):
+        store.store_settings("nobody", {"result": {}})
+    with pytest.raises(SessionNotFoundError):
+        store.get_session("nobody")
+
+
+def test_sessions_do_not_mix(store):
+    store.update_session("a", 1, FIRST, **VIEWER)
+    store.update_session("a:1", 1, SECOND, **VIEWER)
+
+    assert store.get_session("a").frames == {1: FIRST}
+    assert store.get_session("a:1").frames == {1: SECOND}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.1, 1e300, 2**70, -5, "ü\u2028\U0001f600", [], {"a.b": {"$set": 1, "": None}}, [[True, None], {}], "x" * 50_000],
+    ids=lambda value: type(value).__name__,
+)
+def test_values_come_back_as_they_were(store, value):
+    store.update_session("s", 1, {"value": value}, settings={"value": value}, **VIEWER)
+
+    session = store.get_session("s")
+
+    assert session.frames == {1: {"value": value}}
+    assert session.settings == {"value": value}
+
+
+@pytest.mark.parametrize("key", ["a.b", "$set", "%2E", "with blank", "007", "1.5", "values", "ü"])
+def test_any_other_key_is_a_setting(store, key):
+    store.create_session("s", **VIEWER)
+    store.store_settings("s", {key: 1})
+
+    assert store.get_session("s").settings == {key: 1}
+
+
+def test_a_number_that_json_lacks_is_refused(store):
+    with pytest.raises(ValueError, match="Out of range float values"):
+        store.update_session("s", 1, {"distance_mm": math.nan}, **VIEWER)
+
+
+def test_one_of_many_simultaneous_writers_of_a_frame_wins(store):
+    store.create_session("s", **VIEWER)
+
+    with ThreadPoolExecutor(8) as pool:
+        updates = list(pool.map(lambda writer: store.update_session("s", 5, {"writer": writer}, **VIEWER), range(24)))
+
+    winners = [writer for writer, update in enumerate(updates) if update.written]
+    assert len(winners) == 1
+    assert all(update.stored == {"5": {"writer": winners[0]}} for update in updates)
+    assert store.get_session("s").frames == {5: {"writer": winners[0]}}
+
+
+def test_one_of_many_simultaneous_results_wins(store):
+    store.create_session("s", **VIEWER)
+
+    with ThreadPoolExecutor(8) as pool:
+        updates = list(pool.map(lambda writer: store.store_settings("s", {"result": writer}), range(16)))
+
+    winners = [writer for writer, update in enumerate(updates) if update.written]
+    assert len(winners) == 1
+    assert all(update.stored == {"result": winners[0]} for update in updates)
+
+
+def test_frames_written_at_once_are_all_there(store):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.update_session("s", number, {"n": number}, **VIEWER), range(1, 251)))
+
+    assert store.get_session("s").frames == {number: {"n": number} for number in range(1, 251)}
+
+
+def test_a_running_store_is_reachable(store):
+    assert store.is_reachable() is True

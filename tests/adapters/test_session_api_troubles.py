@@ -1,0 +1,446 @@
+"""The session store with neighbours that fail, lie, dawdle, or are older than our own."""
+
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask, jsonify, request
+
+from func.adapters.session_api import HttpSessionStore
+from gaze_core.errors import (
+    SessionNotFoundError,
+    SessionScoredError,
+    SessionStoreError,
+    SessionStoreTimeoutError,
+)
+from gaze_core.ports import Session
+from local.session_api import create_app
+from tests.adapters.neighbours import Answer, Cut, Drip, Hang, misbehave, refused_url, serve
+
+VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
+RECORD = {"gaze": [0.25, 0.75]}
+UPDATED = Answer(200, {"message": "Session Updated Successfully"})
+MISSING = Answer(404, {"error": "Session Not Found"})
+SCORED = Answer(409, {"error": "Session Already Scored"})
+CREATED = Answer(201, {"session_id": "s"})
+BUSY = Answer(503, b"upstream connect error")
+HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"message"'
+
+
+def update(neighbour, *, retries=2, timeout_s=5):
+    return HttpSessionStore(neighbour.url, timeout_s=timeout_s, retries=retries).update_session(
+        "s", 17, RECORD, **VIEWER
+    )
+
+
+class TestRequests:
+    def test_an_update_is_the_documented_put(self):
+        with misbehave(UPDATED) as neighbour:
+            HttpSessionStore(neighbour.url + "/", timeout_s=5, retries=0).update_session(
+                "s", 17, RECORD, settings={"screen": {"width_mm": 345}}, **VIEWER
+            )
+
+        (sent,) = neighbour.requests
+        assert (sent.method, sent.path) == ("PUT", "/update_session/s")
+        assert sent.headers["Content-Type"] == "application/json"
+        assert sent.body == {
+            "component": "gaze_tracking",
+            "data": {
+                "components": {"gaze_tracking": {"17": {"gaze": [0.25, 0.75]}, "screen": {"width_mm": 345}}},
+            },
+        }
+
+    def test_a_session_is_created_with_its_viewer_and_video(self):
+        with misbehave(CREATED) as neighbour:
+            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).create_session("s", **VIEWER)
+
+        (sent,) = neighbour.requests
+        assert (sent.method, sent.path) == ("POST", "/mk-session")
+        assert sent.body == {"session_id": "s", "ip_address": "203.0.113.7", "video_id": "contents1"}
+
+    def test_a_session_is_read_without_the_components_of_others(self):
+        with misbehave(Answer(200, {"components": {"gaze_tracking": {}}})) as neighbour:
+            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+
+        (sent,) = neighbour.requests
+        assert (sent.method, sent.path) == ("GET", "/get_session/s?component=gaze_tracking")
+
+    def test_a_session_id_stays_one_segment_of_the_path(self):
+        with misbehave(Answer(200, {"components": {}})) as neighbour:
+            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("a/b?c:d é")
+
+        assert neighbour.requests[0].path == "/get_session/a%2Fb%3Fc%3Ad%20%C3%A9?component=gaze_tracking"
+
+    @pytest.mark.parametrize("session_id", ["", ".", ".."])
+    def test_an_id_that_would_be_another_path_is_refused(self, session_id):
+        with misbehave(UPDATED) as neighbour, pytest.raises(ValueError, match="not a path"):
+            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session(session_id)
+
+        assert neighbour.requests == []
+
+    def test_a_thread_keeps_its_connection(self):
+        with misbehave(UPDATED) as neighbour:
+            store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+            for number in range(5):
+                store.update_session("s", number, RECORD, **VIEWER)
+
+        assert len({sent.port for sent in neighbour.requests}) == 1
+
+    def test_threads_share_no_connection(self):
+        with misbehave(UPDATED) as neighbour, ThreadPoolExecutor(4) as pool:
+            store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+            meeting = threading.Barrier(4)
+
+            def post(number):
+                meeting.wait(10)
+                store.update_session("s", number, RECORD, **VIEWER)
+
+            list(pool.map(post, range(4)))
+
+        assert len({sent.port for sent in neighbour.requests}) == 4
+
+    def test_the_proxy_of_the_environment_is_ignored(self, monkeypatch):
+        monkeypatch.setenv("HTTP_PROXY", refused_url())
+        with misbehave(UPDATED) as neighbour:
+            assert update(neighbour, retries=0).written == {"17"}
+
+    def test_the_proxy_of_the_settings_is_used(self):
+        with misbehave(UPDATED) as proxy:
+            store = HttpSessionStore("http://session.invalid", timeout_s=5, retries=0, proxy=proxy.url)
+            store.update_session("s", 17, RECORD, **VIEWER)
+
+        assert proxy.requests[0].path == "http://session.invalid/update_session/s"
+
+    def test_a_redirect_is_not_followed(self):
+        with misbehave(UPDATED) as elsewhere:
+            moved = Answer(307, {}, (("Location", elsewhere.url),))
+            with misbehave(moved) as neighbour, pytest.raises(SessionStoreError, match="307"):
+                update(neighbour)
+
+        assert elsewhere.requests == []
+
+    @pytest.mark.parametrize(
+        ("url", "timeout_s", "retries"),
+        [("session-service", 1, 0), ("ftp://x", 1, 0), ("http://", 1, 0), ("http://x", 0, 0), ("http://x", 1, -1)],
+    )
+    def test_impossible_settings_are_refused(self, url, timeout_s, retries):
+        with pytest.raises(ValueError, match=r"URL|positive|negative"):
+            HttpSessionStore(url, timeout_s=timeout_s, retries=retries)
+
+
+class TestRepeats:
+    @pytest.mark.parametrize(
+        "trouble",
+        [Answer(502, b""), BUSY, Answer(504, b"<html>"), Cut(b""), Cut(HALF_AN_ANSWER), Cut(b"garbage\r\n\r\n")],
+        ids=["502", "503", "504", "closed", "half an answer", "not HTTP"],
+    )
+    def test_a_passing_trouble_loses_nothing(self, trouble):
+        with misbehave(trouble, trouble, UPDATED) as neighbour:
+            update(neighbour)
+
+        assert [sent.body for sent in neighbour.requests] == [neighbour.requests[0].body] * 3
+
+    def test_a_hanging_answer_is_asked_for_again(self):
+        with misbehave(Hang(2), UPDATED) as neighbour:
+            update(neighbour, timeout_s=0.2)
+
+        assert len(neighbour.requests) == 2
+
+    @pytest.mark.parametrize("status", [400, 401, 429, 500, 501])
+    def test_any_other_status_is_not_repeated(self, status):
+        with misbehave(Answer(status, {"error": "secret"})) as neighbour:
+            with pytest.raises(SessionStoreError, match=f"PUT /update_session was answered {status}$"):
+                update(neighbour)
+
+            assert len(neighbour.requests) == 1
+
+    def test_the_tries_are_bounded(self):
+        with misbehave(BUSY) as neighbour:
+            with pytest.raises(SessionStoreError, match="503"):
+                update(neighbour, retries=3)
+
+            assert len(neighbour.requests) == 4
+
+    def test_a_wish_to_wait_is_granted(self):
+        busy = Answer(503, b"", (("Retry-After", "1"),))
+        with misbehave(busy, UPDATED) as neighbour:
+            started_s = time.monotonic()
+            update(neighbour)
+
+        assert 1.0 <= time.monotonic() - started_s < 2.0
+
+    def test_a_wish_to_wait_for_long_is_cut_short(self):
+        busy = Answer(503, b"", (("Retry-After", "3600"),))
+        with misbehave(busy, UPDATED) as neighbour:
+            started_s = time.monotonic()
+            update(neighbour)
+
+        assert 2.0 <= time.monotonic() - started_s < 4.0
+
+    def test_an_update_whose_answer_was_lost_counts_as_written_by_this_call(self):
+        already = Answer(200, {"message": "ok", "stored": {"17": {"gaze": [0.25, 0.75]}}, "written": []})
+        with misbehave(Cut(HALF_AN_ANSWER), already) as neighbour:
+            assert update(neighbour).written == {"17"}
+
+    def test_another_value_stored_meanwhile_does_not(self):
+        already = Answer(200, {"message": "ok", "stored": {"17": {"gaze": None}}, "written": []})
+        with misbehave(Cut(HALF_AN_ANSWER), already) as neighbour:
+            assert update(neighbour).written == frozenset()
+
+    def test_through_a_failing_network_every_frame_arrives_once(self, database):
+        app, calls = create_app(database), []
+        api = app.wsgi_app
+
+        def fail_often(environ, start_response):
+            calls.append(environ["PATH_INFO"])
+            turn = len(calls)
+            if turn % 4 == 1:
+                start_response("503 Service Unavailable", [("Content-Length", "0")])
+                return [b""]
+            answer = api(environ, (lambda *_args: None) if turn % 4 == 2 else start_response)
+            if turn % 4 == 2:
+                # Done, but nobody hears of it.
+                list(answer)
+                start_response("502 Bad Gateway", [("Content-Length", "0")])
+                return [b""]
+            return answer
+
+        app.wsgi_app = fail_often
+        with serve(app) as url:
+            store = HttpSessionStore(url, timeout_s=5, retries=3)
+            updates = [store.update_session("s", number, {"n": number}, **VIEWER) for number in range(1, 41)]
+            frames = store.get_session("s").frames
+
+        assert frames == {number: {"n": number} for number in range(1, 41)}
+        assert all(update.written == {str(number)} for number, update in enumerate(updates, start=1))
+        assert len(calls) > 60
+
+
+class TestTroubles:
+    def test_nobody_listening_is_an_error(self):
+        store = HttpSessionStore(refused_url(), timeout_s=5, retries=1)
+
+        with pytest.raises(SessionStoreError, match="PUT /update_session failed: ConnectionError"):
+            store.update_session("s", 17, RECORD, **VIEWER)
+
+    def test_no_answer_is_a_timeout(self):
+        with misbehave(Hang(2)) as neighbour, pytest.raises(SessionStoreTimeoutError, match="not answered in time"):
+            update(neighbour, timeout_s=0.2, retries=1)
+
+    def test_a_gateway_that_waited_in_vain_is_a_timeout(self):
+        with misbehave(Answer(504, b"")) as neighbour, pytest.raises(SessionStoreTimeoutError, match="504"):
+            update(neighbour, retries=0)
+
+    @pytest.mark.parametrize(
+        "raw",
+        [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60, b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n" + b" " * 90],
+        ids=["header", "body"],
+    )
+    @pytest.mark.parametrize("pause_s", [0.05, 0.9])
+    def test_an_answer_that_drips_is_a_timeout(self, raw, pause_s):
+        started_s = time.monotonic()
+        with misbehave(Drip(raw, pause_s)) as neighbour, pytest.raises(SessionStoreTimeoutError):
+            update(neighbour, timeout_s=1.0, retries=0)
+
+        assert time.monotonic() - started_s < 1.5
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (Answer(200, b"<html>ok</html>"), "answered 200 with something that is not JSON"),
+            (Answer(200, b""), "answered 200 with something that is not JSON"),
+            (Answer(200, b"[" * 100_000), "answered 200 with something that is not JSON"),
+            (Answer(200, ["secret"]), "answered 200 with JSON that is not an object"),
+            (Answer(200, {}), "an answer 200 has no `message`"),
+            (Answer(200, {"message": "ok", "stored": []}), "`stored` does not hold the keys sent"),
+            (Answer(200, {"message": "ok", "stored": {"18": "secret"}}), "`stored` does not hold the keys sent"),
+            (Answer(200, {"message": "ok", "stored": {"17": 1}, "written": 17}), "`written` is not a list"),
+            (Answer(404, b"<h1>Not Found</h1>"), "answered 404 with something that is not JSON"),
+            (Answer(404, {"detail": "secret"}), "an answer 404 has no `error`"),
+            (Answer(204, b""), "answered 204"),
+        ],
+        ids=lambda value: None if isinstance(value, str) else "",
+    )
+    def test_an_update_answered_outside_the_contract_is_an_error(self, answer, reason):
+        with misbehave(answer) as neighbour, pytest.raises(SessionStoreError) as caught:
+            update(neighbour)
+
+        assert reason in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            ({"session_id": "s"}, "a session has no components"),
+            ({"components": {"gaze_tracking": [1]}}, "the component gaze_tracking of a session is not an object"),
+        ],
+    )
+    def test_a_session_without_its_shape_is_an_error(self, body, reason):
+        with misbehave(Answer(200, body)) as neighbour, pytest.raises(SessionStoreError, match=reason):
+            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+
+    def test_a_created_session_without_its_id_is_an_error(self):
+        with misbehave(Answer(201, {})) as neighbour, pytest.raises(SessionStoreError, match="has no `session_id`"):
+            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).create_session("s", **VIEWER)
+
+    def test_a_scored_session_is_told_from_a_failure(self):
+        with misbehave(SCORED) as neighbour, pytest.raises(SessionScoredError):
+            update(neighbour)
+
+    def test_a_missing_session_is_created_once_and_the_frame_tried_once_more(self):
+        with misbehave(MISSING, CREATED, UPDATED) as neighbour:
+            update(neighbour)
+
+        assert [sent.method for sent in neighbour.requests] == ["PUT", "POST", "PUT"]
+
+    def test_a_session_that_stays_missing_is_not_found(self):
+        with misbehave(MISSING, CREATED, MISSING) as neighbour:
+            with pytest.raises(SessionNotFoundError):
+                update(neighbour)
+
+            assert len(neighbour.requests) == 3
+
+    @pytest.mark.parametrize("answer", [MISSING, Answer(500, b""), Answer(200, b"hello")])
+    def test_any_answer_counts_as_reachable(self, answer):
+        with misbehave(answer) as neighbour:
+            assert HttpSessionStore(neighbour.url, timeout_s=5, retries=3).is_reachable() is True
+
+    def test_who_refuses_connections_is_unreachable(self):
+        assert HttpSessionStore(refused_url(), timeout_s=5, retries=3).is_reachable() is False
+
+    @pytest.mark.parametrize(
+        "answer", [Hang(3), Cut(b""), Cut(b"garbage\r\n\r\n")], ids=["silent", "closed", "garbage"]
+    )
+    def test_who_gives_no_answer_is_unreachable_after_a_second(self, answer):
+        started_s = time.monotonic()
+        with misbehave(answer) as neighbour:
+            assert HttpSessionStore(neighbour.url, timeout_s=30, retries=3).is_reachable() is False
+        assert time.monotonic() - started_s < 2
+
+
+class TestOlderServices:
+    """They merge into what they have read, say nothing of winners, and ignore what they do not know."""
+
+    @pytest.fixture
+    def older(self):
+        app, sessions, lock = Flask("older"), {}, threading.Lock()
+
+        @app.post("/mk-session")
+        def make():
+            body = request.get_json()
+            with lock:
+                if body["session_id"] in sessions:
+                    return jsonify(message="Session Already Exist")
+                sessions[body["session_id"]] = {
+                    **{name: body[name] for name in ("session_id", "ip_address", "video_id")},
+                    "created_at": "2026-01-01 10:00:00",
+                    "components": {"gaze_tracking": {}, "blink_detection": {"1": "theirs"}, "emotion_analysis": {}},
+                }
+            return jsonify(session_id=body["session_id"]), 201
+
+        @app.get("/get_session/<session_id>")
+        def get(session_id):
+            session = sessions.get(session_id)
+            return jsonify(session) if session else (jsonify(error="Session Not Found"), 404)
+
+        @app.put("/update_session/<session_id>")
+        def put(session_id):
+            with lock:
+                if session_id not in sessions:
+                    return jsonify(error="Session Not Found"), 404
+                body = request.get_json()
+                for component, values in body["data"]["components"].items():
+                    sessions[session_id]["components"][component].update(values)
+            return jsonify(message="Session Updated Successfully")
+
+        with serve(app) as url:
+            store = HttpSessionStore(url, timeout_s=5, retries=0)
+            store.sessions = sessions
+            yield store
+
+    def test_what_was_sent_counts_as_stored_and_written(self, older):
+        update = older.update_session("s", 17, {"gaze": (0.25, 0.75)}, settings={"screen": 1}, **VIEWER)
+
+        assert update.stored == {"17": {"gaze": [0.25, 0.75]}}
+        assert update.written == {"17"}
+
+    def test_a_result_that_was_sent_counts_as_stored_and_written(self, older):
+        older.create_session("s", **VIEWER)
+
+        update = older.store_settings("s", {"result": {"final_score": 1.5}, "screen": 1})
+
+        assert (update.stored, update.written) == ({"result": {"final_score": 1.5}}, {"result"})
+
+    def test_a_session_is_read_back(self, older):
+        older.update_session("s", 17, RECORD, settings={"screen": {"width_mm": 345}}, **VIEWER)
+
+        assert older.get_session("s") == Session(
+            session_id="s",
+            ip_address="203.0.113.7",
+            video_id="contents1",
+            created_at="2026-01-01 10:00:00",
+            frames={17: {"gaze": [0.25, 0.75]}},
+            settings={"screen": {"width_mm": 345}},
+        )
+
+    def test_what_others_wrote_stays(self, older):
+        older.update_session("s", 17, RECORD, **VIEWER)
+
+        assert older.sessions["s"]["components"]["blink_detection"] == {"1": "theirs"}
+
+    @pytest.mark.parametrize(
+        "records",
+        [
+            {"3": [400, 300], "4": {"gaze": [400, 300], "saliency_match": 1}, "screen": {}},
+            {
+                "components": {"gaze_tracking": {"3": [400, 300], "screen": {}}},
+                "4": {"gaze": [400, 300], "saliency_match": 1},
+            },
+        ],
+        ids=["flat", "nested once more"],
+    )
+    def test_old_records_are_kept_as_they_are(self, records):
+        with misbehave(Answer(200, {"components": {"gaze_tracking": records}})) as neighbour:
+            session = HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+
+        assert session.frames == {3: [400, 300], 4: {"gaze": [400, 300], "saliency_match": 1}}
+        assert session.settings == {"screen": {}}
+        assert (session.ip_address, session.video_id, session.created_at) == ("", "", "")
+
+    @pytest.mark.parametrize("components", [{}, {"gaze_tracking": None}, {"blink_detection": {"1": 1}}])
+    def test_a_session_without_our_component_has_no_frames(self, components):
+        with misbehave(Answer(200, {"components": components})) as neighbour:
+            session = HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+
+        assert (session.frames, session.settings) == ({}, {})
+
+
+def test_a_child_after_a_fork_has_its_own_connection():
+    with misbehave(Answer(200, {"components": {}})) as neighbour:
+        store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+        store.get_session("parent")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                store.get_session("child")
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0
+        store.get_session("parent")
+
+    first, second, third = (sent.port for sent in neighbour.requests)
+    assert "child" in neighbour.requests[1].path
+    assert first == third != second
+
+
+def test_an_answer_of_fifty_megabytes_is_read():
+    frames = {str(number): "x" * 1000 for number in range(50_000)}
+    body = json.dumps({"components": {"gaze_tracking": frames}}).encode()
+    with misbehave(Answer(200, body)) as neighbour:
+        session = HttpSessionStore(neighbour.url, timeout_s=20, retries=0).get_session("s")
+
+    assert len(session.frames) == 50_000
