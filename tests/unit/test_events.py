@@ -149,6 +149,11 @@ class TestFixations:
 
         assert fixation == Fixation(0.0, approx(0.6), near(0, 0))
 
+    def test_the_longer_part_of_a_merged_fixation_weighs_more(self, find_fixations):
+        (fixation,) = find_fixations(clock(13), [[0, 0]] * 8 + [[12, 9]] + [[0.9, 0]] * 4)
+
+        assert fixation.gaze == near(0.3, 0)
+
     def test_places_farther_apart_than_the_merge_angle_stay_two(self, find_fixations):
         gaze = [[0, 0]] * 6 + [[12, 9]] + [[1.1, 0]] * 6
 
@@ -448,6 +453,11 @@ class TestBlinks:
         openness = OPEN * 10 + SHUT * 3 + [math.nan] * 10 + OPEN * 10
 
         assert blinks(openness) == (Blink(approx(0.48), approx(0.12)),)
+
+    def test_a_face_that_is_gone_in_between_parts_two_blinks(self):
+        openness = OPEN * 10 + SHUT * 3 + [math.nan] * 4 + SHUT * 3 + OPEN * 10
+
+        assert spans(blinks(openness)) == [(0.48, 0.12), (0.85, 0.12)]
 
     def test_eyes_shut_at_both_ends_of_the_recording_count_from_there(self):
         assert spans(blinks(SHUT * 4 + OPEN * 30 + SHUT * 4)) == [(0.0, 0.17), (1.68, 0.17)]

@@ -233,6 +233,17 @@ class TestZeroLag:
 
         assert_array_equal(smooth_zero_lag(clock(21), gaze), np.zeros((21, 2)))
 
+    def test_an_outlier_as_far_from_both_neighbours_becomes_what_lies_between_them(self):
+        gaze = np.column_stack([np.arange(-10.0, 11) / 10, np.zeros(21)])
+        gaze[10] = [0, 9]
+
+        assert smooth_zero_lag(clock(21), gaze)[10] == approx([0, 0], abs=1e-9)
+
+    def test_what_was_before_a_blink_does_not_make_an_outlier_of_what_comes_after_it(self):
+        gaze = np.r_[np.zeros(10), np.full(6, math.nan), 9, np.zeros(9)]
+
+        assert smooth_zero_lag(clock(26), gaze)[16] == approx(9, abs=0.01)
+
     def test_two_samples_elsewhere_are_no_outlier(self):
         gaze = np.zeros(21)
         gaze[10:12] = 9
