@@ -13,7 +13,6 @@ import flask
 from a2wsgi import WSGIMiddleware
 from werkzeug.test import create_environ
 
-from func.main import handle
 from func.settings import read_settings
 
 if TYPE_CHECKING:
@@ -80,4 +79,6 @@ class Function:
 
 def new() -> Function:
     """Return the function; func calls it once in a process."""
+    from func.main import handle  # noqa: PLC0415 - it reads the environment and may end the process
+
     return Function(handle, threads=read_settings(os.environ).threads)

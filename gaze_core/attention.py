@@ -30,7 +30,7 @@ COMPARISONS = 64
 LAGS_S: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(-10, 11))
 """The lags among which the best one is looked for."""
 
-BLOCK_FACTOR = 4.0
+BLOCK_FACTOR = 6.0
 """Blocks are so many times longer than Politis and White's, which minimise the error of the variance: coverage wants
 longer ones (Sun, Phillips and Jin, Econometrica 76, 2008), and the simulation agrees."""
 

@@ -89,7 +89,7 @@ def make_video(rng: np.random.Generator, frames: int, *, centre_bias: bool) -> M
     speeds_per_s = rng.normal(0, 0.04, (*size, 2))
     widths = _log_normal(rng, 0.075, 0.35, size)
     heights, pulses_hz, phases = rng.uniform(0.3, 1, size), rng.uniform(0.1, 0.5, size), rng.uniform(0, 2 * np.pi, size)
-    positions = centres[shot] + speeds_per_s[shot] * age_s[:, :, None]
+    positions = _reflect(centres[shot] + speeds_per_s[shot] * age_s[:, :, None])
     strength = heights[shot] * (1 + 0.4 * np.sin(2 * np.pi * pulses_hz[shot] * age_s + phases[shot]))
     columns, rows = (np.arange(WIDTH) + 0.5) / WIDTH, (np.arange(HEIGHT) + 0.5) / HEIGHT
     across = _bell(columns, positions[..., 0, None], widths[shot][..., None]).astype(np.float32)
@@ -358,8 +358,9 @@ def _measured(rng: np.random.Generator, points: Points) -> Points:
     return _reflect(points + rng.normal(0, 0.015, points.shape))
 
 
-def _reflect(points: Points) -> Points:
-    reflected: Points = 1 - np.abs(1 - np.abs(points))
+def _reflect(points: Floats) -> Floats:
+    """Return points thrown back at the edges of the video, however far they went."""
+    reflected: Floats = 1 - np.abs(1 - np.mod(points, 2))
     return reflected
 
 
@@ -422,8 +423,8 @@ def render(outcomes: dict[bool, Outcome], command: str, *, durations_s: Sequence
     longest = durations_s[-1]
     lines = [
         _BEGIN,
-        f"*Made by `{command}`: {runs:,} videos of each kind, one viewer of each kind on each, {RATE_HZ} frames a second.*",
-        f"*A coverage of 95 % is known to ± {200 * np.sqrt(0.95 * 0.05 / runs):.1f} points (two standard errors).*",
+        f"*Made by `{command}`: {runs:,} videos of each kind, one viewer of each kind on each, {RATE_HZ} frames a",
+        f"second. A coverage of 95 % is known to ± {200 * np.sqrt(0.95 * 0.05 / runs):.1f} points (two standard errors).*",
         "",
         f"**What the numbers say after {longest} s** (mean over runs ± standard deviation between runs):",
         "",
@@ -463,7 +464,7 @@ def render(outcomes: dict[bool, Outcome], command: str, *, durations_s: Sequence
         "",
         f"**The random viewer after {longest} s**: chance-corrected values straddle zero.",
         "",
-        "| video | statistic | mean less chance ± standard error | runs above chance % | interval above / holds / below % |",
+        "| video | statistic | mean less chance ± standard error | runs above chance % | interval above / on / below % |",
         "|---|---|---|---|---|",
     ]
     for centre_bias, outcome in outcomes.items():

@@ -15,6 +15,7 @@ from local.gateway import Gateway
 from local.stack import start_function, start_neighbours
 
 FRAMES = 24
+OCTETS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,9 @@ def functions(neighbours, tmp_path_factory):
 @pytest.fixture
 def new_gateway(functions):
     """Return gateways of one viewer, each viewer another one, to either function."""
-    octets = itertools.count(1)
 
     def make(function=0, viewer=None):
-        return Gateway(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(octets)}")
+        return Gateway(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(OCTETS)}")
 
     return make
 

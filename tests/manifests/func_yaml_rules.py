@@ -17,13 +17,13 @@ class Variable(Rule):
 
 class Build(Rule):
     builder: Literal["pack", "s2i", "host"]
-    baseImage: str | None = Field(None, pattern=IMAGE)
-    buildEnvs: list[Variable] = []
+    base_image: str | None = Field(None, pattern=IMAGE)
+    build_envs: list[Variable] = Field(default_factory=list)
 
 
 class Run(Rule):
-    envs: list[Variable] = []
-    startTimeout: int | None = None
+    envs: list[Variable] = Field(default_factory=list)
+    start_timeout: int | None = None
 
 
 class Scale(Rule):
@@ -73,15 +73,15 @@ def _check_annotations(annotations: dict[str, str]) -> dict[str, str]:
 
 class Deploy(Rule):
     namespace: str
-    serviceAccountName: str
-    annotations: Annotated[dict[str, str], AfterValidator(_check_annotations)] = {}
-    labels: list[Label] = []
+    service_account_name: str
+    annotations: Annotated[dict[str, str], AfterValidator(_check_annotations)] = Field(default_factory=dict)
+    labels: list[Label] = Field(default_factory=list)
     options: Options
-    healthEndpoints: HealthEndpoints
+    health_endpoints: HealthEndpoints
 
 
 class FuncYaml(Rule):
-    specVersion: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
+    spec_version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
     domain: str | None = None
     runtime: Literal["python"]

@@ -7,6 +7,7 @@ hangs on was seen on a real control plane; each of it is a failing example in `t
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 PERCENT = r"^(100|[1-9]?[0-9])$"
 WHOLE = r"^[1-9][0-9]*$"
@@ -17,15 +18,13 @@ _AUTOSCALING = "autoscaling.knative.dev/"
 
 
 class Rule(BaseModel):
-    """A part of a manifest: no key that it does not name, and no value of another type."""
+    """A part of a manifest: no key that it does not name, in camel case, and no value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 
 
 class HpaAnnotations(Rule):
     """All that a revision may say about scaling; Serving accepts a misspelt metric and then never scales."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
 
     scaler: Literal["hpa.autoscaling.knative.dev"] = Field(alias="class")
     metric: Literal["cpu"]
@@ -56,12 +55,12 @@ def _check_template_annotations(annotations: dict[str, str]) -> dict[str, str]:
 class ServiceMetadata(Rule):
     name: str = Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
     namespace: str | None = None
-    labels: dict[str, str] = {}
-    annotations: Annotated[dict[str, str], AfterValidator(_check_service_annotations)] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: Annotated[dict[str, str], AfterValidator(_check_service_annotations)] = Field(default_factory=dict)
 
 
 class TemplateMetadata(Rule):
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
     annotations: Annotated[dict[str, str], AfterValidator(_check_template_annotations)]
 
 
@@ -73,15 +72,15 @@ class HttpGet(Rule):
 class Probe(Rule):
     """An HTTP probe with explicit times."""
 
-    httpGet: HttpGet
-    periodSeconds: int = Field(ge=1)
-    timeoutSeconds: int = Field(ge=1)
-    failureThreshold: int = Field(ge=1)
+    http_get: HttpGet
+    period_seconds: int = Field(ge=1)
+    timeout_seconds: int = Field(ge=1)
+    failure_threshold: int = Field(ge=1)
 
 
 class Port(Rule):
     name: Literal["http1", "h2c"]  # `http` is rejected
-    containerPort: int
+    container_port: int
     protocol: Literal["TCP"] = "TCP"
 
 
@@ -91,14 +90,8 @@ class KeyReference(Rule):
 
 
 class ValueSource(Rule):
-    secretKeyRef: KeyReference | None = None
-    configMapKeyRef: KeyReference | None = None
-
-
-class Variable(Rule):
-    name: Annotated[str, AfterValidator(lambda name: _refuse_reserved(name))]
-    value: str | None = None
-    valueFrom: ValueSource | None = None
+    secret_key_ref: KeyReference | None = None
+    config_map_key_ref: KeyReference | None = None
 
 
 def _refuse_reserved(name: str) -> str:
@@ -107,13 +100,19 @@ def _refuse_reserved(name: str) -> str:
     return name
 
 
+class Variable(Rule):
+    name: Annotated[str, AfterValidator(_refuse_reserved)]
+    value: str | None = None
+    value_from: ValueSource | None = None
+
+
 class ObjectReference(Rule):
     name: str
 
 
 class VariablesSource(Rule):
-    configMapRef: ObjectReference | None = None
-    secretRef: ObjectReference | None = None
+    config_map_ref: ObjectReference | None = None
+    secret_ref: ObjectReference | None = None
 
 
 class Amounts(Rule):
@@ -137,13 +136,13 @@ class Seccomp(Rule):
 class SecurityContext(Rule):
     """Everything that Serving would otherwise warn about, and a read-only root."""
 
-    allowPrivilegeEscalation: Literal[False]
-    readOnlyRootFilesystem: Literal[True]
-    runAsNonRoot: Literal[True]
-    runAsUser: int = Field(ge=1)
-    runAsGroup: int = Field(ge=1)
+    allow_privilege_escalation: Literal[False]
+    read_only_root_filesystem: Literal[True]
+    run_as_non_root: Literal[True]
+    run_as_user: int = Field(ge=1)
+    run_as_group: int = Field(ge=1)
     capabilities: Capabilities
-    seccompProfile: Seccomp
+    seccomp_profile: Seccomp
 
 
 class Container(Rule):
@@ -152,29 +151,29 @@ class Container(Rule):
     name: str
     image: str
     ports: list[Port] = Field(min_length=1, max_length=1)
-    env: list[Variable] = []
-    envFrom: list[VariablesSource] = []
+    env: list[Variable] = Field(default_factory=list)
+    env_from: list[VariablesSource] = Field(default_factory=list)
     resources: Resources
-    startupProbe: Probe
-    readinessProbe: Probe
-    livenessProbe: Probe
-    securityContext: SecurityContext
+    startup_probe: Probe
+    readiness_probe: Probe
+    liveness_probe: Probe
+    security_context: SecurityContext
 
     @model_validator(mode="after")
     def _check_probes_hit_the_port(self) -> Self:
-        for probe in (self.startupProbe, self.readinessProbe, self.livenessProbe):
-            if probe.httpGet.port != self.ports[0].containerPort:
-                raise ValueError(f"a probe asks port {probe.httpGet.port}")
+        for probe in (self.startup_probe, self.readiness_probe, self.liveness_probe):
+            if probe.http_get.port != self.ports[0].container_port:
+                raise ValueError(f"a probe asks port {probe.http_get.port}")
         return self
 
 
 class RevisionSpec(Rule):
     """A revision. Affinity, topology spread and the pod's security context would need Serving's feature flags."""
 
-    serviceAccountName: str
-    enableServiceLinks: Literal[False]
-    containerConcurrency: int = Field(ge=1, le=1000)
-    timeoutSeconds: int = Field(ge=1, le=600)
+    service_account_name: str
+    enable_service_links: Literal[False]
+    container_concurrency: int = Field(ge=1, le=1000)
+    timeout_seconds: int = Field(ge=1, le=600)
     containers: list[Container] = Field(min_length=1, max_length=1)
 
 
@@ -184,7 +183,7 @@ class Template(Rule):
 
 
 class Traffic(Rule):
-    latestRevision: Literal[True]
+    latest_revision: Literal[True]
     percent: Literal[100]
 
 
@@ -194,14 +193,14 @@ class ServiceSpec(Rule):
 
 
 class Service(Rule):
-    apiVersion: Literal["serving.knative.dev/v1"]
+    api_version: Literal["serving.knative.dev/v1"]
     kind: Literal["Service"]
     metadata: ServiceMetadata
     spec: ServiceSpec
 
 
 class DomainReference(Rule):
-    apiVersion: Literal["serving.knative.dev/v1"]
+    api_version: Literal["serving.knative.dev/v1"]
     kind: Literal["Service"]
     name: str
 
@@ -220,14 +219,14 @@ class DomainMetadata(Rule):
 
 
 class DomainMapping(Rule):
-    apiVersion: Literal["serving.knative.dev/v1beta1"]
+    api_version: Literal["serving.knative.dev/v1beta1"]
     kind: Literal["DomainMapping"]
     metadata: DomainMetadata
     spec: DomainMappingSpec
 
 
 class ClusterDomainClaim(Rule):
-    apiVersion: Literal["networking.internal.knative.dev/v1alpha1"]
+    api_version: Literal["networking.internal.knative.dev/v1alpha1"]
     kind: Literal["ClusterDomainClaim"]
     metadata: DomainMetadata
     spec: ClaimSpec

@@ -60,7 +60,7 @@ TRAPS = {
     "class of Knative's own autoscaler": (scaling("class", "kpa.autoscaling.knative.dev"), "class"),
     "metric misspelt, accepted and useless": (scaling("metric", "CPU"), "metric"),
     "no target: 80": (scaling("target", REMOVED), "target"),
-    "target as a number": (scaling("target", 50), r"annotations\.autoscaling\.knative\.dev/target"),
+    "target as a number": (scaling("target", 50), "should be a valid string"),
     "target above a hundred": (scaling("target", "150"), "target"),
     "scale to zero, which this class never does": (scaling("min-scale", "0"), "min-scale"),
     "no upper bound": (scaling("max-scale", REMOVED), "max-scale"),

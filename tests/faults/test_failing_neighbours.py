@@ -1,0 +1,154 @@
+"""A neighbour fails: the client hears a clear status, and its retry loses nothing and counts nothing twice."""
+
+import contextlib
+import itertools
+import time
+
+import pytest
+import requests
+from flask import abort, request
+
+from local import aggregator, session_api
+from local.demo import SAMPLE, read_frames, seed_sample_maps
+from local.gateway import Gateway
+from local.stack import Neighbours, start_function
+from tests.adapters.neighbours import refused_url, serve
+
+NUMBERS = itertools.count(1)
+
+
+class Switch:
+    """Makes an application fail: with a status, or by being slow."""
+
+    def __init__(self, app):
+        self.status = None
+        self.delay_s = 0.0
+        self.fails_after_work = False
+        app.before_request(self._before)
+        app.after_request(self._after)
+
+    def _before(self):
+        time.sleep(self.delay_s)
+        if self.status and not self.fails_after_work:
+            abort(self.status)
+
+    def _after(self, response):
+        if self.status and self.fails_after_work and request.method != "GET":
+            response.status_code = self.status
+        return response
+
+    @contextlib.contextmanager
+    def failing(self, *, status=None, delay_s=0.0, fails_after_work=False):
+        self.status, self.delay_s, self.fails_after_work = status, delay_s, fails_after_work
+        try:
+            yield
+        finally:
+            self.status, self.delay_s = None, 0.0
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return list(read_frames(str(SAMPLE / "clip.mp4"), 4))
+
+
+@pytest.fixture(scope="module")
+def world(mongo_client, mongo_uri, tmp_path_factory):
+    """A function process among neighbours that fail on demand."""
+    sessions_app = session_api.create_app(mongo_client["fault_sessions"])
+    aggregator_app = aggregator.create_app(mongo_client["fault_results"])
+    sessions, results = Switch(sessions_app), Switch(aggregator_app)
+    with serve(sessions_app) as sessions_url, serve(aggregator_app) as aggregator_url:
+        neighbours = Neighbours(mongo_uri, sessions_url, aggregator_url)
+        seed_sample_maps(neighbours, 4)
+        settings = {"HTTP_TIMEOUT_S": "0.5", "HTTP_RETRIES": "1", "BARRIER_TIMEOUT_S": "1"}
+        with start_function(neighbours, tmp_path_factory.mktemp("faults"), settings=settings) as url:
+            yield url, neighbours, sessions, results
+
+
+@pytest.fixture
+def gateway(world):
+    return Gateway(world[0], video_id="sample", ip_address=f"198.51.100.{next(NUMBERS)}", attempts=1)
+
+
+def deliveries(neighbours, gateway):
+    entries = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()["deliveries"]
+    return [entry for entry in entries if entry["session_id"] == gateway.session_id]
+
+
+def refusal(post, *arguments):
+    """Return the status and the document of the answer that made the gateway give up."""
+    with pytest.raises(Exception, match=r"frame \d+: \d{3}") as caught:
+        post(*arguments)
+    status, text = str(caught.value).split(": ", 1)[1].split(" ", 1)
+    return int(status), text
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [({"status": 500}, 502), ({"status": 503}, 502), ({"delay_s": 1.0}, 504), ({"status": 418}, 502)],
+)
+def test_a_failing_session_api_is_said_and_the_frame_can_be_repeated(world, gateway, frames, failure, status):
+    _, _, sessions, _ = world
+    with sessions.failing(**failure):
+        answered, text = refusal(gateway.post_frame, 1, frames[0])
+        assert answered == status
+        assert "session-api" in text
+
+    assert gateway.post_frame(1, frames[0]).body["status"] == "success"
+    assert gateway.complete(2).body["result"]["frames"]["received"] == 1
+
+
+def test_a_frame_that_was_stored_although_the_answer_was_lost_counts_once(world, gateway, frames):
+    _, _, sessions, _ = world
+    gateway.post_frame(1, frames[0])
+    with sessions.failing(status=502, fails_after_work=True):
+        assert refusal(gateway.post_frame, 2, frames[1])[0] == 502
+
+    gateway.post_frame(2, frames[1])
+
+    assert gateway.complete(3).body["result"]["frames"]["received"] == 2
+
+
+@pytest.mark.parametrize(("failure", "status"), [({"status": 500}, 502), ({"delay_s": 1.0}, 504)])
+def test_a_failing_aggregator_is_said_and_the_repeat_delivers(world, gateway, frames, failure, status):
+    _, neighbours, _, results = world
+    gateway.post_frame(1, frames[0])
+    with results.failing(**failure):
+        answered, text = refusal(gateway.complete, 2)
+        assert answered == status
+        assert "aggregator" in text
+
+    score = gateway.complete(2).body["final_score"]
+
+    assert [entry["final_score"] for entry in deliveries(neighbours, gateway)] == [score]
+
+
+def test_a_delivery_whose_answer_was_lost_takes_effect_once(world, gateway, frames):
+    _, neighbours, _, results = world
+    gateway.post_frame(1, frames[0])
+    with results.failing(status=503, fails_after_work=True):
+        assert refusal(gateway.complete, 2)[0] == 502
+
+    gateway.complete(2)
+
+    # It came several times under one key, and one result stands.
+    (entry,) = deliveries(neighbours, gateway)
+    assert entry["count"] > 1
+
+
+def test_without_the_saliency_store_nothing_is_scored_and_the_repeat_scores(world, frames, tmp_path):
+    _, neighbours, _, _ = world
+    viewer = f"198.51.100.{next(NUMBERS)}"
+    nowhere = Neighbours(
+        refused_url().replace("http", "mongodb"), neighbours.session_api_url, neighbours.aggregator_url
+    )
+    with start_function(nowhere, tmp_path, settings={"MONGO_TIMEOUT_S": "0.5"}) as url:
+        blind = Gateway(url, video_id="sample", ip_address=viewer, attempts=1)
+        blind.post_frame(1, frames[0])
+        assert refusal(blind.complete, 2)[0] in (502, 504)
+        assert deliveries(neighbours, blind) == []
+
+    result = Gateway(world[0], video_id="sample", ip_address=viewer).complete(2).body["result"]
+
+    assert result["frames"]["received"] == 1
+    assert result["score_invalid_reason"] in (None, "no_valid_gaze")

@@ -1,0 +1,137 @@
+"""The images build, hold what they need and no more, and their entry points serve from a read-only root."""
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import requests
+
+from local.stack import start_neighbours
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MAX_BYTES = 900e6
+CLIP = Path(__file__).parents[2] / "local/sample/clip.mp4"
+NOBODY = np.full((480, 640, 3), 90, np.uint8)
+
+
+def make_body(picture, frame_number):
+    done, data = cv2.imencode(".jpg", picture)
+    assert done
+    return {
+        "session_id": "image",
+        "video_id": "sample",
+        "ip_address": "192.0.2.1",
+        "frame_number": frame_number,
+        "frame": base64.b64encode(data).decode(),
+    }
+
+
+def list_packages(image):
+    (site,) = (image.root / "opt/venv/lib").glob("python3.*/site-packages")
+    return {path.name for path in site.iterdir()}
+
+
+def test_the_function_serves_frames_as_nobody_from_a_read_only_root(function_image, tmp_path):
+    log_path = tmp_path / "function.log"
+    settings = {"THREADS": "10", "LANDMARKERS": "2", "BARRIER_TIMEOUT_S": "1"}
+    with (
+        start_neighbours(tmp_path) as neighbours,
+        function_image.serve(
+            log_path, ready="/health/readiness", environment={**neighbours.environment(), **settings}
+        ) as (url, process),
+    ):
+        ready = requests.get(f"{url}/health/readiness", timeout=10).json()
+        nobody = requests.post(f"{url}/gaze", json=make_body(NOBODY, 1), timeout=10)
+        somebody = read_first_frame()
+        answers = [nobody] if somebody is None else [nobody, requests.post(f"{url}/gaze", json=somebody, timeout=10)]
+        owner = Path(f"/proc/{process.pid}/status").read_text()
+        status = function_image.stop(process, log_path)
+
+    assert set(ready["neighbours"].values()) == {"reachable"}
+    assert [answer.status_code for answer in answers] == [200] * len(answers), log_path.read_text()
+    assert [answer.json()["validity"] for answer in answers] == ["no_face", "ok"][: len(answers)]
+    assert "Uid:\t65532\t65532\t65532\t65532\n" in owner
+    assert status == 0
+    assert "Read-only file system" not in log_path.read_text()
+
+
+def read_first_frame():
+    """Return a request with the sample clip's first frame; None until there is a clip."""
+    video = cv2.VideoCapture(str(CLIP))
+    done, frame = video.read()
+    video.release()
+    return make_body(frame, 2) if done else None
+
+
+def test_the_neighbours_serve_from_a_read_only_root(neighbours_image, mongo_uri, tmp_path):
+    for module in ("local.session_api", "local.aggregator"):
+        with neighbours_image.serve(
+            tmp_path / f"{module}.log",
+            ready="/health",
+            environment={"MONGO_URI": mongo_uri},
+            arguments=(module, "--host=0.0.0.0", "--port={port}"),
+        ):
+            pass
+
+
+def test_a_missing_setting_ends_it_with_one_line_that_names_it(function_image):
+    command, outside = function_image.command({}, ())
+
+    done = subprocess.run(command, env=outside, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode != 0
+    assert done.stderr.strip() == "gaze-function cannot start: MONGO_URI must be set"
+
+
+def test_it_holds_no_tools_no_caches_and_nothing_for_one_machine(function_image):
+    root = function_image.root
+    packages = list_packages(function_image)
+
+    assert {"mediapipe", "cv2", "numpy", "sklearn", "functions_framework"} <= packages
+    assert not {"pip", "setuptools", "matplotlib", "pytest", "secantus", "local", "moderngl", "func"} & packages
+    assert not [tool for tool in ("gcc", "cc", "make", "pip") if shutil.which(tool, path=str(root / "opt/venv/bin"))]
+    assert not (root / "usr/bin/gcc").exists()
+    assert not list((root / "var/lib/apt/lists").iterdir())
+    assert not (root / "root/.cache").exists()
+    assert not (root / "opt/neighbours").exists()
+    assert not [path for path in (root / "opt/venv").rglob("tests") if path.parent.name in {"numpy", "sklearn"}]
+
+
+def test_of_the_models_it_holds_the_files_alone(function_image):
+    names = {path.name for path in (function_image.root / "opt/function/models").iterdir()} - {"__pycache__"}
+
+    assert names == {
+        "__init__.py",
+        "face_landmarker.json",
+        "face_landmarker.task",
+        "gaze_model.joblib",
+        "gaze_model.json",
+    }
+
+
+def test_it_is_small_enough(function_image):
+    done = subprocess.run(
+        ["du", "--summarize", "--bytes", "--one-file-system", function_image.root],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert int(done.stdout.split()[0]) < MAX_BYTES
+
+
+def test_its_configuration_is_that_of_a_careful_image(function_image):
+    config = function_image.config
+
+    assert config["User"] == "65532:65532"
+    assert config["ExposedPorts"].keys() == {"8080"} or config["ExposedPorts"].keys() == {"8080/tcp"}
+    assert "Healthcheck" not in config
+    assert config["Labels"]["org.opencontainers.image.revision"] == "0123abc"
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert "MONGO_URI" not in json.dumps(config)

@@ -1,0 +1,262 @@
+"""What the overlays render to: reviewed word by word, valid, and true of the code."""
+
+import difflib
+import ipaddress
+import re
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from func.adapters.http_client import MAX_PAUSE_S
+from func.routes import Handler
+from func.settings import describe_settings, read_settings
+from tests.manifests.conftest import ROOT
+from tests.manifests.knative_rules import is_knative
+
+OVERLAYS = ("knative/overlays/dev", "knative/overlays/prod", "k8s-hpa/overlays/dev", "k8s-hpa/overlays/prod")
+PAIRS = (
+    ("knative/overlays/dev", "k8s-hpa/overlays/dev"),
+    ("knative/overlays/prod", "k8s-hpa/overlays/prod"),
+)
+KUBERNETES = ("1.31", "1.37")
+READS_THE_MAPS_S = 60
+DRAIN_S = 30
+GOLDEN = ROOT / "tests/manifests/golden"
+
+
+def find_template(manifests):
+    """Return the pod template of the function, whoever makes its pods."""
+    key = ("serving.knative.dev/v1", "Service", "gaze-function")
+    return manifests.get(key, manifests.get(("apps/v1", "Deployment", "gaze-function")))["spec"]["template"]
+
+
+def find_container(manifests):
+    (container,) = find_template(manifests)["spec"]["containers"]
+    return container
+
+
+def find_environment(manifests):
+    """Return what the function's process finds in its environment; a secret's value is its name."""
+    container = find_container(manifests)
+    environment = {}
+    for source in container["envFrom"]:
+        environment.update(manifests["v1", "ConfigMap", source["configMapRef"]["name"]]["data"])
+    for variable in container["env"]:
+        environment[variable["name"]] = variable.get("value") or variable["valueFrom"]["secretKeyRef"]["name"]
+    return environment
+
+
+def find_settings(manifests):
+    return read_settings({**find_environment(manifests), "MONGO_URI": "mongodb://mongo"})
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request):
+    return request.param
+
+
+@pytest.fixture
+def manifests(overlay, render):
+    return render(overlay)
+
+
+def test_it_is_what_was_reviewed(overlay, render_as_text):
+    """After a change: render it, read the difference, and commit it with the change.
+
+    `for o in knative/overlays/{dev,prod} k8s-hpa/overlays/{dev,prod}; do kubectl kustomize $o
+    > tests/manifests/golden/${o/\\/overlays\\//-}.yaml; done`
+    """
+    reviewed = (GOLDEN / f"{overlay.replace('/overlays/', '-')}.yaml").read_text()
+
+    assert list(difflib.unified_diff(reviewed.splitlines(), render_as_text(overlay).splitlines(), lineterm="")) == []
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_knows_every_key_of_its_own_kinds(manifests, version):
+    for manifest in manifests.values():
+        if not is_knative(manifest):
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_key_that_kubernetes_does_not_know_is_refused(render):
+    deployment = yaml.safe_load(
+        yaml.safe_dump(render("k8s-hpa/overlays/prod")["apps/v1", "Deployment", "gaze-function"])
+    )
+    deployment["spec"]["template"]["spec"]["containers"][0]["containerConcurrency"] = 8
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, KUBERNETES[-1], strict=True)
+
+
+def test_every_variable_is_one_that_the_function_reads_and_the_required_ones_are_set(manifests):
+    known = {setting.variable: setting.default for setting in describe_settings()}
+
+    environment = find_environment(manifests)
+    assert environment.keys() <= known.keys()
+    assert {name for name, default in known.items() if default == "required"} <= environment.keys()
+    find_settings(manifests)
+
+
+def test_the_probes_ask_paths_that_the_function_serves_on_the_port_of_the_image(manifests):
+    container = find_container(manifests)
+    served = Handler(find_settings(manifests), None, None)._routes
+    exposed = re.search(r"^EXPOSE (\d+)\nENTRYPOINT \[\"functions-framework", (ROOT / "Dockerfile").read_text(), re.M)
+
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["path"] in served
+        assert container[probe]["httpGet"]["port"] == container["ports"][0]["containerPort"] == int(exposed[1])
+    annotations = find_template(manifests)["metadata"]["annotations"]
+    assert annotations["prometheus.io/path"] in served
+    assert annotations["prometheus.io/port"] == exposed[1]
+
+
+def test_it_runs_as_the_user_of_the_image(manifests):
+    context = find_container(manifests)["securityContext"]
+
+    assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_there_are_threads_for_probes_beside_all_requests(render):
+    manifests = render("knative/overlays/prod")
+    settings = find_settings(manifests)
+    concurrency = find_template(manifests)["spec"]["containerConcurrency"]
+
+    assert settings.threads >= concurrency + 2
+    assert concurrency > settings.landmarkers + settings.scoring_places
+    assert int(find_container(manifests)["resources"]["limits"]["cpu"]) == settings.landmarkers
+
+
+def test_the_time_limit_is_above_the_longest_request(render):
+    manifests = render("knative/overlays/prod")
+    settings = find_settings(manifests)
+    call_s = settings.http_timeout_s * (settings.http_retries + 1) + MAX_PAUSE_S * settings.http_retries
+    # A frame that is stored in a session that must be created first (3 calls); two waits of the last frame, each with
+    # a call that outlasts it; the result stored, sent and marked as sent.
+    longest_s = settings.landmarker_wait_s + 8 * call_s + 2 * settings.barrier_timeout_s
+
+    assert longest_s == 174
+    assert find_template(manifests)["spec"]["timeoutSeconds"] >= longest_s + READS_THE_MAPS_S + DRAIN_S
+
+
+def test_a_pod_that_stops_has_time_for_what_it_has_begun(render):
+    spec = find_template(render("k8s-hpa/overlays/prod"))["spec"]
+    sleep_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+
+    assert spec["terminationGracePeriodSeconds"] >= sleep_s + DRAIN_S
+    assert sleep_s + DRAIN_S > 2 * find_settings(render("k8s-hpa/overlays/prod")).barrier_timeout_s + 10
+
+
+@pytest.mark.parametrize(("knative", "plain"), PAIRS)
+def test_without_knative_the_container_is_the_same(render, knative, plain):
+    of_knative, of_plain = find_container(render(knative)), find_container(render(plain))
+
+    assert of_plain.keys() - of_knative.keys() == {"lifecycle"}
+    assert {key: of_plain[key] for key in of_knative} == of_knative
+    assert find_environment(render(plain)) == find_environment(render(knative))
+
+
+@pytest.mark.parametrize(("knative", "plain"), PAIRS)
+def test_without_knative_it_scales_within_the_same_bounds(render, knative, plain):
+    annotations = find_template(render(knative))["metadata"]["annotations"]
+    scaler = render(plain)["autoscaling/v2", "HorizontalPodAutoscaler", "gaze-function"]["spec"]
+
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (
+        int(annotations["autoscaling.knative.dev/min-scale"]),
+        int(annotations["autoscaling.knative.dev/max-scale"]),
+    )
+    (metric,) = scaler["metrics"]
+    assert metric["resource"] == {
+        "name": annotations["autoscaling.knative.dev/metric"],
+        "target": {
+            "type": "Utilization",
+            "averageUtilization": int(annotations["autoscaling.knative.dev/target"]),
+        },
+    }
+
+
+def test_the_function_may_call_dns_and_the_three_neighbours_alone(manifests):
+    policy = manifests["networking.k8s.io/v1", "NetworkPolicy", "gaze-function-egress"]["spec"]
+    dns, *neighbours = policy["egress"]
+
+    assert policy["policyTypes"] == ["Egress"]
+    assert policy["podSelector"]["matchLabels"].items() <= find_template(manifests)["metadata"]["labels"].items()
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert len(neighbours) == 3
+    for rule in neighbours:
+        (peer,), (port,) = rule["to"], rule["ports"]
+        if "ipBlock" in peer:
+            assert ipaddress.ip_network(peer["ipBlock"]["cidr"]).prefixlen >= 24
+            assert port["port"] in {443, 27017}
+        else:
+            assert port["port"] in find_ports_behind(manifests, peer["podSelector"]["matchLabels"])
+
+
+def find_ports_behind(manifests, labels):
+    """Return the container ports of the pods that have these labels."""
+    for (_, kind, _), manifest in manifests.items():
+        if kind in {"Deployment", "StatefulSet"}:
+            template = manifest["spec"]["template"]
+            if labels.items() <= template["metadata"]["labels"].items():
+                return {port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+    return set()
+
+
+@pytest.mark.parametrize("overlay", ["knative/overlays/dev", "k8s-hpa/overlays/dev"])
+def test_the_addresses_of_the_dev_overlay_are_services_in_it(render, overlay):
+    manifests = render(overlay)
+    environment = find_environment(manifests)
+    uri = manifests["v1", "Secret", "gaze-mongo"]["data"]["MONGO_URI"]
+
+    services = {name for api, kind, name in manifests if (api, kind) == ("v1", "Service")}
+    assert {environment[name].removeprefix("http://") for name in ("SESSION_API_URL", "AGGREGATOR_URL")} <= services
+    import base64
+
+    assert base64.b64decode(uri).decode().startswith("mongodb://mongo:27017/")
+    assert "mongo" in services
+
+
+@pytest.mark.parametrize("overlay", ["knative/overlays/prod", "k8s-hpa/overlays/prod"])
+def test_production_runs_one_image_by_digest_and_keeps_no_secret(render, overlay):
+    manifests = render(overlay)
+
+    assert re.search(r"@sha256:[0-9a-f]{64}$", find_container(manifests)["image"])
+    assert not [name for _, kind, name in manifests if kind in {"Secret", "StatefulSet"}]
+
+
+def test_other_settings_make_another_revision(render):
+    names = {find_container(render(overlay))["envFrom"][0]["configMapRef"]["name"] for overlay in OVERLAYS[:2]}
+
+    assert len(names) == 2
+
+
+def test_every_pod_fits_the_restricted_level(manifests):
+    """As the Pod Security Standards have it; the namespace refuses any other pod."""
+    assert any(
+        manifest["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+        for (_, kind, _), manifest in manifests.items()
+        if kind == "Namespace"
+    )
+    for manifest in manifests.values():
+        spec = manifest.get("spec", {}).get("template", {}).get("spec")
+        if spec is None:
+            continue
+        for container in spec["containers"]:
+            context = {**spec.get("securityContext", {}), **container["securityContext"]}
+            assert context["runAsNonRoot"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+
+
+def test_the_neighbours_of_the_dev_overlay_are_modules_that_listen_as_they_are_told(render):
+    import importlib.util
+
+    manifests = render("knative/overlays/dev")
+    for name in ("session-service", "result-aggregator-service"):
+        (container,) = manifests["apps/v1", "Deployment", name]["spec"]["template"]["spec"]["containers"]
+        module, *options = container["args"]
+        assert importlib.util.find_spec(module)
+        assert options == ["--host=0.0.0.0", f"--port={container['ports'][0]['containerPort']}"]

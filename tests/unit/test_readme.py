@@ -1,0 +1,28 @@
+"""What the README says is true today."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from func.settings import describe_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_setting_is_listed_as_the_code_describes_it():
+    listed = re.search(r"<!-- settings: begin -->\n(.*?)<!-- settings: end -->", README, re.DOTALL)[1]
+
+    rows = [f"| `{each.variable}` | {each.default} | {each.meaning} |" for each in describe_settings()]
+    assert listed.splitlines() == ["| variable | default | meaning |", "|---|---|---|", *rows]
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_every_link_leads_to_a_file(target):
+    assert (ROOT / target).exists()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z-]+)", README))))
+def test_every_make_target_exists(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
