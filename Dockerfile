@@ -8,7 +8,7 @@
 # Build arguments, all that a release must pin:
 #
 #   BASE_IMAGE         Debian with Python 3.11 or 3.12; name@sha256:…
-#   SOURCE_DATE_EPOCH  time of the commit; every file that is added gets it
+#   SOURCE_DATE_EPOCH  time that every file under /opt gets
 #   VERSION, REVISION  for the labels
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
@@ -17,21 +17,24 @@ FROM ${BASE_IMAGE} AS build
 ARG SOURCE_DATE_EPOCH=0
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-# What others wrote, installed as everywhere else, with empty packages in place of ours: so this step is repeated only
-# when a dependency changes.
+# What others wrote, installed as everywhere else, with empty packages in place of ours: so it is repeated only when a
+# dependency changes, and two builds give the same files.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY .ci/install .ci/install
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/venv \
     && mkdir -p func/adapters func/shim/function gaze_core models/rendering models/saliency local \
     && .ci/install python /opt/venv/bin/python serve \
-    && /opt/venv/bin/python -m pip uninstall --quiet --yes function
-# What is never imported: other people's tests, type stubs, sources for compiling against them, sample data.
-RUN site=$(echo /opt/venv/lib/python3.*/site-packages) \
+    && /opt/venv/bin/python -m pip uninstall --quiet --yes function pip setuptools \
+    # What is never imported: other people's tests, type stubs, sources for compiling against them, sample data.
+    && site=$(echo /opt/venv/lib/python3.*/site-packages) \
     && find "$site/numpy" "$site/scipy" "$site/sklearn" "$site/joblib" "$site/mediapipe" \
         -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
     && find "$site" -type f -regex '.*\.\(pyi\|pxd\|pyx\|pyx\.tp\|h\|a\|c\|cpp\|f\)' -delete \
-    && rm -r "$site/cv2/data" "$site/sklearn/datasets/data" "$site/sklearn/datasets/images" "$site/sklearn/datasets/descr"
+    && rm -r "$site/cv2/data" "$site/sklearn/datasets/data" "$site/sklearn/datasets/images" "$site/sklearn/datasets/descr" \
+    # Byte code that never looks at times, as a read-only root cannot keep what Python compiles at the start.
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
+    && find /opt/venv -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 # What we wrote, in a place of its own: a new version is a small layer on the same large one. Of the package `models`
 # only its data.
 COPY gaze_core gaze_core
@@ -39,15 +42,13 @@ COPY func func
 COPY models models
 COPY local local
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/python -m pip install --quiet --no-deps --target /opt/function . \
-    && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
+    python3 -m venv /build/tools \
+    && /build/tools/bin/python -m pip install --quiet --no-deps --target /opt/function . \
     && mkdir /opt/neighbours && mv /opt/function/local /opt/neighbours/ \
     && find /opt/function/models -mindepth 1 \
-        ! -name '*.joblib' ! -name '*.json' ! -name '*.task' ! -path '*/models/__init__.py' -delete
-# Byte code that never looks at times, as a read-only root cannot keep what Python compiles at the start.
-RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-        /opt/venv/lib /opt/function /opt/neighbours \
-    && find /opt/venv /opt/function /opt/neighbours -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
+        ! -name '*.joblib' ! -name '*.json' ! -name '*.task' ! -path '*/models/__init__.py' -delete \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/function /opt/neighbours \
+    && find /opt/function /opt/neighbours -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 # --- what all images stand on -----------------------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS runtime
@@ -66,10 +67,9 @@ USER 65532:65532
 # --- base for func's host builder -------------------------------------------------------------------------------------
 FROM runtime AS func-base
 USER 0:0
-COPY constraints.txt /tmp/constraints.txt
 # hadolint ignore=DL3042
-RUN --mount=type=cache,target=/root/.cache/pip \
-    python3 -m pip install --quiet --no-deps --constraint /tmp/constraints.txt mediapipe && rm /tmp/constraints.txt
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,source=constraints.txt,target=/constraints.txt \
+    python3 -m pip install --quiet --no-deps --constraint /constraints.txt mediapipe
 USER 65532:65532
 
 # --- neighbours for the dev overlay -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up they need. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow check format dataset train evaluate bench clean help
+.PHONY: demo serve test test-slow check format dataset train evaluate bench image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys;
 VIDEO ?=
 CAMERA ?=
 JOBS ?= $(shell nproc)
+ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
+BASE_IMAGE ?=
+IMAGE ?= gaze-function:dev
+OVERLAY ?= knative/overlays/prod
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -48,6 +52,16 @@ evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw
 
 bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio
 	@$(BIN)/python -m local.bench
+
+image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
+	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+cluster-check: $(VENV)/.installed ## say what a cluster lacks, and how to get it
+	@KUBECTL=$(BIN)/kubectl .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)
+
+deploy: $(VENV)/.installed ## deploy OVERLAY with func, and put right what func cannot say; safe to repeat
+	@KUBECTL=$(BIN)/kubectl .ci/deploy $(OVERLAY)
 
 clean: ## remove what make made
 	rm -rf $(VENV) .cache out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

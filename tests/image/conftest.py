@@ -1,6 +1,7 @@
 """The Dockerfile's images, built and run without a container engine: debootstrap, buildah and chroot.
 
-Debian's own Python stands in for the base image, which cannot be fetched everywhere; it is kept under `.cache/image`.
+Debian's own Python stands in for the base image, which cannot be fetched everywhere. The base and the layers, about
+3 GB, stay under `.cache/image`: the first run takes three minutes, later ones one.
 """
 
 import contextlib
@@ -47,23 +48,28 @@ def run(*command, **kwargs):
 class Builder:
     """buildah with a storage of its own."""
 
-    storage: Path
+    folder: Path
 
     def __call__(self, command, *arguments):
-        return run(
-            "nice",
-            "buildah",
-            f"--root={self.storage}/storage",
-            f"--runroot={self.storage}/run",
-            command,
-            *arguments,
-            env={**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.storage)},
-        )
+        storage = [f"--root={self.folder}/storage", f"--runroot={self.folder}/run"]
+        environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
+        return run("nice", "buildah", *storage, command, *arguments, env=environment)
 
     def import_base(self):
+        """Make the base by debootstrap, from the mirror that this machine uses."""
+        if BASE in self("images", "--format={{.Name}}").split():
+            return
+        mirrors = run(
+            "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: bookworm"
+        )
+        system = self.folder / "base"
+        shutil.rmtree(system, ignore_errors=True)
+        packages = f"--include={BASE_PACKAGES}"
+        run("nice", "debootstrap", "--variant=minbase", packages, "bookworm", system, mirrors.splitlines()[0])
         container = self("from", "scratch")
-        self("add", "--quiet", container, str(make_base()), "/")
+        self("add", "--quiet", container, str(system), "/")
         self("commit", "--quiet", "--rm", container, BASE)
+        shutil.rmtree(system)
 
     def build(self, target):
         """Build a target of the Dockerfile; its layers are shared with the other targets."""
@@ -80,25 +86,7 @@ class Builder:
         )
         description = json.loads(self("inspect", "--type=image", f"localhost/{target}"))
         container = self("from", "--pull-never", f"localhost/{target}")
-        return Image(Path(self("mount", container)), description["OCIv1"]["config"], self.storage)
-
-
-def make_base():
-    """Return an archive of Debian with Python, made by debootstrap from the mirror that this machine uses."""
-    archive = CACHE / "base.tar"
-    if not archive.exists():
-        mirrors = run(
-            "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: bookworm"
-        )
-        CACHE.mkdir(parents=True, exist_ok=True)
-        folder = CACHE / "base"
-        shutil.rmtree(folder, ignore_errors=True)
-        mirror = mirrors.splitlines()[0]
-        run("nice", "debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", "bookworm", folder, mirror)
-        run("tar", "--create", "--numeric-owner", "--directory", folder, "--file", f"{archive}.part", ".")
-        Path(f"{archive}.part").rename(archive)
-        shutil.rmtree(folder)
-    return archive
+        return Image(Path(self("mount", container)), description["OCIv1"]["config"], self.folder)
 
 
 ENTER = """
@@ -164,16 +152,17 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def builder(tmp_path_factory):
+def builder():
     obstacle = find_obstacle()
     if obstacle:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"cannot build images here: {obstacle}")
-    storage = tmp_path_factory.mktemp("buildah")
-    builder = Builder(storage)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    builder = Builder(CACHE)
+    builder("rm", "--all")
     builder.import_base()
     yield builder
     builder("umount", "--all")
-    run("rm", "--recursive", "--force", storage)
+    builder("rm", "--all")
 
 
 @pytest.fixture(scope="session")
