@@ -38,10 +38,14 @@ MIN_INTERVAL_FRAMES = 20
 """With fewer frames there is no interval."""
 
 RELIABLE_FROM_S = 120.0
-"""Scored time from which the simulation finds the intervals of score, lift and AUC right."""
+"""Scored time from which the simulation finds the intervals right."""
 
-RELIABLE_FROM_S_HEAVY_TAILS = 300.0
-"""The same for NSS, whose frames have heavy tails, and for the shuffled AUC, whose frames share their comparisons."""
+RELIABLE_FROM_S_NEAR_LIMITS = 300.0
+"""The same for score and lift with under 10 % hits or under 10 % misses, which come in few bouts."""
+
+RELIABLE_EFFECTIVE_SAMPLES = 10.0
+"""Below, the session changes too rarely to say how often. No stricter: of sessions whose frames are much alike, a high
+limit would pick those that look less so by luck, and whose intervals are too narrow."""
 
 _LAG_STANDARD_ERRORS = 3.0
 _LAG_TOLERANCE_S = 0.049  # just under half of the distance between lags
@@ -167,7 +171,7 @@ class SessionScore:
     """Scores the gazes of a session against the maps of their frames, each seen once.
 
     The gazes must be known before the first map, because every map is also looked up at the viewer's other gazes.
-    Memory grows with the number of gazes (about 200 bytes each), not with the maps. The same gazes and maps give the
+    Memory grows with the number of gazes (under 500 bytes each), not with the maps. The same gazes and maps give the
     same numbers in every process. Not safe for several threads at once.
     """
 
@@ -274,7 +278,6 @@ def summarise_frames(times_s: Floats, values: FrameValues) -> Attention | None:
     step_s = median_step_s(times_s[scored])
     hits, chance = values.hits[scored].astype(np.float64), values.chance[scored]
     share = float(hits.mean())
-    heavy_tails = RELIABLE_FROM_S_HEAVY_TAILS
     return Attention(
         frames=frames,
         hits=int(hits.sum()),
@@ -282,11 +285,9 @@ def summarise_frames(times_s: Floats, values: FrameValues) -> Attention | None:
         final_score_percent=mean_interval(hits, step_s, proportion=share, unit=100.0),
         chance_level_percent=100 * float(chance.mean()),
         lift_points=mean_interval(hits - chance, step_s, proportion=share, unit=100.0),
-        nss=_mean_of_present(values.nss, step_s, reliable_from_s=heavy_tails),
+        nss=_mean_of_present(values.nss, step_s),
         auc=_mean_of_present(values.ranks, step_s, limits=(0.0, 1.0)),
-        shuffled_auc=_mean_of_present(
-            shuffled_influence(values), step_s, limits=(0.0, 1.0), reliable_from_s=heavy_tails
-        ),
+        shuffled_auc=_mean_of_present(shuffled_influence(values), step_s, limits=(0.0, 1.0)),
         lag=_find_lag(values.lagged_ranks[scored]),
     )
 
@@ -362,7 +363,6 @@ def mean_interval(
     unit: float = 1.0,
     proportion: float | None = None,
     limits: tuple[float, float] = (-math.inf, math.inf),
-    reliable_from_s: float = RELIABLE_FROM_S,
 ) -> Estimate:
     """Return the mean of a series whose neighbours resemble each other, with a 95 % interval by block bootstrap.
 
@@ -379,15 +379,13 @@ def mean_interval(
         proportion: The share of hits on which the values depend, for the logit scale; without hits or misses there is
             no interval.
         limits: Where the interval ends at the latest, in the unit of the values.
-        reliable_from_s: From what length of the series on the interval is known to hold.
     """
     count = values.size
     mean = float(values.mean())
     variance = float(((values - mean) ** 2).mean())
     if count < MIN_INTERVAL_FRAMES or float(np.ptp(values)) < 1e-9 or proportion in (0.0, 1.0):
         return Estimate(unit * mean, None, None, count, None, None, interval_reliable=False)
-    longest = count // 4
-    length = min(math.ceil(BLOCK_FACTOR * block_length(values)), longest)
+    length = min(math.ceil(BLOCK_FACTOR * block_length(values)), count // 4)
     standard_error = _block_standard_error(values, length)
     half_width = student_quantile_975(1.5 * count / length - 1) * standard_error
     if proportion is not None:
@@ -397,14 +395,17 @@ def mean_interval(
         high = mean - proportion + odds * stretch / (1 + odds * stretch)
     else:
         low, high = max(mean - half_width, limits[0]), min(mean + half_width, limits[1])
+    is_near_limit = proportion is not None and not 0.1 <= proportion <= 0.9
+    reliable_from_s = RELIABLE_FROM_S_NEAR_LIMITS if is_near_limit else RELIABLE_FROM_S
+    effective = min(variance / standard_error**2, float(count)) if standard_error > 0 else float(count)
     return Estimate(
         value=unit * mean,
         low=unit * low,
         high=unit * high,
         frames=count,
-        effective_samples=min(variance / standard_error**2, float(count)) if standard_error > 0 else float(count),
+        effective_samples=effective,
         block_s=length * step_s,
-        interval_reliable=count * step_s >= reliable_from_s - step_s and length < longest,
+        interval_reliable=count * step_s >= reliable_from_s - step_s and effective >= RELIABLE_EFFECTIVE_SAMPLES,
     )
 
 
@@ -474,12 +475,11 @@ def _mean_of_present(
     step_s: float,
     *,
     limits: tuple[float, float] = (-math.inf, math.inf),
-    reliable_from_s: float = RELIABLE_FROM_S,
 ) -> Estimate | None:
     present = values[~np.isnan(values)]
     if present.size == 0:
         return None
-    return mean_interval(present, step_s, limits=limits, reliable_from_s=reliable_from_s)
+    return mean_interval(present, step_s, limits=limits)
 
 
 def _find_lag(lagged_ranks: NDArray[np.float32]) -> Lag | None:

@@ -22,6 +22,7 @@ SALIENT_SHARE = 0.30
 MAX_MAP_PIXELS = 4096 * 2304
 
 _BLUR_RADIUS = 4.0  # in standard deviations: beyond lies 0.006 % of a Gaussian
+_BLUR_NOTHING_PX = 0.05  # below, the neighbours weigh nothing
 _BLUR_LEVELS = 65535  # a multiple of 255, so that every value of a byte is a level
 
 
@@ -59,7 +60,7 @@ def check_map(saliency_map: ArrayLike) -> SaliencyMap:
         raise SaliencyMapError("a saliency map must hold numbers")
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise SaliencyMapError("a saliency map holds a value that is not finite")
-    if array.dtype != np.uint8 and (array < 0).any():
+    if not np.issubdtype(array.dtype, np.unsignedinteger) and (array < 0).any():
         raise SaliencyMapError("a saliency map holds a negative value")
     return array
 
@@ -246,8 +247,9 @@ def blur_map(saliency_map: ArrayLike, sigma_rows_px: float, sigma_columns_px: fl
     """Return a map blurred by a Gaussian, shape (height, width): what a gaze of limited accuracy may have seen.
 
     Each pixel becomes the weighted mean of the pixels around it that lie on the map, so that nothing is assumed about
-    what lies beyond its edges. The weights end at 4 standard deviations. The result is rounded to 1/65535 of the map's
-    largest value, so that places that were equal stay equal; a flat map stays as it is.
+    what lies beyond its edges. The weights end at 4 standard deviations. The result is in levels of 1/65535 of the
+    map's largest value, uint16, so that places that were equal stay equal: a gain changes no score. A flat map, and one
+    that need not be blurred, comes back as it is.
 
     Args:
         saliency_map: Non-negative, shape (height, width).
@@ -263,11 +265,11 @@ def blur_map(saliency_map: ArrayLike, sigma_rows_px: float, sigma_columns_px: fl
         if not (math.isfinite(sigma) and sigma >= 0):
             raise ValueError("a standard deviation must be finite and not negative")
     largest = float(array.max())
-    if largest == array.min() or sigma_rows_px == sigma_columns_px == 0:
+    if largest == array.min() or max(sigma_rows_px, sigma_columns_px) < _BLUR_NOTHING_PX:
         return array
     levels = (array / largest * _BLUR_LEVELS).astype(np.float32)
     levels = _blur_columns(_blur_columns(levels, sigma_rows_px).T, sigma_columns_px).T
-    blurred: SaliencyMap = np.rint(levels).astype(np.float64) / _BLUR_LEVELS * largest
+    blurred: SaliencyMap = np.clip(np.rint(levels), 0, _BLUR_LEVELS).astype(np.uint16)
     return blurred
 
 
@@ -308,8 +310,8 @@ def blur_sigma_px(
 
 def _count_values(array: SaliencyMap) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the distinct values in rising order and how many pixels have each."""
-    if array.dtype == np.uint8:
-        histogram = np.bincount(array.ravel(), minlength=256)
+    if array.dtype in (np.uint8, np.uint16):
+        histogram = np.bincount(array.ravel())
         present = np.flatnonzero(histogram)
         return present, histogram[present].astype(np.int64)
     values, counts = np.unique(array, return_counts=True)
@@ -363,7 +365,7 @@ def _check_pair(saliency_map: ArrayLike, density: ArrayLike) -> tuple[NDArray[np
 
 def _blur_columns(array: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
     """Return every column blurred, as products with one band matrix that serves strip after strip."""
-    if sigma_px == 0:
+    if sigma_px < _BLUR_NOTHING_PX:
         return array
     height, width = array.shape
     radius = min(math.ceil(_BLUR_RADIUS * sigma_px), height - 1)

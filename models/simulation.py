@@ -423,8 +423,8 @@ def render(outcomes: dict[bool, Outcome], command: str, *, durations_s: Sequence
     longest = durations_s[-1]
     lines = [
         _BEGIN,
-        f"*Made by `{command}`: {runs:,} videos of each kind, one viewer of each kind on each, {RATE_HZ} frames a",
-        f"second. A coverage of 95 % is known to ± {200 * np.sqrt(0.95 * 0.05 / runs):.1f} points (two standard errors).*",
+        f"*Made by `{command}`: {runs:,} videos of each kind, each watched by one viewer of each kind,",
+        f"{RATE_HZ} frames a second. A coverage of 95 % is known to ± {200 * np.sqrt(0.95 * 0.05 / runs):.1f} points.*",
         "",
         f"**What the numbers say after {longest} s** (mean over runs ± standard deviation between runs):",
         "",
@@ -452,6 +452,12 @@ def render(outcomes: dict[bool, Outcome], command: str, *, durations_s: Sequence
         lines += [f"| {_title(statistic)} | {name} | {_cells(both, row)} |" for row, name in enumerate(VIEWERS)]
     lines += [
         "",
+        "**How far `interval_reliable` can be trusted**, all statistics, viewers and videos together:",
+        "",
+        "| session | called reliable % | of these, the interval holds % |",
+        "|---|---|---|",
+        *_reliability_rows(outcomes, durations_s),
+        "",
         "**How often the score's interval holds the mean over repeated viewings of the same video**, likewise",
         f"({VIEWINGS} viewings each of {max(1, runs // VIEWINGS)} videos):",
         "",
@@ -464,13 +470,33 @@ def render(outcomes: dict[bool, Outcome], command: str, *, durations_s: Sequence
         "",
         f"**The random viewer after {longest} s**: chance-corrected values straddle zero.",
         "",
-        "| video | statistic | mean less chance ± standard error | runs above chance % | interval above / on / below % |",
+        (
+            "| video | statistic | mean less chance ± its error | runs above chance % "
+            "| interval above / on / below chance % |"
+        ),
         "|---|---|---|---|---|",
     ]
     for centre_bias, outcome in outcomes.items():
         lines += [_chance_row(outcome, statistic, level, centre_bias) for statistic, level in _CHANCE.items()]
     lines += ["", _lag_sentence(outcomes), _END]
     return "\n".join(lines)
+
+
+def _reliability_rows(outcomes: dict[bool, Outcome], durations_s: Sequence[int]) -> list[str]:
+    """Return how often sessions of each length are called reliable and how often these hold."""
+    lines = []
+    for position, duration_s in enumerate(durations_s):
+        flagged, held = [], []
+        for outcome in outcomes.values():
+            for statistic in _STATISTICS:
+                truth = outcome.truth(statistic)[None, :]
+                values = {name: outcome.values(statistic, name)[:, :, position] for name in ("reliable", "low", "high")}
+                is_flagged = values["reliable"] == 1
+                flagged.append(is_flagged.ravel())
+                held.append(((values["low"] <= truth) & (truth <= values["high"]))[is_flagged])
+        share, known = 100 * np.concatenate(flagged).mean(), np.concatenate(held)
+        lines.append(f"| {duration_s} s | {share:.0f} | {f'{100 * known.mean():.1f}' if known.size else '–'} |")
+    return lines
 
 
 def _chance_row(outcome: Outcome, statistic: str, chance: float, centre_bias: bool) -> str:
@@ -578,8 +604,8 @@ def _draw_coverage(axes: Axes, outcomes: dict[bool, Outcome], statistic: str, du
     axes.set_xscale("log")
     axes.set_xticks(durations_s, [f"{duration_s} s" for duration_s in durations_s], fontsize=8)
     axes.minorticks_off()
-    axes.set_ylim(60, 100)
-    axes.set_title(f"{_title(statistic)}: interval holds, %", fontsize=9)
+    axes.set_ylim(40, 100)
+    axes.set_title(f"{_title(statistic)}: holds, %", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     if statistic == _STATISTICS[0]:
         axes.legend(fontsize=8, frameon=False, loc="lower right")
