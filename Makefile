@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up they need. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow check format dataset train evaluate bench image cluster-check deploy clean help
+.PHONY: demo serve test test-slow check format clip dataset train evaluate bench capacity capacity-measure image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -41,6 +41,9 @@ format: $(VENV)/.installed ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
+clip: $(VENV)/.installed-models ## render the sample clip and the video that is watched in it
+	@$(BIN)/python -m models.clip
+
 dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes models/training_table.npz
 	@$(BIN)/python -m models.dataset --jobs $(JOBS)
 
@@ -52,6 +55,13 @@ evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw
 
 bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio
 	@$(BIN)/python -m local.bench
+
+capacity: $(VENV)/.installed ## what 10 to 1,000,000 viewers need, and how the autoscaler takes a crowd
+	@$(BIN)/python -m local.capacity sweep
+	@$(BIN)/python -m local.capacity compare
+
+capacity-measure: $(VENV)/.installed ## load two functions on this machine; hold the capacity plan's formulas against it
+	@$(BIN)/python -m local.capacity measure
 
 image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \

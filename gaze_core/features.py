@@ -28,7 +28,7 @@ FEATURE_NAMES = (
 )
 """The model's inputs in their order: combined gaze vector in the camera frame; pitch, yaw, roll in degrees; mm."""
 
-CLOSED_EYE_ASPECT_RATIO = 0.12
+CLOSED_EYE_ASPECT_RATIO = 0.10
 """Below it an eye counts as shut."""
 
 CANTHI_TO_ROTATION_MM = 6.0

@@ -22,7 +22,7 @@ _MARGIN_MM = 0.35
 _INNER_CORNER_SHARE = 0.54
 """Share of the lid fissure's width that lies on the nose's side of the pupil."""
 
-_TILT_DEG = 4.5
+_TILT_DEG = 7.0
 """By how much the base mesh's face must look up for MediaPipe's canonical face to lie level on it, on average."""
 
 _UPPER_REACH_DEG = 42.0

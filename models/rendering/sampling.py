@@ -29,6 +29,9 @@ YAW_LIMIT_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 30.0, 18.0, 12.0
 EYE_LIMITS_DEG = (33.0, 20.0, 30.0)
 """How far eyes turn in the head: to the side, up, down."""
 
+_MOST_ATTEMPTS = 100
+"""How often a scene is tried until the eyes reach the target; a target far aside may stay out of reach."""
+
 DOTS = tuple(GazePoint(x, y) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9))
 """The calibration's dots."""
 
@@ -123,14 +126,20 @@ def sample_scene(session: Session, identity: Identity, frame: int, dot: int) -> 
         dot: Index into `DOTS` of the calibration dot that is looked at, or `NO_DOT`.
     """
     rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, frame, 13])
+    attempt = 0
     while True:
         point = DOTS[dot] if dot != NO_DOT else _sample_point(rng)
-        scene = _try_scene(rng, session, point, calibrating=dot != NO_DOT)
-        if _eyes_reach(scene):
+        # Where the eyes cannot reach, the head must help.
+        effort = min(max(attempt - 10, 0) / 20, 1.0)
+        scene = _try_scene(rng, session, point, effort, calibrating=dot != NO_DOT)
+        if _eyes_reach(scene) or attempt >= _MOST_ATTEMPTS:
             return scene
+        attempt += 1
 
 
-def _try_scene(rng: np.random.Generator, session: Session, point: GazePoint, *, calibrating: bool) -> Scene:
+def _try_scene(
+    rng: np.random.Generator, session: Session, point: GazePoint, effort: float, *, calibrating: bool
+) -> Scene:
     target = screen_point_mm(point, session.screen, session.camera)
     calm = session.restlessness * (0.6 if calibrating else 1.0)
     place = np.array(session.place_mm) + rng.normal(0, 1, 3) * np.array([11.0, 8.0, 14.0]) * calm
@@ -138,8 +147,9 @@ def _try_scene(rng: np.random.Generator, session: Session, point: GazePoint, *, 
     place = _inside(place, session)
     gaze = gaze_direction(target - place)
     pitch, yaw, roll = session.pose_deg
-    pitch += session.follow[1] * (gaze.gaze_y_deg - pitch) + rng.normal(0, 3.0) * calm
-    yaw += session.follow[0] * (gaze.gaze_x_deg - yaw) + rng.normal(0, 4.0) * calm
+    follow_x, follow_y = np.maximum(session.follow, effort)
+    pitch += follow_y * (gaze.gaze_y_deg - pitch) + rng.normal(0, 3.0) * calm
+    yaw += follow_x * (gaze.gaze_x_deg - yaw) + rng.normal(0, 4.0) * calm
     roll += rng.normal(0, 2.5) * calm + 0.08 * (yaw - session.pose_deg[1])
     if not calibrating and rng.random() < 0.15:
         yaw, pitch = rng.uniform(-YAW_LIMIT_DEG, YAW_LIMIT_DEG), rng.uniform(-PITCH_LIMIT_DEG, PITCH_LIMIT_DEG)
