@@ -17,7 +17,7 @@ IMAGE ?= gaze-function:dev
 OVERLAY ?= knative/overlays/prod
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## stream a clip of a person through the whole path; VIDEO=file or CAMERA=0 for your own
 	@$(BIN)/python -m local.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(CAMERA),--camera "$(CAMERA)")
@@ -45,7 +45,7 @@ clip: $(VENV)/.installed-models ## render the sample clip and the video that is 
 	@$(BIN)/python -m models.clip
 
 dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes models/training_table.npz
-	@$(BIN)/python -m models.dataset --jobs $(JOBS)
+	@$(BIN)/python -m models.dataset --identities 60 --frames-per-identity 25 --seed 1 --jobs $(JOBS)
 
 train: $(VENV)/.installed ## fit the gaze model to the committed table
 	@$(BIN)/python -m models.train
@@ -79,17 +79,21 @@ clean: ## remove what make made
 
 $(VENV)/.installed: pyproject.toml constraints.txt .ci/install
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; install it or say make PYTHON=…" >&2; exit 1; }
-	@.ci/install debian libegl1 libgles2
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install debian $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+	@.ci/install debian libegl1 libgles2 $$($(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| $(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])') $(ALSO)
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) …"
 	@$(PYTHON) -m venv $(VENV)
 	@.ci/install python $(BIN)/python serve,local,models,dev --editable
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
-	@.ci/install debian strace libegl1 libgl1-mesa-dri
+# What more they need is asked for at once, together with what all need, and what the tests render with is fetched.
+$(VENV)/.installed-test: pyproject.toml constraints.txt .ci/install
+	@$(MAKE) --no-print-directory $(VENV)/.installed ALSO="strace libgl1-mesa-dri"
+	@.ci/install debian strace libgl1-mesa-dri
+	@$(BIN)/python -c 'from models.rendering.assets import data_folder; data_folder()'
 	@touch $@
 
-$(VENV)/.installed-models: $(VENV)/.installed
-	@.ci/install debian libegl1 libgl1-mesa-dri
+$(VENV)/.installed-models: pyproject.toml constraints.txt .ci/install
+	@$(MAKE) --no-print-directory $(VENV)/.installed ALSO=libgl1-mesa-dri
+	@.ci/install debian libgl1-mesa-dri
 	@touch $@

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from gaze_core.gaze import direction_to, screen_point_mm, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
-from local.gateway import Answer, Gateway
+from local.gateway import Answer, Gateway, GatewayError
 from local.pictures import draw_gaze_over_video, draw_trace
 from local.processes import ProcessError
 from local.saliency_seed import seed_saliency_maps
@@ -69,8 +69,8 @@ def main() -> None:
     console = Console()
     try:
         run_demo(console, arguments.out, video=arguments.video, camera=arguments.camera)
-    except (ProcessError, OSError) as error:
-        console.print(f"[red]{error}", highlight=False)
+    except (ProcessError, GatewayError, OSError) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Stopped.")
@@ -89,15 +89,18 @@ def run_demo(console: Console, out: Path, *, video: Path | None = None, camera: 
     Raises:
         OSError: The video or the camera cannot be read.
         ProcessError: A process of the stack did not start.
+        GatewayError: The function refused a frame or kept failing.
     """
     truth = read_truth() if video is None and camera is None else None
     source: str | int = camera if camera is not None else str(video or SAMPLE / "clip.mp4")
     frame_count = count_frames(source)
+    if not frame_count:
+        raise OSError(f"{source} holds no frame")
     started = time.monotonic()
     console.print(f"Starting the local stack (logs in {out}/logs) …")
     with start_neighbours(out / "logs") as neighbours, start_function(neighbours, out / "logs") as function_url:
         seed_sample_maps(neighbours, frame_count)
-        console.print(f"Ready after {time.monotonic() - started:.1f} s; streaming {source} to {function_url}/gaze")
+        console.print(f"Ready after {time.monotonic() - started:.1f} s; streaming to {function_url}/gaze")
         viewing = stream(console, function_url, read_frames(source, frame_count), frame_count, truth)
         results = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()
         viewing.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]

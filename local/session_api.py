@@ -501,7 +501,7 @@ def _read_update(component: str, values: object) -> Update:
         raise _RefusedError("The values of a component must be an object")
     frames, settings, result = {}, {}, None
     for key, value in values.items():
-        if not key.isprintable():
+        if not key or not key.isprintable():
             raise _RefusedError("A key must be a text that can be printed")
         try:
             text = json.dumps(value, allow_nan=False, separators=(",", ":"))

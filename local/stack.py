@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 
 import func
 from local.mongo import start_mongo
-from local.processes import await_ready, find_free_port, run_process
+from local.processes import ProcessError, await_ready, find_free_port, run_process
 
 FUNCTION_READY_TIMEOUT_S = 60.0
 NEIGHBOUR_READY_TIMEOUT_S = 20.0
@@ -95,24 +94,29 @@ def start_function(
 def main() -> None:
     """Run everything until Ctrl-C and say where it listens."""
     console = Console()
-    stop = threading.Event()
-
-    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask_to_stop)
+    signal.signal(signal.SIGTERM, _interrupt)
     log_dir = Path("out/logs")
-    with start_neighbours(log_dir) as neighbours, start_function(neighbours, log_dir) as url:
-        console.print(f"function     {url}/gaze   (also /health/readiness, /metrics, /openapi.json)")
-        console.print(f"session API  {neighbours.session_api_url}")
-        console.print(f"aggregator   {neighbours.aggregator_url}/results")
-        console.print(f"MongoDB      {neighbours.mongo_uri}")
-        console.print(f"logs         {log_dir}/")
-        console.print("Ctrl-C stops everything.")
-        while not stop.wait(0.5):
-            pass
-        console.print("Stopping …")
+    try:
+        console.print(f"Starting the local stack (logs in {log_dir}/) …")
+        with start_neighbours(log_dir) as neighbours, start_function(neighbours, log_dir) as url:
+            console.print(f"function     {url}/gaze   (also /health/readiness, /metrics, /openapi.json)")
+            console.print(f"session API  {neighbours.session_api_url}")
+            console.print(f"aggregator   {neighbours.aggregator_url}/results")
+            console.print(f"MongoDB      {neighbours.mongo_uri}")
+            console.print("Ctrl-C stops everything.")
+            try:
+                signal.pause()
+            finally:
+                console.print("Stopping …")
+    except KeyboardInterrupt:
+        return
+    except ProcessError as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ from models.train import (
 
 RESAMPLES = 2000
 
+README_PATH = Path(__file__).resolve().parents[1] / "README.md"
+FEWEST_IN_README = 20
+"""A slice with fewer pictures is in the card alone."""
+
 ESTIMATORS = {"GradientBoostingRegressor": "gradient_boosting", "RandomForestRegressor": "random_forest"}
 
 Slices = Mapping[str, Mapping[str, NDArray[np.bool_]]]
@@ -326,6 +330,57 @@ def _line(name: str, predictions: Predictions) -> str:
     )
 
 
+def describe_for_readme(metrics: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return the README's table of a card's metrics and data, in Markdown."""
+    test, trained = metrics["test"], data["training"]
+    baselines = {name.split(":")[0]: errors for name, errors in metrics["baselines"].items()}
+    slices = [
+        (f"{kind}: {name}", errors)
+        for kind, each in metrics["slices"].items()
+        for name, errors in each.items()
+        if errors["images"] >= FEWEST_IN_README
+    ]
+    worst, worst_errors = max(slices, key=lambda entry: float(entry[1]["mean"]))
+    low, high = test["angular_error_deg"]["mean_95_percent_interval"]
+    people = metrics["people"]
+    rows = [
+        ("the model", test["angular_error_deg"]),
+        ("linear in the same features", baselines["all, linear"]),
+        ("no learning: the direction of the irises", baselines["eyes, not learned"]),
+        ("no learning: where the nose points", baselines["head, not learned"]),
+        ("always the mean direction", baselines["centre"]),
+        (f"the model's worst slice ({worst})", worst_errors),
+    ]
+    lines = [
+        (
+            f"On {test['images']} rendered pictures of {test['identities']} people of whom no picture was trained on "
+            f"({trained['identities']} others were), one picture at a time, without calibration (`make evaluate`):"
+        ),
+        "",
+        "| angular error at the eyes, degrees | mean | median | 95th percentile |",
+        "|---|---|---|---|",
+        *(f"| {name} | {e['mean']:.1f} | {e['median']:.1f} | {e['p95']:.1f} |" for name, e in rows),
+        "",
+        (
+            f"The mean's 95 % interval over people is {low:.1f} to {high:.1f}°; the best of them has "
+            f"{people['mean_angular_error_deg_of_the_best']:.1f}°, the worst "
+            f"{people['mean_angular_error_deg_of_the_worst']:.1f}°. On the screen the mean is "
+            f"{test['screen_error_mm']['mean']:.0f} mm. Cameras, lights, distances and head poses are varied more "
+            "than a desk varies them; no number here was measured on real people."
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def renew_readme(summary: str, path: Path) -> None:
+    """Put the summary between the README's markers."""
+    before, marker, rest = path.read_text().partition("<!-- metrics: begin -->\n")
+    _, end, after = rest.partition("<!-- metrics: end -->")
+    if not marker or not end:
+        raise ValueError(f"{path.name} has no place for the metrics")
+    path.write_text(f"{before}{marker}{summary}\n{end}{after}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate, print, and write the metrics into the card."""
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=(__doc__ or "").splitlines()[0])
@@ -351,6 +406,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"cross-validation: {metrics['cross_validation_on_training_people']}")
     write_card(card.model_copy(update={"metrics": metrics}), card_path)
     print(f"written into {card_path.name}")
+    if options.model == MODEL_PATH and options.folds:
+        renew_readme(describe_for_readme(metrics, card.data), README_PATH)
+        print(f"written into {README_PATH.name}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Features come from `gaze_core`, so they cannot differ from the service's. Hyperparameters are chosen by grouped
 cross-validation, and everything is fitted, on the training identities alone. The same table, seed and versions give the
-same file, byte for byte.
+same file, byte for byte, on the same kind of CPU; on another kind linear algebra may round the last bits otherwise.
 """
 
 import argparse

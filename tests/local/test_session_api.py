@@ -330,6 +330,7 @@ class TestBadInput:
                 {"component": "a\0b", "data": {"1": 1}},
                 {"component": "c", "data": {"components": []}},
                 {"component": "c", "data": {"components": {"c": [1]}}},
+                {"component": "c", "data": {"": 1}},
                 {"component": "c", "data": {"\ud800": 1}},
                 {"component": "c", "data": {"1": float("nan")}},
                 {"component": "c", "data": {"1": {"x": [float("inf")]}}},

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from func.settings import describe_settings
+from models.card import read_card
+from models.evaluate import describe_for_readme
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -16,6 +18,12 @@ def test_every_setting_is_listed_as_the_code_describes_it():
 
     rows = [f"| `{each.variable}` | {each.default} | {each.meaning} |" for each in describe_settings()]
     assert listed.splitlines() == ["| variable | default | meaning |", "|---|---|---|", *rows]
+
+
+def test_the_accuracy_is_that_of_the_shipped_models_card():
+    card = read_card(ROOT / "models" / "gaze_model.json")
+
+    assert f"<!-- metrics: begin -->\n{describe_for_readme(card.metrics, card.data)}\n<!-- metrics: end -->" in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
