@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up they need. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow check format clip dataset train evaluate bench capacity capacity-measure image cluster-check deploy clean help
+.PHONY: demo serve test test-slow check format clip dataset train evaluate bench bench-score capacity capacity-measure image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -45,7 +45,7 @@ clip: $(VENV)/.installed-models ## render the sample clip and the video that is 
 	@$(BIN)/python -m models.clip
 
 dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes models/training_table.npz
-	@$(BIN)/python -m models.dataset --identities 60 --frames-per-identity 25 --seed 1 --jobs $(JOBS)
+	@$(BIN)/python -m models.dataset --identities 160 --frames-per-identity 18 --seed 1 --jobs $(JOBS)
 
 train: $(VENV)/.installed ## fit the gaze model to the committed table
 	@$(BIN)/python -m models.train
@@ -55,6 +55,9 @@ evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw
 
 bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio
 	@$(BIN)/python -m local.bench
+
+bench-score: $(VENV)/.installed ## score sessions of up to an hour: time and memory
+	@$(BIN)/python -m local.score_bench --curve
 
 capacity: $(VENV)/.installed ## what 10 to 1,000,000 viewers need, and how the autoscaler takes a crowd
 	@$(BIN)/python -m local.capacity sweep

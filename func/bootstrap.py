@@ -20,6 +20,9 @@ PROBE_TIMEOUT_S = 0.5
 
 PROBE_MAX_AGE_S = 5.0
 
+BUILD_PAUSE_S = 1.0
+"""After a build that failed; whoever asks meanwhile is told so at once."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +115,7 @@ def build_application(settings: Settings, metrics: Metrics) -> Application:
     )
     return Application(
         settings=settings,
-        detectors=Detectors(landmarker, model),
+        detectors=Detectors(landmarker, model, sessions, refresh_s=settings.calibration_refresh_s),
         sessions=sessions,
         maps=maps,
         sink=sink,
@@ -120,7 +123,9 @@ def build_application(settings: Settings, metrics: Metrics) -> Application:
             sessions,
             maps,
             sink,
-            model_digest=model.digest,
+            model=model,
+            smoothing=settings.scoring_smoothing,
+            accuracy_deg=settings.gaze_accuracy_deg,
             barrier_timeout_s=settings.barrier_timeout_s,
             poll_s=settings.barrier_poll_s,
             places=settings.scoring_places,
@@ -139,24 +144,37 @@ def build_application(settings: Settings, metrics: Metrics) -> Application:
 class OncePerProcess:
     """Builds the application at the first call in each process, so that a fork never inherits one."""
 
-    def __init__(self, build: Callable[[], Application]) -> None:
+    def __init__(self, build: Callable[[], Application], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._build = build
+        self._clock = clock
         self._lock = threading.Lock()
         self._built: tuple[int, Application] | None = None
+        self._tries_again_at_s = float("-inf")
+        self._logged: set[str] = set()
 
     def __call__(self) -> Application:
-        """Return this process's application; a build that failed is tried again at the next call.
+        """Return this process's application; a build that failed is tried again a second later at the earliest.
 
         Raises:
             NotReadyError: It cannot be built.
         """
         with self._lock:
             if self._built is None or self._built[0] != os.getpid():
-                started_s = time.monotonic()
+                started_s = self._clock()
+                if started_s < self._tries_again_at_s:
+                    raise NotReadyError("model or landmarker could not be loaded")
                 try:
                     self._built = (os.getpid(), self._build())
                 except Exception as error:
-                    _log.exception("model or landmarker could not be loaded")
+                    self._tries_again_at_s = self._clock() + BUILD_PAUSE_S
+                    self._log_once(error)
                     raise NotReadyError("model or landmarker could not be loaded") from error
-                _log.info("model and landmarkers loaded in %.1f s", time.monotonic() - started_s)
+                _log.info("model and landmarkers loaded in %.1f s", self._clock() - started_s)
             return self._built[1]
+
+    def _log_once(self, error: Exception) -> None:
+        """Write the trace of a failure that is not in the log yet: somebody asks again every few seconds."""
+        failure = f"{type(error).__name__}: {error}"
+        if failure not in self._logged:
+            self._logged.add(failure)
+            _log.error("model or landmarker could not be loaded", exc_info=error)

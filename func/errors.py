@@ -5,10 +5,12 @@
     │   ├── BadRequestError
     │   ├── UnknownPathError
     │   ├── MethodNotAllowedError
+    │   ├── RequestTimeoutError
     │   ├── PayloadTooLargeError
     │   ├── UnsupportedMediaTypeError
     │   └── UndecodableImageError
     ├── NotReadyError
+    ├── ThreadsBusyError
     └── ScoringBusyError
     SettingsError
 
@@ -62,6 +64,14 @@ class MethodNotAllowedError(RequestError):
         self.allowed = tuple(allowed)
 
 
+class RequestTimeoutError(RequestError):
+    """The body took too long to come."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"the body did not come within {timeout_s:g} s")
+        self.timeout_s = timeout_s
+
+
 class PayloadTooLargeError(RequestError):
     """The body has too many bytes or the picture too many pixels."""
 
@@ -76,6 +86,13 @@ class UndecodableImageError(RequestError):
 
 class NotReadyError(GazeError):
     """The model or the landmarker could not be loaded in this process."""
+
+
+class ThreadsBusyError(GazeError):
+    """As many frames as allowed are being answered; the threads that are left are for health and metrics."""
+
+    def __init__(self) -> None:
+        super().__init__("every thread for frames is taken")
 
 
 class ScoringBusyError(GazeError):

@@ -1,11 +1,42 @@
-"""The record of a frame in the session: what we write, and what we can read of what others wrote."""
+"""The record of a frame in the session: what we write, what we can read of what others wrote."""
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
-from gaze_core.types import GazePoint, GazeSample, Validity
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.features import FEATURE_NAMES
+from gaze_core.ports import Session
+from gaze_core.types import Camera, GazePoint, GazeSample, Screen, Validity, Viewport
+
+_log = logging.getLogger(__name__)
+
+
+class DotUse(StrEnum):
+    """What a frame in which the viewer looks at a dot is for."""
+
+    FIT = "fit"
+    VALIDATE = "validate"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a frame tells whichever model and calibration look at it.
+
+    Attributes:
+        features: In the order of `FEATURE_NAMES`.
+        origin_mm: Midpoint between the eyes, camera frame.
+        openness: Mean eye aspect ratio of both eyes.
+    """
+
+    features: tuple[float, ...]
+    origin_mm: tuple[float, ...]
+    openness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +47,19 @@ class FrameRecord:
         validity: None for a record of an older service, whose gaze is in pixels of an unknown frame size.
         gaze: Point of regard; None unless `validity` is `ok`.
         video_time_ms: Position in the video when the picture was taken; None when nobody said.
+        timestamp_ms: When the picture was taken; None when nobody said.
+        measured: None when the record does not hold all of it.
+        dot: Where the viewer was asked to look, normalised to the screen; None for a frame of a video.
+        dot_use: What for; None without a dot.
     """
 
     validity: Validity | None
     gaze: GazePoint | None = None
     video_time_ms: float | None = None
+    timestamp_ms: float | None = None
+    measured: Measured | None = None
+    dot: GazePoint | None = None
+    dot_use: DotUse | None = None
 
 
 def make_record(
@@ -88,7 +127,78 @@ def read_record(value: object) -> FrameRecord | None:
     gaze = _point(value.get("gaze"))
     if (gaze is None) == (validity is Validity.OK):
         return None
-    return FrameRecord(validity, gaze, _number(value.get("video_time_ms")))
+    dot = _point(value.get("target"))
+    dot_use = DotUse.VALIDATE if value.get("calibration_use") == DotUse.VALIDATE else DotUse.FIT
+    return FrameRecord(
+        validity=validity,
+        gaze=gaze,
+        video_time_ms=_number(value.get("video_time_ms")),
+        timestamp_ms=_number(value.get("timestamp_ms")),
+        measured=_read_measured(value),
+        dot=dot,
+        dot_use=None if dot is None else dot_use,
+    )
+
+
+def read_screen(session: Session) -> Screen:
+    """Return the session's screen; the default one when it has none that can be read."""
+    return _read_part(session, "screen", Screen)
+
+
+def read_camera(session: Session) -> Camera:
+    """Return the session's camera, likewise."""
+    return _read_part(session, "camera", Camera)
+
+
+def read_viewport(session: Session) -> Viewport:
+    """Return where the video lies on the session's screen, likewise."""
+    return _read_part(session, "viewport", Viewport)
+
+
+def read_calibration_session(session: Session) -> str | None:
+    """Return the id of the session whose calibration this session uses; None without one."""
+    name = session.settings.get("calibration_session")
+    return name if isinstance(name, str) and name else None
+
+
+def stack_measured(
+    measured: Iterable[Measured],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return features, shape (n, 7), origins in mm, shape (n, 3), and openness, shape (n,)."""
+    rows = list(measured)
+    return (
+        np.array([row.features for row in rows], dtype=np.float64).reshape(-1, len(FEATURE_NAMES)),
+        np.array([row.origin_mm for row in rows], dtype=np.float64).reshape(-1, 3),
+        np.array([row.openness for row in rows], dtype=np.float64),
+    )
+
+
+_Part = TypeVar("_Part", Screen, Camera, Viewport)
+
+
+def _read_part(session: Session, name: str, kind: type[_Part]) -> _Part:
+    stored = session.settings.get(name)
+    try:
+        return kind(**stored) if stored else kind()
+    except (TypeError, ValueError):
+        _log.warning("the stored %s of a session is unreadable; the default counts", name)
+        return kind()
+
+
+def _read_measured(value: Mapping[str, Any]) -> Measured | None:
+    features = _numbers(value.get("features"), len(FEATURE_NAMES))
+    origin_mm = _numbers(value.get("origin_mm"), 3)
+    openness = _numbers(value.get("eye_openness"), 2)
+    if features is None or origin_mm is None or openness is None:
+        return None
+    return Measured(features, origin_mm, sum(openness) / 2)
+
+
+def _numbers(value: object, count: int) -> tuple[float, ...] | None:
+    if not isinstance(value, list | tuple) or len(value) != count:
+        return None
+    numbers = [_number(item) for item in value]
+    return None if None in numbers else tuple(number for number in numbers if number is not None)
 
 
 def _point(value: object) -> GazePoint | None:
@@ -99,6 +209,10 @@ def _point(value: object) -> GazePoint | None:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # JSON's integers know no bounds
+        return None
+    return number if math.isfinite(number) else None

@@ -1,21 +1,26 @@
 """Paths, the way of a request through the application, and which status each error gets."""
 
+import contextlib
 import json
 import logging
 import math
+import socket
+import threading
 import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import flask
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
+from func.bodies import BodyTimer
 from func.bootstrap import Application
 from func.errors import (
     BadRequestError,
@@ -23,14 +28,16 @@ from func.errors import (
     NotReadyError,
     PayloadTooLargeError,
     RequestError,
+    RequestTimeoutError,
     ScoringBusyError,
+    ThreadsBusyError,
     UndecodableImageError,
     UnknownPathError,
     UnsupportedMediaTypeError,
 )
 from func.metrics import Metrics
-from func.records import make_record, read_record
-from func.settings import Settings
+from func.records import FrameRecord, make_record, read_record, stack_measured
+from func.settings import Settings, count_frame_threads
 from func.wire import (
     CompletedAnswer,
     FieldError,
@@ -42,10 +49,12 @@ from func.wire import (
     ProblemDocument,
     ReadinessAnswer,
     answer_frame,
+    can_answer,
     decode_image,
     parse_json_request,
     parse_multipart_request,
 )
+from gaze_core.detector import GazeDetector
 from gaze_core.errors import (
     GazeError,
     LandmarkerBusyError,
@@ -62,7 +71,7 @@ from gaze_core.errors import (
     SessionStoreError,
     SessionStoreTimeoutError,
 )
-from gaze_core.types import Frame
+from gaze_core.types import GazePoint, GazeSample
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +103,7 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     BadRequestError: Problem(400, "bad-request", "Bad request"),
     UnknownPathError: Problem(404, "unknown-path", "Unknown path"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
+    RequestTimeoutError: Problem(408, "body-timeout", "Body timed out"),
     SessionScoredError: Problem(
         409, "session-scored", "Session already scored", "The session has its result and takes no new frame."
     ),
@@ -111,6 +121,7 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     SaliencyStoreError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     ResultSinkError: Problem(502, "aggregator-failed", "Result aggregator failed", _RETRY_DETAIL),
     LandmarkerBusyError: Problem(503, "busy", "Over capacity", "Every landmarker is taken.", retry_after_s=1),
+    ThreadsBusyError: Problem(503, "busy", "Over capacity", "Every thread for frames is taken.", retry_after_s=1),
     ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken.", retry_after_s=2),
     NotReadyError: Problem(503, "not-ready", "Not ready", "Model or landmarker is not loaded.", retry_after_s=5),
     SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
@@ -120,21 +131,24 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
 """Every error class has its own entry; a test demands it."""
 
 _UNEXPECTED = PROBLEMS[GazeError]
+_NAME_THE_SESSION = (SessionNotFoundError, SessionScoredError)
+"""Errors whose message is not for the log."""
+
+_WAITING_PICTURES = 2
+"""How many may be decoded and wait beside those whose landmarks are sought; each may take 25 MB and more."""
+
+_DROP_S = 0.2
+"""How long the rest of an unwanted body is awaited, so that the connection can be used again."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request on its way, for what is written about it."""
+    """One request on its way."""
 
     request_id: uuid.UUID
-    private: tuple[str, ...] = ()
-
-    def redact(self, text: str) -> str:
-        """Return a text for the log without the viewer's session id and address."""
-        for value in self.private:
-            text = text.replace(value, "[viewer]")
-        return text
+    is_body_read: bool = False
 
 
 class Handler:
@@ -144,6 +158,9 @@ class Handler:
         self._settings = settings
         self._metrics = metrics
         self._find_application = find_application
+        self._places = threading.BoundedSemaphore(count_frame_threads(settings.threads))
+        self._pictures = threading.BoundedSemaphore(settings.landmarkers + _WAITING_PICTURES)
+        self._bodies = BodyTimer()
         self._routes: dict[str, tuple[str, Callable[[flask.Request, _Exchange], flask.Response]]] = {
             "/gaze": ("POST", self._post_gaze),
             "/health/liveness": ("GET", self._get_liveness),
@@ -161,6 +178,8 @@ class Handler:
                 response = self._dispatch(request, exchange)
             except Exception as error:
                 response = self._answer_error(error, exchange)
+        if not exchange.is_body_read and (request.content_length or "Transfer-Encoding" in request.headers):
+            response.call_on_close(partial(self._drop_body, request))
         self._metrics.observe_request(
             request.path if request.path in self._routes else "unknown",
             request.method if request.method in _METHODS else "other",
@@ -181,20 +200,26 @@ class Handler:
         return answer(request, exchange)
 
     def _post_gaze(self, request: flask.Request, exchange: _Exchange) -> flask.Response:
-        parsed = self._parse(request)
-        metadata = parsed.metadata
-        exchange.private = (metadata.session_id, metadata.ip_address)
-        frame = None
-        if parsed.image is not None:
-            with self._metrics.time_stage("decode"):
-                frame = decode_image(parsed.image, max_pixels=self._settings.max_image_pixels)
+        """Answer a frame, unless so many are being answered that no thread would be left for health and metrics."""
+        if not self._places.acquire(blocking=False):
+            raise ThreadsBusyError
+        try:
+            return self._answer_gaze(request, exchange)
+        finally:
+            self._places.release()
+
+    def _answer_gaze(self, request: flask.Request, exchange: _Exchange) -> flask.Response:
+        parsed = self._parse(request, exchange)
+        metadata, image = parsed.metadata, parsed.image
+        has_image = image is not None
         application = self._find_application()
-        answer = None if frame is None else self._process_frame(application, metadata, frame)
+        answer = None if image is None else self._process_frame(application, metadata, image)
+        del parsed, image  # a last frame may wait long
         if metadata.last_frame:
-            answer = self._complete(application, metadata, has_image=frame is not None)
+            answer = self._complete(application, metadata, has_image=has_image)
         return _respond_json(200, answer)
 
-    def _process_frame(self, application: Application, metadata: FrameMetadata, frame: Frame) -> dict[str, Any]:
+    def _process_frame(self, application: Application, metadata: FrameMetadata, image: bytes) -> dict[str, Any]:
         """Store what a frame says; return the answer that the stored record gives.
 
         When the frame number was there before, that is the first frame's record, so that a repeated or retried request
@@ -204,9 +229,9 @@ class Handler:
             metadata.session_id,
             screen=None if metadata.screen is None else metadata.screen.to_screen(),
             camera=None if metadata.camera is None else metadata.camera.to_camera(),
+            calibration_session=metadata.calibration_session,
         )
-        with self._metrics.time_stage("detect"):
-            sample = detector.process_single_frame(frame)
+        sample = self._look(detector, image)
         self._metrics.count_frame(sample.validity)
         record = make_record(
             sample,
@@ -225,10 +250,28 @@ class Handler:
                 settings=metadata.session_settings(),
             )
         stored = update.stored.get(str(metadata.frame_number), record)
-        known = read_record(stored)
-        if known is None or known.validity is None:  # somebody else's record, in another format
+        if not can_answer(stored):  # somebody else's record, in another format
             stored = record
-        return answer_frame(metadata.session_id, metadata.frame_number, stored)
+        corrected, calibrated = None, None
+        if metadata.calibration_session is not None:
+            corrected = _correct(detector, read_record(stored))
+            calibrated = corrected is not None
+        return answer_frame(
+            metadata.session_id, metadata.frame_number, stored, corrected=corrected, calibrated=calibrated
+        )
+
+    def _look(self, detector: GazeDetector, image: bytes) -> GazeSample:
+        """Return what a picture says; only so many are decoded at a time as the memory is meant for."""
+        wait_s = self._settings.landmarker_wait_s
+        if not self._pictures.acquire(timeout=wait_s):
+            raise LandmarkerBusyError(wait_s)
+        try:
+            with self._metrics.time_stage("decode"):
+                frame = decode_image(image, max_pixels=self._settings.max_image_pixels)
+            with self._metrics.time_stage("detect"):
+                return detector.process_single_frame(frame)
+        finally:
+            self._pictures.release()
 
     def _complete(self, application: Application, metadata: FrameMetadata, *, has_image: bool) -> dict[str, Any]:
         """Score the session. Holds no landmarker, however long it waits for frames that are still on their way."""
@@ -242,21 +285,26 @@ class Handler:
                 total_frames=metadata.total_frames,
             )
         self._metrics.count_score(is_valid=bool(result.get("score_valid")))
-        answer = CompletedAnswer(session_id=metadata.session_id, final_score=result["final_score"], result=result)
+        try:
+            answer = CompletedAnswer.model_validate(
+                {"session_id": metadata.session_id, "final_score": result.get("final_score"), "result": result}
+            )
+        except ValidationError as error:
+            raise SessionStoreError("session API: the stored result is not one of ours") from error
         return answer.model_dump(mode="json")
 
-    def _parse(self, request: flask.Request) -> ParsedFrame:
+    def _parse(self, request: flask.Request, exchange: _Exchange) -> ParsedFrame:
         """Return the valid request; an unfit content type is refused before the body is read."""
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnsupportedMediaTypeError("the body must not be compressed")
         if request.mimetype == "application/json":
-            return parse_json_request(self._read_body(request))
+            return parse_json_request(self._read_body(request, exchange))
         boundary = request.mimetype_params.get("boundary")
         if request.mimetype == "multipart/form-data" and boundary:
-            return parse_multipart_request(self._read_body(request), boundary)
+            return parse_multipart_request(self._read_body(request, exchange), boundary)
         raise UnsupportedMediaTypeError("the body must be application/json or multipart/form-data with a boundary")
 
-    def _read_body(self, request: flask.Request) -> bytes:
+    def _read_body(self, request: flask.Request, exchange: _Exchange) -> bytes:
         """Return the body; one that says or turns out to be too large is not read to its end."""
         limit = self._settings.max_body_bytes
         too_large = PayloadTooLargeError(f"the body has more than {limit} bytes")
@@ -264,13 +312,36 @@ class Handler:
             raise too_large
         # One byte more: of a body without a length, Werkzeug silently returns what fits.
         request.max_content_length = limit + 1
-        try:
-            body = request.get_data(cache=False)
-        except Exception as error:  # each server has its own for a connection that breaks or chunks that are none
-            raise BadRequestError("the body ended early or is malformed") from error
+        timeout_s = self._settings.body_timeout_s
+        with self._bodies.limit(_find_connection(request), timeout_s) as watch:
+            try:
+                body = request.get_data(cache=False)
+            except Exception as error:  # each server has its own for a connection that breaks or chunks that are none
+                if watch.is_over:
+                    raise RequestTimeoutError(timeout_s) from error
+                raise BadRequestError("the body ended early or is malformed") from error
+        if watch.is_over:
+            raise RequestTimeoutError(timeout_s)
         if len(body) > limit:
             raise too_large
+        exchange.is_body_read = True
         return body
+
+    def _drop_body(self, request: flask.Request) -> None:
+        """Read on after the answer, briefly: where much is still to come, the server would wait for it and then linger.
+
+        A connection whose body has ended can be used again; any other is closed.
+        """
+        connection = _find_connection(request)
+        if connection is None:
+            return
+        left_bytes = self._settings.max_body_bytes
+        with self._bodies.limit(connection, _DROP_S) as watch, contextlib.suppress(Exception):
+            while piece := request.environ["wsgi.input"].read(65536):
+                left_bytes -= len(piece)
+                if left_bytes < 0:
+                    watch.end()
+                    break
 
     def _get_liveness(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
         return _respond_json(200, LivenessAnswer().model_dump())
@@ -292,11 +363,10 @@ class Handler:
         problem = PROBLEMS.get(type(error), _UNEXPECTED) if isinstance(error, GazeError) else _UNEXPECTED
         self._metrics.count_failure(error)
         if problem is _UNEXPECTED:
-            trace = exchange.redact("".join(traceback.format_exception(error)))
-            _log.error("request %s failed unexpectedly\n%s", exchange.request_id, trace)
+            _log.error("request %s failed unexpectedly\n%s", exchange.request_id, _trace(error))
         else:
             level = logging.WARNING if problem.status >= 500 else logging.INFO
-            message = exchange.redact(str(error))
+            message = problem.title if isinstance(error, _NAME_THE_SESSION) else error
             _log.log(level, "request %s: %d %s: %s", exchange.request_id, problem.status, type(error).__name__, message)
         fields = error.fields if isinstance(error, BadRequestError) else ()
         document = ProblemDocument(
@@ -316,6 +386,34 @@ class Handler:
         return _respond_json(
             problem.status, document.model_dump(exclude_none=True), "application/problem+json", headers
         )
+
+
+def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | None:
+    """Return what the detector's calibration makes of a stored frame; None without a correction or a gaze."""
+    if detector.calibration is None or detector.calibration.correction is None or record is None:
+        return None
+    if record.gaze is None or record.measured is None:
+        return None
+    (gaze,) = detector.locate(*stack_measured([record.measured]))
+    return gaze
+
+
+def _find_connection(request: flask.Request) -> socket.socket | None:
+    """Return the client's connection; only gunicorn gives it away."""
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    return connection
+
+
+def _trace(error: BaseException) -> str:
+    """Return the classes and frames of an error and of what led to it; the messages may name a viewer."""
+    lines: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        lines.append(type(cause).__qualname__)
+        for frame, line in traceback.walk_tb(cause.__traceback__):
+            lines.append(f"  {'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{line} {frame.f_code.co_name}")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n".join(lines)
 
 
 def _respond_json(

@@ -6,31 +6,37 @@ once, whichever process dies when, and a repeated last frame changes nothing.
 """
 
 import contextlib
-import logging
+import math
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from func.errors import ScoringBusyError
-from func.records import FrameRecord, read_record
-from gaze_core.errors import (
-    GazeError,
-    ResultSinkError,
-    SaliencyMapError,
-    SaliencyMapNotFoundError,
-    SessionNotFoundError,
+from func.calibrations import (
+    Records,
+    calibrate_session,
+    describe_calibration,
+    find_gazes,
+    find_video_frames,
+    is_calibration,
+    read_records,
+    validate_session,
 )
-from gaze_core.gaze import screen_to_video
-from gaze_core.ports import ResultSink, SaliencyMaps, Session, SessionStore
-from gaze_core.saliency import calc
-from gaze_core.types import Validity, Viewport
+from func.errors import ScoringBusyError
+from func.records import DotUse, FrameRecord, read_calibration_session, read_screen, read_viewport
+from func.session_score import Accuracy, score_gazes
+from gaze_core.calibration import Calibration
+from gaze_core.errors import GazeError, ResultSinkError, SessionNotFoundError, SessionStoreError
+from gaze_core.ports import GazeModel, ResultSink, SaliencyMaps, Session, SessionStore
+from gaze_core.types import Validity
 
 RESULT_VERSION = 1
 
-_log = logging.getLogger(__name__)
+WITHHELD = "withheld"
+"""Mark of a result that nobody may deliver."""
 
 
 class Scorer:
@@ -42,7 +48,9 @@ class Scorer:
         maps: SaliencyMaps,
         sink: ResultSink,
         *,
-        model_digest: str,
+        model: GazeModel,
+        smoothing: str = "none",
+        accuracy_deg: float | None = None,
         barrier_timeout_s: float = 10.0,
         poll_s: float = 0.2,
         places: int = 2,
@@ -52,7 +60,9 @@ class Scorer:
         self._sessions = sessions
         self._maps = maps
         self._sink = sink
-        self._model_digest = model_digest
+        self._model = model
+        self._smoothing = smoothing
+        self._accuracy_deg = accuracy_deg
         self._barrier_timeout_s = barrier_timeout_s
         self._poll_s = poll_s
         self._places = threading.BoundedSemaphore(places)
@@ -89,34 +99,60 @@ class Scorer:
             raise ScoringBusyError
         try:
             expected = _Expectation(frame_number, has_image, total_frames)
-            session = self._await_frames(session_id, expected, video_id=video_id, ip_address=ip_address)
-            if "result" in session.settings:
-                result, is_ours = session.settings["result"], False
-            else:
+            session, is_new = self._find_session(session_id, video_id=video_id, ip_address=ip_address)
+            session = self._await_frames(session, expected)
+            is_ours = False
+            if "result" not in session.settings:
                 result = self._score(session, expected, video_id)
+                if expected.count_missing(session):
+                    # What came while the maps were read was answered 200: it belongs to the score.
+                    session = self._read_late(session, expected)
+                    if "result" not in session.settings and len(session.frames) > result["frames"]["received"]:
+                        result = self._score(session, expected, video_id)
+                if is_calibration(read_records(session).values()):
+                    # Nobody waits for a score of it, and more dots may follow.
+                    return result
+                if is_new:
+                    # Either no frame ever came, or the session has expired and this is a late repeat: its empty result
+                    # must not take the place of the real one at the aggregator.
+                    self._sessions.store_settings(session_id, {"result_delivered": WITHHELD})
                 update = self._sessions.store_settings(session_id, {"result": result})
-                result, is_ours = update.stored["result"], "result" in update.written
-            if is_ours or not self._is_delivered(session):
-                self._deliver(session, result, video_id=video_id, ip_address=ip_address)
-            return dict(result)
+                is_ours = "result" in update.written
+                session = replace(session, settings={**session.settings, "result": update.stored["result"]})
+            final = _check_result(session.settings["result"])
+            if not is_new and (is_ours or not self._is_delivered(session)):
+                self._deliver(session, final, video_id=video_id, ip_address=ip_address)
+            return dict(final)
         finally:
             self._places.release()
 
-    def _await_frames(self, session_id: str, expected: "_Expectation", *, video_id: str, ip_address: str) -> Session:
-        """Return the session once every expected frame is in it, it has a result, or the time is over."""
-        deadline = self._clock() + self._barrier_timeout_s
-        while True:
-            session = self._read(session_id, video_id=video_id, ip_address=ip_address)
-            if "result" in session.settings or expected.is_met_by(session) or self._clock() >= deadline:
-                return session
-            self._sleep(self._poll_s)
-
-    def _read(self, session_id: str, *, video_id: str, ip_address: str) -> Session:
+    def _find_session(self, session_id: str, *, video_id: str, ip_address: str) -> tuple[Session, bool]:
+        """Return the session, and whether it had to be created."""
         try:
-            return self._sessions.get_session(session_id)
+            return self._sessions.get_session(session_id), False
         except SessionNotFoundError:
             self._sessions.create_session(session_id, ip_address=ip_address, video_id=video_id)
-            return self._sessions.get_session(session_id)
+            return self._sessions.get_session(session_id), True
+
+    def _await_frames(self, session: Session, expected: "_Expectation") -> Session:
+        """Return the session once every expected frame is in it, it has a result, or the time is over."""
+        deadline = self._clock() + self._barrier_timeout_s
+        pause_s = self._poll_s
+        while True:
+            is_over = self._clock() >= deadline or not session.frames
+            if "result" in session.settings or expected.is_met_by(session) or is_over:
+                return session
+            self._sleep(min(pause_s, max(0.0, deadline - self._clock())))
+            started_s = self._clock()
+            session = self._read_late(session, expected)
+            # A large session is looked at less often: waiting must not cost more than scoring.
+            pause_s = max(self._poll_s, 4 * (self._clock() - started_s))
+
+    def _read_late(self, session: Session, expected: "_Expectation") -> Session:
+        """Return the session with what has come since it was read; only frames that may be new are read again."""
+        first, last = expected.find_range(session)
+        later = self._sessions.get_session(session.session_id, first=first, last=last)
+        return replace(later, frames={**session.frames, **later.frames})
 
     def _is_delivered(self, session: Session) -> bool:
         """Return whether somebody else has delivered the result, giving whoever stored it time to do so.
@@ -129,7 +165,8 @@ class Scorer:
             if mark is not None or self._clock() >= deadline:
                 return bool(mark)
             self._sleep(self._poll_s)
-            session = self._sessions.get_session(session.session_id)
+            # No frame at all, only the keys of the session as a whole.
+            session = self._sessions.get_session(session.session_id, first=0, last=0)
 
     def _deliver(self, session: Session, result: Mapping[str, Any], *, video_id: str, ip_address: str) -> None:
         # One viewing, one key: the gateway uses a session's id again when the viewer comes back after it has expired.
@@ -137,8 +174,9 @@ class Scorer:
         try:
             self._sink.send_result(
                 result["final_score"],
-                video_id,
-                ip_address,
+                # What the session was created with counts, not what its last request says.
+                session.video_id or video_id,
+                session.ip_address or ip_address,
                 session_id=session.session_id,
                 score_valid=result["score_valid"],
                 coverage=result["coverage"],
@@ -151,90 +189,106 @@ class Scorer:
         self._sessions.store_settings(session.session_id, {"result_delivered": True})
 
     def _score(self, session: Session, expected: "_Expectation", video_id: str) -> dict[str, Any]:
-        """Return the result of a session's frames: see the README for what each key means."""
-        records = {number: read_record(value) for number, value in session.frames.items() if expected.counts(number)}
+        """Return the result of a session's frames: see docs/attention-score.md for what each key means."""
+        stored = read_records(session)
+        records = {number: each for number, each in find_video_frames(stored).items() if expected.counts(number)}
+        calibration, told = self._find_calibration(session, stored)
+        gazes = find_gazes(session, records, self._model, calibration=calibration, smoothing=self._smoothing)
+        valid = {number: gaze for number, gaze in gazes.items() if gaze is not None}
+        numbers = score_gazes(
+            self._maps,
+            session.video_id or video_id,
+            valid,
+            records,
+            screen=read_screen(session),
+            viewport=read_viewport(session),
+            accuracy=self._find_accuracy(calibration),
+        )
         lost = Counter({"missing": expected.count_missing(session)})
         lost.update(_reason_lost(record) for record in records.values())
-        valid = {
-            number: record.gaze
-            for number, record in records.items()
-            if record is not None and record.validity is Validity.OK and record.gaze is not None
-        }
-        viewport = _read_viewport(session)
-        hits, off_video, scored = 0, 0, 0
-        chances: list[float] = []
-        digest: str | None = None
-        reason = None if records else "no_frames"
-        if records and not valid:
-            reason = "no_valid_gaze"
-        if valid:
-            unmapped = set(valid)
-            try:
-                video = self._maps.extract_saliencyMap(video_id, frame_nums=sorted(valid))
-                digest = video.digest
-                for number, saliency_map in video.maps:
-                    unmapped.discard(number)
-                    point = screen_to_video(valid[number], viewport)
-                    try:
-                        if isinstance(saliency_map, Exception):
-                            raise saliency_map
-                        score = calc([[point.x, point.y]], saliency_map)
-                    except SaliencyMapError as error:
-                        lost["bad_map"] += 1
-                        _log.warning("saliency map of frame %d of a video left out: %s", number, error)
-                        continue
-                    scored += 1
-                    hits += int(score.hits[0])
-                    off_video += int(not point.on_screen)
-                    chances.append(score.chance)
-            except SaliencyMapNotFoundError:
-                reason = "no_maps"
-            lost["no_map"] += len(unmapped)
-            if reason is None and not scored:
-                reason = "nothing_scored"
-        del lost["ok"]
-        expected_count = expected.count(session)
-        final_score = round(100 * hits / scored, 2) if scored else 0.0
-        chance_level = round(100 * sum(chances) / scored, 2) if scored else None
+        lost.update(numbers.lost)
+        lost[Validity.LOW_QUALITY] += len(gazes) - len(valid)
+        reason = numbers.reason if records else "no_frames"
+        if is_calibration(stored.values()):
+            reason = "calibration_session"
+        without_dot = len(records) - sum(expected.counts(number) for number in stored)
+        expected_count = expected.count(session) + without_dot
         return {
             "version": RESULT_VERSION,
-            "video_id": video_id,
-            "final_score": final_score,
+            "video_id": session.video_id or video_id,
             "score_valid": reason is None,
             "score_invalid_reason": reason,
-            "chance_level": chance_level,
-            "lift_points": None if chance_level is None else round(final_score - chance_level, 2),
-            "coverage": round(scored / expected_count, 4) if expected_count else 0.0,
+            "coverage": round(numbers.scored / expected_count, 4) if expected_count else 0.0,
             "frames": {
                 "expected": expected_count,
                 "received": len(records),
                 "valid": len(valid),
-                "scored": scored,
-                "hits": hits,
-                "off_video": off_video,
+                "scored": numbers.scored,
+                "hits": numbers.hits,
+                "off_video": numbers.off_video,
             },
             "lost": {name: lost[name] for name in _LOST},
-            "model_digest": self._model_digest,
-            "maps_digest": digest,
+            "model_digest": self._model.digest,
+            "smoothing": self._smoothing,
+            "calibration": told,
+            **numbers.result,
         }
+
+    def _find_accuracy(self, calibration: Calibration | None) -> Accuracy | None:
+        """Return how far off the viewer's gaze is: as their own calibration says, or as the settings do."""
+        known = None if calibration is None or calibration.correction is None else calibration.accuracy
+        if known is not None and math.isfinite(known.frame_accuracy_deg) and known.frame_accuracy_deg > 0:
+            return Accuracy(known.frame_accuracy_deg, "calibration")
+        return None if self._accuracy_deg is None else Accuracy(self._accuracy_deg, "setting")
+
+    def _find_calibration(self, session: Session, records: Records) -> tuple[Calibration | None, dict[str, Any] | None]:
+        """Return the session's calibration, read afresh, and what its client is told; None without any dot or wish.
+
+        Raises:
+            SessionStoreError: It is there but cannot be read; a repeat loses nothing.
+        """
+        name = read_calibration_session(session)
+        uses = {record.dot_use for record in records.values() if record is not None and record.dot_use is not None}
+        calibration, why_not = None, "no_calibration_session"
+        if is_calibration(records.values()) and DotUse.FIT in uses:
+            calibration = calibrate_session(session, self._model)
+        elif name is not None:
+            try:
+                calibration = calibrate_session(self._sessions.get_session(name), self._model)
+            except SessionNotFoundError:
+                why_not = "session_not_found"
+        elif not uses:
+            return None, None
+        correction = None if calibration is None else calibration.correction
+        checked = validate_session(session, records, correction, self._model)
+        return calibration, describe_calibration(calibration, why_not=why_not, checked=checked)
 
 
 _LOST = ("missing", "no_face", "eyes_closed", "low_quality", "old_format", "unreadable", "no_map", "bad_map")
+
+
+def _check_result(result: object) -> Mapping[str, Any]:
+    """Return a stored result.
+
+    Raises:
+        SessionStoreError: It is nothing that this service wrote.
+    """
+    if isinstance(result, Mapping):
+        score, coverage = result.get("final_score"), result.get("coverage")
+        if (
+            all(isinstance(value, int | float) and not isinstance(value, bool) for value in (score, coverage))
+            and 0 <= float(result["final_score"]) <= 100
+            and 0 <= float(result["coverage"]) <= 1
+            and isinstance(result.get("score_valid"), bool)
+        ):
+            return result
+    raise SessionStoreError("the session API holds a result that is none")
 
 
 def _reason_lost(record: FrameRecord | None) -> str:
     if record is None:
         return "unreadable"
     return "old_format" if record.validity is None else str(record.validity)
-
-
-def _read_viewport(session: Session) -> Viewport:
-    stored = session.settings.get("viewport")
-    try:
-        return Viewport(**stored) if stored else Viewport()
-    except (TypeError, ValueError):
-        _log.warning("the stored viewport of a session is unreadable; the video counts as filling the screen")
-        return Viewport()
 
 
 class _Expectation:
@@ -251,6 +305,15 @@ class _Expectation:
 
     def is_met_by(self, session: Session) -> bool:
         return self.count_missing(session) == 0
+
+    def find_range(self, session: Session) -> tuple[int, int | None]:
+        """Return the numbers between which frames may still come, ends included; None means that there is no end."""
+        if self._total is not None:
+            return 1, None
+        first = 1
+        while first in session.frames:
+            first += 1
+        return first, self._last
 
     def count(self, session: Session) -> int:
         """Return how many frames are expected."""

@@ -87,17 +87,27 @@ def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(minimum_s: float, maximum_s: float) -> Callable[[str], float]:
+def _number(minimum: float, maximum: float, *, unit: str) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not minimum_s <= value <= maximum_s:
-            raise ValueError(f"must be a number of seconds from {minimum_s:g} to {maximum_s:g}")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must be a number of {unit} from {minimum:g} to {maximum:g}")
         return value
 
     return parse
+
+
+def _seconds(minimum_s: float, maximum_s: float) -> Callable[[str], float]:
+    return _number(minimum_s, maximum_s, unit="seconds")
+
+
+def _parse_workers(text: str) -> int:
+    if text != "1":
+        raise ValueError("must be 1, since metrics are counted per process: scale with pods")
+    return 1
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -141,8 +151,8 @@ def _locate_packaged(name: str) -> Path:
 
 
 def _count_default_landmarkers(start: _Start) -> int:
-    """Return one landmarker for each CPU, but leave threads to waiting last frames and to everything else."""
-    spare = int(start.values["threads"]) - int(start.values["scoring_places"]) - 1
+    """Return one landmarker for each CPU, but leave threads to waiting last frames, to health and to metrics."""
+    spare = count_frame_threads(int(start.values["threads"])) - int(start.values["scoring_places"])
     return max(1, min(start.usable_cpus, spare))
 
 
@@ -188,34 +198,47 @@ class Settings:
     )
     threads: int = _setting(
         "THREADS",
-        _whole(3, 1000),
-        "Requests that one process serves at a time; functions-framework reads it too.",
+        _whole(4, 1000),
+        "Requests that one process serves at a time, two of them for health and metrics: frames beyond that get 503. "
+        "functions-framework reads it too.",
         default=lambda start: 4 * start.host_cpus,
         default_text="4 × CPUs of the host",
+    )
+    workers: int = _setting(
+        "WORKERS",
+        _parse_workers,
+        "Processes of functions-framework, which reads it too; only 1, since metrics are per process: scale with pods.",
+        default="1",
     )
     scoring_places: int = _setting(
         "SCORING_PLACES",
         _whole(1, 1000),
-        "Last frames that may wait and be scored at a time; fewer than THREADS − LANDMARKERS, so that they never block "
-        "the frames that they wait for.",
+        "Last frames that may wait and be scored at a time; at most THREADS − 2 − LANDMARKERS, so that they never "
+        "block the frames that they wait for.",
         default=lambda start: max(1, int(start.values["threads"]) // 4),
         default_text="a quarter of THREADS",
     )
     landmarkers: int = _setting(
         "LANDMARKERS",
         _whole(1, 256),
-        "Frames whose landmarks are sought at a time; each costs 27 MB.",
+        "Frames whose landmarks are sought at a time; each costs 27 MB. Two pictures more may be decoded and wait.",
         default=_count_default_landmarkers,
         default_text="CPUs that this process may use, as far as THREADS has room",
     )
     landmarker_wait_s: float = _setting(
         "LANDMARKER_WAIT_S",
         _seconds(0, 60),
-        "How long a frame waits for a free landmarker before it is refused with 503.",
+        "How long a frame waits to be decoded, and again for a free landmarker, before it is refused with 503.",
         default="2",
     )
     max_body_bytes: int = _setting(
         "MAX_BODY_BYTES", _whole(1024, 256 * 2**20), "Largest request body; beyond it 413.", default=str(8 * 2**20)
+    )
+    body_timeout_s: float = _setting(
+        "BODY_TIMEOUT_S",
+        _seconds(0.1, 300),
+        "How long a request body may take to come in all; beyond it 408. Not under func's own server.",
+        default="10",
     )
     max_image_pixels: int = _setting(
         "MAX_IMAGE_PIXELS",
@@ -249,6 +272,26 @@ class Settings:
     barrier_poll_s: float = _setting(
         "BARRIER_POLL_S", _seconds(0.01, 10), "How often it looks whether they have come.", default="0.2"
     )
+    calibration_refresh_s: float = _setting(
+        "CALIBRATION_REFRESH_S",
+        _seconds(0, 3600),
+        "Age from which a viewer's calibration is read again for the answers; the score always reads it afresh.",
+        default="10",
+    )
+    scoring_smoothing: str = _setting(
+        "SCORING_SMOOTHING",
+        _one_of("none", "zero_lag"),
+        "Whether the score smooths a session's gaze, equally far ahead and back, before it is held against the maps.",
+        default="none",
+    )
+    gaze_accuracy_deg: float | None = _setting(
+        "GAZE_ACCURACY_DEG",
+        _number(0.1, 30, unit="degrees"),
+        "Usual error of a gaze in degrees: the score is given for maps blurred to it as well; a viewer's own calibration "
+        "comes first.",
+        default="",
+        default_text="none",
+    )
     log_level: str = _setting(
         "LOG_LEVEL",
         _one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
@@ -277,11 +320,10 @@ def read_settings(
     for name, setting, reader in _list_settings():
         values[name] = _read(setting.variable, reader, environ, start)
     settings = Settings(**values)
-    spare = settings.threads - settings.landmarkers
-    if settings.scoring_places >= spare:
+    if settings.scoring_places > count_frame_threads(settings.threads) - settings.landmarkers:
         raise SettingsError(
             "SCORING_PLACES",
-            f"must be smaller than THREADS − LANDMARKERS = {settings.threads} − {settings.landmarkers}, "
+            f"must be at most THREADS − 2 − LANDMARKERS = {settings.threads} − 2 − {settings.landmarkers}, "
             f"not {settings.scoring_places}",
         )
     return settings
@@ -290,6 +332,11 @@ def read_settings(
 def describe_settings() -> list[Setting]:
     """Return every variable with its default and meaning, in the order of `Settings`."""
     return [setting for _, setting, _ in _list_settings()]
+
+
+def count_frame_threads(threads: int) -> int:
+    """Return how many of a process's threads may answer frames; the others are for health and metrics."""
+    return max(1, threads - 2)
 
 
 def count_usable_cpus() -> int:

@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, cast
 
 import cv2
@@ -22,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     JsonValue,
     Strict,
     ValidationError,
@@ -49,7 +49,8 @@ MAX_JPEG_SCANS = 64
 MAX_IMAGE_SIDE_PX = 16_383
 """The most that WebP can say. Inside MediaPipe a side of 32,767 ends the process, whatever the other side is."""
 
-_DATA_URL_PREFIX = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
+_DATA_URL_PREFIX = re.compile(r"data:image/[a-z0-9.+-]{1,32}(;[a-z0-9-]{1,32}=[^;,]{0,64}){0,4};base64,", re.IGNORECASE)
+_WHITESPACE = b" \t\r\n\f\v"
 _MAX_PARTS = 8
 
 # OpenCV would write what it thinks of a broken picture to stderr.
@@ -71,10 +72,8 @@ def _check_video_id(value: str) -> str:
 
 
 def _check_ip_address(value: str) -> str:
-    try:
-        ip_address(value)
-    except ValueError:
-        raise ValueError("must be an IPv4 or IPv6 address") from None
+    if not value.isprintable():
+        raise ValueError("must be printable text")
     return value
 
 
@@ -83,8 +82,9 @@ VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$"), AfterValidat
 IpAddress = Annotated[
     str,
     Field(
-        pattern=r"^[0-9A-Fa-f:.]{2,45}(%[0-9A-Za-z._~-]{1,18})?$",
-        description="IPv4 or IPv6 in text, a zone allowed; kept as it was sent.",
+        min_length=1,
+        max_length=200,
+        description="Whatever the gateway calls the viewer's address, printable; kept as it was sent.",
     ),
     AfterValidator(_check_ip_address),
 ]
@@ -177,7 +177,12 @@ class FrameMetadata(_RequestPart):
         BeforeValidator(_pair),
         Field(description="The dot that the viewer looks at now, normalised to the screen."),
     ] = None
-    calibration_use: Literal["fit", "validate"] | None = None
+    calibration_use: Annotated[
+        Literal["fit", "validate"] | None, Field(description="What the dot is for; `fit` unless said otherwise.")
+    ] = None
+    calibration_session: Annotated[
+        SessionId | None, Field(description="Session whose dots calibrate the gaze of this one.")
+    ] = None
 
     @field_validator("calibration_use")
     @classmethod
@@ -189,7 +194,10 @@ class FrameMetadata(_RequestPart):
     def session_settings(self) -> dict[str, Any] | None:
         """Return what belongs to the session as a whole, as sent; None when nothing of it was."""
         parts = {"screen": self.screen, "camera": self.camera, "viewport": self.viewport}
-        return {name: part.as_sent() for name, part in parts.items() if part is not None} or None
+        sent: dict[str, Any] = {name: part.as_sent() for name, part in parts.items() if part is not None}
+        if self.calibration_session is not None:
+            sent["calibration_session"] = self.calibration_session
+        return sent or None
 
 
 class FrameRequest(FrameMetadata):
@@ -198,7 +206,7 @@ class FrameRequest(FrameMetadata):
     frame: Annotated[
         str | None,
         Field(
-            description="JPEG, PNG or WebP in base64, `data:image/...;base64,` before it allowed; "
+            description="JPEG, PNG or WebP in base64, line breaks and `data:image/...;base64,` before it allowed; "
             "required unless `last_frame`.",
             json_schema_extra={"contentEncoding": "base64"},
         ),
@@ -229,9 +237,9 @@ class GazeAnswer(BaseModel):
 class HeadPoseAnswer(BaseModel):
     """How the head is turned, in degrees: nose up, nose to the viewer's right, head to their right shoulder."""
 
-    pitch: float
-    yaw: float
-    roll: float
+    pitch: FiniteFloat
+    yaw: FiniteFloat
+    roll: FiniteFloat
 
 
 class FrameAnswer(BaseModel):
@@ -245,6 +253,10 @@ class FrameAnswer(BaseModel):
     validity: Validity
     head_pose_deg: HeadPoseAnswer | None
     distance_mm: float | None
+    calibrated: Annotated[
+        bool | None,
+        Field(description="Whether that session corrects `gaze`; left out unless a `calibration_session` was sent."),
+    ] = None
     flags: Annotated[
         list[str] | None, Field(description="`several_faces` and what makes it `low_quality`; left out when empty.")
     ] = None
@@ -298,8 +310,8 @@ def parse_json_request(body: bytes) -> ParsedFrame:
         BadRequestError: Malformed JSON, or fields that are missing or wrong; it names each of them.
     """
     request = _validate(FrameRequest, parse_json(body, "the body"))
-    image = _decode_base64(request.frame) if request.frame else None
-    return _require_image(request, image)
+    image = (_decode_base64(request.frame) or None) if request.frame else None
+    return _require_image(request.model_copy(update={"frame": None}), image)
 
 
 def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
@@ -333,30 +345,65 @@ def parse_json(text: bytes, name: str) -> object:
         raise BadRequestError(f"{name} is not valid JSON in UTF-8") from error
 
 
-def answer_frame(session_id: str, frame_number: int, record: Mapping[str, Any]) -> dict[str, Any]:
+class _AnsweredRecord(_RequestPart):
+    """What an answer takes from a stored record."""
+
+    gaze: Annotated[tuple[float, float] | None, BeforeValidator(_pair)] = None
+    validity: Annotated[Validity, Strict(False)]
+    head_pose_deg: HeadPoseAnswer | None = None
+    distance_mm: float | None = None
+    flags: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _check_gaze_fits_validity(self) -> Self:
+        if (self.gaze is None) == (self.validity is Validity.OK):
+            raise ValueError("must have a gaze if and only if it is ok")
+        return self
+
+
+def can_answer(record: object) -> bool:
+    """Return whether `answer_frame` can read a stored record: other services and older versions write some, too."""
+    try:
+        _AnsweredRecord.model_validate(record)
+    except (ValidationError, OverflowError):
+        return False
+    return True
+
+
+def answer_frame(
+    session_id: str,
+    frame_number: int,
+    record: Mapping[str, Any],
+    *,
+    corrected: GazePoint | None = None,
+    calibrated: bool | None = None,
+) -> dict[str, Any]:
     """Return the answer that a stored record gives, whoever stored it.
 
     Args:
         session_id: Of the session.
         frame_number: Of the frame.
-        record: As `func.records` makes it.
+        record: One that `can_answer`.
+        corrected: What a calibration makes of its gaze.
+        calibrated: Whether there is one; None when the client asked for none.
     """
+    stored = _AnsweredRecord.model_validate(record)
     gaze = None
-    if record["gaze"] is not None:
-        point = GazePoint(*record["gaze"])
-        gaze = GazeAnswer(x=point.x, y=point.y, on_screen=point.on_screen)
-    pose = record.get("head_pose_deg")
-    distance_mm = record.get("distance_mm")
+    if stored.gaze is not None:
+        point = corrected or GazePoint(*stored.gaze)
+        gaze = GazeAnswer(x=round(point.x, 6), y=round(point.y, 6), on_screen=point.on_screen)
     answer = FrameAnswer(
         session_id=session_id,
         frame_number=frame_number,
         gaze=gaze,
-        validity=Validity(record["validity"]),
-        head_pose_deg=None if pose is None else HeadPoseAnswer(**pose),
-        distance_mm=None if distance_mm is None else round(distance_mm, 1),
-        flags=record.get("flags"),
+        validity=stored.validity,
+        head_pose_deg=stored.head_pose_deg,
+        distance_mm=None if stored.distance_mm is None else round(stored.distance_mm, 1),
+        calibrated=calibrated,
+        flags=stored.flags or None,
     )
-    return answer.model_dump(mode="json", exclude=None if answer.flags else {"flags"})
+    left_out = {name for name in ("calibrated", "flags") if getattr(answer, name) is None}
+    return answer.model_dump(mode="json", exclude=left_out)
 
 
 ImageFormat = Literal["jpeg", "png", "webp"]
@@ -494,7 +541,8 @@ def _require_image(metadata: FrameMetadata, image: bytes | None) -> ParsedFrame:
 def _decode_base64(text: str) -> bytes:
     prefix = _DATA_URL_PREFIX.match(text)
     try:
-        return base64.b64decode(text[prefix.end() :] if prefix else text, validate=True)
+        encoded = (text[prefix.end() :] if prefix else text).encode("ascii")
+        return base64.b64decode(encoded.translate(None, _WHITESPACE), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRequestError("a field is wrong", [FieldProblem("frame", "must be base64")]) from error
 
@@ -547,6 +595,8 @@ def _validate(model: type[_Part], value: object) -> _Part:
 _EXPLANATIONS = {
     "missing": "is required",
     "string_type": "must be a string",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "must match {pattern}",
     "int_type": "must be an integer",
     "int_parsing_size": "must be an integer of a sensible size",

@@ -144,8 +144,8 @@ def calculate_combined_gaze(
 
     Eyes that look at a near point converge: at 500 mm each turns 3.6 degrees towards the nose. So each eye's ray is
     followed for `distance`, and the direction is that of the point reached, seen from the midpoint; with two eyes it
-    is the mean of both points. An eye's line of sight is its optical axis turned towards the nose by angle kappa. So one
-    eye alone gives the same direction as both.
+    is the mean of both points. An eye's line of sight is its optical axis turned towards the nose by angle kappa. So
+    one eye alone gives the same direction as both.
 
     Args:
         left_gaze: Optical axis of the viewer's left eye in the head frame, shape (3,); None when hidden or shut.

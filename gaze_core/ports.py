@@ -57,7 +57,8 @@ class Session:
         video_id: What is watched.
         created_at: As the session API wrote it.
         frames: Record of each frame by its number, as stored; see `contracts` of the session API.
-        settings: The keys that are not frame numbers: `screen`, `camera`, `viewport`, `result`, `result_delivered`.
+        settings: The keys that are not frame numbers: `screen`, `camera`, `viewport`,
+            `calibration_session`, `result`, `result_delivered`.
     """
 
     session_id: str
@@ -93,8 +94,13 @@ class SessionStore(Protocol):
         """
         ...
 
-    def get_session(self, session_id: str) -> Session:
-        """Return the whole session.
+    def get_session(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Session:
+        """Return the session, with all its frames or with those of a range; an older API answers with all of them.
+
+        Args:
+            session_id: Of the session.
+            first: Lowest frame number wanted.
+            last: Highest frame number wanted.
 
         Raises:
             SessionNotFoundError: The API does not know it.
@@ -150,12 +156,17 @@ class VideoMaps:
     """The saliency maps of a video, or those of some of its frames.
 
     Attributes:
-        maps: Pairs of frame number and map; a map that cannot be used is its `SaliencyMapError`. Read once.
+        maps: Pairs of frame number and map; a map that cannot be used is its `SaliencyMapError`. Read once. Frames
+            during which one map is held come one after the other, with the very same array.
         digest: What tells this set of maps from another; None when nobody wrote it down.
+        fps: Frames a second of the video, to tell its frame from a position in time; None when nobody wrote it down.
+        held_every: A map stands for so many frames, its own and those after it; None when for its own alone.
     """
 
     maps: Iterator[tuple[int, SaliencyMap | Exception]]
     digest: str | None
+    fps: float | None = None
+    held_every: int | None = None
 
 
 class SaliencyMaps(Protocol):
@@ -166,7 +177,10 @@ class SaliencyMaps(Protocol):
 
         Args:
             video_id: Of the video.
-            frame_nums: Only these frames; None means all. Frames without a map are left out.
+            frame_nums: Only these frames; None means every map under its own number. Where maps are held, a frame is
+                answered with the latest map among the `held_every` frames that end with it. Frames without a map are
+                left out. Nothing is read before the first map is asked for, so that a call without reading tells the
+                `fps` cheaply.
 
         Raises:
             SaliencyMapNotFoundError: Not one map is stored for the video.

@@ -127,6 +127,9 @@ class Viewport:
     height: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("x", "y", "width", "height"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite")
         if not (self.width > 0 and self.height > 0):
             raise ValueError("width and height must be positive")
 

@@ -100,7 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", type=Path, default=TABLE_PATH)
     parser.add_argument("--folds", type=int, default=10)
     options = parser.parse_args(arguments)
-    for name, prior in zip(("horizontal", "vertical"), find_priors(load_table(options.table), folds=options.folds)):
+    priors = find_priors(load_table(options.table), folds=options.folds)
+    for name, prior in zip(("horizontal", "vertical"), priors, strict=True):
         print(f"{name}: {prior.people} people, scatter of single pictures {prior.scatter_deg:.2f} degrees")
         print(np.array2string(prior.covariance, precision=1, separator=", ", suppress_small=True))
 

@@ -4,15 +4,19 @@
 2. `{frame_num, chunk_index, data: Binary}`: the chunks of one frame joined are the BSON of form 1.
 3. `{frame_num, height, width, dtype: "uint8", encoding: "zlib", saliency_map: Binary}`
 
-A document may carry a `generation`, an integer; without one it belongs to generation 0. The collection `videos` says
-under `_id = video_id` which `generation` counts (none means 0), and the `digest` of its maps.
+A document may carry a `generation`, an integer; without one it belongs to generation 0. The collection `videos` holds
+the facts of each video under `_id = video_id`, all optional: which `generation` counts (none means 0), the
+generations `retired` that are still there for readers amid them, `digest`, `fps`, `map_count`, `map_height` and
+`map_width`, and with `held` true that each map stands for `every` frames, its own and those after it.
 """
 
 import logging
+import math
 import os
 import re
 import threading
 import zlib
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +45,7 @@ _MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 _MAX_CHUNKED_BYTES = 18 * MAX_MAP_PIXELS
 """In a BSON array a float takes 9 bytes and its index at most 8 more."""
 _DOCUMENTS_PER_BATCH = 32
-_FRAMES_PER_LISTING = 5000
+_FRAMES_PER_LISTING = 1000
 _REACHABLE_TIMEOUT_S = 1.0
 
 _log = logging.getLogger(__name__)
@@ -73,11 +77,14 @@ class MongoSaliencyMaps:
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in the order of their frame numbers.
 
-        Of several whole maps for one frame, the first that the server lists counts.
+        Of several whole maps for one frame, the first that the server lists counts. A map of another size than the
+        facts say cannot be used; when they say nothing, the first usable map that is read sets the size.
 
         Args:
             video_id: Of the video; see `check_video_id`.
-            frame_nums: Only these frames; None means all. Frames without a map are left out.
+            frame_nums: Only these frames; None means every map under its own number. Where the facts say that maps are
+                held, a frame is answered with the latest map among the `every` frames that end with it, and the frames
+                of one map come one after the other with the same array. Frames without a map are left out.
 
         Raises:
             ValueError: `video_id` cannot be the name of a collection.
@@ -88,14 +95,15 @@ class MongoSaliencyMaps:
         check_video_id(video_id)
         try:
             database = self._database()
-            generation, digest = _read_pointer(database, video_id)
-            wanted: dict[str, Any] = {"generation": generation or {"$in": [0, None]}}
-            listing = _list_maps(database, video_id, wanted, frame_nums)
-            if not listing and (frame_nums is None or database[video_id].find_one(wanted, {"_id": 1}) is None):
+            facts = read_facts(database, video_id)
+            if not facts.map_count and database[video_id].find_one(of_generation(facts.generation), {"_id": 1}) is None:
                 raise SaliencyMapNotFoundError(video_id)
         except (PyMongoError, BSONError) as error:
             raise _translate(error) from error
-        return VideoMaps(self._read_maps(video_id, listing), digest)
+        asked = None if frame_nums is None else sorted({int(number) for number in frame_nums})
+        return VideoMaps(
+            self._read_maps(video_id, facts, asked), facts.digest, fps=facts.fps, held_every=facts.held_every
+        )
 
     def is_reachable(self) -> bool:
         """Return whether the store answers within a second."""
@@ -126,8 +134,48 @@ class MongoSaliencyMaps:
             return self._client[self._database_name]
 
     def _read_maps(
-        self, video_id: str, listing: "Sequence[_ListedMap]"
+        self, video_id: str, facts: "VideoFacts", asked: Sequence[int] | None
     ) -> Iterator[tuple[int, SaliencyMap | Exception]]:
+        size = facts.map_size
+        for listing, frames in self._list_maps(video_id, facts, asked):
+            for stored_num, saliency_map in self._fetch(video_id, listing):
+                usable = saliency_map
+                if not isinstance(usable, Exception):
+                    size = size or (usable.shape[0], usable.shape[1])
+                    if usable.shape != size:
+                        usable = SaliencyMapError(
+                            f"the map has {usable.shape[0]}×{usable.shape[1]} pixels, not {size[0]}×{size[1]}"
+                        )
+                for number in frames[stored_num]:
+                    yield number, usable
+
+    def _list_maps(
+        self, video_id: str, facts: "VideoFacts", asked: Sequence[int] | None
+    ) -> Iterator[tuple[list["_ListedMap"], dict[int, list[int]]]]:
+        """Yield where maps are and for which frames each of them stands, a stretch of the video at a time."""
+        every = facts.held_every or 1
+        stretches: list[Sequence[int] | None] = [None]
+        if asked is not None:
+            # Old collections may have no index: one look at the whole of them then.
+            stretches = [asked] if asked and facts.generation == 0 else list(_stretches(asked))
+        for stretch in stretches:
+            wanted = of_generation(facts.generation)
+            if stretch is not None:
+                # A frame more on each side, since servers are known that leave out a bound; sorted out below.
+                wanted["frame_num"] = {"$gte": stretch[0] - every, "$lte": stretch[-1] + 1}
+            try:
+                database = self._database()
+                listing = _list_documents(database, video_id, wanted)
+                if not _is_kept(database, video_id, facts.generation) or not (listing or asked is not None):
+                    raise SaliencyStoreError(f"the maps of {video_id!r} were replaced while they were read")
+            except (PyMongoError, BSONError) as error:
+                raise _translate(error) from error
+            frames = _frames_by_map([listed.frame_num for listed in listing], stretch, every)
+            yield [listed for listed in listing if listed.frame_num in frames], frames
+
+    def _fetch(
+        self, video_id: str, listing: "Sequence[_ListedMap]"
+    ) -> Iterator[tuple[int, SaliencyMap | SaliencyMapError]]:
         for batch in _split(listing):
             ids = [document_id for listed in batch for document_id in listed.document_ids]
             documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
@@ -142,11 +190,32 @@ class MongoSaliencyMaps:
                 if len(found) < len(listed.document_ids):
                     raise SaliencyStoreError(f"the maps of {video_id!r} were replaced while they were read")
                 try:
-                    usable: SaliencyMap | Exception = _join_chunks(found) if listed.is_chunked else _decode(found[0])
+                    usable: SaliencyMap | SaliencyMapError = decode_map(found)
                 except SaliencyMapError as error:
                     usable = error
                 del found
                 yield listed.frame_num, usable
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What the collection `videos` says of a video, as far as it can be read.
+
+    Attributes:
+        generation: The one that counts.
+        digest: Of its maps.
+        fps: Frames a second of the video.
+        held_every: For so many frames a map stands, its own included; None when each stands for its own alone.
+        map_count: How many maps there are.
+        map_size: Height and width of the maps.
+    """
+
+    generation: int = 0
+    digest: str | None = None
+    fps: float | None = None
+    held_every: int | None = None
+    map_count: int | None = None
+    map_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +225,11 @@ class _ListedMap:
     Attributes:
         frame_num: Of the frame.
         document_ids: The `_id` of the document, or of each of its chunks.
-        is_chunked: Whether it is in form 2.
         size_bytes: At most so much will be read.
     """
 
     frame_num: int
     document_ids: list[Any] = field(default_factory=list)
-    is_chunked: bool = False
     size_bytes: int = _MAX_DOCUMENT_BYTES
 
 
@@ -176,49 +243,96 @@ def check_video_id(video_id: str) -> None:
         raise ValueError(f"not a video id: {video_id[:100]!r}")
 
 
-def _read_pointer(database: Database[dict[str, Any]], video_id: str) -> tuple[int, str | None]:
-    """Return the generation that counts and the digest of its maps, if somebody wrote it down."""
-    facts = database[VIDEOS].find_one({"_id": video_id}, {"generation": 1, "digest": 1}) or {}
+def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
+    """Return the facts of a video; those that nobody wrote down are None.
+
+    Raises:
+        SaliencyStoreError: The generation is not an integer.
+    """
+    facts = database[VIDEOS].find_one({"_id": video_id}) or {}
     generation = facts.get("generation", 0)
     if not isinstance(generation, int) or isinstance(generation, bool):
         raise SaliencyStoreError(f"the generation of {video_id!r} is not an integer")
-    digest = facts.get("digest")
-    return generation, digest if isinstance(digest, str) else None
+    digest, fps, every = facts.get("digest"), facts.get("fps"), _positive(facts.get("every"))
+    height, width = _positive(facts.get("map_height")), _positive(facts.get("map_width"))
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not (math.isfinite(fps) and fps > 0):
+        fps = None
+    return VideoFacts(
+        generation=generation,
+        digest=digest if isinstance(digest, str) else None,
+        fps=None if fps is None else float(fps),
+        held_every=every if facts.get("held") is True else None,
+        map_count=_positive(facts.get("map_count")),
+        map_size=(height, width) if height and width else None,
+    )
 
 
-def _list_maps(
-    database: Database[dict[str, Any]],
-    video_id: str,
-    wanted: Mapping[str, Any],
-    frame_nums: Collection[int] | None,
-) -> list[_ListedMap]:
+def of_generation(generation: int) -> dict[str, Any]:
+    """Return the query for a generation's documents."""
+    return {"generation": generation or {"$in": [0, None]}}
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _is_kept(database: Database[dict[str, Any]], video_id: str, generation: int) -> bool:
+    """Return whether a generation is still the one that counts, or is kept for readers amid it.
+
+    Whoever deletes documents takes their generation from `retired` first, so what was listed before is complete.
+    """
+    facts = database[VIDEOS].find_one({"_id": video_id}, {"generation": 1, "retired": 1}) or {}
+    retired = facts.get("retired")
+    kept = [each.get("generation") for each in retired if isinstance(each, dict)] if isinstance(retired, list) else []
+    return generation in (facts.get("generation", 0), *kept)
+
+
+def _stretches(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield rising numbers in parts that span few frames each."""
+    start = 0
+    for end in range(1, len(numbers) + 1):
+        if end == len(numbers) or numbers[end] - numbers[start] >= _FRAMES_PER_LISTING:
+            yield numbers[start:end]
+            start = end
+
+
+def _frames_by_map(stored: Sequence[int], asked: Sequence[int] | None, every: int) -> dict[int, list[int]]:
+    """Return for which frames each stored map stands.
+
+    Args:
+        stored: Numbers of the frames that have a map, rising.
+        asked: Numbers of the wanted frames, likewise; None means that every map stands for its own frame.
+        every: A map stands for so many frames, its own included.
+    """
+    if asked is None:
+        return {number: [number] for number in stored}
+    frames: dict[int, list[int]] = {}
+    for number in asked:
+        position = bisect_right(stored, number) - 1
+        if position >= 0 and number - stored[position] < every:
+            frames.setdefault(stored[position], []).append(number)
+    return frames
+
+
+def _list_documents(database: Database[dict[str, Any]], video_id: str, wanted: Mapping[str, Any]) -> list[_ListedMap]:
     """Return where the maps are, in the order of their frame numbers.
 
     Maps are fetched by `_id` afterwards, since old collections may have no other index, and sorting is left to us,
     since a server may refuse to sort so much.
     """
-    queries = [dict(wanted)]
-    if frame_nums is not None:
-        numbers = sorted({int(number) for number in frame_nums})
-        queries = [
-            {**wanted, "frame_num": {"$in": numbers[start : start + _FRAMES_PER_LISTING]}}
-            for start in range(0, len(numbers), _FRAMES_PER_LISTING)
-        ]
     fields = dict.fromkeys(("frame_num", "chunk_index", "height", "width", "encoding"), 1)
     whole: dict[int, _ListedMap] = {}
     chunked: dict[int, _ListedMap] = {}
-    for query in queries:
-        for document in database[video_id].find(query, fields):
-            frame_num = _read_frame_num(document)
-            if frame_num is None:
-                _log.warning("a saliency map of %r has no frame number", video_id)
-            elif "chunk_index" in document:
-                listed = chunked.setdefault(frame_num, _ListedMap(frame_num, is_chunked=True))
-                listed.document_ids.append(document["_id"])
-            elif frame_num in whole:
-                _log.warning("frame %d of %r has several saliency maps; the first counts", frame_num, video_id)
-            else:
-                whole[frame_num] = _ListedMap(frame_num, [document["_id"]], size_bytes=_size_bytes(document))
+    for document in database[video_id].find(wanted, fields):
+        frame_num = _read_frame_num(document)
+        if frame_num is None:
+            _log.warning("a saliency map of %r has no frame number", video_id)
+        elif "chunk_index" in document:
+            chunked.setdefault(frame_num, _ListedMap(frame_num)).document_ids.append(document["_id"])
+        elif frame_num in whole:
+            _log.warning("frame %d of %r has several saliency maps; the first counts", frame_num, video_id)
+        else:
+            whole[frame_num] = _ListedMap(frame_num, [document["_id"]], size_bytes=_size_bytes(document))
     return [listed for _, listed in sorted({**chunked, **whole}.items())]
 
 
@@ -250,6 +364,15 @@ def _split(listing: Sequence[_ListedMap]) -> Iterator[list[_ListedMap]]:
         size_bytes += listed.size_bytes
     if batch:
         yield batch
+
+
+def decode_map(documents: Sequence[Mapping[str, Any]]) -> SaliencyMap:
+    """Return the map of one frame from its document in form 1 or 3 or from its documents in form 2.
+
+    Raises:
+        SaliencyMapError: It cannot be used.
+    """
+    return _join_chunks(documents) if "chunk_index" in documents[0] else _decode(documents[0])
 
 
 def _decode(document: Mapping[str, Any]) -> SaliencyMap:

@@ -54,14 +54,14 @@ class HttpSessionStore:
         )
         _demand_text(answer, "session_id" if answer.status == 201 else "message")
 
-    def get_session(self, session_id: str) -> Session:
-        """Return the whole session.
+    def get_session(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Session:
+        """Return the session, with all its frames or with those of a range.
 
-        An older service ignores the query and answers with every component.
+        An older service ignores the query and answers with everything.
         """
-        answer = self._client.call(
-            "GET", ("get_session", session_id), expected=(200, 404), params={"component": COMPONENT}
-        )
+        params = {"component": COMPONENT}
+        params |= {name: str(value) for name, value in (("from", first), ("to", last)) if value is not None}
+        answer = self._client.call("GET", ("get_session", session_id), expected=(200, 404), params=params)
         if answer.status == 404:
             _demand_text(answer, "error")
             raise SessionNotFoundError(session_id)

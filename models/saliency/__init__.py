@@ -1,1 +1,29 @@
-"""Models that make saliency maps from the frames of a video."""
+"""Models that make saliency maps of videos: `make_model` returns one by its name.
+
+From the papers, in numpy and OpenCV: OpenCV's own saliency module is in the contrib build alone, which needs libGL,
+and the collections of models want Matlab or weights to be downloaded.
+"""
+
+from collections.abc import Callable, Mapping
+
+from models.saliency.centre_bias import CentreBias
+from models.saliency.itti_koch import IttiKoch
+from models.saliency.model import SaliencyModel
+from models.saliency.spectral_residual import SpectralResidual
+
+MODELS: Mapping[str, Callable[[], SaliencyModel]] = {
+    "spectral_residual": SpectralResidual,
+    "itti_koch": IttiKoch,
+    "centre_bias": CentreBias,
+}
+
+
+def make_model(name: str) -> SaliencyModel:
+    """Return a model that has seen no video yet.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in MODELS:
+        raise ValueError(f"no saliency model {name!r}; there are {', '.join(MODELS)}")
+    return MODELS[name]()

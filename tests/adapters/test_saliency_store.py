@@ -20,14 +20,16 @@ def make_store(request):
         return FakeSaliencyMaps
     uri, database = request.getfixturevalue("mongo_uri"), request.getfixturevalue("database")
 
-    def make(by_video):
+    def make(by_video, *, fps=20.0, held_every=None):
         from local.saliency_seed import seed_saliency_maps
 
         for video_id, maps in by_video.items():
             usable = {number: each for number, each in maps.items() if not isinstance(each, Exception)}
-            seed_saliency_maps(database, video_id, usable, fps=20.0, width=3, height=2, how="by hand")
+            seed_saliency_maps(database, video_id, usable, fps=fps, width=3, height=2, how="by hand")
             for number in maps.keys() - usable.keys():
                 database[video_id].insert_one({"generation": 1, "frame_num": number, "saliency_map": "not a map"})
+            if held_every:
+                database["videos"].update_one({"_id": video_id}, {"$set": {"held": True, "every": held_every}})
         return MongoSaliencyMaps(uri, database=database.name, timeout_s=10)
 
     return make
@@ -68,6 +70,56 @@ def test_a_video_without_any_map_is_not_found(make_store, frame_nums):
 
     with pytest.raises(SaliencyMapNotFoundError, match="'other'"):
         store.extract_saliencyMap("other", frame_nums=frame_nums)
+
+
+class TestHeldMaps:
+    def test_a_frame_has_the_latest_map_among_those_it_is_held_for(self, make_store):
+        store = make_store({"v": {1: make_map(1), 6: make_map(6), 11: make_map(11)}}, held_every=5)
+
+        found = read(store, "v", frame_nums=[1, 5, 6, 7, 12, 15])
+
+        assert [(number, pixels[0][0]) for number, pixels in found] == [
+            (1, 1), (5, 1), (6, 6), (7, 6), (12, 11), (15, 11)
+        ]  # fmt: skip
+
+    def test_a_hole_stays_a_hole_and_the_end_is_the_end(self, make_store):
+        store = make_store({"v": {6: make_map(6), 16: make_map(16)}}, held_every=5)
+
+        found = read(store, "v", frame_nums=range(-3, 40))
+
+        assert [number for number, _ in found] == [6, 7, 8, 9, 10, 16, 17, 18, 19, 20]
+
+    def test_a_map_that_cannot_be_used_is_held_likewise(self, make_store):
+        store = make_store({"v": {1: make_map(1), 6: SaliencyMapError("not a map"), 11: make_map(11)}}, held_every=5)
+
+        kinds = {
+            n: isinstance(each, Exception) for n, each in store.extract_saliencyMap("v", frame_nums=[5, 8, 11]).maps
+        }
+
+        assert kinds == {5: False, 8: True, 11: False}
+
+    def test_the_frames_of_one_map_have_the_very_same_array(self, make_store):
+        store = make_store({"v": {1: make_map(1), 6: make_map(6)}}, held_every=5)
+
+        (_, first), (_, second), (_, third) = store.extract_saliencyMap("v", frame_nums=[2, 3, 6]).maps
+
+        assert first is second
+        assert second is not third
+
+    def test_without_frames_every_map_comes_once_under_its_own_number(self, make_store):
+        store = make_store({"v": {1: make_map(1), 6: make_map(6)}}, held_every=5)
+
+        assert [number for number, _ in read(store, "v")] == [1, 6]
+
+    def test_maps_are_not_held_unless_it_is_said(self, make_store):
+        store = make_store({"v": {1: make_map(1), 6: make_map(6)}})
+
+        assert [number for number, _ in read(store, "v", frame_nums=[1, 2, 5, 6, 7])] == [1, 6]
+        assert store.extract_saliencyMap("v").held_every is None
+
+
+def test_the_rate_of_the_frames_is_told_without_reading_a_map(make_store):
+    assert make_store({"v": {1: make_map(1)}}, fps=29.97).extract_saliencyMap("v").fps == 29.97
 
 
 def test_a_map_that_cannot_be_used_hides_no_other(make_store):

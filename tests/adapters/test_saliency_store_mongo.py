@@ -51,7 +51,8 @@ def read(mongo_uri, database):
     """Store documents of the video `v` and return its maps by frame, as lists or errors."""
 
     def read_back(*documents, pointer=None, frame_nums=None):
-        database["v"].insert_many([dict(document) for document in documents])
+        if documents:
+            database["v"].insert_many([dict(document) for document in documents])
         if pointer is not None:
             database["videos"].replace_one({"_id": "v"}, pointer, upsert=True)
         store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
@@ -187,6 +188,89 @@ class TestUnusableMaps:
 
         assert isinstance(found[7], SaliencyMapError)
         assert peak_bytes < 5_000_000
+
+
+class TestSizes:
+    def test_a_map_of_another_size_in_the_middle_says_so(self, read):
+        found = read(whole(1), whole(2, [[0.5]]), whole(3))
+
+        assert (found[1], found[3]) == (FLOATS, FLOATS)
+        assert "1×1 pixels, not 2×3" in str(found[2])
+
+    def test_the_size_in_the_facts_counts_from_the_first_map_on(self, read):
+        found = read(whole(1, [[0.5]]), whole(2), pointer={"map_height": 2, "map_width": 3})
+
+        assert "1×1 pixels, not 2×3" in str(found[1])
+        assert found[2] == FLOATS
+
+    def test_a_map_that_cannot_be_used_sets_no_size(self, read):
+        found = read(whole(1, [[-1.0]]), whole(2))
+
+        assert "negative" in str(found[1])
+        assert found[2] == FLOATS
+
+    @pytest.mark.parametrize("pixel", [0.0, 0.7])
+    def test_a_map_of_one_pixel_and_a_flat_one_are_maps(self, read, pixel):
+        assert read(whole(1, [[pixel]])) == {1: [[pixel]]}
+
+
+class TestStreaming:
+    def test_frames_far_apart_are_all_found(self, read):
+        numbers = [1, 2, 999, 1000, 1001, 5000, 70_000]
+        documents = [compressed(number) for number in numbers]
+
+        assert list(read(*documents, frame_nums=numbers)) == numbers
+        assert list(read(frame_nums=[0, 1000, 1002, 69_999, 70_000])) == [1000, 70_000]
+
+    def test_a_generation_with_an_index_is_read_in_stretches(self, read, database):
+        database["v"].create_index([("generation", 1), ("frame_num", 1), ("chunk_index", 1)])
+        documents = [compressed(number, generation=3) for number in range(1, 2501)]
+
+        found = read(*documents, pointer={"generation": 3}, frame_nums=range(1, 2501))
+
+        assert list(found) == list(range(1, 2501))
+
+    @pytest.mark.parametrize("form", ["lists", "chunks", "compressed"])
+    def test_memory_stays_bounded_in_every_form(self, mongo_uri, database, form):
+        import tracemalloc
+
+        floats = np.random.default_rng(0).random((120, 200)).round(3)
+        for number in range(1, 41):
+            if form == "lists":
+                documents = [whole(number, floats.tolist())]
+            elif form == "chunks":
+                content = bson.encode(whole(number, floats.tolist()))
+                documents = [
+                    {"frame_num": number, "chunk_index": index, "data": content[start : start + 300_000]}
+                    for index, start in enumerate(range(0, len(content), 300_000))
+                ]
+            else:
+                pixels = (floats * 255).astype(np.uint8).tobytes()
+                documents = [compressed(number, pixels, height=120, width=200)]
+            database["v"].insert_many(documents)
+        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+        tracemalloc.start()
+        try:
+            count = sum(each.shape == (120, 200) for _, each in store.extract_saliencyMap("v").maps)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        # 40 maps as arrays of floats alone would take 8 MB, as lists 31 MB.
+        assert count == 40
+        assert peak_bytes < 6_000_000
+
+
+class TestFacts:
+    @pytest.mark.parametrize("fps", [None, "25", 0, -25.0, float("nan"), True])
+    def test_a_rate_that_is_none_is_none(self, mongo_uri, database, fps):
+        database["v"].insert_one(whole(1))
+        database["videos"].insert_one({"_id": "v", "fps": fps, "held": "yes", "every": 5, "map_count": "many"})
+
+        video = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v")
+
+        assert (video.fps, video.held_every) == (None, None)
+        assert [number for number, _ in video.maps] == [1]
 
 
 class TestGenerations:

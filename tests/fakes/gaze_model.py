@@ -6,9 +6,8 @@ import numpy as np
 class FakeGazeModel:
     """Predicts one direction, whatever the features."""
 
-    digest = "0" * 64
-
-    def __init__(self, gaze_x_deg=0.0, gaze_y_deg=-9.0):
+    def __init__(self, gaze_x_deg=0.0, gaze_y_deg=-9.0, *, digest="0" * 64):
+        self.digest = digest
         self.direction_deg = (gaze_x_deg, gaze_y_deg)
 
     def predict(self, features):

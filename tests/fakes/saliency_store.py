@@ -11,9 +11,11 @@ from gaze_core.saliency import check_map
 class FakeSaliencyMaps:
     """Streams the maps of `by_video`: arrays, or what cannot be used, by frame number and video."""
 
-    def __init__(self, by_video=None, *, digest=None):
+    def __init__(self, by_video=None, *, digest=None, fps=None, held_every=None):
         self.by_video = {} if by_video is None else by_video
         self.digest = digest
+        self.fps = fps
+        self.held_every = held_every
         self.error = None
         """Raised by every call but `is_reachable` while it is set."""
         self.is_up = True
@@ -25,11 +27,19 @@ class FakeSaliencyMaps:
         maps = self.by_video.get(video_id)
         if not maps:
             raise SaliencyMapNotFoundError(video_id)
-        wanted = sorted(maps if frame_nums is None else maps.keys() & set(frame_nums))
-        return VideoMaps(((number, _check(maps[number])) for number in wanted), self.digest)
+        checked = {number: _check(each) for number, each in maps.items()}
+        wanted = sorted(maps if frame_nums is None else set(frame_nums))
+        reach = 1 if frame_nums is None else self.held_every or 1
+        pairs = [(number, _latest(checked, number, reach)) for number in wanted]
+        found = ((number, each) for number, each in pairs if each is not None)
+        return VideoMaps(found, self.digest, fps=self.fps, held_every=self.held_every)
 
     def is_reachable(self):
         return self.is_up
+
+
+def _latest(maps, number, reach):
+    return next((maps[number - back] for back in range(reach) if number - back in maps), None)
 
 
 def _check(saliency_map):

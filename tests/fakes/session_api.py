@@ -25,14 +25,18 @@ class FakeSessionStore:
         with self._lock:
             self._viewers.setdefault(session_id, (ip_address, video_id, f"2026-01-01T00:00:{len(self._viewers):02}Z"))
 
-    def get_session(self, session_id):
+    def get_session(self, session_id, *, first=None, last=None):
         self._fail()
         with self._lock:
             self._demand(session_id)
             return Session(
                 session_id,
                 *self._viewers[session_id],
-                frames=dict(self._frames[session_id]),
+                frames={
+                    number: record
+                    for number, record in self._frames[session_id].items()
+                    if (first is None or first <= number) and (last is None or number <= last)
+                },
                 settings=dict(self._settings[session_id]),
             )
 

@@ -41,7 +41,8 @@ class World:
             self.sessions,
             self.maps,
             self.sink,
-            model_digest=self.model.digest,
+            model=self.model,
+            smoothing=self.settings.scoring_smoothing,
             barrier_timeout_s=self.settings.barrier_timeout_s,
             poll_s=self.settings.barrier_poll_s,
             places=self.settings.scoring_places,
@@ -54,6 +55,9 @@ class World:
             },
             max_age_s=0,
         )
+        self.detectors = Detectors(
+            self.landmarker, self.model, self.sessions, refresh_s=self.settings.calibration_refresh_s
+        )
         self.build_error = None
         self.handler = Handler(self.settings, self.metrics, self._find_application)
         self.client = Client(flask.Request.application(self.handler.handle))
@@ -63,7 +67,7 @@ class World:
             raise self.build_error
         return Application(
             settings=self.settings,
-            detectors=Detectors(self.landmarker, self.model),
+            detectors=self.detectors,
             sessions=self.sessions,
             maps=self.maps,
             sink=self.sink,

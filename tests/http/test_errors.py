@@ -3,12 +3,16 @@
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import func.errors
+from func import routes
+from func.adapters.session_api import HttpSessionStore
 from func.errors import NotReadyError, ScoringBusyError
 from func.routes import PROBLEMS
+from func.wire import decode_image
 from gaze_core import errors as core_errors
 from gaze_core.errors import GazeError
 from tests.http.pictures import as_base64, make_picture, png_claiming
@@ -203,6 +207,59 @@ def test_no_free_landmarker_is_503_with_a_time_to_come_back(make_world, make_bod
     assert response.headers["Retry-After"] == "1"
 
 
+def test_only_so_many_pictures_are_decoded_at_a_time(make_world, make_body, monkeypatch):
+    world = make_world(THREADS="12", LANDMARKERS="1", LANDMARKER_WAIT_S="0")
+    decoding, release = threading.Semaphore(0), threading.Event()
+
+    def decode_slowly(data, *, max_pixels):
+        decoding.release()
+        release.wait(10)
+        return decode_image(data, max_pixels=max_pixels)
+
+    monkeypatch.setattr(routes, "decode_image", decode_slowly)
+    with ThreadPoolExecutor(3) as clients:
+        for number in (1, 2, 3):
+            clients.submit(world.post, make_body(frame_number=number))
+        assert all(decoding.acquire(timeout=5) for _ in range(3))
+
+        refused = world.post(make_body(frame_number=4))
+        release.set()
+
+    assert_problem(refused, 503)
+    assert refused.headers["Retry-After"] == "1"
+    assert world.post(make_body(frame_number=4)).status_code == 200
+
+
+def test_threads_are_kept_for_health_however_many_frames_come(make_world, make_body):
+    world = make_world(THREADS="4", LANDMARKERS="1", LANDMARKER_WAIT_S="10")
+    world.landmarker.hold = threading.Event()
+    with ThreadPoolExecutor(2) as clients:
+        answers = [clients.submit(world.post, make_body(frame_number=number)) for number in (1, 2)]
+        while world.metrics.render().count(b"gaze_requests_in_flight 2.0") < 1:
+            pass
+        assert world.landmarker.is_held.wait(5)
+
+        refused = world.client.post(
+            "/gaze",
+            content_type="application/json",
+            environ_overrides={"wsgi.input": UnreadableStream(), "CONTENT_LENGTH": "1000"},
+        )
+        alive = world.client.get("/health/liveness")
+        world.landmarker.hold.set()
+
+    assert_problem(refused, 503)
+    assert (refused.headers["Retry-After"], alive.status_code) == ("1", 200)
+    assert [answer.result().status_code for answer in answers] == [200, 200]
+    assert world.post(make_body(frame_number=3)).status_code == 200
+
+
+class UnreadableStream:
+    """A body that nobody may touch."""
+
+    def read(self, _size=-1):
+        raise AssertionError("the body was read")
+
+
 def test_no_free_place_for_scoring_is_503_with_a_time_to_come_back(world, make_body):
     def complete_session(*_, **__):
         raise ScoringBusyError(retry_after_s=3.2)
@@ -285,13 +342,57 @@ def test_an_unexpected_error_is_500_and_says_nothing(world, make_body, error):
     assert "secret" not in response.get_data(as_text=True)
 
 
-def test_the_log_names_the_request_but_not_the_viewer(world, make_body, caplog):
+def test_the_log_says_where_a_request_failed_but_nothing_of_the_viewer(world, make_body, caplog):
     caplog.set_level("DEBUG")
-    world.landmarker.error = RuntimeError("viewer-7 at 203.0.113.7 is unlucky")
+    world.landmarker.error = RuntimeError("viewer:7 or viewer%3A7 at 203.0.113.7 is unlucky")
+    world.landmarker.error.__cause__ = KeyError("viewer:7")
 
-    problem = world.post(make_body(session_id="viewer-7")).get_json()
+    problem = world.post(make_body(session_id="viewer:7")).get_json()
 
     assert problem["instance"].removeprefix("urn:uuid:") in caplog.text
-    assert "is unlucky" in caplog.text
-    assert "viewer-7" not in caplog.text
-    assert "203.0.113.7" not in caplog.text
+    trace = r"RuntimeError\n  func/routes\.py:\d+ handle\n(  .+\n)+  fakes/face_landmarker\.py:\d+ detect\nKeyError\n"
+    assert re.search(trace, caplog.text)
+    assert_nothing_of_the_viewer(caplog)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        core_errors.SessionNotFoundError("viewer:7"),
+        core_errors.SessionScoredError("viewer:7"),
+        ValueError("viewer:7"),
+        GazeError("viewer:7"),
+    ],
+)
+def test_no_error_of_the_session_api_brings_the_viewer_into_the_log(world, make_body, caplog, error):
+    caplog.set_level("DEBUG")
+    world.sessions.error = error
+
+    world.post(make_body(session_id="viewer:7"))
+
+    assert type(error).__name__ in caplog.text
+    assert_nothing_of_the_viewer(caplog)
+
+
+def test_neither_does_a_neighbour_that_is_away(world, make_body, caplog):
+    caplog.set_level("DEBUG")
+    world.sessions.update_session = HttpSessionStore("http://127.0.0.1:9", timeout_s=1, retries=0).update_session
+    problem = world.post(make_body(session_id="viewer:7"))
+
+    assert_problem(problem, 502)
+    assert "PUT /update_session failed" in caplog.text
+    caplog.records[:] = [record for record in caplog.records if not record.name.startswith("urllib3")]  # as in main
+    assert not any("viewer" in record.getMessage() for record in caplog.records)
+
+
+def test_a_refused_field_does_not_reach_the_log(world, make_body, caplog):
+    caplog.set_level("DEBUG")
+
+    world.post(make_body(session_id="viewer:7", ip_address="203.0.113.7\n", frame_number=0))
+
+    assert "BadRequestError" in caplog.text
+    assert_nothing_of_the_viewer(caplog)
+
+
+def assert_nothing_of_the_viewer(caplog):
+    assert not re.search(r"viewer(:|%3A)7|203\.0\.113\.7", caplog.text)

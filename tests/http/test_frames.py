@@ -1,5 +1,6 @@
 """POST /gaze with a frame."""
 
+import base64
 import io
 import json
 
@@ -7,6 +8,7 @@ import pytest
 from pytest import approx
 
 from gaze_core.errors import GazeError
+from gaze_core.ports import StoredUpdate
 from tests.fakes.synthetic_face import make_face
 from tests.http.pictures import as_base64, make_picture
 
@@ -93,6 +95,48 @@ def test_a_stored_record_of_an_older_service_does_not_become_the_answer(world, m
     assert answer["gaze"]["x"] == approx(0.5, abs=0.01)
 
 
+NONSENSE = [
+    {"validity": "ok"},
+    {"validity": "ok", "gaze": None},
+    {"validity": "no_face", "gaze": [0.9, 0.9]},
+    {"validity": "ok", "gaze": [0.9, float("nan")]},
+    {"validity": "ok", "gaze": [0.9, 10**400]},
+    {"validity": "ok", "gaze": {"x": 0.9, "y": 0.9}},
+    {"validity": "sleepy", "gaze": None},
+    {"validity": ["ok"], "gaze": [0.9, 0.9]},
+    {"validity": "ok", "gaze": [0.9, 0.9], "head_pose_deg": [1, 2]},
+    {"validity": "ok", "gaze": [0.9, 0.9], "head_pose_deg": {"pitch": 1}},
+    {"validity": "ok", "gaze": [0.9, 0.9], "head_pose_deg": {"pitch": 1, "yaw": 2, "roll": float("inf")}},
+    {"validity": "ok", "gaze": [0.9, 0.9], "distance_mm": "x"},
+    {"validity": "ok", "gaze": [0.9, 0.9], "flags": "x"},
+    {"validity": "ok", "gaze": [0.9, 0.9], "flags": [1]},
+    {},
+    [],
+    "text",
+    7,
+    None,
+]
+
+
+@pytest.mark.parametrize("stored", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("calibration_session", [None, "c"])
+def test_nonsense_that_is_stored_does_not_become_the_answer(world, make_body, stored, calibration_session):
+    honest = world.post(make_body(session_id="a", calibration_session=calibration_session)).get_json()
+    world.sessions.update_session = lambda *_, **__: StoredUpdate({"17": stored}, frozenset())
+
+    response = world.post(make_body(session_id="a", calibration_session=calibration_session))
+
+    assert (response.status_code, response.get_json()) == (200, honest)
+
+
+def test_a_stored_record_without_a_gaze_is_answered_as_it_stands(world, make_body):
+    world.sessions.update_session = lambda *_, **__: StoredUpdate({"17": {"validity": "no_face"}}, frozenset())
+
+    answer = world.post(make_body()).get_json()
+
+    assert (answer["validity"], answer["gaze"], answer["head_pose_deg"]) == ("no_face", None, None)
+
+
 def test_a_multipart_request_gets_the_same_answer_as_json(world, make_body):
     picture = make_picture()
     as_json = world.post(make_body(session_id="a", frame=as_base64(picture))).get_json()
@@ -117,9 +161,23 @@ def test_multipart_parts_need_no_file_name(world, make_body):
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("prefix", ["data:image/jpeg;base64,", "data:image/webp;base64,", "DATA:image/png;BASE64,"])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "data:image/jpeg;base64,",
+        "data:image/webp;base64,",
+        "DATA:image/png;BASE64,",
+        "data:image/jpeg;charset=utf-8;base64,",
+    ],
+)
 def test_a_data_url_is_accepted(world, make_body, prefix):
     assert world.post(make_body(frame=prefix + as_base64(make_picture()))).status_code == 200
+
+
+def test_base64_in_lines_is_accepted(world, make_body):
+    lines = base64.encodebytes(make_picture()).decode().replace("\n", "\r\n")
+
+    assert world.post(make_body(frame=f"data:image/jpeg;base64,{lines}")).status_code == 200
 
 
 def test_unknown_fields_are_ignored(world, make_body):

@@ -123,20 +123,42 @@ def test_the_application_is_built_once_however_many_ask():
     assert found == built * 8
 
 
-def test_a_build_that_failed_is_tried_again():
-    outcomes = [ModelError("missing"), "application"]
+class Build:
+    """Fails with one error after the other, then succeeds."""
 
-    def build():
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+    def __init__(self, *errors):
+        self.errors = list(errors)
 
-    find = OncePerProcess(build)
+    def __call__(self):
+        if self.errors:
+            raise self.errors.pop(0)
+        return "application"
+
+
+def test_a_build_that_failed_is_tried_again_after_a_second():
+    now_s, build = [100.0], Build(ModelError("missing"))
+    find = OncePerProcess(build, clock=lambda: now_s[0])
 
     with pytest.raises(NotReadyError):
         find()
+    now_s[0] += 0.9
+    with pytest.raises(NotReadyError):
+        find()
+    now_s[0] += 0.2
     assert find() == "application"
+
+
+def test_each_reason_not_to_be_ready_is_logged_once(caplog):
+    now_s, build = [0.0], Build(*[ModelError("missing")] * 5, ModelError("another"), ModelError("missing"))
+    find = OncePerProcess(build, clock=lambda: now_s[0])
+
+    for _ in range(7):
+        now_s[0] += 2
+        with pytest.raises(NotReadyError):
+            find()
+
+    assert build.errors == []
+    assert [str(record.exc_info[1]) for record in caplog.records] == ["missing", "another"]
 
 
 def test_a_forked_process_builds_its_own():

@@ -59,6 +59,13 @@ def test_a_repeated_last_frame_gets_the_same_answer_and_is_not_delivered_again(w
     assert len(watched.sink.deliveries) == 1
 
 
+@pytest.mark.parametrize("final_score", [None, "high", 101, float("nan")])
+def test_a_stored_result_that_is_not_ours_is_the_neighbour_s_fault(watched, make_body, final_score):
+    watched.scorer.complete_session = lambda *_, **__: {"final_score": final_score}
+
+    assert watched.post(make_body(frame_number=1, last_frame=True)).status_code == 502
+
+
 def test_a_video_without_maps_scores_zero_and_says_so(world, make_body):
     answer = world.post(make_body(frame_number=1, last_frame=True)).get_json()
 

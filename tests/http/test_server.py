@@ -4,11 +4,13 @@ import http.client
 import io
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,8 +21,7 @@ from tests.http.pictures import as_base64, make_picture
 
 ROOT = Path(__file__).parents[2]
 MAX_BODY_BYTES = 1_000_000
-GAZE_MODEL = Path(os.environ.get("GAZE_MODEL", ROOT / "models/gaze_model.joblib"))
-needs_model = pytest.mark.skipif(not GAZE_MODEL.exists(), reason="the gaze model is not there")
+BODY_TIMEOUT_S = 2.0
 
 
 class Neighbours(BaseHTTPRequestHandler):
@@ -81,6 +82,7 @@ def server(neighbours, tmp_path_factory):
             "SESSION_API_URL": f"http://127.0.0.1:{neighbours}",
             "AGGREGATOR_URL": f"http://127.0.0.1:{neighbours}",
             "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+            "BODY_TIMEOUT_S": str(BODY_TIMEOUT_S),
             "LANDMARKERS": "1",
             "THREADS": "4",
         },
@@ -188,6 +190,88 @@ def test_broken_chunks_are_400(server):
         assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
+def stall(port, path="/gaze", head=b"Content-Type: application/json\r\nContent-Length: 1000", body=b"{"):
+    """Return a connection whose request never ends."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(b"POST " + path.encode() + b" HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n" + body)
+    return connection
+
+
+def read_answer(connection):
+    """Return the status of the next answer."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
+def read_to_end(connection):
+    """Return the status that comes before the server closes."""
+    with connection, connection.makefile("rb") as answer:
+        return int(answer.read().split(b" ", 2)[1])
+
+
+@pytest.mark.parametrize(
+    ("request_of_stalled", "statuses"),
+    [
+        ({}, {408: 2, 503: 6}),
+        (
+            {"head": b"Content-Type: application/json\r\nTransfer-Encoding: chunked", "body": b"3e8\r\n{"},
+            {408: 2, 503: 6},
+        ),
+        ({"path": "/nothing"}, {404: 8}),
+    ],
+    ids=["length", "chunks", "path"],
+)
+def test_clients_that_stall_keep_no_thread_from_health(server, request_of_stalled, statuses):
+    started_s = time.monotonic()
+    stalled = [stall(server, **request_of_stalled) for _ in range(8)]
+    slowest_s = 0.0
+    while time.monotonic() - started_s < BODY_TIMEOUT_S + 1:
+        asked_s = time.monotonic()
+        assert requests.get(url(server, "/health/liveness"), timeout=5).json() == {"status": "alive"}
+        slowest_s = max(slowest_s, time.monotonic() - asked_s)
+        time.sleep(0.02)
+
+    assert slowest_s < 1
+    answered = Counter(read_to_end(connection) for connection in stalled)
+    assert time.monotonic() - started_s < BODY_TIMEOUT_S + 2
+    assert answered == statuses
+
+
+def test_a_client_that_is_refused_for_want_of_a_thread_keeps_its_connection(server):
+    with stall(server), stall(server), stall(server, head=b"Content-Length: 2", body=b"{}") as refused:
+        for _ in range(3):
+            assert read_answer(refused) == 503
+            refused.sendall(b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def test_a_body_that_drips_is_408_when_its_time_is_over(server):
+    started_s = time.monotonic()
+    connection = stall(server)
+    while time.monotonic() - started_s < 2 * BODY_TIMEOUT_S and not select.select([connection], [], [], 0.1)[0]:
+        connection.sendall(b" ")
+
+    assert BODY_TIMEOUT_S - 0.1 < time.monotonic() - started_s < BODY_TIMEOUT_S + 1
+    with connection.makefile("rb") as answer:
+        problem = answer.read()
+    assert problem.startswith(b"HTTP/1.1 408 ")
+    assert b'"type": "/problems/body-timeout"' in problem
+    connection.close()
+
+
+def test_a_slow_body_within_its_time_is_read_and_its_connection_used_again(server):
+    connection = stall(server, head=b"Content-Type: application/json\r\nContent-Length: 2")
+    for last in (b"}", b"{}"):
+        time.sleep(BODY_TIMEOUT_S / 4)
+        connection.sendall(last)
+        assert read_answer(connection) == 400
+        connection.sendall(
+            b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+        )
+    connection.close()
+
+
 def test_multipart_and_json_fields_are_checked(server):
     as_multipart = requests.post(
         url(server, "/gaze"), files={"metadata": (None, "{}"), "frame": ("f.jpg", make_picture())}, timeout=5
@@ -203,7 +287,6 @@ def test_metrics_and_openapi_are_served(server):
     assert requests.get(url(server, "/openapi.json"), timeout=5).json()["openapi"] == "3.1.0"
 
 
-@needs_model
 def test_it_becomes_ready_though_a_neighbour_is_down(server):
     response = requests.get(url(server, "/health/readiness"), timeout=30)
 
@@ -213,7 +296,6 @@ def test_it_becomes_ready_though_a_neighbour_is_down(server):
     }
 
 
-@needs_model
 def test_a_frame_is_processed_over_json_and_multipart(server):
     metadata = {"session_id": "s", "video_id": "v", "ip_address": "203.0.113.7", "frame_number": 1, "last_frame": False}
     picture = make_picture()

@@ -7,7 +7,7 @@ import pytest
 
 from func import settings as settings_module
 from func.errors import SettingsError
-from func.settings import Settings, count_usable_cpus, describe_settings, read_settings
+from func.settings import Settings, count_frame_threads, count_usable_cpus, describe_settings, read_settings
 
 REQUIRED = {"MONGO_URI": "mongodb://localhost"}
 
@@ -23,6 +23,7 @@ def test_the_defaults_are_those_of_the_documentation():
     )
     assert (settings.threads, settings.scoring_places, settings.landmarkers) == (16, 4, 2)
     assert (settings.max_body_bytes, settings.max_image_pixels) == (8_388_608, 8_294_400)
+    assert (settings.body_timeout_s, settings.workers) == (10.0, 1)
     assert (settings.http_timeout_s, settings.http_retries, settings.mongo_timeout_s) == (5.0, 2, 5.0)
     assert (settings.barrier_timeout_s, settings.barrier_poll_s, settings.landmarker_wait_s) == (10.0, 0.2, 2.0)
     assert (settings.face_landmarker, settings.log_level) == ("mediapipe", "INFO")
@@ -66,7 +67,10 @@ def test_the_model_files_are_the_packaged_ones():
         ("BARRIER_TIMEOUT_S", "301"),
         ("BARRIER_POLL_S", "0"),
         ("SCORING_PLACES", "0"),
-        ("THREADS", "2"),
+        ("THREADS", "3"),
+        ("WORKERS", "2"),
+        ("WORKERS", "0"),
+        ("BODY_TIMEOUT_S", "0"),
         ("LOG_LEVEL", "verbose"),
     ],
 )
@@ -101,17 +105,28 @@ def test_a_slash_at_the_end_of_an_address_is_dropped():
 
 def test_waiting_last_frames_must_leave_threads_to_frames():
     with pytest.raises(
-        SettingsError, match=r"^SCORING_PLACES must be smaller than THREADS − LANDMARKERS = 8 − 2, not 6$"
+        SettingsError, match=r"^SCORING_PLACES must be at most THREADS − 2 − LANDMARKERS = 8 − 2 − 2, not 5$"
     ):
-        read_settings({**REQUIRED, "THREADS": "8", "LANDMARKERS": "2", "SCORING_PLACES": "6"})
+        read_settings({**REQUIRED, "THREADS": "8", "LANDMARKERS": "2", "SCORING_PLACES": "5"})
 
 
-@pytest.mark.parametrize("threads", range(3, 40))
+def test_two_threads_are_kept_from_frames():
+    assert [count_frame_threads(threads) for threads in (4, 10)] == [2, 8]
+
+
+def test_several_processes_are_refused():
+    with pytest.raises(
+        SettingsError, match=r"^WORKERS must be 1, since metrics are counted per process: scale with pods, not '2'$"
+    ):
+        read_settings({**REQUIRED, "WORKERS": "2"})
+
+
+@pytest.mark.parametrize("threads", range(4, 40))
 @pytest.mark.parametrize("cpus", [1, 2, 64])
 def test_the_defaults_fit_together_whatever_the_machine(threads, cpus):
     settings = read_settings({**REQUIRED, "THREADS": str(threads)}, host_cpus=64, usable_cpus=cpus)
 
-    assert settings.scoring_places < settings.threads - settings.landmarkers
+    assert settings.scoring_places + settings.landmarkers <= settings.threads - 2
 
 
 def test_every_setting_is_described():

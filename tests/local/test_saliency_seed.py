@@ -28,14 +28,23 @@ def read(store):
 def test_the_facts_of_a_video_are_kept(database):
     digest = seed_saliency_maps(database, "v", {3: make_map(7), 4: make_map(8)}, **FACTS)
 
-    assert database["videos"].find_one() == {
+    facts = database["videos"].find_one()
+    assert facts.pop("recipe")["how"] == "by hand"
+    assert facts == {
         "_id": "v",
         "last_generation": 1,
         "generation": 1,
+        "building": [],
         "fps": 20.0,
         "width": 640,
         "height": 360,
-        "frame_count": 2,
+        "frame_count": 4,
+        "first_frame": 3,
+        "every": 1,
+        "held": False,
+        "map_count": 2,
+        "map_height": 2,
+        "map_width": 3,
         "how": "by hand",
         "digest": digest,
     }
@@ -107,11 +116,24 @@ def test_a_reader_amid_the_old_maps_reads_on(database, store):
         assert not any(isinstance(each, Exception) for _, each in maps)
 
 
-def test_only_the_generation_before_is_kept(database):
+def test_generations_go_when_their_grace_is_over(database):
     for value in (1, 2, 3):
         seed_saliency_maps(database, "v", {1: make_map(value)}, **FACTS)
+    assert sorted(document["generation"] for document in database["v"].find()) == [1, 2, 3]
 
-    assert sorted(document["generation"] for document in database["v"].find()) == [2, 3]
+    seed_saliency_maps(database, "v", {1: make_map(4)}, **FACTS, grace_s=0)
+
+    assert sorted(document["generation"] for document in database["v"].find()) == [4]
+
+
+def test_maps_of_two_sizes_are_refused(database, store):
+    with pytest.raises(ValueError, match="frame 2 has 1×2 pixels, those before have 2×3"):
+        seed_saliency_maps(database, "v", {1: make_map(1), 2: make_map(1)[:1, :2]}, **FACTS)
+
+
+def test_maps_at_irregular_distances_cannot_be_held(database):
+    with pytest.raises(ValueError, match="irregular distances"):
+        seed_saliency_maps(database, "v", {number: make_map(1) for number in (1, 3, 4)}, **FACTS, held=True)
 
 
 def test_a_seeding_that_breaks_off_changes_nothing_for_readers(database, store):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from gaze_core.calibration import Calibration, Correction, Fitted
 from gaze_core.detector import GazeDetector
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import Camera, Validity
@@ -132,3 +133,22 @@ def test_mirrored_landmarks_look_at_the_mirrored_place():
 
     assert mirrored.gaze.x == approx(1 - sample.gaze.x, abs=1e-3)
     assert mirrored.gaze.y == approx(sample.gaze.y, abs=1e-3)
+
+
+def test_a_calibration_corrects_where_a_viewer_looks_but_not_the_sample():
+    face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT)
+    calibration = Calibration(Fitted.OFFSET, Correction((-5.0, 0.0)), None, None)
+    plain, calibrated = (GazeDetector(Faces(face), Straight(), calibration=each) for each in (None, calibration))
+
+    sample = calibrated.process_single_frame(PICTURE)
+    measured = ([sample.features], [sample.origin_mm], [np.mean(sample.eye_openness)])
+    (generic,), (corrected,) = plain.locate(*measured), calibrated.locate(*measured)
+
+    assert sample.gaze == plain.process_single_frame(PICTURE).gaze
+    assert (generic.x, generic.y) == approx((sample.gaze.x, sample.gaze.y), abs=1e-9)
+    # 5 degrees at about 570 mm are 50 to 52 mm of a screen 345 mm wide.
+    assert generic.x - corrected.x == approx(0.148, abs=0.008)
+
+
+def test_nothing_to_locate_is_nowhere():
+    assert GazeDetector(Faces(), Straight()).locate([], [], []) == []

@@ -3,9 +3,20 @@
 import numpy as np
 import pytest
 
-from func.records import FrameRecord, make_record, read_record
+from func.records import (
+    DotUse,
+    FrameRecord,
+    Measured,
+    make_record,
+    read_calibration_session,
+    read_camera,
+    read_record,
+    read_screen,
+    read_viewport,
+)
 from gaze_core.head_pose import rotation_matrix
-from gaze_core.types import GazePoint, GazeSample, HeadPose, Validity
+from gaze_core.ports import Session
+from gaze_core.types import Camera, GazePoint, GazeSample, HeadPose, Screen, Validity, Viewport
 
 SAMPLE = GazeSample(
     validity=Validity.OK,
@@ -49,9 +60,58 @@ def test_several_faces_and_quality_issues_are_flags():
 
 
 def test_what_was_written_is_read():
-    assert read_record(make_record(SAMPLE, video_time_ms=50.0)) == FrameRecord(
-        Validity.OK, GazePoint(0.512346, 0.25), 50.0
+    record = make_record(SAMPLE, timestamp_ms=1000.0, video_time_ms=50.0)
+
+    assert read_record(record) == FrameRecord(
+        Validity.OK,
+        GazePoint(0.512346, 0.25),
+        video_time_ms=50.0,
+        timestamp_ms=1000.0,
+        measured=Measured((0.1, 0.2, -0.97, 3.0, -8.0, 0.5, 571.0), (1.0, 2.0, 571.0), pytest.approx(0.32)),
     )
+
+
+@pytest.mark.parametrize(
+    ("sent", "use"), [("fit", DotUse.FIT), ("validate", DotUse.VALIDATE), (None, DotUse.FIT), ("later", DotUse.FIT)]
+)
+def test_a_dot_is_to_fit_unless_it_is_to_validate(sent, use):
+    record = read_record(make_record(SAMPLE, target=(0.1, 0.9), calibration_use=sent))
+
+    assert (record.dot, record.dot_use) == (GazePoint(0.1, 0.9), use)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"features": [1.0] * 6}, {"origin_mm": None}, {"eye_openness": [0.3, "x"]}, {"features": ["a"] * 7}]
+)
+def test_a_record_that_lost_what_was_measured_keeps_its_gaze(damage):
+    record = read_record(make_record(SAMPLE) | damage)
+
+    assert (record.gaze, record.measured) == (GazePoint(0.512346, 0.25), None)
+
+
+def session_with(**settings):
+    return Session("s", "203.0.113.7", "v", "", frames={}, settings=settings)
+
+
+def test_what_belongs_to_the_session_is_read():
+    session = session_with(
+        screen={"width_mm": 598, "height_mm": 336},
+        camera={"tilt_deg": 5},
+        viewport={"x": 0.1, "y": 0, "width": 0.5, "height": 1},
+        calibration_session="mine",
+    )
+
+    assert read_screen(session) == Screen(598, 336)
+    assert read_camera(session) == Camera(tilt_deg=5)
+    assert read_viewport(session) == Viewport(0.1, 0, 0.5, 1)
+    assert read_calibration_session(session) == "mine"
+
+
+def test_what_cannot_be_read_is_the_default():
+    session = session_with(screen={"width_mm": -1}, camera={"colour": "red"}, viewport=[], calibration_session=7)
+
+    assert (read_screen(session), read_camera(session), read_viewport(session)) == (Screen(), Camera(), Viewport())
+    assert read_calibration_session(session) is None
 
 
 @pytest.mark.parametrize("old", [[320, 240], {"gaze": [320, 240]}, {"gaze": [320, 240], "saliency_match": 1}])

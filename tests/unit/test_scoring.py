@@ -7,8 +7,9 @@ import pytest
 
 from func.errors import ScoringBusyError
 from func.scoring import Scorer
-from gaze_core.errors import ResultSinkError, SaliencyMapError, SessionScoredError
+from gaze_core.errors import ResultSinkError, SaliencyMapError, SessionScoredError, SessionStoreError
 from tests.fakes.aggregator import FakeResultSink
+from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
 
@@ -25,15 +26,15 @@ def record(gaze=None, validity="ok", **more):
 class World:
     """A scorer with its neighbours and a clock that only moves when somebody sleeps."""
 
-    def __init__(self, *, places=2):
+    def __init__(self, *, places=2, accuracy_deg=None):
         self.sessions = FakeSessionStore()
         self.maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 11), LEFT_HALF)}, digest="d")
         self.sink = FakeResultSink()
         self.now_s = 0.0
         self.on_sleep = {}
         self.scorer = Scorer(
-            self.sessions, self.maps, self.sink, model_digest="m", barrier_timeout_s=10.0, poll_s=0.5, places=places,
-            clock=lambda: self.now_s, sleep=self.sleep,
+            self.sessions, self.maps, self.sink, model=FakeGazeModel(digest="m"), barrier_timeout_s=10.0, poll_s=0.5,
+            places=places, accuracy_deg=accuracy_deg, clock=lambda: self.now_s, sleep=self.sleep,
         )  # fmt: skip
 
     def sleep(self, duration_s):
@@ -84,6 +85,61 @@ class TestScore:
 
         assert (result["frames"]["hits"], result["frames"]["off_video"]) == (1, 1)
 
+    def test_a_gaze_off_the_screen_is_a_miss_even_where_the_video_reaches_beyond_it(self, world):
+        world.store(record([-0.1, 0.5]), viewport={"x": -0.5, "y": 0, "width": 2.4, "height": 1})
+
+        result = world.complete(2)
+
+        assert (result["frames"]["hits"], result["frames"]["off_video"]) == (0, 1)
+
+    def test_a_frame_is_scored_with_the_map_of_the_moment_that_it_tells(self, world):
+        # 10 frames a second: 250 ms into the video its third frame is shown.
+        right_half = LEFT_HALF[:, ::-1]
+        world.maps.by_video["contents1"] = {1: LEFT_HALF, 3: right_half}
+        world.maps.fps = 10.0
+        world.store(record(MISS, video_time_ms=250.0))
+
+        result = world.complete(2)
+
+        assert (result["final_score"], result["trace"]["video_frame"]) == (100.0, [3])
+
+    def test_the_result_says_what_each_frame_contributes(self, world):
+        world.store(record(HIT), record(MISS), record(OFF))
+
+        trace = world.complete(4)["trace"]
+
+        assert trace["frame_number"] == [1, 2, 3]
+        assert trace["hit"] == [1, 0, 0]
+        assert trace["rank"] == [0.85, 0.35, None]
+        assert trace["chance"] == [0.3, 0.3, 0.3]
+
+    def test_a_short_session_is_said_to_be_too_short_for_its_interval(self, world):
+        world.store(*[record(HIT), record(MISS)] * 5)
+
+        result = world.complete(11)
+
+        assert result["interval_reliable"] is False
+        assert result["lift"]["value"] == 20.0
+
+    def test_with_a_known_accuracy_the_maps_are_blurred_to_it_as_well(self):
+        world = World(accuracy_deg=4.0)
+        # A hole of 2 pixels in the salient part: a miss on the map, a hit within the accuracy.
+        with_hole = LEFT_HALF.repeat(10, axis=0).repeat(10, axis=1)
+        with_hole[19:21, 9:11] = 0.0
+        world.maps.by_video["contents1"] = {1: with_hole}
+        world.store(record([0.1, 0.5]))
+
+        result = world.complete(2)
+
+        at_accuracy = result["at_accuracy"]
+        assert (at_accuracy["accuracy_deg"], at_accuracy["source"]) == (4.0, "setting")
+        assert (result["final_score"], at_accuracy["final_score"]) == (0.0, 100.0)
+
+    def test_without_a_known_accuracy_nothing_is_blurred(self, world):
+        world.store(record(HIT))
+
+        assert world.complete(2)["at_accuracy"] is None
+
     def test_frames_without_a_gaze_leave_the_score_and_are_counted_by_reason(self, world):
         world.store(
             record(HIT),
@@ -130,6 +186,7 @@ class TestScore:
     )
     def test_with_nothing_to_score_the_result_says_why(self, world, records, video, reason):
         world.maps.by_video["contents1"] = video
+        world.sessions.create_session("s", **VIEWER)
         world.store(*records)
 
         result = world.complete(len(records) + 1)
@@ -199,6 +256,27 @@ class TestWaiting:
 
         assert result["score_invalid_reason"] == "no_frames"
         assert world.sessions.get_session("s").ip_address == "203.0.113.7"
+
+    def test_the_empty_result_of_a_session_that_has_expired_does_not_replace_the_real_one(self, world):
+        world.complete(1)
+        world.complete(1)
+
+        assert world.sink.deliveries == []
+        assert world.now_s == 0
+
+    def test_a_frame_that_comes_while_the_maps_are_read_belongs_to_the_score(self, world):
+        world.store(record(HIT))
+        extract = world.maps.extract_saliencyMap
+
+        def extract_late(*args, **kwargs):
+            world.maps.extract_saliencyMap = extract
+            world.store(record(MISS), start=2)
+            return extract(*args, **kwargs)
+
+        world.maps.extract_saliencyMap = extract_late
+        result = world.complete(3)
+
+        assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (2, 0, 50.0)
 
     def test_as_many_wait_as_there_are_places(self):
         world = World(places=1)
@@ -271,6 +349,27 @@ class TestDelivery:
 
         assert len(world.sink.deliveries) == 2
         assert len(world.sink.results) == 1
+
+    @pytest.mark.parametrize(
+        "nonsense", ["x", {"a": 1}, None, {"final_score": 1e9, "coverage": 1.0, "score_valid": True}]
+    )
+    def test_a_stored_result_that_is_none_is_the_session_apis_failure(self, world, nonsense):
+        world.store(record(HIT), result=nonsense)
+
+        with pytest.raises(SessionStoreError):
+            world.complete(2)
+        assert world.sink.deliveries == []
+
+    def test_what_the_session_was_created_with_counts_and_not_what_its_last_request_says(self, world):
+        world.store(record(HIT))
+
+        world.scorer.complete_session(
+            "s", video_id="other", ip_address="192.0.2.9", frame_number=2, has_image=False, total_frames=None
+        )
+
+        (delivered,) = world.sink.results.values()
+        assert (delivered["video_id"], delivered["ip_address"]) == ("contents1", "203.0.113.7")
+        assert delivered["final_score"] == 100.0
 
     def test_two_at_once_deliver_once(self, world):
         world.store(record(HIT))

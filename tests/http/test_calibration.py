@@ -1,0 +1,304 @@
+"""A viewer calibrates in a session of its own; later answers and scores are corrected by it."""
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from func.routes import PROBLEMS
+from gaze_core.errors import SessionStoreError, SessionStoreTimeoutError
+from tests.fakes.viewer import FIVE_DOTS, NINE_DOTS, StraightGazeModel, Viewer
+
+FRAMES_PER_DOT = 3
+VIEWER = Viewer(offset_deg=(5.0, -4.0), gain=(0.1, -0.1))
+PLACE = (0.35, 0.6)
+"""Where the viewer looks in the video."""
+
+
+def salient_at(place):
+    """Return a map that is salient within a tenth of the video around a place."""
+    saliency_map = np.zeros((100, 100))
+    x, y = int(100 * place[0]), int(100 * place[1])
+    saliency_map[y - 10 : y + 10, x - 10 : x + 10] = 1.0
+    return saliency_map
+
+
+class Studio:
+    """A world whose model sees where the eyes point, and a viewer before its camera."""
+
+    def __init__(self, world, make_body):
+        world.model.predict = StraightGazeModel().predict
+        self.world = world
+        self.sessions, self.sink, self.landmarker = world.sessions, world.sink, world.landmarker
+        self.frames = world.frames
+        self._make_body = make_body
+
+    def post(self, **fields):
+        return self.world.post(self._make_body(**fields))
+
+    def calibrate(self, dots=FIVE_DOTS, *, validate=(), session_id="mine", last_frame=True, **fields):
+        """Look at dots, one frame after the other; return what the last request is answered."""
+        number = 0
+        for use, places in (("fit", dots), ("validate", validate)):
+            for dot in places:
+                self.landmarker.faces = [VIEWER.look_at(dot)]
+                for _ in range(FRAMES_PER_DOT):
+                    number += 1
+                    shown = {"calibration_target": list(dot), "calibration_use": use}
+                    response = self.post(session_id=session_id, frame_number=number, **shown, **fields)
+                    assert response.status_code == 200
+        if not last_frame:
+            return None
+        return self.complete(number + 1, session_id=session_id).get_json()
+
+    def watch(self, frames=3, *, session_id="viewing", start=1, **fields):
+        """Look at one place of the video for some frames; return the answers."""
+        self.landmarker.faces = [VIEWER.look_at(PLACE)]
+        numbers = range(start, start + frames)
+        return [self.post(session_id=session_id, frame_number=number, **fields).get_json() for number in numbers]
+
+    def complete(self, number, *, session_id="viewing", **fields):
+        return self.post(session_id=session_id, frame_number=number, last_frame=True, frame=None, **fields)
+
+    def make_salient(self):
+        """Let the video be salient where the viewer looks."""
+        self.world.maps.by_video["contents1"] = dict.fromkeys(range(1, 20), salient_at(PLACE))
+
+
+@pytest.fixture
+def studio(make_world, make_body):
+    return Studio(make_world(), make_body)
+
+
+def test_the_last_frame_is_answered_with_how_good_it_is(studio):
+    answer = studio.calibrate(NINE_DOTS, validate=[(0.3, 0.3), (0.7, 0.6)])
+
+    told = answer["result"]["calibration"]
+    assert list(told) == [
+        "used",
+        "reason",
+        "fitted",
+        "dots",
+        "frames",
+        "accuracy_deg",
+        "frame_accuracy_deg",
+        "precision_deg",
+        "generic_accuracy_deg",
+        "validation",
+    ]
+    assert (told["used"], told["reason"], told["fitted"], told["dots"], told["frames"]) == (
+        True,
+        None,
+        "full",
+        9,
+        27,
+    )
+    assert told["generic_accuracy_deg"] > 5
+    assert told["accuracy_deg"] < 0.5
+    assert (told["validation"]["dots"], told["validation"]["drifted"]) == (2, False)
+    assert told["validation"]["accuracy_deg"] < 0.5
+
+
+def test_it_has_no_score_and_the_aggregator_never_hears_of_it(studio):
+    answer = studio.calibrate()
+
+    assert (answer["status"], answer["final_score"]) == ("success", 0.0)
+    result = answer["result"]
+    assert (result["score_valid"], result["score_invalid_reason"]) == (False, "calibration_session")
+    assert (result["frames"]["expected"], result["frames"]["received"]) == (0, 0)
+    assert studio.sink.deliveries == []
+    assert "result" not in studio.sessions.get_session("mine").settings
+
+
+def test_more_dots_may_follow(studio):
+    studio.calibrate()
+    response = studio.post(session_id="mine", frame_number=100, calibration_target=[0.5, 0.1])
+
+    assert response.status_code == 200
+
+
+def test_a_frame_without_a_dot_among_them_does_not_make_it_a_viewing(studio):
+    studio.calibrate(last_frame=False)
+
+    answer = studio.post(session_id="mine", frame_number=16, last_frame=True).get_json()
+
+    assert answer["result"]["score_invalid_reason"] == "calibration_session"
+    assert studio.sink.deliveries == []
+
+
+def test_what_is_stored_is_the_generic_models(studio):
+    studio.watch(frames=1, session_id="before")
+    studio.calibrate()
+    studio.watch(frames=1, session_id="after", calibration_session="mine")
+
+    assert studio.frames("after") == studio.frames("before")
+
+
+def test_two_dots_are_too_few_and_the_answer_says_so(studio):
+    told = studio.calibrate(FIVE_DOTS[:2])["result"]["calibration"]
+
+    assert (told["used"], told["reason"], told["dots"]) == (False, "too_few_dots", 2)
+
+
+def test_shut_eyes_are_no_looks(studio):
+    studio.calibrate(last_frame=False)
+    studio.landmarker.faces = [VIEWER.look_at((0.1, 0.1), lid_opening_mm=1.0)]
+    for number in range(50, 56):
+        studio.post(session_id="mine", frame_number=number, calibration_target=[0.1, 0.1])
+
+    answer = studio.post(session_id="mine", frame_number=56, last_frame=True, frame=None, total_frames=21)
+
+    assert answer.get_json()["result"]["calibration"]["frames"] == 15
+
+
+def test_dots_to_validate_alone_try_another_sessions_calibration(studio):
+    studio.calibrate()
+
+    told = studio.calibrate([], validate=[(0.3, 0.3), (0.7, 0.7)], session_id="check", calibration_session="mine")[
+        "result"
+    ]["calibration"]
+
+    assert (told["used"], told["dots"], told["validation"]["dots"]) == (True, 5, 2)
+    assert told["validation"]["accuracy_deg"] < 1 < told["validation"]["generic_accuracy_deg"]
+
+
+def test_they_are_corrected(studio):
+    studio.calibrate(NINE_DOTS)
+
+    (plain,) = studio.watch(frames=1, session_id="plain")
+    (corrected,) = studio.watch(frames=1, calibration_session="mine")
+
+    assert "calibrated" not in plain
+    assert corrected["calibrated"] is True
+    assert abs(plain["gaze"]["x"] - PLACE[0]) > 0.1
+    assert (corrected["gaze"]["x"], corrected["gaze"]["y"]) == approx(PLACE, abs=0.03)
+
+
+def test_the_old_keys_stay_where_they_were(studio):
+    studio.calibrate()
+    (plain,) = studio.watch(frames=1, session_id="plain")
+    (corrected,) = studio.watch(frames=1, calibration_session="mine")
+
+    assert [key for key in corrected if key != "calibrated"] == list(plain)
+
+
+def test_a_frame_that_comes_twice_gets_the_corrected_answer_again(studio):
+    studio.calibrate()
+
+    first = studio.watch(frames=1, calibration_session="mine")
+    studio.landmarker.faces = []
+
+    assert studio.watch(frames=1, calibration_session="mine") == first
+
+
+def test_a_session_that_nobody_knows_leaves_the_generic_answer_and_says_so(studio):
+    (plain,) = studio.watch(frames=1, session_id="plain")
+    (answer,) = studio.watch(frames=1, calibration_session="unheard-of")
+
+    assert (answer["calibrated"], answer["gaze"]) == (False, plain["gaze"])
+
+
+def test_no_gaze_is_not_corrected(studio):
+    studio.calibrate()
+    studio.landmarker.faces = []
+
+    answer = studio.post(session_id="viewing", calibration_session="mine").get_json()
+
+    assert (answer["gaze"], answer["calibrated"]) == (None, False)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", 7, "x" * 129])
+def test_a_name_that_is_none_is_refused(studio, name):
+    response = studio.post(calibration_session=name)
+
+    assert response.status_code == 400
+    assert response.get_json()["errors"][0]["field"] == "calibration_session"
+
+
+def test_all_frames_are_scored_with_the_corrected_gaze(studio):
+    studio.make_salient()
+    studio.watch(session_id="viewing")
+    generic = studio.complete(4).get_json()
+    studio.calibrate(NINE_DOTS)
+    studio.watch(session_id="calibrated", calibration_session="mine")
+
+    corrected = studio.complete(4, session_id="calibrated").get_json()
+
+    assert (generic["final_score"], generic["result"]["calibration"]) == (0.0, None)
+    assert corrected["final_score"] == 100.0
+    assert corrected["result"]["calibration"]["used"] is True
+    assert corrected["result"]["calibration"]["accuracy_deg"] < 0.5
+
+
+def test_frames_from_before_the_calibration_are_corrected_too(studio):
+    studio.make_salient()
+    studio.watch(frames=2)
+    studio.calibrate(NINE_DOTS)
+    studio.watch(frames=1, start=3, calibration_session="mine")
+
+    assert studio.complete(4).get_json()["final_score"] == 100.0
+
+
+def test_a_calibration_that_is_gone_is_said_to_be(studio):
+    studio.make_salient()
+    studio.watch(calibration_session="unheard-of")
+
+    result = studio.complete(4).get_json()["result"]
+
+    assert (result["score_valid"], result["calibration"]["used"]) == (True, False)
+    assert result["calibration"]["reason"] == "session_not_found"
+
+
+@pytest.mark.parametrize("error", [SessionStoreError("down"), SessionStoreTimeoutError("slow")])
+def test_a_calibration_that_cannot_be_read_is_no_reason_to_score_without(studio, error):
+    studio.make_salient()
+    studio.calibrate(NINE_DOTS)
+    studio.watch(calibration_session="mine")
+    read = studio.sessions.get_session
+
+    def fail_for_the_calibration(session_id):
+        if session_id == "mine":
+            raise error
+        return read(session_id)
+
+    studio.sessions.get_session = fail_for_the_calibration
+    refused = studio.complete(4)
+    studio.sessions.get_session = read
+
+    assert refused.status_code == PROBLEMS[type(error)].status
+    assert studio.sink.deliveries == []
+    assert studio.complete(4).get_json()["final_score"] == 100.0
+
+
+def test_dots_in_the_middle_of_a_video_are_no_frames_of_it_and_tell_of_drift(studio):
+    studio.make_salient()
+    studio.calibrate(NINE_DOTS)
+    studio.watch(frames=4, calibration_session="mine")
+    drifted = Viewer(offset_deg=(9.0, -4.0), gain=(0.1, -0.1))
+    for number, dot in enumerate([(0.3, 0.3), (0.7, 0.7)], start=5):
+        studio.landmarker.faces = [drifted.look_at(dot)]
+        shown = {"calibration_target": list(dot), "calibration_use": "validate"}
+        studio.post(session_id="viewing", frame_number=number, calibration_session="mine", **shown)
+
+    result = studio.complete(7).get_json()["result"]
+
+    assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (4, 4, 0)
+    assert result["final_score"] == 100.0
+    validation = result["calibration"]["validation"]
+    assert (validation["dots"], validation["drifted"]) == (2, True)
+    assert abs(validation["shift_deg"][0]) == approx(3.6, abs=0.6)
+
+
+def test_smoothing_is_what_the_settings_say(make_world, make_body):
+    results = {}
+    for smoothing in ("none", "zero_lag"):
+        studio = Studio(make_world(SCORING_SMOOTHING=smoothing), make_body)
+        studio.make_salient()
+        beside = Viewer(offset_deg=(0.0, 0.0))
+        for number in range(1, 10):
+            # One look of nine is an outlier.
+            studio.landmarker.faces = [beside.look_at((0.95, 0.1) if number == 5 else PLACE)]
+            studio.post(session_id="viewing", frame_number=number, timestamp_ms=50 * number)
+        results[smoothing] = studio.complete(10).get_json()["result"]
+
+    assert (results["none"]["final_score"], results["none"]["smoothing"]) == (88.89, "none")
+    assert (results["zero_lag"]["final_score"], results["zero_lag"]["smoothing"]) == (100.0, "zero_lag")

@@ -1,0 +1,48 @@
+"""Which sessions calibrate, and which frames are frames of a video."""
+
+import pytest
+
+from func.calibrations import find_gazes, find_video_frames, is_calibration
+from func.records import DotUse, FrameRecord
+from gaze_core.calibration import Calibration, Correction, Fitted
+from gaze_core.ports import Session
+from gaze_core.types import GazePoint, Validity
+from tests.fakes.viewer import StraightGazeModel
+
+PLAIN = FrameRecord(Validity.OK, GazePoint(0.2, 0.3))
+FIT = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), dot=GazePoint(0.5, 0.5), dot_use=DotUse.FIT)
+VALIDATE = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), dot=GazePoint(0.5, 0.5), dot_use=DotUse.VALIDATE)
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], False),
+        ([PLAIN], False),
+        ([None], False),
+        ([FIT], True),
+        ([VALIDATE], True),
+        ([FIT, FIT, PLAIN], True),
+        ([FIT, FIT, None], True),
+        ([FIT, PLAIN], False),
+        ([VALIDATE, VALIDATE, PLAIN], False),
+        ([PLAIN] * 9 + [VALIDATE], False),
+    ],
+)
+def test_a_session_calibrates_when_it_is_mostly_dots(records, expected):
+    assert is_calibration(records) is expected
+
+
+def test_the_frames_of_a_video_are_those_without_a_dot():
+    assert find_video_frames({1: PLAIN, 2: None, 3: PLAIN, 4: VALIDATE}) == {1: PLAIN, 2: None, 3: PLAIN}
+    assert find_video_frames({1: FIT, 2: FIT, 3: PLAIN}) == {}
+
+
+@pytest.mark.parametrize("correction", [None, Correction((5.0, 0.0))])
+def test_a_record_without_what_was_measured_keeps_its_stored_gaze(correction):
+    session = Session("s", "203.0.113.7", "v", "", frames={}, settings={})
+    calibration = Calibration(Fitted.OFFSET, correction, None, None)
+
+    gazes = find_gazes(session, {1: PLAIN, 2: None}, StraightGazeModel(), calibration=calibration, smoothing="none")
+
+    assert gazes == {1: GazePoint(0.2, 0.3)}
