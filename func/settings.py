@@ -287,8 +287,7 @@ class Settings:
     gaze_accuracy_deg: float | None = _setting(
         "GAZE_ACCURACY_DEG",
         _number(0.1, 30, unit="degrees"),
-        "Usual error of a gaze in degrees: the score is given for maps blurred to it as well; a viewer's own calibration "
-        "comes first.",
+        "Usual error of a gaze in degrees, for a score on maps blurred to it as well; a calibration comes first.",
         default="",
         default_text="none",
     )
