@@ -63,15 +63,17 @@ def draw_gaze_over_video(
     height, width = frame.shape[:2]
     trail = [gazes.get(number) for number in range(frame_number - TRAIL_FRAMES, frame_number + 1)]
     seen = np.array([[gaze["x"] * width, gaze["y"] * height] for gaze in trail if gaze])
-    figure = Figure(figsize=(12, 3.9), layout="constrained")
+    shown = np.array([[-0.03, -0.03], [1.03, 1.03], *([gaze["x"], gaze["y"]] for gaze in trail if gaze)])
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
     axes = figure.subplots(1, 2)
     for axis, picture, title in ((axes[0], frame, "video"), (axes[1], saliency_map, "saliency map")):
         axis.imshow(picture, cmap="inferno", extent=(0, width, height, 0))
         axis.set_title(f"{title}, frame {frame_number}", loc="left")
         axis.set_axis_off()
         # A gaze beyond the screen's edge still shows, up to a third of the screen away.
-        axis.set_xlim(-width / 3, 4 * width / 3)
-        axis.set_ylim(4 * height / 3, -height / 3)
+        (left, top), (right, bottom) = np.clip([shown.min(axis=0), shown.max(axis=0)], -1 / 3, 4 / 3) * [width, height]
+        axis.set_xlim(left, right)
+        axis.set_ylim(bottom, top)
         if len(seen):
             axis.plot(seen[:, 0], seen[:, 1], "-", color=GAZE_COLOUR, linewidth=1, alpha=0.6)
             axis.plot(*seen[-1], "o", color=GAZE_COLOUR, markeredgecolor="white", markersize=11, label="estimated gaze")
@@ -79,7 +81,7 @@ def draw_gaze_over_video(
             x, y = truth[0] * width, truth[1] * height
             axis.plot(x, y, "P", color=TRUTH_COLOUR, markeredgecolor="white", markersize=11, label="true gaze")
     if axes[0].get_legend_handles_labels()[0]:
-        axes[0].legend(loc="upper left", framealpha=0.9)
+        axes[0].legend(loc="lower right", framealpha=0.9)
     return _save(figure, path)
 
 
