@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from func.detectors import Detectors
 from func.errors import NotReadyError
 from func.metrics import Metrics
+from func.records import read_record
 from func.scoring import Scorer
 from func.settings import Settings
 from gaze_core.ports import ResultSink, SaliencyMaps, SessionStore
@@ -105,6 +106,7 @@ def build_application(settings: Settings, metrics: Metrics) -> Application:
         timeout_s=settings.http_timeout_s,
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
+        read_frame=read_record,
     )
     maps = MongoSaliencyMaps(settings.mongo_uri, database=settings.mongo_database, timeout_s=settings.mongo_timeout_s)
     sink = HttpResultSink(

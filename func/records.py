@@ -112,14 +112,13 @@ def read_record(value: object) -> FrameRecord | None:
     """Return a stored frame; None when it is nothing that any version of the service wrote.
 
     An older service stored a bare `[x, y]` or `{"gaze": [x, y], "saliency_match": 0|1}` in pixels: readable, but
-    without a validity, since nobody knows the size of its frame.
+    without a validity, since nobody knows the size of its frame. What has been read already is returned as it is.
     """
-    if isinstance(value, list | tuple):
-        return FrameRecord(None) if _point(value) else None
-    if not isinstance(value, Mapping):
-        return None
-    if "validity" not in value:
-        return FrameRecord(None) if "gaze" in value else None
+    if isinstance(value, FrameRecord):
+        return value
+    if not isinstance(value, Mapping) or "validity" not in value:
+        is_old = _point(value) is not None or (isinstance(value, Mapping) and "gaze" in value)
+        return FrameRecord(None) if is_old else None
     try:
         validity = Validity(value["validity"])
     except ValueError:

@@ -1,7 +1,8 @@
-"""How long scoring takes and how much memory, for sessions of growing length, with the maps in the local store.
+"""How long the last frame's scoring takes and how much memory, for sessions of growing length, on the local stack.
 
-Every run is a process of its own: the gazes of a session at 30 frames a second that looks about, a map of 270×480 for
-every 5th frame, held between, read frame range by frame range and scored. python -m local.score_bench [--frames N …]
+Every run is a process of its own: a session at 30 frames a second whose gaze looks about, a map of 270×480 for every
+5th frame, held between. The session is read from the session API page by page, scored, its result stored and
+delivered, as the function does it. python -m local.score_bench [--frames N …] [--curve]
 """
 
 import json
@@ -17,15 +18,20 @@ from typing import Any
 
 import click
 import numpy as np
+import requests
 from pymongo import MongoClient
 from rich.console import Console
 from rich.table import Table
 
+from func.adapters.aggregator import HttpResultSink
+from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
-from gaze_core.attention import SessionScore
-from gaze_core.types import SaliencyMap
-from local.mongo import start_mongo
+from func.adapters.session_api import HttpSessionStore
+from func.records import read_record
+from func.scoring import Scorer
+from func.settings import read_settings
 from local.saliency_seed import seed_saliency_maps
+from local.stack import Neighbours, start_neighbours
 from models.saliency import make_model
 
 FPS = 30.0
@@ -34,28 +40,34 @@ VIDEO_ID = "bench"
 _DISTINCT_MAPS = 50
 
 
+_FRAMES_PER_PUT = 2000
+
+
 @click.command()
 @click.option("--frames", multiple=True, type=int, default=(300, 3_600, 36_000, 108_000), show_default=True)
 @click.option("--curve", is_flag=True, help="Print the memory of the longest run over time as well.")
-@click.option("--mongo-uri", hidden=True, help="Of the store, in the process that measures.")
-def main(frames: tuple[int, ...], curve: bool, mongo_uri: str | None) -> None:
+@click.option("--measure", hidden=True, help="Addresses of the neighbours, in the process that measures.")
+def main(frames: tuple[int, ...], curve: bool, measure: str | None) -> None:
     """Measure and print."""
-    if mongo_uri is not None:
-        sys.stdout.write(json.dumps(score(mongo_uri, frames[0])))
+    if measure is not None:
+        sys.stdout.write(json.dumps(score(Neighbours(*measure.split()), frames[0])))
         return
     console = Console()
-    with tempfile.TemporaryDirectory() as folder, start_mongo(Path(folder)) as server:
+    with tempfile.TemporaryDirectory() as folder, start_neighbours(Path(folder), data_dir=Path(folder)) as neighbours:
         console.print(f"Storing a map for every {EVERY}th of {max(frames)} frames …")
-        store_maps(server.uri, max(frames))
-        table = Table(title="Scoring a session, maps in the local store", title_justify="left")
-        for column in ("frames", "s", "ms a frame", "MB above rest"):
+        store_maps(neighbours.mongo_uri, max(frames))
+        table = Table(title="The last frame's scoring on the local stack", title_justify="left")
+        for column in ("frames", "s", "processor s", "ms a frame", "MB above rest"):
             table.add_column(column, justify="right")
+        addresses = f"{neighbours.mongo_uri} {neighbours.session_api_url} {neighbours.aggregator_url}"
         for count in sorted(frames):
-            command = [sys.executable, "-m", "local.score_bench", "--frames", str(count), "--mongo-uri", server.uri]
+            store_session(neighbours.session_api_url, count)
+            command = [sys.executable, "-m", "local.score_bench", "--frames", str(count), "--measure", addresses]
             measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             table.add_row(
                 f"{count}",
                 f"{measured['seconds']:.2f}",
+                f"{measured['processor_seconds']:.2f}",
                 f"{1000 * measured['seconds'] / count:.3f}",
                 f"{measured['peak_mb'] - measured['rest_mb']:.0f}",
             )
@@ -63,6 +75,33 @@ def main(frames: tuple[int, ...], curve: bool, mongo_uri: str | None) -> None:
         if curve:
             for at_s, above_mb in measured["curve"]:
                 console.print(f"{at_s:6.1f} s  {above_mb:6.1f} MB  {'#' * round(above_mb / 2)}", highlight=False)
+
+
+def store_session(session_api_url: str, frames: int) -> None:
+    """Store a session of a viewer who looks at a new place about three times a second."""
+    places = np.random.default_rng(1).random((frames // 10 + 1, 2)).round(6).tolist()
+    http = requests.Session()
+    http.trust_env = False
+    body = {"session_id": f"bench-{frames}", "ip_address": "192.0.2.1", "video_id": VIDEO_ID}
+    http.post(f"{session_api_url}/mk-session", json=body, timeout=60).raise_for_status()
+    for first in range(1, frames + 1, _FRAMES_PER_PUT):
+        records = {
+            str(number): {
+                "gaze": places[(number - 1) // 10],
+                "validity": "ok",
+                "features": [0.123456, 0.234567, -0.964321, 3.123456, -8.123456, 0.512345, 571.123456],
+                "origin_mm": [12.345, 23.456, 570.123],
+                "distance_mm": 571.123,
+                "eye_openness": [0.31234, 0.32345],
+                "timestamp_ms": None,
+                "video_time_ms": round(1000 * (number - 1) / FPS, 3),
+                "target": None,
+                "head_pose_deg": {"pitch": 3.123, "yaw": -8.123, "roll": 0.512},
+            }
+            for number in range(first, min(first + _FRAMES_PER_PUT, frames + 1))
+        }
+        update = {"component": "gaze_tracking", "data": {"components": {"gaze_tracking": records}}}
+        http.put(f"{session_api_url}/update_session/bench-{frames}", json=update, timeout=120).raise_for_status()
 
 
 def store_maps(mongo_uri: str, frames: int) -> None:
@@ -91,15 +130,20 @@ def store_maps(mongo_uri: str, frames: int) -> None:
         )
 
 
-def score(mongo_uri: str, frames: int) -> dict[str, Any]:
+def score(neighbours: Neighbours, frames: int) -> dict[str, Any]:
     """Score a session and return seconds, memory at rest and at its peak, and the memory over time."""
-    store = MongoSaliencyMaps(mongo_uri, timeout_s=60)
+    maps = MongoSaliencyMaps(neighbours.mongo_uri, timeout_s=60)
+    sessions = HttpSessionStore(neighbours.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
+    sink = HttpResultSink(neighbours.aggregator_url, timeout_s=60, retries=0)
+    model = load_gaze_model(read_settings({"MONGO_URI": neighbours.mongo_uri}).gaze_model)
+    scorer = Scorer(sessions, maps, sink, model=model)
     # Connected and warm: the process's resting memory.
-    next(store.extract_saliencyMap(VIDEO_ID, frame_nums=[1]).maps)
+    next(maps.extract_saliencyMap(VIDEO_ID, frame_nums=[1]).maps)
+    sessions.get_session(f"bench-{frames}", first=1, last=1)
     rest_mb = _resident_mb()
     curve: list[tuple[float, float]] = []
     stop = threading.Event()
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
 
     def watch() -> None:
         while not stop.wait(max(0.05, frames / 50_000)):
@@ -107,30 +151,21 @@ def score(mongo_uri: str, frames: int) -> dict[str, Any]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    numbers = np.arange(1, frames + 1)
-    generator = np.random.default_rng(1)
-    # A new place about three times a second.
-    places = generator.random((frames // 10 + 1, 2))
-    session = SessionScore((numbers - 1) / FPS, places[(numbers - 1) // 10])
-    held: SaliencyMap | None = None
-    waiting: list[int] = []
-    for number, saliency_map in store.extract_saliencyMap(VIDEO_ID, frame_nums=numbers.tolist()).maps:
-        if isinstance(saliency_map, Exception):
-            raise saliency_map
-        if saliency_map is not held:
-            if held is not None:
-                session.add_map(waiting, held)
-            held, waiting = saliency_map, []
-        waiting.append(number - 1)
-    if held is not None:
-        session.add_map(waiting, held)
-    attention = session.summarise()
-    seconds = time.perf_counter() - started
+    result = scorer.complete_session(
+        f"bench-{frames}", video_id=VIDEO_ID, ip_address="192.0.2.1", frame_number=frames + 1, has_image=False
+    )
+    seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor_started
     stop.set()
     watcher.join()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert attention is not None and attention.frames == frames  # noqa: S101, PT018
-    return {"seconds": seconds, "rest_mb": rest_mb, "peak_mb": peak_mb, "curve": curve}
+    assert result["frames"]["scored"] == frames  # noqa: S101
+    return {
+        "seconds": seconds,
+        "processor_seconds": processor_seconds,
+        "rest_mb": rest_mb,
+        "peak_mb": peak_mb,
+        "curve": curve,
+    }
 
 
 def _resident_mb() -> float:

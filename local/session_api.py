@@ -250,7 +250,9 @@ class Sessions:
             "last_accessed": session["last_accessed"].isoformat(),
         }
         components = ",".join(f"{json.dumps(name)}:{{{','.join(texts)}}}" for name, texts in entries.items())
-        return f'{json.dumps(head)[:-1]},"components":{{{components}}}}}'
+        # Who reads range by range is told where to go on.
+        more = "" if last is None else f',"next_from":{json.dumps(_find_next(session["parts"], component, last))}'
+        return f'{json.dumps(head)[:-1]},"components":{{{components}}}{more}}}'
 
     def update(self, session_id: str, updates: Sequence[Update]) -> tuple[dict[str, str], list[int | str]]:
         """Merge values into a session.
@@ -428,6 +430,17 @@ def _overlaps(name: str, first: int | None, last: int | None) -> bool:
     """Return whether a part of frames can hold an integer key from `first` to `last`."""
     bucket = int(name.partition(":")[0])
     return (first is None or first // FRAMES_PER_PART <= bucket) and (last is None or bucket <= last // FRAMES_PER_PART)
+
+
+def _find_next(names: Iterable[str], component: str | None, last: int) -> int | None:
+    """Return a number beyond `last` before which no further integer key can be; None when there is none beyond."""
+    buckets = [
+        int(name.partition(":")[0])
+        for name in names
+        if not name.startswith(_SETTINGS) and component in {None, _component_of(name)}
+    ]
+    reaching = [bucket for bucket in buckets if (bucket + 1) * FRAMES_PER_PART - 1 > last]
+    return max(last + 1, min(reaching) * FRAMES_PER_PART) if reaching else None
 
 
 def _lies_between(number: int, first: int | None, last: int | None) -> bool:

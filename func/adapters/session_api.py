@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from func.adapters.http_client import Answer, HttpClient
@@ -16,13 +16,24 @@ from gaze_core.ports import Session, StoredUpdate
 
 COMPONENT = "gaze_tracking"
 
+PAGE_FRAMES = 5000
+"""Frames that are read at a time: some two megabytes."""
+
 _FRAME_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 
 
 class HttpSessionStore:
     """Keeps sessions in the central session API; every call may be repeated, because every call is idempotent."""
 
-    def __init__(self, base_url: str, *, timeout_s: float, retries: int, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float,
+        retries: int,
+        proxy: str | None = None,
+        read_frame: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
         """Prepare to call the API; nothing is sent yet.
 
         Args:
@@ -30,10 +41,12 @@ class HttpSessionStore:
             timeout_s: Of one try.
             retries: How many tries may follow the first.
             proxy: URL of a proxy, if one must be used.
+            read_frame: Applied to every frame's record as it is read, so that only what it returns is kept.
 
         Raises:
             ValueError: A value is impossible.
         """
+        self._read_frame = read_frame
         self._client = HttpClient(
             base_url,
             neighbour="session API",
@@ -57,23 +70,41 @@ class HttpSessionStore:
     def get_session(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Session:
         """Return the session, with all its frames or with those of a range.
 
-        An older service ignores the query and answers with everything.
+        It is read page by page, so that a session of an hour is never in memory as text as a whole. An older service
+        ignores the query and answers with everything at once.
         """
-        params = {"component": COMPONENT}
-        params |= {name: str(value) for name, value in (("from", first), ("to", last)) if value is not None}
+        session: Session | None = None
+        records: dict[int, Any] = {}
+        start = first
+        while True:
+            end = (start or 0) + PAGE_FRAMES - 1
+            end = end if last is None else min(end, last)
+            body = self._get_page(session_id, start, end)
+            found = _find_records(body)
+            records |= {
+                int(key): self._read_frame(value) for key, value in found.items() if _FRAME_NUMBER.fullmatch(key)
+            }
+            # The keys of the session as a whole are those of the first page: a result among them is older than every
+            # frame that follows.
+            session = session or Session(
+                session_id=session_id,
+                ip_address=str(body.get("ip_address") or ""),
+                video_id=str(body.get("video_id") or ""),
+                created_at=str(body.get("created_at") or ""),
+                frames=records,
+                settings={key: value for key, value in found.items() if not _FRAME_NUMBER.fullmatch(key)},
+            )
+            start = body.get("next_from")
+            if not isinstance(start, int) or start <= end or (last is not None and start > last):
+                return session
+
+    def _get_page(self, session_id: str, first: int | None, last: int) -> Mapping[str, Any]:
+        params = {"component": COMPONENT, "to": str(last)} | ({} if first is None else {"from": str(first)})
         answer = self._client.call("GET", ("get_session", session_id), expected=(200, 404), params=params)
         if answer.status == 404:
             _demand_text(answer, "error")
             raise SessionNotFoundError(session_id)
-        records = _find_records(answer.body)
-        return Session(
-            session_id=session_id,
-            ip_address=str(answer.body.get("ip_address") or ""),
-            video_id=str(answer.body.get("video_id") or ""),
-            created_at=str(answer.body.get("created_at") or ""),
-            frames={int(key): value for key, value in records.items() if _FRAME_NUMBER.fullmatch(key)},
-            settings={key: value for key, value in records.items() if not _FRAME_NUMBER.fullmatch(key)},
-        )
+        return answer.body
 
     def update_session(
         self,

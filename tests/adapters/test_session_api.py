@@ -16,6 +16,14 @@ FIRST = {"gaze": [0.25, 0.75], "validity": "ok", "target": None}
 SECOND = {"gaze": None, "validity": "no_face", "target": None}
 
 
+def test_only_what_is_made_of_a_record_is_kept(database):
+    with serve(create_app(database)) as url:
+        store = HttpSessionStore(url, timeout_s=10, retries=0, read_frame=lambda record: record["validity"])
+        store.update_session("s", 1, FIRST, **VIEWER)
+
+        assert store.get_session("s").frames == {1: "ok"}
+
+
 @pytest.fixture(params=["fake", "real"])
 def store(request):
     if request.param == "fake":
@@ -196,6 +204,27 @@ def test_frames_written_at_once_are_all_there(store):
         list(pool.map(lambda number: store.update_session("s", number, {"n": number}, **VIEWER), range(1, 251)))
 
     assert store.get_session("s").frames == {number: {"n": number} for number in range(1, 251)}
+
+
+def test_a_range_holds_the_frames_between_its_ends_and_all_settings(store):
+    for number in (1, 99, 100, 250, 251, 7000):
+        store.update_session("s", number, {"n": number}, **VIEWER, settings={"viewport": {"x": 0.2}})
+
+    session = store.get_session("s", first=99, last=250)
+
+    assert sorted(session.frames) == [99, 100, 250]
+    assert session.settings == {"viewport": {"x": 0.2}}
+    assert sorted(store.get_session("s", first=251).frames) == [251, 7000]
+    assert store.get_session("s", first=0, last=0).frames == {}
+
+
+def test_a_session_is_whole_however_many_pages_it_takes(store, monkeypatch):
+    monkeypatch.setattr("func.adapters.session_api.PAGE_FRAMES", 10)
+    numbers = [*range(1, 26), 1000, 1001, 2**31 - 1]
+    for number in numbers:
+        store.update_session("s", number, {"n": number}, **VIEWER)
+
+    assert store.get_session("s").frames == {number: {"n": number} for number in numbers}
 
 
 def test_a_running_store_is_reachable(store):

@@ -66,13 +66,13 @@ class TestRequests:
             HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
 
         (sent,) = neighbour.requests
-        assert (sent.method, sent.path) == ("GET", "/get_session/s?component=gaze_tracking")
+        assert (sent.method, sent.path) == ("GET", "/get_session/s?component=gaze_tracking&to=4999")
 
     def test_a_session_id_stays_one_segment_of_the_path(self):
         with misbehave(Answer(200, {"components": {}})) as neighbour:
             HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("a/b?c:d é")
 
-        assert neighbour.requests[0].path == "/get_session/a%2Fb%3Fc%3Ad%20%C3%A9?component=gaze_tracking"
+        assert neighbour.requests[0].path == "/get_session/a%2Fb%3Fc%3Ad%20%C3%A9?component=gaze_tracking&to=4999"
 
     @pytest.mark.parametrize("session_id", ["", ".", ".."])
     def test_an_id_that_would_be_another_path_is_refused(self, session_id):
