@@ -2,6 +2,7 @@
 
 import logging
 import math
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.ports import Session
 from gaze_core.types import Camera, GazePoint, GazeSample, Screen, Validity, Viewport
+
+_MEASURED = struct.Struct(f"{len(FEATURE_NAMES) + 4}d")
 
 _log = logging.getLogger(__name__)
 
@@ -28,15 +31,30 @@ class DotUse(StrEnum):
 class Measured:
     """What a frame tells whichever model and calibration look at it.
 
-    Attributes:
-        features: In the order of `FEATURE_NAMES`.
-        origin_mm: Midpoint between the eyes, camera frame.
-        openness: Mean eye aspect ratio of both eyes.
+    Kept as packed doubles: a session of an hour holds a hundred thousand of them.
     """
 
-    features: tuple[float, ...]
-    origin_mm: tuple[float, ...]
-    openness: float
+    packed: bytes
+
+    @classmethod
+    def pack(cls, features: tuple[float, ...], origin_mm: tuple[float, ...], openness: float) -> "Measured":
+        """Return it of the features in the order of `FEATURE_NAMES`, the midpoint and the openness."""
+        return cls(_MEASURED.pack(*features, *origin_mm, openness))
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        """In the order of `FEATURE_NAMES`."""
+        return _MEASURED.unpack(self.packed)[: len(FEATURE_NAMES)]
+
+    @property
+    def origin_mm(self) -> tuple[float, ...]:
+        """Midpoint between the eyes, camera frame."""
+        return _MEASURED.unpack(self.packed)[len(FEATURE_NAMES) : -1]
+
+    @property
+    def openness(self) -> float:
+        """Mean eye aspect ratio of both eyes."""
+        return float(_MEASURED.unpack(self.packed)[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +208,7 @@ def _read_measured(value: Mapping[str, Any]) -> Measured | None:
     openness = _numbers(value.get("eye_openness"), 2)
     if features is None or origin_mm is None or openness is None:
         return None
-    return Measured(features, origin_mm, sum(openness) / 2)
+    return Measured.pack(features, origin_mm, sum(openness) / 2)
 
 
 def _numbers(value: object, count: int) -> tuple[float, ...] | None:

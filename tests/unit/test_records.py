@@ -67,7 +67,7 @@ def test_what_was_written_is_read():
         GazePoint(0.512346, 0.25),
         video_time_ms=50.0,
         timestamp_ms=1000.0,
-        measured=Measured((0.1, 0.2, -0.97, 3.0, -8.0, 0.5, 571.0), (1.0, 2.0, 571.0), pytest.approx(0.32)),
+        measured=Measured.pack((0.1, 0.2, -0.97, 3.0, -8.0, 0.5, 571.0), (1.0, 2.0, 571.0), 0.32),
     )
 
 
