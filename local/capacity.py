@@ -278,9 +278,10 @@ def tabulate_measurement(measurement: Measurement) -> Table:
         ("--reads-per-frame", f"{store.reads:.2f}"),
         ("start of a function: time and CPU, s", f"{measurement.start.duration_s:.1f}, {measurement.start.cpu_s:.1f}"),
         (
-            f"503 with {measurement.crowding.clients} clients on one function",
-            f"{measurement.crowding.load.refused} of {measurement.crowding.load.frames}",
+            f"503, and frames answered, with {measurement.crowding.clients} clients on one function",
+            f"{measurement.crowding.load.refused}, {measurement.crowding.load.frames}",
         ),
+        ("wait of a readiness probe meanwhile, s", f"{measurement.crowding.probe_s:.2f}"),
         ("frames of the first load", f"{alone.frames}"),
     ]
     return Table(("flag", "measured"), rows)

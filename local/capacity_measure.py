@@ -281,7 +281,6 @@ def check_predictions(measurement: Measurement, *, cores: int, request_cores: fl
     stretch = max(1.0, alone.latency_s / alone.cpu_per_frame_s(*PARTS))
     demand_s = alone.cpu_per_frame_s() * stretch
     rate_fps = measurement.open_rate_fps
-    crowding = measurement.crowding.load
     closed_fps = closed_throughput(measurement.closed_clients, demand_s, servers=cores)
     open_latency_s = alone.latency_s + mean_wait_s(cores, rate_fps, demand_s, variation=0.5)
     return [
@@ -296,12 +295,6 @@ def check_predictions(measurement: Measurement, *, cores: int, request_cores: fl
         Check("closed load: CPU of the function, ms a frame", 1000 * cpu_s, 1000 * closed.cpu_per_frame_s("function")),
         Check("closed load: throughput, frames/s", closed_fps, closed.throughput_fps),
         Check("closed load: latency, ms", 1000 * measurement.closed_clients / closed_fps, 1000 * closed.latency_s),
-        # Every client but those at work is in the queue, and a probe waits behind them.
-        Check(
-            "crowding: wait of a readiness probe, s",
-            measurement.crowding.clients / crowding.throughput_fps,
-            measurement.crowding.probe_s,
-        ),
     ]
 
 

@@ -342,7 +342,6 @@ def test_two_real_functions_take_what_the_formulas_predict(tmp_path):
         "closed load: CPU of the function, ms a frame": (0.6, 1.5),
         "closed load: throughput, frames/s": (0.33, 3),
         "closed load: latency, ms": (0.33, 3),
-        "crowding: wait of a readiness probe, s": (0.33, 3),
     }
     outside = {
         name: round(checks[name].ratio, 2)
@@ -352,5 +351,7 @@ def test_two_real_functions_take_what_the_formulas_predict(tmp_path):
     assert checks.keys() == tolerances.keys()
     assert outside == {}
     assert measurement.alone.refused == measurement.opened.refused == measurement.closed.refused == 0
-    # 150 clients on one function with 10 threads: none is refused, all wait.
-    assert measurement.crowding.load.refused == 0
+    # 150 clients on one function with 10 threads: it refuses what it has no place for, and a probe comes through
+    # within its 2 s.
+    assert measurement.crowding.load.refused > 0
+    assert measurement.crowding.probe_s < 2
