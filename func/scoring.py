@@ -112,6 +112,8 @@ class Scorer:
                 if is_calibration(read_records(session).values()):
                     # Nobody waits for a score of it, and more dots may follow.
                     return result
+                # An hour's frames are not kept while the result goes out.
+                session = replace(session, frames={})
                 if is_new:
                     # Either no frame ever came, or the session has expired and this is a late repeat: its empty result
                     # must not take the place of the real one at the aggregator.
