@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from func.calibrations import calibrate_session
+from func.calibrations import calibrate_session, read_records
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionNotFoundError, SessionStoreError
@@ -163,5 +163,8 @@ class _Calibrations:
 
 def _digest(session: Session) -> str:
     """Return what tells one state of a session from another, so that only a change costs a fit."""
-    described = [sorted(session.frames.items()), session.settings.get("screen"), session.settings.get("camera")]
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    settings = json.dumps([session.settings.get("screen"), session.settings.get("camera")], sort_keys=True)
+    records = read_records(session)
+    # Within one process the text of a record tells it from another.
+    described = repr([(number, records[number]) for number in sorted(records)])
+    return hashlib.sha256(f"{settings}{described}".encode()).hexdigest()
