@@ -132,7 +132,7 @@ def score_gazes(
 def _score(video: VideoMaps, frames: list[_Shown], blur: Callable[[SaliencyMap], SaliencyMap] | None) -> SessionNumbers:
     times_s, points = [frame.time_s for frame in frames], [frame.point for frame in frames]
     plain = SessionScore(times_s, points)
-    blurred = SessionScore(times_s, points)
+    blurred = None if blur is None else SessionScore(times_s, points)
     positions: dict[int, list[int]] = {}
     for position, frame in enumerate(frames):
         positions.setdefault(frame.video_frame, []).append(position)
@@ -147,7 +147,7 @@ def _score(video: VideoMaps, frames: list[_Shown], blur: Callable[[SaliencyMap],
             if isinstance(saliency_map, Exception):
                 raise saliency_map
             plain.add_map(places, saliency_map)
-            if blur is not None:
+            if blur is not None and blurred is not None:
                 blurred.add_map(places, blur(saliency_map))
         except SaliencyMapError as error:
             lost["bad_map"] += len(places)
@@ -155,7 +155,7 @@ def _score(video: VideoMaps, frames: list[_Shown], blur: Callable[[SaliencyMap],
     attention = plain.summarise()
     result = _describe(attention) | {
         "maps_digest": video.digest,
-        "at_accuracy": None if blur is None else _describe_statistics(blurred.summarise()),
+        "at_accuracy": None if blurred is None else _describe_statistics(blurred.summarise()),
         "trace": _describe_trace(plain.trace(), frames),
     }
     if attention is None:
