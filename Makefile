@@ -44,8 +44,10 @@ format: $(VENV)/.installed ## format the code and mend what lint can mend
 clip: $(VENV)/.installed-models ## render the sample clip and the video that is watched in it
 	@$(BIN)/python -m models.clip
 
-dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes models/training_table.npz
-	@$(BIN)/python -m models.dataset --identities 160 --frames-per-identity 18 --seed 1 --jobs $(JOBS)
+dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes the two tables
+	@$(BIN)/python -m models.dataset --identities 360 --frames-per-identity 18 --seed 2 --jobs $(JOBS)
+	@$(BIN)/python -m models.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
+		--out models/calibration_table.npz
 
 train: $(VENV)/.installed ## fit the gaze model to the committed table
 	@$(BIN)/python -m models.train

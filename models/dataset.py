@@ -1,6 +1,10 @@
 """Makes the training table: pictures of people whose gaze is known, and the landmarks found in them.
 
-    python -m models.dataset --identities 300 --frames-per-identity 32 --seed 1 --jobs 2 --out models/training_table.npz
+    python -m models.dataset --identities 360 --frames-per-identity 18 --seed 2 --out models/training_table.npz
+    python -m models.dataset --identities 360 --calibrations 40 --seed 2 --out models/calibration_table.npz
+
+The second makes the table on which calibration is measured: people of the test group look at nine dots, ten frames
+each, move, and look at places anywhere on the screen.
 
 The plan follows from the arguments alone. Every identity is one shard in `.cache/dataset/<digest>`, where the digest
 covers the plan and the renderer's source; finished shards are not made again. The table keeps landmarks and truth,
@@ -51,6 +55,12 @@ RANGE = 2.0
 
 _STEPS = 65535
 
+DOTS, CHECKS, FRAMES_PER_DOT = 9, 6, 10
+"""Of a calibration: its dots, the places that it is tried on, and the frames at each."""
+
+CALIBRATION_SESSION = 1_000_000
+"""Sittings for a calibration are counted from here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -62,6 +72,8 @@ class Plan:
         seed: What everybody and everything is sampled from.
         held_out: How many people, the last ones, nobody may train on.
         frames_per_session: Pictures of one person at one sitting, at most.
+        calibrations: When not 0, so many people of the test group, the last ones, each calibrate instead, and
+            `frames_per_identity` follows from that.
     """
 
     identities: int
@@ -69,12 +81,22 @@ class Plan:
     seed: int
     held_out: int
     frames_per_session: int = 40
+    calibrations: int = 0
 
     def __post_init__(self) -> None:
         if self.identities < 1 or self.frames_per_identity < 1 or self.frames_per_session < 1:
             raise ValueError("identities, frames_per_identity and frames_per_session must be at least 1")
         if not 0 <= self.held_out < self.identities:
             raise ValueError("held_out must leave somebody to train on")
+        if not 0 <= self.calibrations <= self.held_out:
+            raise ValueError("calibrations must not exceed held_out: only the test group calibrates")
+        if self.calibrations and self.frames_per_identity != (DOTS + CHECKS) * FRAMES_PER_DOT:
+            raise ValueError(f"a calibration takes {(DOTS + CHECKS) * FRAMES_PER_DOT} frames")
+
+    @property
+    def people(self) -> range:
+        """The numbers of those of whom there are pictures."""
+        return range(self.identities - self.calibrations if self.calibrations else 0, self.identities)
 
     @property
     def first_held_out(self) -> int:
@@ -84,7 +106,7 @@ class Plan:
     @property
     def images(self) -> int:
         """Number of pictures."""
-        return self.identities * self.frames_per_identity
+        return len(self.people) * self.frames_per_identity
 
     def digest(self) -> str:
         """Return what distinguishes this plan, and this renderer, from all others."""
@@ -93,6 +115,11 @@ class Plan:
 
     def frames(self, identity_id: int) -> Iterator["PlannedFrame"]:
         """Yield the pictures of one person in order."""
+        if self.calibrations:
+            for number in range(self.frames_per_identity):
+                dot = number // FRAMES_PER_DOT
+                yield PlannedFrame(identity_id, session_id=CALIBRATION_SESSION + identity_id, frame=number, dot=dot)
+            return
         sessions = -(-self.frames_per_identity // self.frames_per_session)
         per_session = -(-self.frames_per_identity // sessions)
         for number in range(self.frames_per_identity):
@@ -114,7 +141,7 @@ class PlannedFrame:
         identity_id: Who.
         session_id: Which sitting, counted over all identities.
         frame: Number within the session.
-        dot: Index of the calibration dot that is looked at, -1 for none.
+        dot: Index of the calibration dot that is looked at, -1 for none; from `DOTS` on another place to try it on.
     """
 
     identity_id: int
@@ -142,7 +169,7 @@ class Table:
         identity: Number of the person, shape (n,).
         session: Number of the sitting, shape (n,).
         frame: Number within the session, shape (n,).
-        dot: Calibration dot that is looked at, 0..8, or -1, shape (n,).
+        dot: Calibration dot that is looked at, 0..8, -1 for none, from 9 on a place to try it on, shape (n,).
         openness: 1 as open as the gaze wants it, 0 shut, shape (n,).
         wears_glasses: Shape (n,).
         skin: Mean reflectance of the skin, linear, shape (n,).
@@ -304,7 +331,7 @@ def make_shards(plan: Plan, folder: Path, *, jobs: int, show_progress: bool = Tr
     from tqdm import tqdm  # noqa: PLC0415 - of the extra `models`; loading a table needs none of it
 
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [number for number in range(plan.identities) if not shard_path(folder, number).is_file()]
+    missing = [number for number in plan.people if not shard_path(folder, number).is_file()]
     if not missing:
         return
     context = multiprocessing.get_context("spawn")  # neither OpenGL nor MediaPipe survives a fork
@@ -331,14 +358,17 @@ def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
     """Render one identity and find the landmarks; the file appears at once or not at all."""
     from models.rendering.identity import sample_identity  # noqa: PLC0415
     from models.rendering.photograph import photograph  # noqa: PLC0415
-    from models.rendering.sampling import sample_scene, sample_session  # noqa: PLC0415
+    from models.rendering.sampling import sample_look, sample_scene, sample_session  # noqa: PLC0415
 
     renderer, landmarker = _workbench()
     identity = sample_identity(identity_id, plan.seed)
     rows: dict[str, list[Any]] = {name: [] for name in ("found", "landmarks", *_PLAIN_COLUMNS)}
     for planned in plan.frames(identity_id):
         session = sample_session(identity, planned.session_id, plan.seed)
-        scene = sample_scene(session, identity, planned.frame, planned.dot)
+        if plan.calibrations:
+            scene = sample_look(session, identity, planned.dot, planned.frame)
+        else:
+            scene = sample_scene(session, identity, planned.frame, planned.dot)
         faces = landmarker.detect(photograph(renderer, scene, identity))
         face = max(faces, key=lambda found: found.area_px, default=None)
         points = np.full((LANDMARK_COUNT, 3), np.nan) if face is None else face.points
@@ -392,7 +422,7 @@ def gather(plan: Plan, folder: Path) -> Table:
     """
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("landmarks", *_PLAIN_COLUMNS)}
     missed: list[list[int]] = []
-    for number in range(plan.identities):
+    for number in plan.people:
         with np.load(shard_path(folder, number), allow_pickle=False) as shard:
             points = shard["landmarks"][:, list(KEPT_LANDMARKS)]
             inside = ((points >= LOW) & (points <= LOW + RANGE)).all(axis=(1, 2))
@@ -448,15 +478,17 @@ def _dots_in(frames: int) -> list[int]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the table."""
     parser = argparse.ArgumentParser(prog="python -m models.dataset", description=__doc__.splitlines()[0])
-    parser.add_argument("--identities", type=int, default=300, help="number of people")
-    parser.add_argument("--frames-per-identity", type=int, default=32, help="pictures of each")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--held-out", type=int, help="people of the test group; a fifth unless given")
+    parser.add_argument("--identities", type=int, default=360, help="number of people")
+    parser.add_argument("--frames-per-identity", type=int, default=18, help="pictures of each")
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--held-out", type=int, help="people of the test group; a sixth unless given")
+    parser.add_argument("--calibrations", type=int, default=0, help="people of the test group who calibrate instead")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="number of processes")
     parser.add_argument("--out", type=Path, default=Path("models/training_table.npz"))
     options = parser.parse_args(arguments)
-    held_out = options.identities // 5 if options.held_out is None else options.held_out
-    plan = Plan(options.identities, options.frames_per_identity, options.seed, held_out)
+    held_out = options.identities // 6 if options.held_out is None else options.held_out
+    frames = (DOTS + CHECKS) * FRAMES_PER_DOT if options.calibrations else options.frames_per_identity
+    plan = Plan(options.identities, frames, options.seed, held_out, calibrations=options.calibrations)
     folder = CACHE / plan.digest()
     make_shards(plan, folder, jobs=options.jobs)
     table = gather(plan, folder)

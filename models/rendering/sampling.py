@@ -4,7 +4,8 @@ Everything follows from numbers alone (seed, identity, session, frame), so any s
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +37,14 @@ DOTS = tuple(GazePoint(x, y) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9))
 """The calibration's dots."""
 
 NO_DOT = -1
+
+# How far somebody has moved after a calibration: to the side, up, towards the screen; pitch, yaw and roll.
+_MOVED_MM = (30.0, 20.0, 40.0)
+_MOVED_DEG = (3.0, 5.0, 2.0)
+
+# How far a head wanders while its eyes rest on one dot.
+_SWAY_MM = 1.5
+_SWAY_DEG = 0.4
 
 # What must lie inside the picture around the midpoint between the eyes: to the sides, above, below.
 _FACE_MM = (82.0, 85.0, 125.0)
@@ -126,12 +135,65 @@ def sample_scene(session: Session, identity: Identity, frame: int, dot: int) -> 
         dot: Index into `DOTS` of the calibration dot that is looked at, or `NO_DOT`.
     """
     rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, frame, 13])
+    return _within_reach(
+        rng, session, lambda: DOTS[dot] if dot != NO_DOT else _sample_point(rng), calibrating=dot != NO_DOT
+    )
+
+
+def sample_look(session: Session, identity: Identity, dot: int, frame: int) -> Scene:
+    """Return one scene of a calibration: the head rests while the eyes are on a dot, and has moved by the next.
+
+    The same for the same arguments. Now and then it catches a blink.
+
+    Args:
+        session: Of which.
+        identity: Its person.
+        dot: Index into `DOTS`; from `len(DOTS)` on any place on the screen, looked at after the person has moved.
+        frame: Number among the frames of this dot.
+    """
+    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, dot, 17])
+    if dot < len(DOTS):
+        point = DOTS[dot]
+    else:
+        point = GazePoint(float(rng.uniform(0.05, 0.95)), float(rng.uniform(0.05, 0.95)))
+        session = _move(session)
+    scene = _within_reach(rng, session, lambda: point, calibrating=True)
+    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, dot, frame, 19])
+    pitch, yaw, roll = rng.normal(0, _SWAY_DEG, 3)
+    place = _inside(np.array(scene.origin_mm) + rng.normal(0, _SWAY_MM, 3), session)
+    blinks = rng.random() < 0.04
+    return replace(
+        scene,
+        origin_mm=_triple(place),
+        pitch_deg=scene.pitch_deg + float(pitch),
+        yaw_deg=scene.yaw_deg + float(yaw),
+        roll_deg=scene.roll_deg + float(roll),
+        openness=float(rng.uniform(0, 0.5) if blinks else np.clip(scene.openness + rng.normal(0, 0.03), 0.7, 1.2)),
+        optics=_of_frame(rng, session.optics),
+    )
+
+
+def _move(session: Session) -> Session:
+    """Return a session whose person has shifted in the chair; the same for the same session."""
+    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, 23])
+    place = np.array(session.place_mm) + rng.normal(0, _MOVED_MM)
+    place *= np.clip(np.linalg.norm(place), *DISTANCE_MM) / np.linalg.norm(place)
+    return replace(
+        session,
+        place_mm=_triple(_inside(place, session)),
+        pose_deg=_triple(np.array(session.pose_deg) + rng.normal(0, _MOVED_DEG)),
+    )
+
+
+def _within_reach(
+    rng: np.random.Generator, session: Session, choose_point: Callable[[], GazePoint], *, calibrating: bool
+) -> Scene:
+    """Return a scene whose target the eyes reach, or the last one tried."""
     attempt = 0
     while True:
-        point = DOTS[dot] if dot != NO_DOT else _sample_point(rng)
         # Where the eyes cannot reach, the head must help.
         effort = min(max(attempt - 10, 0) / 20, 1.0)
-        scene = _try_scene(rng, session, point, effort, calibrating=dot != NO_DOT)
+        scene = _try_scene(rng, session, choose_point(), effort, calibrating=calibrating)
         if _eyes_reach(scene) or attempt >= _MOST_ATTEMPTS:
             return scene
         attempt += 1

@@ -93,6 +93,38 @@ def test_many_frames_are_several_sessions():
     assert [frame.session_id for frame in plan.frames(1)] == 34 * [3] + 34 * [4] + 32 * [5]
 
 
+def test_in_a_calibration_the_last_of_the_test_group_look_at_nine_dots_and_six_places_ten_frames_each():
+    plan = Plan(identities=10, frames_per_identity=150, seed=1, held_out=4, calibrations=2)
+
+    frames = list(plan.frames(9))
+
+    assert list(plan.people) == [8, 9]
+    assert plan.images == 300
+    assert [frame.dot for frame in frames] == [dot for dot in range(15) for _ in range(10)]
+    assert {frame.session_id for frame in frames} == {1_000_009}
+
+
+def test_only_the_test_group_calibrates():
+    with pytest.raises(ValueError, match="calibrations must not exceed held_out"):
+        Plan(identities=10, frames_per_identity=150, seed=1, held_out=4, calibrations=5)
+
+
+def test_a_calibration_has_its_own_number_of_frames():
+    with pytest.raises(ValueError, match="150 frames"):
+        Plan(identities=10, frames_per_identity=20, seed=1, held_out=4, calibrations=2)
+
+
+def test_a_table_of_calibrations_holds_only_those_who_calibrate(bench, tmp_path):
+    plan = Plan(identities=5, frames_per_identity=150, seed=9, held_out=2, calibrations=1)
+    make_shards(plan, tmp_path, jobs=1, show_progress=False)
+
+    table = gather(plan, tmp_path)
+
+    assert bench.seen == 150
+    assert set(table.identity.tolist()) == {4}
+    assert np.bincount(table.dot).tolist() == 15 * [10]
+
+
 def test_finished_shards_are_not_made_again(bench, tmp_path):
     make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
     assert bench.seen == 100

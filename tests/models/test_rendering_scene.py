@@ -7,7 +7,7 @@ from pytest import approx
 from gaze_core.gaze import screen_point_mm
 from gaze_core.types import GazePoint
 from models.rendering.identity import sample_identity
-from models.rendering.sampling import DOTS, NO_DOT, sample_scene, sample_session
+from models.rendering.sampling import DOTS, NO_DOT, sample_look, sample_scene, sample_session
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,37 @@ def test_a_calibration_dot_is_what_is_looked_at():
 
     assert DOTS[8] == GazePoint(0.9, 0.9)
     assert scene.target_mm == approx(screen_point_mm(DOTS[8], session.screen, session.camera))
+
+
+def test_while_eyes_rest_on_a_dot_the_head_sways_a_little_and_between_dots_it_moves():
+    identity = sample_identity(2, seed=3)
+    session = sample_session(identity, 5, 3)
+    looks = [[sample_look(session, identity, dot, frame) for frame in range(10)] for dot in range(9)]
+    places = np.array([[scene.origin_mm for scene in dot] for dot in looks])
+
+    assert all(
+        scene.target_mm == approx(screen_point_mm(DOTS[dot], session.screen, session.camera))
+        for dot, scenes in enumerate(looks)
+        for scene in scenes
+    )
+    assert 0.5 < places.std(axis=1).mean() < 3.0
+    assert places.mean(axis=1).std(axis=0).mean() > 4.0
+
+
+def test_after_a_calibration_the_person_has_moved_and_looks_anywhere_on_the_screen():
+    shifts_mm, points = [], set()
+    for number in range(40):
+        identity = sample_identity(number, seed=3)
+        session = sample_session(identity, number, 3)
+        before, after = (
+            np.mean([sample_look(session, identity, dot, 0).origin_mm for dot in dots], axis=0)
+            for dots in (range(9), range(9, 15))
+        )
+        shifts_mm.append(after - before)
+        points.add(sample_look(session, identity, 9, 0).target_mm)
+
+    assert np.std(shifts_mm, axis=0) == approx([30, 20, 40], rel=0.5)
+    assert len(points) == 40
 
 
 def test_the_truth_of_a_mirrored_scene_is_mirrored(scenes):
