@@ -1,8 +1,10 @@
 """Says how well the gaze model works on people it never saw, and writes it into the model's card.
 
     python -m models.evaluate [--model …] [--table …] [--folds 5]
+    python -m models.evaluate --recording DIR
 
-Every number of the card's `metrics` comes from here. The test group's identities took part in nothing else.
+Every number of the card's `metrics` comes from here. The test group's identities took part in nothing else. With
+`--recording` it measures the model on a recording of a real person instead and writes nothing; see `models.recording`.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from gaze_core.gaze import gaze_direction, point_of_regard
 from gaze_core.types import GazeDirection
 from models.card import read_card, write_card
 from models.dataset import Table, load_table
+from models.recording import report_recording
 from models.train import (
     MODEL_PATH,
     SHUT_BELOW,
@@ -387,7 +390,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=MODEL_PATH, help="its card lies beside it")
     parser.add_argument("--table", type=Path, default=TABLE_PATH)
     parser.add_argument("--folds", type=int, default=5, help="of the cross-validation on training people; 0 for none")
+    parser.add_argument("--recording", type=Path, metavar="DIR", help="measure on this recording instead, print JSON")
     options = parser.parse_args(arguments)
+    if options.recording is not None:
+        report_recording(options.recording, options.model)
+        return
     model = load_gaze_model(options.model)
     card_path = options.model.with_suffix(".json")
     card = read_card(card_path)
