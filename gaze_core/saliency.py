@@ -364,21 +364,23 @@ def _check_pair(saliency_map: ArrayLike, density: ArrayLike) -> tuple[NDArray[np
 
 
 def _blur_columns(array: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    """Return every column blurred, as products with one band matrix that serves strip after strip."""
+    """Return every column blurred, as products of a band matrix with strip after strip, cut to what lies on the map."""
     if sigma_px < _BLUR_NOTHING_PX:
         return array
-    height, width = array.shape
+    height = len(array)
     radius = min(math.ceil(_BLUR_RADIUS * sigma_px), height - 1)
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2).astype(np.float32)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
     strip = min(height, 64)
-    strips = -(-height // strip)
     band = np.zeros((strip, strip + 2 * radius), dtype=np.float32)
     for row in range(strip):
         band[row, row : row + 2 * radius + 1] = kernel
-    # The last column sums the weights that lie on the map.
-    padded = np.zeros((strips * strip + 2 * radius, width + 1), dtype=np.float32)
-    padded[radius : radius + height, :width] = array
-    padded[radius : radius + height, width] = 1
-    sums = np.concatenate([band @ padded[start : start + len(band[0])] for start in range(0, strips * strip, strip)])
-    blurred: NDArray[np.float32] = sums[:height, :width] / sums[:height, width:]
+    sums = np.empty_like(array)
+    for start in range(0, height, strip):
+        stop, first, last = start + strip, max(0, start - radius), min(height, start + strip + radius)
+        weights = band[: height - start, first - (start - radius) : last - (start - radius)]
+        sums[start:stop] = weights @ array[first:last]
+    rows = np.arange(height)
+    beyond = np.concatenate([[0.0], np.cumsum(kernel)])
+    on_map = beyond[np.minimum(height - rows, radius + 1) + radius] - beyond[np.maximum(radius - rows, 0)]
+    blurred: NDArray[np.float32] = sums / on_map.astype(np.float32)[:, None]
     return blurred

@@ -333,6 +333,10 @@ class TestBlur:
             levels = 65535 * (saliency_map / saliency_map.max())
             assert levels.min() - 1 <= blurred.min() <= blurred.max() <= levels.max() + 1
 
+    def test_a_gaussian_far_wider_than_the_map_makes_it_its_mean(self):
+        # A third of 65535 everywhere.
+        assert np.unique(blur_map(np.repeat([[0.0, 0.0, 3.0]], 70, axis=0), 5000.0, 5000.0)).tolist() == [21845]
+
     def test_several_strips_join(self):
         """A map higher than a strip, against the sum written out."""
         ramp = np.arange(200.0)[:, None] % 37
