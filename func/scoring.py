@@ -206,6 +206,8 @@ class Scorer:
             viewport=read_viewport(session),
             accuracy=self._find_accuracy(calibration),
         )
+        attention = numbers.attention
+        scored = 0 if attention is None else attention.frames
         lost = Counter({"missing": expected.count_missing(session)})
         lost.update(_reason_lost(record) for record in records.values())
         lost.update(numbers.lost)
@@ -220,14 +222,14 @@ class Scorer:
             "video_id": session.video_id or video_id,
             "score_valid": reason is None,
             "score_invalid_reason": reason,
-            "coverage": round(numbers.scored / expected_count, 4) if expected_count else 0.0,
+            "coverage": round(scored / expected_count, 4) if expected_count else 0.0,
             "frames": {
                 "expected": expected_count,
                 "received": len(records),
                 "valid": len(valid),
-                "scored": numbers.scored,
-                "hits": numbers.hits,
-                "off_video": numbers.off_video,
+                "scored": scored,
+                "hits": 0 if attention is None else attention.hits,
+                "off_video": 0 if attention is None else attention.off_video,
             },
             "lost": {name: lost[name] for name in _LOST},
             "model_digest": self._model.digest,

@@ -49,34 +49,34 @@ class SessionNumbers:
         result: Keys of the session's result.
         lost: Frames with a gaze that could not be scored, by reason.
         reason: Why there is no valid score; None when there is one.
-        scored: How many frames were scored.
-        hits: In how many of them the gaze hit a salient place.
-        off_video: In how many of them it was off the video.
+        attention: The statistics before rounding; None when no frame was scored.
+        at_accuracy: Those on the blurred maps, likewise; None too when the gaze's accuracy is not known.
+        bad_maps: Numbers of the frames whose map cannot be used.
     """
 
     result: dict[str, Any]
     lost: Counter[str] = field(default_factory=Counter)
     reason: str | None = None
-    scored: int = 0
-    hits: int = 0
-    off_video: int = 0
+    attention: Attention | None = None
+    at_accuracy: Attention | None = None
+    bad_maps: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Shown:
-    """A frame with a gaze, and what was shown then.
+    """The frames with a gaze in order, and what was shown then: arrays of shape (n,), for an hour has 100,000 of them.
 
     Attributes:
-        number: Of the webcam's frame.
-        video_frame: Number of the video's frame.
-        time_s: Position in the video.
-        point: Normalised to the video; outside 0..1 is off it.
+        numbers: Of the webcam's frames.
+        video_frames: Numbers of the video's frames.
+        times_s: Positions in the video.
+        points: Normalised to the video, shape (n, 2); outside 0..1 is off it.
     """
 
-    number: int
-    video_frame: int
-    time_s: float
-    point: tuple[float, float]
+    numbers: NDArray[np.int64]
+    video_frames: NDArray[np.int64]
+    times_s: NDArray[np.float64]
+    points: NDArray[np.float64]
 
 
 def score_gazes(
@@ -110,10 +110,10 @@ def score_gazes(
         return SessionNumbers(_describe(None), reason="no_valid_gaze")
     try:
         fps = maps.extract_saliencyMap(video_id).fps
-        frames = _find_shown(gazes, records, viewport, fps)
-        video = maps.extract_saliencyMap(video_id, frame_nums=sorted({frame.video_frame for frame in frames}))
+        shown = _find_shown(gazes, records, viewport, fps)
+        video = maps.extract_saliencyMap(video_id, frame_nums=np.unique(shown.video_frames).tolist())
         if accuracy is None:
-            return _score(video, frames, None)
+            return _score(video, shown, None)
         distance_mm = _median_distance_mm(records)
 
         def blur(saliency_map: SaliencyMap) -> SaliencyMap:
@@ -122,27 +122,27 @@ def score_gazes(
             sigmas = blur_sigma_px(degrees, distance_mm, (height, width), screen=screen, viewport=viewport)
             return blur_map(saliency_map, *sigmas)
 
-        numbers = _score(video, frames, blur)
+        numbers = _score(video, shown, blur)
     except SaliencyMapNotFoundError:
         return SessionNumbers(_describe(None), Counter(no_map=len(gazes)), reason="no_maps")
     numbers.result["at_accuracy"] |= {"accuracy_deg": round(accuracy.accuracy_deg, 3), "source": accuracy.source}
     return numbers
 
 
-def _score(video: VideoMaps, frames: list[_Shown], blur: Callable[[SaliencyMap], SaliencyMap] | None) -> SessionNumbers:
-    times_s, points = [frame.time_s for frame in frames], [frame.point for frame in frames]
-    plain = SessionScore(times_s, points)
-    blurred = None if blur is None else SessionScore(times_s, points)
-    positions: dict[int, list[int]] = {}
-    for position, frame in enumerate(frames):
-        positions.setdefault(frame.video_frame, []).append(position)
-    lost: Counter[str] = Counter(no_map=len(frames))
+def _score(video: VideoMaps, shown: _Shown, blur: Callable[[SaliencyMap], SaliencyMap] | None) -> SessionNumbers:
+    plain = SessionScore(shown.times_s, shown.points)
+    blurred = None if blur is None else SessionScore(shown.times_s, shown.points)
+    by_video_frame = np.argsort(shown.video_frames, kind="stable")
+    in_order = shown.video_frames[by_video_frame]
+    lost: Counter[str] = Counter(no_map=in_order.size)
+    bad_maps: list[int] = []
     # Frames during which one map is held come one after the other with the very same array: it is looked up once.
     for _, group in itertools.groupby(video.maps, key=lambda entry: id(entry[1])):
         held = list(group)
         first, saliency_map = held[0]
-        places = [position for video_frame, _ in held for position in positions[video_frame]]
-        lost["no_map"] -= len(places)
+        ends = [np.searchsorted(in_order, (video_frame, video_frame + 1)) for video_frame, _ in held]
+        places = np.concatenate([by_video_frame[start:end] for start, end in ends])
+        lost["no_map"] -= places.size
         try:
             if isinstance(saliency_map, Exception):
                 raise saliency_map
@@ -150,39 +150,39 @@ def _score(video: VideoMaps, frames: list[_Shown], blur: Callable[[SaliencyMap],
             if blur is not None and blurred is not None:
                 blurred.add_map(places, blur(saliency_map))
         except SaliencyMapError as error:
-            lost["bad_map"] += len(places)
+            bad_maps += shown.numbers[places].tolist()
             _log.warning("saliency map of frame %d of a video left out: %s", first, error)
+    lost["bad_map"] = len(bad_maps)
     attention = plain.summarise()
+    at_accuracy = None if blurred is None else blurred.summarise()
     result = _describe(attention) | {
         "maps_digest": video.digest,
-        "at_accuracy": None if blurred is None else _describe_statistics(blurred.summarise()),
-        "trace": _describe_trace(plain.trace(), frames),
+        "at_accuracy": None if blurred is None else _describe_statistics(at_accuracy),
+        "trace": _describe_trace(plain.trace(), shown),
     }
-    if attention is None:
-        return SessionNumbers(result, lost, reason="nothing_scored")
-    return SessionNumbers(result, lost, None, attention.frames, attention.hits, attention.off_video)
+    reason = "nothing_scored" if attention is None else None
+    return SessionNumbers(result, lost, reason, attention, at_accuracy, frozenset(bad_maps))
 
 
 def _find_shown(
     gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, fps: float | None
-) -> list[_Shown]:
+) -> _Shown:
     """Return the frames with a gaze in order, and what was shown in each."""
     told_ms = {number: None if (record := records.get(number)) is None else record.video_time_ms for number in gazes}
     known_ms = [time_ms for time_ms in told_ms.values() if time_ms is not None]
     is_told = len(set(known_ms)) == len(gazes)
-    shown = []
-    for number in sorted(gazes):
+    numbers = np.array(sorted(gazes), dtype=np.int64)
+    shown = _Shown(numbers, numbers.copy(), numbers / (fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
+    for position, number in enumerate(numbers.tolist()):
         time_ms, gaze = told_ms[number], gazes[number]
         # Off the screen is off the video, wherever the video may lie.
         point = screen_to_video(gaze, viewport) if gaze.on_screen else _OFF_VIDEO
-        shown.append(
-            _Shown(
-                number=number,
-                video_frame=number if fps is None or time_ms is None else _find_video_frame(time_ms, fps),
-                time_s=time_ms / 1000 if is_told and time_ms is not None else number / (fps or DEFAULT_FPS),
-                point=(point.x, point.y),
-            )
-        )
+        shown.points[position] = point.x, point.y
+        if time_ms is not None:
+            if fps is not None:
+                shown.video_frames[position] = _find_video_frame(time_ms, fps)
+            if is_told:
+                shown.times_s[position] = time_ms / 1000
     return shown
 
 
@@ -245,23 +245,22 @@ def _interval(estimate: Estimate, digits: int) -> list[float] | None:
     return [round(estimate.low, digits), round(estimate.high, digits)]
 
 
-def _describe_trace(trace: FrameValues, frames: list[_Shown]) -> dict[str, list[Any]]:
+def _describe_trace(trace: FrameValues, shown: _Shown) -> dict[str, list[Any]]:
     """Return what each frame with a gaze contributes, one list for each column; None where it has no value."""
-    columns: dict[str, Callable[[int], Any]] = {
-        "frame_number": lambda position: frames[position].number,
-        "video_frame": lambda position: frames[position].video_frame,
-        "hit": lambda position: int(trace.hits[position]) if trace.scored[position] else None,
+    hits = zip(trace.hits.tolist(), trace.scored.tolist(), strict=True)
+    return {
+        "frame_number": shown.numbers.tolist(),
+        "video_frame": shown.video_frames.tolist(),
+        "hit": [int(is_hit) if is_scored else None for is_hit, is_scored in hits],
         "rank": _rounded(trace.ranks),
         "nss": _rounded(trace.nss),
         "chance": _rounded(trace.chance),
         "shuffled": _rounded(trace.shuffled),
     }
-    return {name: [value(position) for position in range(len(frames))] for name, value in columns.items()}
 
 
-def _rounded(values: NDArray[np.float64]) -> Callable[[int], float | None]:
-    as_floats = values.tolist()
-    return lambda position: _round(as_floats[position], 4)
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [_round(value, 4) for value in values.tolist()]
 
 
 def _round(value: float | None, digits: int) -> float | None:

@@ -200,7 +200,7 @@ class SessionScore:
         self._on_video: Integers = np.flatnonzero(self._is_on_video)
         self._values = FrameValues.empty(times.size)
 
-    def add_map(self, frames: int | Sequence[int], saliency_map: ArrayLike) -> MapScore:
+    def add_map(self, frames: int | Sequence[int] | Integers, saliency_map: ArrayLike) -> MapScore:
         """Score the gazes of one frame, or of all frames during which a map is held, and return what the map says.
 
         Args:
