@@ -1,0 +1,85 @@
+"""A recording of a person made of points, with a landmarker and a model that know its pictures."""
+
+import json
+
+import cv2
+import numpy as np
+
+from gaze_core.features import measure_face
+from gaze_core.gaze import direction_to
+from gaze_core.types import Camera, GazePoint, Screen
+from models.recording import load_recording, measure_recording
+from tests.fakes.synthetic_face import make_face
+
+BEFORE_THE_CAMERA_MM = (0.0, 26.2462, 628.6566)
+"""Where a head must be for the midpoint between its eyes to lie on the camera's axis, 600 mm away."""
+
+
+class FakeRecording:
+    """Writes a recording picture by picture; every picture's faces and gaze are told beforehand."""
+
+    digest = "7" * 64
+
+    def __init__(self, folder, *, screen=None, camera=None, description=None):
+        self.folder = folder
+        self.screen, self.camera = screen or Screen(), camera or Camera()
+        self.description = description or {}
+        self.lines = ["frame,x,y,phase"]
+        self.looked_at = 0
+        self._faces, self._distances_mm, self._answers_deg = {}, [], []
+        (folder / "frames").mkdir(parents=True)
+
+    def add(self, x, y, phase="test", *, off_deg=(0.0, 0.0), place_mm=None, faces=None):
+        """Add a picture of somebody who looks at (x, y), and whose gaze the model finds `off_deg` beside it."""
+        number = len(self.lines)
+        if faces is None:
+            # The model tells pictures apart by how far the face is.
+            faces = [
+                make_face(
+                    place_mm=place_mm or (0.0, 30.0, 600.0 + 2 * number),
+                    vertical_fov_deg=self.camera.vertical_fov_deg,
+                )
+            ]
+        if faces:
+            geometry = measure_face(faces[0], vertical_fov_deg=self.camera.vertical_fov_deg)
+            truth = direction_to(GazePoint(x, y), geometry.origin_mm, self.screen, self.camera)
+            self._distances_mm.append(geometry.distance_mm)
+            self._answers_deg.append((truth.gaze_x_deg + off_deg[0], truth.gaze_y_deg + off_deg[1]))
+        pixels = make_pixels(number)
+        self._faces[pixels.tobytes()] = faces
+        name = f"{number:04d}.png"
+        self.write_picture(name, pixels[:, ::-1] if self.camera.mirrored else pixels)
+        self.lines.append(f"{name},{x},{y},{phase}")
+        return name
+
+    def look_around(self, dots, phase, *, frames=3, **look):
+        for dot in dots:
+            for _ in range(frames):
+                self.add(*dot, phase, **look)
+
+    def write_picture(self, name, pixels):
+        _, data = cv2.imencode(".png", pixels[..., ::-1])
+        (self.folder / "frames" / name).write_bytes(data.tobytes())
+
+    def load(self):
+        (self.folder / "recording.json").write_text(json.dumps(self.description))
+        (self.folder / "targets.csv").write_text("\n".join(self.lines) + "\n")
+        return load_recording(self.folder)
+
+    def measure(self):
+        """Return the report, as it comes out of JSON."""
+        return json.loads(json.dumps(measure_recording(self.load(), self, self), allow_nan=False))
+
+    def detect(self, frame):
+        self.looked_at += 1
+        return self._faces[frame.tobytes()]
+
+    def predict(self, features):
+        away_mm = np.abs(np.asarray(features)[:, 6:] - np.array(self._distances_mm))
+        return np.array(self._answers_deg)[away_mm.argmin(axis=1)]
+
+
+def make_pixels(number):
+    """Return coarse RGB noise, another one for each number, so that no eye in it lacks contrast."""
+    noise = np.random.default_rng(number).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    return np.ascontiguousarray(noise.repeat(8, axis=0).repeat(8, axis=1))
