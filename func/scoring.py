@@ -6,7 +6,6 @@ once, whichever process dies when, and a repeated last frame changes nothing.
 """
 
 import contextlib
-import math
 import threading
 import time
 import uuid
@@ -27,7 +26,7 @@ from func.calibrations import (
 )
 from func.errors import ScoringBusyError
 from func.records import DotUse, FrameRecord, read_calibration_session, read_screen, read_viewport
-from func.session_score import Accuracy, score_gazes
+from func.session_score import find_accuracy, score_gazes
 from gaze_core.calibration import Calibration
 from gaze_core.errors import GazeError, ResultSinkError, SessionNotFoundError, SessionStoreError
 from gaze_core.ports import GazeModel, ResultSink, SaliencyMaps, Session, SessionStore
@@ -204,7 +203,7 @@ class Scorer:
             records,
             screen=read_screen(session),
             viewport=read_viewport(session),
-            accuracy=self._find_accuracy(calibration),
+            accuracy=find_accuracy(calibration, self._accuracy_deg),
         )
         attention = numbers.attention
         scored = 0 if attention is None else attention.frames
@@ -237,13 +236,6 @@ class Scorer:
             "calibration": told,
             **numbers.result,
         }
-
-    def _find_accuracy(self, calibration: Calibration | None) -> Accuracy | None:
-        """Return how far off the viewer's gaze is: as their own calibration says, or as the settings do."""
-        known = None if calibration is None or calibration.correction is None else calibration.accuracy
-        if known is not None and math.isfinite(known.frame_accuracy_deg) and known.frame_accuracy_deg > 0:
-            return Accuracy(known.frame_accuracy_deg, "calibration")
-        return None if self._accuracy_deg is None else Accuracy(self._accuracy_deg, "setting")
 
     def _find_calibration(self, session: Session, records: Records) -> tuple[Calibration | None, dict[str, Any] | None]:
         """Return the session's calibration, read afresh, and what its client is told; None without any dot or wish.

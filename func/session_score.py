@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from func.records import FrameRecord
 from gaze_core.attention import Attention, Estimate, FrameValues, SessionScore
+from gaze_core.calibration import Calibration
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import SaliencyMaps, VideoMaps
@@ -77,6 +78,14 @@ class _Shown:
     video_frames: NDArray[np.int64]
     times_s: NDArray[np.float64]
     points: NDArray[np.float64]
+
+
+def find_accuracy(calibration: Calibration | None, usual_deg: float | None) -> Accuracy | None:
+    """Return how far off a viewer's gaze is: as their own calibration says, or else as is usual; None when unknown."""
+    known = None if calibration is None or calibration.correction is None else calibration.accuracy
+    if known is not None and math.isfinite(known.frame_accuracy_deg) and known.frame_accuracy_deg > 0:
+        return Accuracy(known.frame_accuracy_deg, "calibration")
+    return None if usual_deg is None else Accuracy(usual_deg, "setting")
 
 
 def score_gazes(
@@ -180,13 +189,13 @@ def _find_shown(
         shown.points[position] = point.x, point.y
         if time_ms is not None:
             if fps is not None:
-                shown.video_frames[position] = _find_video_frame(time_ms, fps)
+                shown.video_frames[position] = find_video_frame(time_ms, fps)
             if is_told:
                 shown.times_s[position] = time_ms / 1000
     return shown
 
 
-def _find_video_frame(time_ms: float, fps: float) -> int:
+def find_video_frame(time_ms: float, fps: float) -> int:
     """Return the number of the frame that is shown at a position in the video; the first one is 1."""
     # Positions are often rounded to milliseconds: half of one later still is the same frame.
     return 1 + math.floor((time_ms + 0.5) / 1000 * fps)

@@ -1,7 +1,7 @@
 """`gaze report`: what a viewer looked at, as one HTML page with its pictures and the trace of every frame.
 
-The numbers are computed afresh from the session's records and the maps in the store, by the code that scores; where the
-session's own result says something else, the page says so.
+The numbers are computed afresh from the session's records and the maps in the store, by the code that makes the
+function's results; where the session's own result says something else, the page says so.
 """
 
 import base64
@@ -23,16 +23,23 @@ import models
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from func.calibrations import calibrate_session, find_gazes, find_video_frames, read_records
+from func.calibrations import Records, calibrate_session, find_gazes, find_video_frames, read_records
 from func.records import (
-    FrameRecord,
     read_calibration_session,
     read_camera,
     read_screen,
     read_viewport,
 )
-from gaze_core.attention import Attention, Estimate, SessionScore
-from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SessionNotFoundError
+from func.session_score import (
+    DEFAULT_FPS,
+    Accuracy,
+    SessionNumbers,
+    find_accuracy,
+    find_video_frame,
+    score_gazes,
+)
+from gaze_core.attention import Attention, Estimate
+from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError
 from gaze_core.events import find_fixations_by_dispersion
 from gaze_core.gaze import direction_to, screen_to_video
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
@@ -50,7 +57,6 @@ from local.saliency_commands import (
 )
 
 PACKAGED_MODEL = Path(models.__file__).with_name("gaze_model.joblib")
-NOMINAL_FPS = 20.0
 KEY_FRAMES = 4
 KEY_FRAME_WINDOW_S = 15.0
 """Gazes up to so long before and after a key frame are in its heatmap."""
@@ -139,6 +145,8 @@ class Report:
         video_id: What was watched.
         rows: A row for each expected frame, by frame number.
         attention: Statistics of the scored frames; None without one.
+        at_accuracy: Those on maps blurred to the gaze's accuracy, likewise; None too when it is not known.
+        accuracy: How far off the gaze usually is; None when not known.
         fixations: In the order of time; None when the records do not say where the eyes were.
         maps_digest: Of the maps in the store.
         fps: Of the video, as the maps' facts say.
@@ -152,6 +160,8 @@ class Report:
     video_id: str
     rows: tuple[TraceRow, ...]
     attention: Attention | None
+    at_accuracy: Attention | None
+    accuracy: Accuracy | None
     fixations: tuple[ScreenFixation, ...] | None
     maps_digest: str | None
     fps: float | None
@@ -198,16 +208,18 @@ def report_command(
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         session = sessions.get_session(session_id)
         notes: list[str] = []
-        gazes = read_gazes(session, sessions, lambda: load_gaze_model(gaze_model), notes)
-        report = examine_session(session, maps, gazes, notes)
+        gazes, accuracy = read_gazes(session, sessions, lambda: load_gaze_model(gaze_model), notes)
+        report = examine_session(session, maps, gazes, notes, accuracy=accuracy)
         page = write_report(report, maps, out, video=video)
         console.print(f"[green]{page}")
 
 
 def read_gazes(
     session: Session, sessions: SessionStore, load_model: Callable[[], GazeModel], notes: list[str]
-) -> dict[int, GazePoint | None]:
-    """Return the gaze of each frame that has one, calibrated and smoothed as the session's result was.
+) -> tuple[dict[int, GazePoint | None], Accuracy | None]:
+    """Return the gaze of each frame that has one, and how far off it is, as the session's result has them.
+
+    The gaze is calibrated and smoothed as it was scored. How far off it is, the calibration says, or else the result.
 
     Args:
         session: Whose frames count.
@@ -222,8 +234,12 @@ def read_gazes(
     records = find_video_frames(read_records(session))
     result = _result(session) or {}
     name, smoothing = read_calibration_session(session), str(result.get("smoothing", "none"))
+    usual_deg = _usual_accuracy_deg(result)
     if name is None and smoothing == "none":
-        return {number: each.gaze for number, each in records.items() if each is not None and each.gaze is not None}
+        stored: dict[int, GazePoint | None] = {
+            number: each.gaze for number, each in records.items() if each is not None and each.gaze is not None
+        }
+        return stored, find_accuracy(None, usual_deg)
     model, calibration = load_model(), None
     if result.get("model_digest") not in (None, model.digest):
         notes.append("The gaze was computed by another model than the one that scored the session.")
@@ -232,11 +248,17 @@ def read_gazes(
             calibration = calibrate_session(sessions.get_session(name), model)
         except SessionNotFoundError:
             notes.append("The session of the calibration is gone; the gaze is uncalibrated.")
-    return find_gazes(session, records, model, calibration=calibration, smoothing=smoothing)
+    gazes = find_gazes(session, records, model, calibration=calibration, smoothing=smoothing)
+    return gazes, find_accuracy(calibration, usual_deg)
 
 
 def examine_session(
-    session: Session, maps: SaliencyMaps, gazes: Mapping[int, GazePoint | None], notes: Sequence[str] = ()
+    session: Session,
+    maps: SaliencyMaps,
+    gazes: Mapping[int, GazePoint | None],
+    notes: Sequence[str] = (),
+    *,
+    accuracy: Accuracy | None = None,
 ) -> Report:
     """Return what a session's records and the maps of its video say.
 
@@ -245,18 +267,22 @@ def examine_session(
         maps: Of its video.
         gazes: From `read_gazes`.
         notes: What a reader should know already.
+        accuracy: How far off the gaze usually is, likewise.
 
     Raises:
         SaliencyStoreError: The store of the maps failed.
     """
     notes = list(notes)
-    viewport, stored = read_viewport(session), _result(session)
+    screen, viewport, stored = read_screen(session), read_viewport(session), _result(session)
+    records = {number: each for number, each in find_video_frames(read_records(session)).items() if number >= 1}
     fps, digest = None, None
     with contextlib.suppress(SaliencyMapNotFoundError):
         facts = maps.extract_saliencyMap(session.video_id)
         fps, digest = facts.fps, facts.digest
-    rows = _make_rows(session, gazes, viewport, fps)
-    rows, attention = _score(rows, maps, session.video_id)
+    valid = {number: gaze for number, gaze in gazes.items() if gaze is not None and number in records}
+    numbers = score_gazes(maps, session.video_id, valid, records, screen=screen, viewport=viewport, accuracy=accuracy)
+    attention = numbers.attention
+    rows = _add_trace(_make_rows(session, records, valid, viewport, fps), numbers)
     rows, fixations = _find_fixations(rows, session)
     if fixations is None and any(row.gaze_x is not None for row in rows):
         notes.append("The records do not say where the eyes were, so fixations cannot be told.")
@@ -270,11 +296,13 @@ def examine_session(
         video_id=session.video_id,
         rows=tuple(rows),
         attention=attention,
+        at_accuracy=numbers.at_accuracy,
+        accuracy=accuracy,
         fixations=fixations,
         maps_digest=digest,
         fps=fps,
         stored_result=stored,
-        screen=read_screen(session),
+        screen=screen,
         viewport=viewport,
         notes=tuple(notes),
     )
@@ -311,13 +339,12 @@ def write_report(report: Report, maps: SaliencyMaps, out: Path, *, video: Path |
 
 
 def _make_rows(
-    session: Session, gazes: Mapping[int, GazePoint | None], viewport: Viewport, fps: float | None
+    session: Session, records: Records, gazes: Mapping[int, GazePoint], viewport: Viewport, fps: float | None
 ) -> list[TraceRow]:
-    """Return a row for each frame, before any map is looked at."""
-    records = find_video_frames(read_records(session))
+    """Return a row for each frame, without what the maps say."""
     rows = []
     for number in _expected_frames(session, records):
-        nominal_s = (number - 1) / (fps or NOMINAL_FPS)
+        nominal_s = (number - 1) / (fps or DEFAULT_FPS)
         record = records.get(number)
         if record is None:
             rows.append(TraceRow(number, nominal_s, number, "unreadable" if number in records else "missing"))
@@ -326,8 +353,7 @@ def _make_rows(
         if record.video_time_ms is not None:
             time_s = record.video_time_ms / 1000
             if fps is not None:
-                # A client rounds to a millisecond: half of one is not the frame before.
-                video_frame = max(1, math.floor((time_s + 0.0005) * fps) + 1)
+                video_frame = find_video_frame(record.video_time_ms, fps)
         row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
         gaze = gazes.get(number)
         if gaze is not None:
@@ -348,7 +374,7 @@ def _make_rows(
     return rows
 
 
-def _expected_frames(session: Session, records: Mapping[int, FrameRecord | None]) -> list[int]:
+def _expected_frames(session: Session, records: Records) -> list[int]:
     """Return the numbers of the frames that were to come; gaps count as lost only if the result says so."""
     received = {number for number in records if number >= 1}
     missing = _lost(_result(session), "missing")
@@ -371,55 +397,24 @@ def _lost(stored: Mapping[str, Any] | None, reason: str) -> int:
     return min(count, 1_000_000) if isinstance(count, int) else 0
 
 
-def _score(rows: list[TraceRow], maps: SaliencyMaps, video_id: str) -> tuple[list[TraceRow], Attention | None]:
-    """Return the rows with what their maps say, and the statistics of the session."""
-    places = [place for place, row in enumerate(rows) if row.gaze_x is not None]
-    if not places:
-        return rows, None
-    session = SessionScore([rows[place].time_s for place in places], [_on_video(rows[place]) for place in places])
-    by_frame: dict[int, list[int]] = {}
-    for position, place in enumerate(places):
-        by_frame.setdefault(rows[place].video_frame, []).append(position)
-    bad: set[int] = set()
-    try:
-        found = maps.extract_saliencyMap(video_id, frame_nums=by_frame.keys()).maps
-    except SaliencyMapNotFoundError:
-        return rows, None
-    held: SaliencyMap | None = None
-    waiting: list[int] = []
+def _usual_accuracy_deg(result: Mapping[str, Any]) -> float | None:
+    """Return how far off the settings of the scoring said that a gaze is; None when they were not asked."""
+    told = result.get("at_accuracy")
+    return _number(told.get("accuracy_deg")) if isinstance(told, Mapping) and told.get("source") == "setting" else None
 
-    def add(saliency_map: SaliencyMap | None, positions: list[int]) -> None:
-        try:
-            if saliency_map is not None:
-                session.add_map(positions, saliency_map)
-        except SaliencyMapError:
-            bad.update(positions)
 
-    for video_frame, saliency_map in found:
-        if isinstance(saliency_map, Exception):
-            bad.update(by_frame[video_frame])
-        elif saliency_map is held:
-            waiting += by_frame[video_frame]
-        else:
-            add(held, waiting)
-            held, waiting = saliency_map, list(by_frame[video_frame])
-    add(held, waiting)
-    values = session.trace()
-    scored = list(rows)
-    for position, place in enumerate(places):
-        if position in bad:
-            scored[place] = replace(rows[place], status="bad_map")
-        elif values.scored[position]:
-            scored[place] = replace(
-                rows[place],
-                status="scored",
-                hit=int(values.hits[position]),
-                rank=_number(values.ranks[position]),
-                nss=_number(values.nss[position]),
-                chance=_number(values.chance[position]),
-                shuffled=_number(values.shuffled[position]),
-            )
-    return scored, session.summarise()
+def _add_trace(rows: Sequence[TraceRow], numbers: SessionNumbers) -> list[TraceRow]:
+    """Return the rows with what the maps say of each frame."""
+    told, trace = list(rows), numbers.result["trace"]
+    places = {} if trace is None else {number: place for place, number in enumerate(trace["frame_number"])}
+    for index, row in enumerate(rows):
+        place = places.get(row.frame_number)
+        if row.frame_number in numbers.bad_maps:
+            told[index] = replace(row, status="bad_map")
+        elif place is not None and trace["hit"][place] is not None:
+            values = {name: trace[name][place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
+            told[index] = replace(row, status="scored", **values)
+    return told
 
 
 def _find_fixations(rows: list[TraceRow], session: Session) -> tuple[list[TraceRow], tuple[ScreenFixation, ...] | None]:
@@ -551,6 +546,13 @@ def describe_numbers(report: Report) -> list[tuple[str, str, str]]:
             numbers.append(("Lag", f"{attention.lag.lag_s:.1f} s", _MEANINGS["lag"]))
         if attention.off_video:
             numbers.append(("Off the video", f"{attention.off_video} frames", _MEANINGS["off_video"]))
+    if report.at_accuracy is not None and report.accuracy is not None:
+        blurred = f"{_MEANINGS['blurred']} of {report.accuracy.accuracy_deg:.1f}°."
+        numbers += [
+            ("Score, blurred", _with_interval(report.at_accuracy.final_score_percent, "%", 1), blurred),
+            ("Lift, blurred", _with_interval(report.at_accuracy.lift_points, "points", 1), blurred),
+            ("Shuffled AUC, blurred", _with_interval(report.at_accuracy.shuffled_auc, "", 2), blurred),
+        ]
     scored = f"{report.statuses['scored']} of {len(report.rows)} expected frames could be scored."
     numbers.append(("Coverage", f"{100 * report.coverage:.1f} %", scored))
     if report.fixations:
@@ -569,6 +571,7 @@ _MEANINGS: Mapping[str, str] = {
     "shuffled_auc": "The same against the viewer's own gazes at other moments, so that staring at the middle earns "
     "nothing; chance is 0.5.",
     "lag": "The gaze fits the video best when taken so much later than the picture.",
+    "blurred": "The same on maps blurred to the gaze's usual error",
     "off_video": "The gaze was beside the video; these frames count as misses.",
 }
 

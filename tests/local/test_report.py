@@ -7,10 +7,13 @@ import re
 import numpy as np
 import pytest
 
+from func.scoring import Scorer
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint
 from local.report import COLUMNS, describe_numbers, examine_session, read_gazes, write_report
+from tests.fakes.aggregator import FakeResultSink
+from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
 
@@ -31,8 +34,8 @@ def examine(frames, maps=None, **settings):
     session = make_session(frames, **settings)
     store = FakeSaliencyMaps({"v": maps} if maps else {}, digest="d1", fps=20.0)
     notes = []
-    gazes = read_gazes(session, FakeSessionStore(), lambda: pytest.fail("the model was loaded"), notes)
-    return examine_session(session, store, gazes, notes), store
+    gazes, accuracy = read_gazes(session, FakeSessionStore(), lambda: pytest.fail("the model was loaded"), notes)
+    return examine_session(session, store, gazes, notes, accuracy=accuracy), store
 
 
 def right_and_left(count=40):
@@ -95,6 +98,78 @@ class TestNumbers:
 
         assert report.attention.frames == 40
         assert report.attention.hits == 10
+
+
+class TestAgainstTheResult:
+    """The page says what the function said of the same session."""
+
+    def complete_and_examine(self, frames, store, *, accuracy_deg=None, calibration=None):
+        sessions, maps, model = (
+            FakeSessionStore(),
+            FakeSaliencyMaps({"v": store}, digest="d1", fps=20.0),
+            FakeGazeModel(),
+        )
+        viewer = {"ip_address": "203.0.113.7", "video_id": "v"}
+        settings = None if calibration is None else {"calibration_session": "dots"}
+        for session_id, records in (("s", frames), ("dots", calibration or {})):
+            for number, each in records.items():
+                sessions.update_session(session_id, number, each, settings=settings, **viewer)
+        scorer = Scorer(sessions, maps, FakeResultSink(), model=model, accuracy_deg=accuracy_deg)
+        result = scorer.complete_session("s", frame_number=max(frames) + 1, has_image=False, **viewer)
+        session, notes = sessions.get_session("s"), []
+        gazes, accuracy = read_gazes(session, sessions, lambda: model, notes)
+        return result, examine_session(session, maps, gazes, notes, accuracy=accuracy)
+
+    def looks(self, count=60):
+        """Return frames of somebody who looks right, left, off the screen and nowhere."""
+        places = [LOOKS_RIGHT, LOOKS_RIGHT, LOOKS_LEFT, [0.62, 0.4], [1.5, 0.5]]
+        frames = {
+            number: record(places[number // 3 % 5], video_time_ms=50.0 * number - 20) for number in range(1, count + 1)
+        }
+        return frames | {7: record(validity="no_face"), 20: record(validity="eyes_closed")}
+
+    def assert_same(self, report, result):
+        for attention, told in ((report.attention, result), (report.at_accuracy, result["at_accuracy"])):
+            score = attention.final_score_percent
+            assert round(score.value, 2) == told["final_score"]
+            assert [round(score.low, 2), round(score.high, 2)] == told["interval_95"]
+            assert round(attention.chance_level_percent, 2) == told["chance_level"]
+            for name, digits in (("nss", 4), ("auc", 4), ("shuffled_auc", 4)):
+                assert round(getattr(attention, name).value, digits) == told[name]["value"]
+        assert round(report.coverage, 4) == result["coverage"]
+        assert {name: count for name, count in result["lost"].items() if count} == {
+            name: count for name, count in report.statuses.items() if name != "scored"
+        }
+        rows = [row for row in report.rows if row.gaze_x is not None]
+        for name, column in result["trace"].items():
+            assert [getattr(row, name) for row in rows] == column
+        assert report.notes == ()
+
+    def test_the_numbers_are_those_of_the_stored_result_with_maps_blurred_as_the_settings_say(self):
+        bad = {9: SaliencyMapError("bad"), 30: np.array([[-1.0, 1.0]])}
+        maps = {number: np.roll(RIGHT, number, axis=1) for number in range(1, 56)} | bad
+        result, report = self.complete_and_examine(self.looks(), maps, accuracy_deg=3.0)
+
+        assert (result["lost"]["bad_map"], result["lost"]["no_map"]) == (2, 5)
+        assert result["at_accuracy"]["source"] == "setting"
+        self.assert_same(report, result)
+        assert [name for name, _, _ in describe_numbers(report)][-5:-2] == [
+            *("Score, blurred", "Lift, blurred", "Shuffled AUC, blurred")
+        ]
+
+    def test_the_numbers_are_those_of_the_stored_result_with_maps_blurred_as_the_calibration_says(self):
+        measured = {"features": [0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 608.3], "eye_openness": [0.3, 0.3]}
+        dots = [(x, y) for y in (0.4, 0.6) for x in (0.4, 0.5, 0.6) for _ in range(5)]
+        calibration = {
+            number: record([0.5, 0.5], target=list(dot), calibration_use="fit", **measured)
+            for number, dot in enumerate(dots, start=1)
+        }
+        frames = {number: each | (measured if number % 3 else {}) for number, each in self.looks().items()}
+        maps = {number: np.roll(RIGHT, number, axis=1) for number in range(1, 56)}
+        result, report = self.complete_and_examine(frames, maps, accuracy_deg=3.0, calibration=calibration)
+
+        assert result["at_accuracy"]["source"] == "calibration"
+        self.assert_same(report, result)
 
 
 class TestStatuses:
@@ -255,14 +330,12 @@ class TestOddSessions:
         assert write_report(report, store, tmp_path).exists()
 
     def test_the_calibration_of_another_session_changes_the_gaze(self):
-        from tests.fakes.gaze_model import FakeGazeModel
-
         session = make_session(
             {1: record(LOOKS_RIGHT)}, calibration_session="gone", result={"model_digest": "another", "final_score": 1}
         )
         notes = []
 
-        gazes = read_gazes(session, FakeSessionStore(), FakeGazeModel, notes)
+        gazes, _ = read_gazes(session, FakeSessionStore(), FakeGazeModel, notes)
 
         assert list(gazes) == [1]
         assert notes == [
