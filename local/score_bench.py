@@ -2,7 +2,7 @@
 
 Every run is a process of its own: a session at 30 frames a second whose gaze looks about, a map of 270×480 for every
 5th frame, held between. The session is read from the session API page by page, scored, its result stored and
-delivered, as the function does it. python -m local.score_bench [--frames N …] [--curve]
+delivered, as the function does it. python -m local.score_bench [--frames N …] [--accuracy-deg A] [--curve]
 """
 
 import json
@@ -45,12 +45,13 @@ _FRAMES_PER_PUT = 2000
 
 @click.command()
 @click.option("--frames", multiple=True, type=int, default=(300, 3_600, 36_000, 108_000), show_default=True)
+@click.option("--accuracy-deg", type=float, help="Score on maps blurred to this accuracy as well.")
 @click.option("--curve", is_flag=True, help="Print the memory of the longest run over time as well.")
 @click.option("--measure", hidden=True, help="Addresses of the neighbours, in the process that measures.")
-def main(frames: tuple[int, ...], curve: bool, measure: str | None) -> None:
+def main(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, measure: str | None) -> None:
     """Measure and print."""
     if measure is not None:
-        sys.stdout.write(json.dumps(score(Neighbours(*measure.split()), frames[0])))
+        sys.stdout.write(json.dumps(score(Neighbours(*measure.split()), frames[0], accuracy_deg)))
         return
     console = Console()
     with tempfile.TemporaryDirectory() as folder, start_neighbours(Path(folder), data_dir=Path(folder)) as neighbours:
@@ -63,7 +64,11 @@ def main(frames: tuple[int, ...], curve: bool, measure: str | None) -> None:
         for count in sorted(frames):
             store_session(neighbours.session_api_url, count)
             command = [sys.executable, "-m", "local.score_bench", "--frames", str(count), "--measure", addresses]
-            measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            command += [] if accuracy_deg is None else ["--accuracy-deg", str(accuracy_deg)]
+            # One core for the algebra, as in the image.
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+            measured = json.loads(run.stdout)
             table.add_row(
                 f"{count}",
                 f"{measured['seconds']:.2f}",
@@ -130,13 +135,13 @@ def store_maps(mongo_uri: str, frames: int) -> None:
         )
 
 
-def score(neighbours: Neighbours, frames: int) -> dict[str, Any]:
+def score(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> dict[str, Any]:
     """Score a session and return seconds, memory at rest and at its peak, and the memory over time."""
     maps = MongoSaliencyMaps(neighbours.mongo_uri, timeout_s=60)
     sessions = HttpSessionStore(neighbours.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
     sink = HttpResultSink(neighbours.aggregator_url, timeout_s=60, retries=0)
     model = load_gaze_model(read_settings({"MONGO_URI": neighbours.mongo_uri}).gaze_model)
-    scorer = Scorer(sessions, maps, sink, model=model)
+    scorer = Scorer(sessions, maps, sink, model=model, accuracy_deg=accuracy_deg)
     # Connected and warm: the process's resting memory.
     next(maps.extract_saliencyMap(VIDEO_ID, frame_nums=[1]).maps)
     sessions.get_session(f"bench-{frames}", first=1, last=1)
