@@ -68,6 +68,9 @@ CORNER_REACH = 0.25
 
 LANDMARKER_WAIT_S = 60.0
 
+_FOV_STEPS = 20
+_FOV_TOLERANCE = 1e-4
+
 # What a request must have besides its screen and camera.
 _REQUEST = {
     "session_id": "recording",
@@ -336,10 +339,6 @@ def fit_field_of_view(faces: Sequence[Landmarks], distance_mm: float) -> float |
     return fov_deg
 
 
-_FOV_STEPS = 20
-_FOV_TOLERANCE = 1e-4
-
-
 def report_recording(folder: Path, model_path: Path) -> None:
     """Measure the model on a recording and print the report as JSON; nothing is written.
 
@@ -584,7 +583,7 @@ def _find_camera(recording: Recording, looking: _LookingOnce, model: GazeModel, 
     if fov_deg is None:
         notes.append("no face in any picture: the field of view could not be fitted to distance_mm")
         return recording.camera, "default"
-    return replace(recording.camera, vertical_fov_deg=fov_deg), "fitted to distance_mm"
+    return replace(recording.camera, vertical_fov_deg=round(fov_deg, 2)), "fitted to distance_mm"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -620,8 +619,8 @@ class _Measurement:
         }
 
     def median_distance_mm(self) -> float | None:
-        """Return how far the eyes are estimated to be from the camera, over all frames with a gaze."""
-        return _median([frame.distance_mm for frame in self.frames if frame.measured is not None])
+        """Return how far the eyes are estimated to be from the camera, over all frames with a face."""
+        return _median([frame.distance_mm for frame in self.frames])
 
     def calibrate(self, notes: list[str]) -> tuple[Calibration | None, dict[str, Any] | None]:
         """Return the calibration that the service makes of the dots, and what it tells of it; None without dots."""
@@ -680,10 +679,9 @@ class _Measurement:
         for frames in by_target.values():
             row = frames[0].row
             own = calibration if row.phase is Phase.TEST else None
-            distance_mm = _median([frame.distance_mm for frame in frames if frame.measured is not None])
             described.append(
                 {"phase": str(row.phase), "x": row.target.x, "y": row.target.y}
-                | {"distance_mm": distance_mm}
+                | {"distance_mm": _median([frame.distance_mm for frame in frames])}
                 | self._describe(frames, own)
             )
         return described
