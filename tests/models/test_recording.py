@@ -252,6 +252,20 @@ def test_a_single_frame_says_nothing_about_precision():
     assert describe_errors(errors_of([(3, 0)], [0]), Screen())["precision_deg"] is None
 
 
+def test_right_and_up_are_positive_on_the_screen_too():
+    errors = hold_against_targets(
+        np.array([[3.0, 0.0], [0.0, 3.0]]),
+        np.array([[0.0, 0.0, 600.0]] * 2),
+        [GazePoint(0.5, 0.0)] * 2,
+        [0, 0],
+        screen=Screen(),
+        camera=Camera(offset_y_mm=0.0),
+    )
+
+    assert errors.offset_deg == approx(np.array([[3.0, 0.0], [0.0, 3.0]]))
+    assert errors.offset_mm == approx(np.array([[31.44, 0.0], [0.0, 31.44]]), abs=0.01)
+
+
 def test_rays_that_miss_the_screens_plane_are_counted_and_have_no_place_on_it():
     errors = hold_against_targets(
         np.array([[0.0, 0.0], [100.0, 0.0]]),
