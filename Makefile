@@ -49,10 +49,11 @@ dataset: $(VENV)/.installed-models ## render people and find their landmarks: lo
 	@$(BIN)/python -m models.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
 		--out models/calibration_table.npz
 
-train: $(VENV)/.installed ## fit the gaze model to the committed table
+train: $(VENV)/.installed ## learn what the outline of the eyes tells, and fit the gaze model, from the committed table
+	@$(BIN)/python -m models.outline
 	@$(BIN)/python -m models.train
 
-evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw; renews the card's numbers
+evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw; renews card, tables and figures
 	@$(BIN)/python -m models.evaluate
 
 bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio

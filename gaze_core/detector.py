@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from gaze_core.calibration import HEAD_ANGLES, Calibration
 from gaze_core.features import FEATURE_NAMES, find_quality_issues, measure_face
 from gaze_core.gaze import point_of_regard
+from gaze_core.outline import OUTLINE, Outline
 from gaze_core.ports import FaceLandmarker, GazeModel
 from gaze_core.types import Camera, Frame, GazeDirection, GazePoint, GazeSample, Screen, Validity
 
@@ -25,9 +26,11 @@ class GazeDetector:
         screen: Screen | None = None,
         camera: Camera | None = None,
         calibration: Calibration | None = None,
+        outline: Outline | None = OUTLINE,
     ) -> None:
         self._landmarker = landmarker
         self._model = model
+        self._outline = outline
         self.screen = screen or Screen()
         self.camera = camera or Camera()
         self.calibration = calibration
@@ -52,7 +55,7 @@ class GazeDetector:
             return GazeSample(Validity.NO_FACE)
         landmarks = max(faces, key=lambda face: face.area_px)
         try:
-            geometry = measure_face(landmarks, vertical_fov_deg=self.camera.vertical_fov_deg)
+            geometry = measure_face(landmarks, vertical_fov_deg=self.camera.vertical_fov_deg, outline=self._outline)
         except ValueError:
             # Landmarks that span no face, or one at no possible distance.
             return GazeSample(Validity.LOW_QUALITY, several_faces=len(faces) > 1, quality_issues=("no_geometry",))

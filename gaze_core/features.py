@@ -1,7 +1,7 @@
 """From the landmarks of one face to the seven features of the model, and what else one frame tells."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,16 @@ from gaze_core.gaze import (
     EYE_ROTATION_TO_IRIS_MM,
     calculate_combined_gaze,
     calculate_distance,
+    correct_gaze_vector,
     estimate_gaze,
+    gaze_direction,
+    gaze_vector,
     iris_diameter_px,
 )
 from gaze_core.head_pose import CANONICAL_MM, estimate_head_pose, focal_length_px, undo_oblique_view
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
-from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Frame, HeadPose, Vector
+from gaze_core.outline import LEFT_POINTS, OUTLINE, PLANE_MM, RIGHT_POINTS, Outline
+from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Frame, GazeDirection, HeadPose, Vector
 
 FEATURE_NAMES = (
     "iris_x",
@@ -53,6 +57,11 @@ class FaceGeometry:
         distance_mm: From the camera to that midpoint.
         eye_openness: Eye aspect ratio of the viewer's left and right eye.
         iris_diameter_px: The larger of both irises in the picture.
+        eyes_mm: Centres of rotation of the left and the right eye, camera frame, shape (2, 3).
+        iris_rays: Towards the centres of the left and the right iris, camera frame, z = 1, shape (2, 3).
+        irises: Where the geometry of the irises says that the eyes are turned, head frame; None when both are shut.
+        outline_mm: The outline of eyes and brows, as `outline.Outline.correct` takes it; None when an eye is hidden or
+            shut.
     """
 
     features: tuple[float, ...] | None
@@ -61,9 +70,18 @@ class FaceGeometry:
     distance_mm: float
     eye_openness: tuple[float, float]
     iris_diameter_px: float
+    eyes_mm: NDArray[np.float64]
+    iris_rays: NDArray[np.float64]
+    irises: GazeDirection | None
+    outline_mm: NDArray[np.float64] | None
 
 
-def measure_face(landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG) -> FaceGeometry:
+def measure_face(
+    landmarks: Landmarks,
+    *,
+    vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG,
+    outline: Outline | None = OUTLINE,
+) -> FaceGeometry:
     """Return the seven features of a face and where it is.
 
     Mirroring the picture negates iris_x, head_rotation_y and head_rotation_z and changes nothing else. Scaling it
@@ -72,6 +90,7 @@ def measure_face(landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERT
     Args:
         landmarks: One face.
         vertical_fov_deg: Of the camera that took the picture.
+        outline: What the outline of the eyes adds to the irises; None for the irises' geometry alone.
 
     Raises:
         ValueError: The landmarks span no face.
@@ -87,24 +106,49 @@ def measure_face(landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERT
     if len(usable) > 1 and abs(pose.yaw_deg) > HIDDEN_EYE_YAW_DEG:
         # The nose points towards the viewer's right: their right eye is the far one.
         usable.remove(RIGHT if pose.yaw_deg > 0 else LEFT)
-    features = None
+    iris_rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_px)
+    irises, outline_mm = None, None
     if usable:
         to_head = pose.head_rotation.T
         gazes: dict[str, Vector | None] = {LEFT: None, RIGHT: None}
         for side in usable:
-            iris_ray = _rays(landmarks, (IRIS[side][0],), focal_px)[0]
+            iris_ray = iris_rays[(LEFT, RIGHT).index(side)]
             eye_distance_mm = float(np.linalg.norm(eyes_mm[side]))
             gazes[side] = estimate_gaze(to_head @ eyes_mm[side], to_head @ iris_ray, eye_distance_mm)
-        iris = calculate_combined_gaze(gazes[LEFT], gazes[RIGHT], pose.head_rotation, distance_mm)
-        features = (*map(float, iris), pose.pitch_deg, pose.yaw_deg, pose.roll_deg, distance_mm)
-    return FaceGeometry(
-        features=features,
+        irises = gaze_direction(calculate_combined_gaze(gazes[LEFT], gazes[RIGHT], np.eye(3), distance_mm))
+    if len(usable) > 1:
+        outline_mm = _outline_mm(landmarks, pose, origin_mm, focal_px)
+    geometry = FaceGeometry(
+        features=None,
         head_pose=pose,
         origin_mm=origin_mm,
         distance_mm=distance_mm,
         eye_openness=(openness[LEFT], openness[RIGHT]),
         iris_diameter_px=max(iris_diameter_px(landmarks.pixels(IRIS[side])) for side in (LEFT, RIGHT)),
+        eyes_mm=np.array([eyes_mm[LEFT], eyes_mm[RIGHT]]),
+        iris_rays=iris_rays,
+        irises=irises,
+        outline_mm=outline_mm,
     )
+    return replace(geometry, features=combine_features(geometry, outline))
+
+
+def combine_features(geometry: FaceGeometry, outline: Outline | None) -> tuple[float, ...] | None:
+    """Return the seven features in the order of `FEATURE_NAMES`; None when both eyes are shut.
+
+    Args:
+        geometry: Of a face.
+        outline: What the outline of the eyes adds to the irises; None for the irises' geometry alone.
+    """
+    if geometry.irises is None:
+        return None
+    pose = geometry.head_pose
+    head_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
+    eyes = geometry.irises
+    if outline is not None:
+        eyes = outline.correct(eyes, head_deg, geometry.distance_mm, geometry.outline_mm)
+    gaze = correct_gaze_vector(gaze_vector(eyes), pose.head_rotation)
+    return (*map(float, gaze), *head_deg, geometry.distance_mm)
 
 
 def find_quality_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeometry) -> tuple[str, ...]:
@@ -165,6 +209,14 @@ def _rotation_centre_mm(landmarks: Landmarks, side: str, pose: HeadPose, depth_m
     corners_mm = _rays(landmarks, EYE_CORNERS[side], focal_px) * depths_mm[:, None]
     centre: Vector = corners_mm.mean(axis=0) + pose.head_rotation @ [0.0, 0.0, CANTHI_TO_ROTATION_MM]
     return centre
+
+
+def _outline_mm(landmarks: Landmarks, pose: HeadPose, origin_mm: Vector, focal_px: float) -> NDArray[np.float64]:
+    """Return the outline of eyes and brows on a plane before the eyes, as `Outline.correct` takes it."""
+    rays = _rays(landmarks, RIGHT_POINTS + LEFT_POINTS, focal_px) @ pose.head_rotation
+    origin = pose.head_rotation.T @ origin_mm
+    outline_mm: NDArray[np.float64] = rays[:, :2] * ((origin[2] - PLANE_MM) / rays[:, 2:]) - origin[:2]
+    return outline_mm
 
 
 def _crop_eyes(frame: Frame, landmarks: Landmarks) -> NDArray[np.float64]:

@@ -31,6 +31,8 @@ KAPPA_DEG = 4.7
 """Horizontal angle between an eye's optical axis and its line of sight, which lies nearer to the nose; Basmak et al.,
 Measurement of angle kappa with Synoptophore and Orbscan II, Graefe's Archive 245, 2007 (about 5 +- 1 degrees)."""
 
+_IDENTITY = np.eye(3)
+
 IPD_MM = 63.0
 """Distance between the pupils of adults; Dodgson, Variation and extrema of human interpupillary distance, 2004."""
 
@@ -124,7 +126,7 @@ def correct_gaze_vector(gaze_vector: ArrayLike, head_rotation: Matrix) -> Vector
         ValueError: The vector has no length or the matrix is no rotation.
     """
     rotation = np.asarray(head_rotation, dtype=np.float64)
-    if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6):
+    if rotation.shape != (3, 3) or not np.abs(rotation @ rotation.T - _IDENTITY).max() < 1e-6:
         raise ValueError("head_rotation must be a rotation matrix")
     corrected: Vector = rotation @ _unit(gaze_vector, "gaze_vector")
     return corrected

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gaze_core.calibration import HEAD_ANGLES, design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
-from gaze_core.landmarks import LEFT, RIGHT, eye_aspect_ratio
 from models.dataset import Table, load_table
-from models.train import CANDIDATES, TABLE_PATH, fit, measure_table, select_examples
+from models.examples import TABLE_PATH, measure_table, select_examples
+from models.train import CANDIDATES, predict_folds, split_people
 
 Floats = NDArray[np.float64]
 
@@ -52,17 +50,12 @@ def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prio
     measured = measure_table(table)
     examples = select_examples(table, measured, held_out=False)
     rows = np.flatnonzero(measured.is_usable & ~table.is_held_out)
-    generic_deg = np.empty_like(examples.gaze_deg)
-    with threadpool_limits(1):
-        for train, test in GroupKFold(folds).split(examples.features, groups=examples.identity):
-            regressors = fit("gradient_boosting", CANDIDATES["gradient_boosting"][2], examples.of(train), seed)
-            generic_deg[test] = regressors.predict(examples.features[test])
+    parts = split_people(examples, folds)
+    generic_deg = predict_folds("gradient_boosting", CANDIDATES["gradient_boosting"][2], parts, seed=seed)
     # As a client knows it: the direction to the dot from where the eyes are taken to be.
     true = [gaze_direction(towards) for towards in table.target_mm[rows] - measured.origin_mm[rows]]
     true_deg = np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true])
-    openness = np.array(
-        [np.mean([eye_aspect_ratio(table.face(row), side) for side in (LEFT, RIGHT)]) for row in rows.tolist()]
-    )
+    openness = measured.openness[rows]
     eyes_deg, missing_deg = missing_in_head_deg(generic_deg, true_deg, examples.features[:, HEAD_ANGLES])
     people = [examples.identity == person for person in np.unique(examples.identity)]
     designs = [design_axes(eyes_deg[own], openness[own], float(openness[own].mean())) for own in people]

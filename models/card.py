@@ -23,8 +23,8 @@ NOT_FOR = (
     "Gaze contingent display or typing by gaze: the error is too large.",
 )
 LIMITS = (
-    "Trained and tested on rendered people alone, no real person; errors on real ones will be larger.",
-    "How much larger has not been measured on a representative group.",
+    "Trained and tested on rendered people alone, no real person; on real ones it has not been measured.",
+    "The goals (4 degrees in range, 2 after 5 dots, 1.5 after 9) are not reached; see metrics.",
     "Rendered irises, lids, skin, glasses and light are simpler than real ones.",
     "Strabismus, ptosis, eye patches, heavy make-up, coloured contact lenses and children were not rendered.",
     "Each person's visual axis differs from the optical one by a few degrees; without calibration that stays as error.",
@@ -34,7 +34,7 @@ LIMITS = (
 COMMANDS = ("make dataset", "make train", "make evaluate")
 
 FEATURES = (
-    ("1", "combined gaze vector of both eyes' optical axes in the camera frame, x: right in the picture"),
+    ("1", "where both eyes together look, by irises and outline of the eyes, camera frame, x: right in the picture"),
     ("1", "the same, y: down"),
     ("1", "the same, z: away from the camera"),
     ("deg", "head pitch: nose up"),

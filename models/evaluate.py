@@ -1,9 +1,10 @@
 """Says how well the gaze model works on people it never saw, and writes it into the model's card.
 
-    python -m models.evaluate [--model …] [--table …] [--folds 5]
+    python -m models.evaluate [--model …] [--table …] [--calibration-table …] [--folds 5]
     python -m models.evaluate --recording DIR
 
-Every number of the card's `metrics` comes from here. The test group's identities took part in nothing else. With
+Every number of the card's `metrics`, of the README's table and of the page of figures comes from here. The test group's
+identities took part in nothing else. With
 `--recording` it measures the model on a recording of a real person instead and writes nothing; see `models.recording`.
 """
 
@@ -20,29 +21,42 @@ from sklearn.linear_model import LinearRegression
 
 from func.adapters.model_file import load_gaze_model
 from gaze_core.gaze import gaze_direction, point_of_regard
-from gaze_core.types import GazeDirection
+from gaze_core.types import GazeDirection, GazePoint
+from models.accuracy import Ablation, Calibrated, Estimator, Evaluation, LearningStep, Pictures, Rung
+from models.accuracy_tables import describe_for_docs, describe_for_readme, put_between
+from models.calibration_accuracy import Sitting, summarise_calibrations, try_calibrations
 from models.card import read_card, write_card
+from models.comparisons import compare_estimators, compare_features, draw_learning_curve
 from models.dataset import Table, load_table
-from models.recording import report_recording
-from models.train import (
-    MODEL_PATH,
+from models.error_budget import find_ceiling, split_error
+from models.examples import (
     SHUT_BELOW,
     TABLE_PATH,
     Examples,
     Measurements,
     angular_errors_deg,
-    cross_validate,
     measure_table,
+    mirror,
     select_examples,
 )
+from models.figures import write_figures
+from models.recording import report_recording
+from models.statistics import bootstrap_interval, describe, round_number
+from models.train import FOLDER, MODEL_PATH
 
-RESAMPLES = 2000
+CALIBRATION_TABLE_PATH = FOLDER / "calibration_table.npz"
+README_PATH = FOLDER.parent / "README.md"
+DOCS = FOLDER.parent / "docs"
+ESTIMATORS = {
+    "GradientBoostingRegressor": "gradient_boosting",
+    "RandomForestRegressor": "random_forest",
+    "ExtraTreesRegressor": "extra_trees",
+    "Pipeline": "kernel_ridge",
+}
 
-README_PATH = Path(__file__).resolve().parents[1] / "README.md"
-FEWEST_IN_README = 20
-"""A slice with fewer pictures is in the card alone."""
-
-ESTIMATORS = {"GradientBoostingRegressor": "gradient_boosting", "RandomForestRegressor": "random_forest"}
+DISTANCE_MM = (400.0, 800.0)
+POSE_DEG = (15.0, 25.0, 10.0)
+"""Ranges that accuracy is stated for (docs/accuracy.md): distance; pitch, yaw and roll, either way."""
 
 Slices = Mapping[str, Mapping[str, NDArray[np.bool_]]]
 
@@ -100,23 +114,13 @@ def summarise(predictions: Predictions, *, seed: int = 0) -> dict[str, Any]:
     return {
         "images": len(predictions.identity),
         "identities": len(np.unique(predictions.identity)),
-        "angular_error_deg": _describe(predictions.angular_deg)
+        "angular_error_deg": describe(predictions.angular_deg)
         | {"mean_95_percent_interval": bootstrap_interval(predictions.angular_deg, predictions.identity, seed=seed)},
-        "screen_error_mm": _describe(predictions.screen_mm[~missed]),
+        "screen_error_mm": describe(predictions.screen_mm[~missed]),
         "rays_that_miss_the_screen_plane": int(missed.sum()),
-        "bias_deg": [_round(value) for value in predictions.offset_deg.mean(axis=0)],
-        "precision_deg": _round(precision_deg(predictions.offset_deg, predictions.identity)),
+        "bias_deg": [round_number(value) for value in predictions.offset_deg.mean(axis=0)],
+        "precision_deg": round_number(precision_deg(predictions.offset_deg, predictions.identity)),
     }
-
-
-def bootstrap_interval(values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0) -> list[float]:
-    """Return the 95 % interval of the mean over other people: whole identities are drawn again, with replacement."""
-    people, member = np.unique(identity, return_inverse=True)
-    sums = np.bincount(member, weights=values)
-    counts = np.bincount(member)
-    drawn = np.random.default_rng(seed).integers(0, len(people), (RESAMPLES, len(people)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return [_round(value) for value in np.percentile(means, [2.5, 97.5])]
 
 
 def precision_deg(offset_deg: NDArray[np.float64], identity: NDArray[np.int64]) -> float:
@@ -129,37 +133,51 @@ def precision_deg(offset_deg: NDArray[np.float64], identity: NDArray[np.int64]) 
 
 
 def find_baselines(
-    training: Examples, features: NDArray[np.float64], table: Table, rows: NDArray[np.int64]
+    training: Examples, test: Examples, table: Table, rows: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return what simpler ways predict for the same rows, each of shape (n, 2), by their names.
 
     Args:
         training: Examples of the training identities.
-        features: Of the rows.
+        test: Of the rows.
         table: For the true head poses, which an ideal head tracker would give.
         rows: Which rows.
     """
-    doubled = training.with_mirrored()
+    features, bare = test.features, test.with_outline(None).features
+    learnt, learnt_deg = mirror(training.features, training.gaze_deg)
     head = slice(3, 6)
-    directions = [gaze_direction(vector) for vector in features[:, :3]]
+    directions = [gaze_direction(vector) for vector in bare[:, :3]]
     return {
         "centre: always the training people's mean direction": np.tile(training.gaze_deg.mean(axis=0), (len(rows), 1)),
         "head, not learned: where the nose points": features[:, [4, 3]],
         "true head, not learned: where the nose really points": table.pose_deg[rows][:, [1, 0]],
         "head, learned: linear in the three head angles": LinearRegression()
-        .fit(doubled.features[:, head], doubled.gaze_deg)
+        .fit(learnt[:, head], learnt_deg)
         .predict(features[:, head]),
-        "eyes, not learned: the direction of iris_x, iris_y, iris_z": np.array(
+        "eyes, not learned: the direction of the irises alone": np.array(
             [(direction.gaze_x_deg, direction.gaze_y_deg) for direction in directions]
         ),
-        "all, linear: linear in the seven features": LinearRegression()
-        .fit(doubled.features, doubled.gaze_deg)
-        .predict(features),
+        "all, linear: linear in the seven features": LinearRegression().fit(learnt, learnt_deg).predict(features),
     }
 
 
-def find_slices(table: Table, rows: NDArray[np.int64]) -> Slices:
-    """Return the parts of the test rows on which errors are given separately, as masks of shape (n,)."""
+def find_in_range(table: Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows lie within the ranges that accuracy is stated for, shape (n,)."""
+    distance_mm = table.distance_mm[rows]
+    near_enough = (distance_mm >= DISTANCE_MM[0]) & (distance_mm <= DISTANCE_MM[1])
+    turned_little = (np.abs(table.pose_deg[rows]) <= POSE_DEG).all(axis=1)
+    on_screen = np.array([_distance_from_middle(table, row) <= 0.5 for row in rows.tolist()], dtype=np.bool_)
+    return np.asarray(near_enough & turned_little & on_screen)
+
+
+def find_slices(table: Table, rows: NDArray[np.int64], iris_diameter_px: NDArray[np.float64]) -> Slices:
+    """Return the parts of the test rows on which errors are given separately, as masks of shape (n,).
+
+    Args:
+        table: With what is known of the rows.
+        rows: Which ones, shape (n,).
+        iris_diameter_px: Of the irises in those pictures, shape (n,).
+    """
     yaw_deg = np.abs(table.pose_deg[rows, 1])
     from_middle = np.array([_distance_from_middle(table, row) for row in rows.tolist()])
 
@@ -176,6 +194,11 @@ def find_slices(table: Table, rows: NDArray[np.int64]) -> Slices:
         "distance": bands(table.distance_mm[rows], 450, 550, 650, 750, unit=" mm"),
         "head yaw, either way": bands(yaw_deg, 10, 20, unit=" deg"),
         "picture width": {f"{width} px": width_px == width for width in np.unique(width_px).tolist()},
+        "iris in the picture": bands(iris_diameter_px, 8, 12, unit=" px"),
+        "screen": {
+            "15.6 inches and smaller": table.screen_mm[rows, 0] < 400,
+            "larger": table.screen_mm[rows, 0] >= 400,
+        },
         "glasses": {"worn": table.wears_glasses[rows], "none": ~table.wears_glasses[rows]},
         "place on the screen": {
             "middle third": from_middle < 1 / 6,
@@ -189,10 +212,15 @@ def find_slices(table: Table, rows: NDArray[np.int64]) -> Slices:
     }
 
 
+def _true_point(table: Table, row: int) -> GazePoint | None:
+    """Return where somebody really looks; None when that is not on the screen's plane."""
+    truth = GazeDirection(*table.gaze_deg[row].tolist())
+    return point_of_regard(truth, table.origin_mm[row], table.screen_of(row), table.camera_of(row))
+
+
 def _distance_from_middle(table: Table, row: int) -> float:
     """Return how far the true point of regard lies from the screen's middle, 0.5 at the edge."""
-    truth = GazeDirection(*table.gaze_deg[row].tolist())
-    point = point_of_regard(truth, table.origin_mm[row], table.screen_of(row), table.camera_of(row))
+    point = _true_point(table, row)
     return np.inf if point is None else max(abs(point.x - 0.5), abs(point.y - 0.5))
 
 
@@ -216,26 +244,28 @@ def evaluate(
     rows = np.flatnonzero(measured.is_usable & table.is_held_out)
     if len(rows) == 0:
         raise ValueError("the table has no usable row of a test identity")
-    features, origin_mm = measured.features[rows], measured.origin_mm[rows]
-    predictions = hold_against_truth(table, rows, predict(features), origin_mm)
-    metrics: dict[str, Any] = {"test": summarise(predictions)}
+    test, origin_mm = select_examples(table, measured, held_out=True), measured.origin_mm[rows]
+    predictions = hold_against_truth(table, rows, predict(test.features), origin_mm)
+    in_range = find_in_range(table, rows)
+    metrics: dict[str, Any] = {"in_range": summarise(_part_of(predictions, in_range)), "test": summarise(predictions)}
     report(f"{len(rows)} pictures of {metrics['test']['identities']} people whom the model never saw")
-    report(_line("model", predictions))
+    report(_line("model, in range", _part_of(predictions, in_range)))
+    report(_line("model, all", predictions))
     metrics["baselines"] = {}
     training = select_examples(table, measured, held_out=False)
-    for name, predicted_deg in find_baselines(training, features, table, rows).items():
+    for name, predicted_deg in find_baselines(training, test, table, rows).items():
         baseline = hold_against_truth(table, rows, predicted_deg, origin_mm)
-        metrics["baselines"][name] = _describe(baseline.angular_deg)
-        report(_line(name, baseline))
+        metrics["baselines"][name] = describe(baseline.angular_deg[in_range])
+        report(_line(f"{name}, in range", _part_of(baseline, in_range)))
     metrics["camera_not_described"] = _evaluate_default_camera(table, predict, report)
     metrics["slices"] = {}
-    for quantity, parts in find_slices(table, rows).items():
+    for quantity, parts in find_slices(table, rows, measured.iris_diameter_px[rows]).items():
         metrics["slices"][quantity] = {}
         for name, mask in parts.items():
             if mask.any():
                 part = _part_of(predictions, mask)
                 described = {"images": int(mask.sum()), "identities": len(np.unique(part.identity))}
-                metrics["slices"][quantity][name] = described | _describe(part.angular_deg)
+                metrics["slices"][quantity][name] = described | describe(part.angular_deg)
                 report(_line(f"{quantity}: {name}", part))
     metrics["people"] = _describe_people(predictions)
     report(f"people: {metrics['people']}")
@@ -264,8 +294,8 @@ def _evaluate_default_camera(
     predictions = hold_against_truth(table, rows, predict(measured.features[rows]), measured.origin_mm[rows])
     report(_line("model, camera taken for one of 63 degrees", predictions))
     return {
-        "angular_error_deg": _describe(predictions.angular_deg),
-        "screen_error_mm": _describe(predictions.screen_mm[~np.isnan(predictions.screen_mm)]),
+        "angular_error_deg": describe(predictions.angular_deg),
+        "screen_error_mm": describe(predictions.screen_mm[~np.isnan(predictions.screen_mm)]),
     }
 
 
@@ -276,9 +306,9 @@ def _describe_people(predictions: Predictions) -> dict[str, Any]:
     }
     worst = max(means, key=lambda person: means[person])
     return {
-        "mean_angular_error_deg_of_the_best": _round(min(means.values())),
-        "mean_angular_error_deg_of_the_median": _round(float(np.median(list(means.values())))),
-        "mean_angular_error_deg_of_the_worst": _round(means[worst]),
+        "mean_angular_error_deg_of_the_best": round_number(min(means.values())),
+        "mean_angular_error_deg_of_the_median": round_number(float(np.median(list(means.values())))),
+        "mean_angular_error_deg_of_the_worst": round_number(means[worst]),
         "worst_identity": worst,
     }
 
@@ -290,11 +320,11 @@ def _evaluate_geometry(table: Table, measured: Measurements, rows: NDArray[np.in
     relative = 100 * (distance_mm / table.distance_mm[rows] - 1)
     angles_deg = measured.features[rows, 3:6] - table.pose_deg[rows]
     return {
-        "distance_bias_percent": _round(relative.mean()),
-        "distance_error_percent": _describe(np.abs(relative)),
-        "origin_error_mm": _describe(np.linalg.norm(origin_mm - table.origin_mm[rows], axis=1)),
-        "head_angle_bias_deg": [_round(value) for value in angles_deg.mean(axis=0)],
-        "head_angle_error_deg": [_round(value) for value in np.abs(angles_deg).mean(axis=0)],
+        "distance_bias_percent": round_number(relative.mean()),
+        "distance_error_percent": describe(np.abs(relative)),
+        "origin_error_mm": describe(np.linalg.norm(origin_mm - table.origin_mm[rows], axis=1)),
+        "head_angle_bias_deg": [round_number(value) for value in angles_deg.mean(axis=0)],
+        "head_angle_error_deg": [round_number(value) for value in np.abs(angles_deg).mean(axis=0)],
     }
 
 
@@ -310,20 +340,6 @@ def _evaluate_shut_eyes(table: Table, measured: Measurements) -> dict[str, Any]:
     }
 
 
-def _describe(values: NDArray[np.float64]) -> dict[str, Any]:
-    if len(values) == 0:
-        return {"mean": None, "median": None, "p95": None}
-    return {
-        "mean": _round(values.mean()),
-        "median": _round(float(np.median(values))),
-        "p95": _round(float(np.percentile(values, 95))),
-    }
-
-
-def _round(value: float) -> float:
-    return round(float(value), 3)
-
-
 def _line(name: str, predictions: Predictions) -> str:
     angular, screen = predictions.angular_deg, predictions.screen_mm[~np.isnan(predictions.screen_mm)]
     screen_mm = f"{np.mean(screen):7.1f} mm" if len(screen) else "      – mm"
@@ -333,55 +349,61 @@ def _line(name: str, predictions: Predictions) -> str:
     )
 
 
-def describe_for_readme(metrics: Mapping[str, Any], data: Mapping[str, Any]) -> str:
-    """Return the README's table of a card's metrics and data, in Markdown."""
-    test, trained = metrics["test"], data["training"]
-    baselines = {name.split(":")[0]: errors for name, errors in metrics["baselines"].items()}
-    slices = [
-        (f"{kind}: {name}", errors)
-        for kind, each in metrics["slices"].items()
-        for name, errors in each.items()
-        if errors["images"] >= FEWEST_IN_README
-    ]
-    worst, worst_errors = max(slices, key=lambda entry: float(entry[1]["mean"]))
-    low, high = test["angular_error_deg"]["mean_95_percent_interval"]
-    people = metrics["people"]
-    rows = [
-        ("the model", test["angular_error_deg"]),
-        ("linear in the same features", baselines["all, linear"]),
-        ("no learning: the direction of the irises", baselines["eyes, not learned"]),
-        ("no learning: where the nose points", baselines["head, not learned"]),
-        ("always the mean direction", baselines["centre"]),
-        (f"the model's worst slice ({worst})", worst_errors),
-    ]
-    lines = [
-        (
-            f"On {test['images']} rendered pictures of {test['identities']} people of whom no picture was trained on "
-            f"({trained['identities']} others were), one picture at a time, without calibration (`make evaluate`):"
+def draw(
+    table: Table,
+    predict: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    metrics: Mapping[str, Any],
+    tried: Mapping[str, Sequence[Sitting]],
+) -> Evaluation:
+    """Return what the page of figures shows.
+
+    Args:
+        table: With the test group.
+        predict: The model.
+        metrics: As the card holds them, the comparisons among them.
+        tried: What calibrations were worth.
+    """
+    measured = measure_table(table)
+    rows = np.flatnonzero(measured.is_usable & table.is_held_out)
+    predictions = hold_against_truth(table, rows, predict(measured.features[rows]), measured.origin_mm[rows])
+    points = [_true_point(table, row) for row in rows.tolist()]
+    ablation = metrics["ablation"]
+    return Evaluation(
+        pictures=Pictures(
+            point=np.array([(np.nan, np.nan) if point is None else (point.x, point.y) for point in points]),
+            angular_deg=predictions.angular_deg,
+            offset_deg=predictions.offset_deg,
+            pose_deg=table.pose_deg[rows],
+            distance_mm=table.distance_mm[rows],
+            iris_diameter_px=measured.iris_diameter_px[rows],
+            identity=table.identity[rows],
+            is_in_range=find_in_range(table, rows),
         ),
-        "",
-        "| angular error at the eyes, degrees | mean | median | 95th percentile |",
-        "|---|---|---|---|",
-        *(f"| {name} | {e['mean']:.1f} | {e['median']:.1f} | {e['p95']:.1f} |" for name, e in rows),
-        "",
-        (
-            f"The mean's 95 % interval over people is {low:.1f} to {high:.1f}°; the best of them has "
-            f"{people['mean_angular_error_deg_of_the_best']:.1f}°, the worst "
-            f"{people['mean_angular_error_deg_of_the_worst']:.1f}°. On the screen the mean is "
-            f"{test['screen_error_mm']['mean']:.0f} mm. Cameras, lights, distances and head poses are varied more "
-            "than a desk varies them; no number here was measured on real people."
+        of_medians=_pair(tried, lambda sitting: sitting.places_deg),
+        of_frames=_pair(tried, lambda sitting: sitting.frames_deg),
+        learning=tuple(
+            LearningStep(step["people"], step["mean_angular_error_deg"], step["least"], step["most"])
+            for step in metrics["learning_curve"]
         ),
-    ]
-    return "\n".join(lines)
+        ladder=tuple(Rung(name, errors["mean"]) for name, errors in metrics["error_budget"].items()),
+        ablation=tuple(
+            Ablation(name.removeprefix("without "), errors["mean"], ablation["all"]["mean"])
+            for name, errors in ablation.items()
+            if name != "all"
+        ),
+        estimators=tuple(
+            Estimator(name, errors["mean"], errors["ms_a_prediction"])
+            for name, errors in metrics["estimators"].items()
+            if "ms_a_prediction" in errors
+        ),
+    )
 
 
-def renew_readme(summary: str, path: Path) -> None:
-    """Put the summary between the README's markers."""
-    before, marker, rest = path.read_text().partition("<!-- metrics: begin -->\n")
-    _, end, after = rest.partition("<!-- metrics: end -->")
-    if not marker or not end:
-        raise ValueError(f"{path.name} has no place for the metrics")
-    path.write_text(f"{before}{marker}{summary}\n{end}{after}")
+def _pair(tried: Mapping[str, Sequence[Sitting]], errors_of: Callable[[Sitting], NDArray[np.float64]]) -> Calibrated:
+    none, five, nine = (
+        np.array([errors_of(sitting).mean() for sitting in tried[name]]) for name in ("none", "5 dots", "9 dots")
+    )
+    return Calibrated(none, five, nine)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -389,7 +411,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, default=MODEL_PATH, help="its card lies beside it")
     parser.add_argument("--table", type=Path, default=TABLE_PATH)
-    parser.add_argument("--folds", type=int, default=5, help="of the cross-validation on training people; 0 for none")
+    parser.add_argument("--calibration-table", type=Path, default=CALIBRATION_TABLE_PATH)
+    parser.add_argument("--folds", type=int, default=5, help="of the cross-validations; 0 for the test group alone")
     parser.add_argument("--recording", type=Path, metavar="DIR", help="measure on this recording instead, print JSON")
     options = parser.parse_args(arguments)
     if options.recording is not None:
@@ -400,22 +423,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
     card = read_card(card_path)
     table = load_table(options.table)
     metrics = evaluate(table, model.predict)
-    if options.folds:
-        examples = select_examples(table, measure_table(table), held_out=False)
-        errors_deg = cross_validate(
-            ESTIMATORS[card.model.estimator],
-            card.model.hyperparameters,
-            examples,
-            folds=options.folds,
-            seed=card.model.seed,
-        )
-        metrics["cross_validation_on_training_people"] = {"folds": options.folds} | _describe(errors_deg)
-        print(f"cross-validation: {metrics['cross_validation_on_training_people']}")
+    if not options.folds:
+        write_card(card.model_copy(update={"metrics": metrics}), card_path)
+        return
+    calibrations = load_table(options.calibration_table)
+    tried = try_calibrations(calibrations, model.predict)
+    metrics["calibration"] = summarise_calibrations(tried, calibrations)
+    for name in tried:
+        print(f"calibration, {name}: {metrics['calibration'][name]['median_of_frames_deg']}")
+    metrics |= compare(
+        table, ESTIMATORS[card.model.estimator], card.model.hyperparameters, options.folds, card.model.seed
+    )
     write_card(card.model_copy(update={"metrics": metrics}), card_path)
     print(f"written into {card_path.name}")
-    if options.model == MODEL_PATH and options.folds:
-        renew_readme(describe_for_readme(metrics, card.data), README_PATH)
-        print(f"written into {README_PATH.name}")
+    if options.model == MODEL_PATH:
+        put_between(README_PATH, "metrics", describe_for_readme(metrics, card.data))
+        put_between(DOCS / "accuracy.md", "metrics", describe_for_docs(metrics))
+        page = write_figures(draw(table, model.predict, metrics, tried), DOCS)
+        print(f"written into {README_PATH.name}, accuracy.md and {page.name}")
+
+
+def compare(table: Table, estimator: str, hyperparameters: Mapping[str, Any], folds: int, seed: int) -> dict[str, Any]:
+    """Return the card's comparisons: features, estimators, fewer people, and what the error is made of.
+
+    Args:
+        table: With both groups.
+        estimator: As shipped.
+        hyperparameters: As shipped.
+        folds: Of the cross-validations.
+        seed: Of the fits.
+    """
+    measured = measure_table(table)
+    training = select_examples(table, measured, held_out=False)
+    test = select_examples(table, measured, held_out=True)
+    in_range = test.of(find_in_range(table, np.flatnonzero(measured.is_usable & table.is_held_out)))
+    chosen = dict(hyperparameters)
+    print("features, cross-validated on training people:")
+    ablation = compare_features(training, estimator, chosen, folds=folds, seed=seed)
+    print("estimators, likewise:")
+    estimators = compare_estimators(training, folds=folds, seed=seed)
+    print("learning from fewer people, test group, in range:")
+    curve = draw_learning_curve(training, in_range, estimator, chosen, seed=seed)
+    print("with the truth in place of a measurement, test group:")
+    budget = split_error(table, measured, estimator, chosen, seed=seed)
+    ceiling = find_ceiling(table, measured)
+    print(f"  every landmark instead of seven features: {ceiling['mean']:.2f} degrees")
+    return {
+        "ablation": ablation,
+        "estimators": estimators,
+        "learning_curve": curve,
+        "error_budget": budget,
+        "every_landmark": ceiling,
+    }
 
 
 if __name__ == "__main__":

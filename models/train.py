@@ -1,6 +1,6 @@
 """Makes the gaze model from the training table.
 
-    python -m models.train [--estimator gradient_boosting|random_forest] [--table …] [--out …] [--seed 0]
+    python -m models.train [--estimator gradient_boosting|random_forest|extra_trees|kernel_ridge] [--table …] [--out …]
 
 Features come from `gaze_core`, so they cannot differ from the service's. Hyperparameters are chosen by grouped
 cross-validation, and everything is fitted, on the training identities alone. The same table, seed and versions give the
@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import io
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,16 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, RandomForestRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from gaze_core import outline_weights
 from gaze_core.errors import ModelError
-from gaze_core.features import FEATURE_NAMES, measure_face
-from gaze_core.gaze import visual_angle_deg
-from gaze_core.landmarks import Landmarks
-from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, GazeDirection
 from models.card import (
     Card,
     ModelFile,
@@ -41,17 +40,20 @@ from models.card import (
     write_card,
 )
 from models.dataset import Table, load_table
+from models.examples import (
+    TABLE_PATH,
+    Examples,
+    Measurements,
+    angular_errors_deg,
+    measure_table,
+    mirror,
+    select_examples,
+)
+from models.outline import fit_outline
 
 FOLDER = Path(__file__).resolve().parent
-TABLE_PATH = FOLDER / "training_table.npz"
 MODEL_PATH = FOLDER / "gaze_model.joblib"
 BUNDLE_CARD_PATH = FOLDER / "face_landmarker.json"
-
-SHUT_BELOW = 0.2
-"""Openness below which a rendered eye shows nothing of its gaze."""
-
-MIRRORED_FEATURES = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0])
-MIRRORED_GAZE = np.array([-1.0, 1.0])
 
 CANDIDATES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "gradient_boosting": [
@@ -69,118 +71,20 @@ CANDIDATES: Mapping[str, Sequence[Mapping[str, Any]]] = {
             ("linear", 2, 200, 0.05),
             ("linear", 3, 200, 0.05),
             ("linear", 4, 200, 0.05),
-            ("linear", 4, 300, 0.05),
-            ("linear", 5, 200, 0.05),
         )
     ],
     "random_forest": [
         {"n_estimators": 100, "min_samples_leaf": leaf, "max_features": share}
-        for leaf, share in ((5, 0.6), (10, 0.6), (20, 0.6), (10, 1.0))
+        for leaf, share in ((5, 0.6), (10, 0.6), (20, 0.6))
+    ],
+    "extra_trees": [
+        {"n_estimators": 100, "min_samples_leaf": leaf, "max_features": share}
+        for leaf, share in ((5, 0.6), (10, 1.0), (20, 1.0))
+    ],
+    "kernel_ridge": [
+        {"kernel": "rbf", "gamma": gamma, "alpha": alpha} for gamma, alpha in ((0.01, 0.3), (0.03, 0.3), (0.03, 3.0))
     ],
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Measurements:
-    """What `gaze_core` makes of the rows of a table.
-
-    Attributes:
-        features: In the order of `FEATURE_NAMES`, NaN where both eyes count as shut, shape (n, 7).
-        origin_mm: Estimated midpoint between the eyes, camera frame, shape (n, 3).
-        iris_diameter_px: Shape (n,).
-        is_usable: Which rows have features and open eyes: those a model can learn from, shape (n,).
-        left_out: How many rows are not usable, by reason.
-    """
-
-    features: NDArray[np.float64]
-    origin_mm: NDArray[np.float64]
-    iris_diameter_px: NDArray[np.float64]
-    is_usable: NDArray[np.bool_]
-    left_out: dict[str, int]
-
-
-def measure_table(table: Table, *, assume_default_camera: bool = False) -> Measurements:
-    """Return the features of every row.
-
-    Args:
-        table: The rows.
-        assume_default_camera: Whether to take every camera for one of the default field of view, as the service does
-            with a camera that nobody described.
-    """
-    features = np.full((len(table), len(FEATURE_NAMES)), np.nan)
-    origin_mm = np.full((len(table), 3), np.nan)
-    iris_diameter_px = np.full(len(table), np.nan)
-    is_usable = np.zeros(len(table), dtype=np.bool_)
-    left_out: Counter[str] = Counter()
-    for row in range(len(table)):
-        fov_deg = DEFAULT_VERTICAL_FOV_DEG if assume_default_camera else table.camera_of(row).vertical_fov_deg
-        try:
-            geometry = measure_face(fill_landmarks(table.face(row)), vertical_fov_deg=fov_deg)
-        except ValueError:
-            left_out["landmarks_span_no_face"] += 1
-            continue
-        origin_mm[row] = geometry.origin_mm
-        iris_diameter_px[row] = geometry.iris_diameter_px
-        if geometry.features is not None:
-            features[row] = geometry.features
-        if table.openness[row] < SHUT_BELOW:
-            left_out["eyes_shut_and_seen_so" if geometry.features is None else "eyes_shut_but_taken_for_open"] += 1
-        elif geometry.features is None:
-            left_out["eyes_open_but_taken_for_shut"] += 1
-        else:
-            is_usable[row] = True
-    return Measurements(features, origin_mm, iris_diameter_px, is_usable, dict(sorted(left_out.items())))
-
-
-def fill_landmarks(face: Landmarks) -> Landmarks:
-    """Return a face whose landmarks that the table did not keep lie somewhere harmless.
-
-    Of those, the core uses only their share in the mean z of the first 468. MediaPipe's networks make that mean zero
-    (it stayed below 0.0001 on 574 pictures), so the missing ones get what makes it zero.
-    """
-    points = face.points.copy()
-    is_missing = np.isnan(points[:, 2])
-    missing_in_mean = int(is_missing[:468].sum())
-    if missing_in_mean:
-        points[is_missing, 2] = -np.nansum(points[:468, 2]) / missing_in_mean
-    points[np.isnan(points)] = 0.5
-    return Landmarks(points, face.image_width_px, face.image_height_px)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Examples:
-    """What a model is fitted on.
-
-    Attributes:
-        features: Shape (n, 7).
-        gaze_deg: gaze_x and gaze_y, shape (n, 2).
-        identity: Number of the person, shape (n,).
-    """
-
-    features: NDArray[np.float64]
-    gaze_deg: NDArray[np.float64]
-    identity: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.identity)
-
-    def of(self, rows: NDArray[Any]) -> "Examples":
-        """Return some of the rows."""
-        return Examples(self.features[rows], self.gaze_deg[rows], self.identity[rows])
-
-    def with_mirrored(self) -> "Examples":
-        """Return the rows and their mirror images: what holds for one eye holds for the other."""
-        return Examples(
-            np.concatenate([self.features, self.features * MIRRORED_FEATURES]),
-            np.concatenate([self.gaze_deg, self.gaze_deg * MIRRORED_GAZE]),
-            np.concatenate([self.identity, self.identity]),
-        )
-
-
-def select_examples(table: Table, measured: Measurements, *, held_out: bool) -> Examples:
-    """Return the usable rows of the test identities, or of all others."""
-    rows = measured.is_usable & (table.is_held_out == held_out)
-    return Examples(measured.features[rows], table.gaze_deg[rows], table.identity[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,59 +105,71 @@ def fit(estimator: str, hyperparameters: Mapping[str, Any], examples: Examples, 
     With `init` `"linear"` the trees learn what a linear fit leaves over, so that beyond the examples the model goes on
     as the line does instead of standing still.
     """
-    doubled = examples.with_mirrored()
-    fitted = []
+    features, gaze_deg = mirror(examples.features, examples.gaze_deg)
     # One thread: sums in another order would change the last bits, and with them the file's digest.
     with threadpool_limits(1):
-        for target in doubled.gaze_deg.T:
-            regressor: Any
-            if estimator == "gradient_boosting":
-                init = LinearRegression() if hyperparameters["init"] == "linear" else "zero"
-                regressor = GradientBoostingRegressor(**{**hyperparameters, "init": init}, random_state=seed)
-            else:
-                regressor = RandomForestRegressor(**hyperparameters, random_state=seed)
-            fitted.append(regressor.fit(doubled.features, target))
-    return Regressors(*fitted)
+        return Regressors(*(make_regressor(estimator, hyperparameters, seed).fit(features, y) for y in gaze_deg.T))
 
 
-def cross_validate(
-    estimator: str, hyperparameters: Mapping[str, Any], examples: Examples, *, folds: int, seed: int
+def make_regressor(estimator: str, hyperparameters: Mapping[str, Any], seed: int) -> Any:  # noqa: ANN401 - scikit-learn's
+    """Return a regressor that is still to be fitted.
+
+    Raises:
+        ValueError: No such estimator.
+    """
+    if estimator == "gradient_boosting":
+        init = LinearRegression() if hyperparameters["init"] == "linear" else "zero"
+        return GradientBoostingRegressor(**{**hyperparameters, "init": init}, random_state=seed)
+    if estimator == "random_forest":
+        return RandomForestRegressor(**hyperparameters, random_state=seed)
+    if estimator == "extra_trees":
+        return ExtraTreesRegressor(**hyperparameters, random_state=seed)
+    if estimator == "kernel_ridge":
+        return make_pipeline(StandardScaler(), KernelRidge(**hyperparameters))
+    raise ValueError(f"no estimator {estimator!r}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """One split of people: those to learn from and those to try it on, with an outline that only the first shaped.
+
+    Attributes:
+        train: Examples to fit to.
+        test: Examples of other people.
+        rows: Which ones the latter are, shape (n,).
+    """
+
+    train: Examples
+    test: Examples
+    rows: NDArray[np.int64]
+
+
+def split_people(examples: Examples, folds: int) -> list[Fold]:
+    """Return a split for each fold; everybody is in one test group, and nobody in both groups of a fold."""
+    parts = []
+    for train_rows, test_rows in GroupKFold(folds).split(examples.features, groups=examples.identity):
+        learnt = examples.of(train_rows)
+        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
+        parts.append(Fold(learnt.with_outline(outline), examples.of(test_rows).with_outline(outline), test_rows))
+    return parts
+
+
+def predict_folds(
+    estimator: str, hyperparameters: Mapping[str, Any], parts: Sequence[Fold], *, seed: int
 ) -> NDArray[np.float64]:
-    """Return each example's angular error, in degrees, by a model that never saw its person, shape (n,)."""
-    parts = list(GroupKFold(folds).split(examples.features, groups=examples.identity))
+    """Return gaze_x and gaze_y of each example by a model that never saw its person, shape (n, 2)."""
     with threadpool_limits(1):  # the folds are the parallelism, and scikit-learn's trees release the lock
         found = joblib.Parallel(n_jobs=-1, prefer="threads")(
-            joblib.delayed(_fit_and_predict)(
-                estimator, hyperparameters, examples.of(train), seed=seed, features=examples.features[test]
-            )
-            for train, test in parts
+            joblib.delayed(_fit_and_predict)(estimator, hyperparameters, part, seed) for part in parts
         )
-    predicted = np.empty_like(examples.gaze_deg)
-    for (_, test), part in zip(parts, found, strict=True):
-        predicted[test] = part
-    return angular_errors_deg(predicted, examples.gaze_deg)
+    predicted = np.empty((sum(len(part.rows) for part in parts), 2))
+    for part, directions_deg in zip(parts, found, strict=True):
+        predicted[part.rows] = directions_deg
+    return predicted
 
 
-def _fit_and_predict(
-    estimator: str,
-    hyperparameters: Mapping[str, Any],
-    examples: Examples,
-    *,
-    seed: int,
-    features: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    return fit(estimator, hyperparameters, examples, seed).predict(features)
-
-
-def angular_errors_deg(predicted_deg: NDArray[np.float64], true_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the angle at the eye between each two directions, in degrees, shape (n,).
-
-    Args:
-        predicted_deg: gaze_x and gaze_y, shape (n, 2).
-        true_deg: Likewise.
-    """
-    pairs = zip(predicted_deg.tolist(), true_deg.tolist(), strict=True)
-    return np.array([visual_angle_deg(GazeDirection(*a), GazeDirection(*b)) for a, b in pairs])
+def _fit_and_predict(estimator: str, hyperparameters: Mapping[str, Any], part: Fold, seed: int) -> NDArray[np.float64]:
+    return fit(estimator, hyperparameters, part.train, seed).predict(part.test.features)
 
 
 def train(
@@ -269,7 +185,7 @@ def train(
 
     Args:
         table: The training table; its test identities are not touched.
-        estimator: `gradient_boosting` or `random_forest`.
+        estimator: One of `CANDIDATES`.
         seed: Of the fit.
         folds: Of the cross-validation that chooses among the candidates.
         candidates: Hyperparameters to choose among; `CANDIDATES` unless given.
@@ -285,8 +201,9 @@ def train(
         raise ValueError(f"{people} usable identities are too few for {folds} folds")
     report(f"{len(examples)} usable rows of {people} people; left out: {measured.left_out}")
     tried = []
+    parts = split_people(examples, folds)
     for hyperparameters in candidates or CANDIDATES[estimator]:
-        errors_deg = cross_validate(estimator, hyperparameters, examples, folds=folds, seed=seed)
+        errors_deg = angular_errors_deg(predict_folds(estimator, hyperparameters, parts, seed=seed), examples.gaze_deg)
         tried.append({"mean_angular_error_deg": round(float(errors_deg.mean()), 4), **hyperparameters})
         report(f"  {tried[-1]}")
     best = min(tried, key=lambda candidate: candidate["mean_angular_error_deg"])
@@ -305,7 +222,7 @@ def train(
         ),
         features=describe_features(),
         outputs=describe_outputs(),
-        data=describe_data(table, measured, examples),
+        data=describe_data(table, measured, examples) | {"outline_sha256": digest_outline()},
         selection={
             "method": f"grouped cross-validation over training identities, {folds} folds; mean angular error",
             "candidates": tried,
@@ -314,6 +231,11 @@ def train(
         versions=find_versions(),
     )
     return content.getvalue(), card
+
+
+def digest_outline() -> str:
+    """Return the digest of the outline's weights, to which the model belongs: with others its features differ."""
+    return hashlib.sha256(Path(outline_weights.__file__).read_bytes()).hexdigest()
 
 
 def describe_data(table: Table, measured: Measurements, examples: Examples) -> dict[str, Any]:

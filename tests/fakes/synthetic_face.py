@@ -4,6 +4,7 @@ import numpy as np
 
 from gaze_core.head_pose import CANONICAL_FACE, rotation_matrix
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LANDMARK_COUNT, LEFT, LIDS, RIGHT, Landmarks
+from gaze_core.outline import PAIRS
 
 IPD_MM = 63.0
 ROTATION_CENTRE_MM = {
@@ -14,8 +15,14 @@ ROTATION_CENTRE_MM = {
 MIRROR = {
     4: 4, 6: 6, 10: 10, 33: 263, 54: 284, 67: 297, 117: 346, 119: 348, 121: 350, 127: 356, 129: 358, 132: 361,
     133: 362, 136: 365, 143: 372, 147: 376, 198: 420, 205: 425, 160: 387, 144: 373, 158: 385, 153: 380,
-    468: 473, 469: 476, 470: 475, 471: 474, 472: 477,
+    468: 473, 469: 476, 470: 475, 471: 474, 472: 477, **dict(PAIRS),
 }  # fmt: skip
+# The viewer's right: how far from the outer to the inner corner, and how high, in openings of the lids; brows in mm.
+LID_POINTS = {
+    7: (0.1, -0.25), 163: (0.2, -0.4), 145: (0.5, -0.5), 154: (0.8, -0.4), 155: (0.9, -0.25),
+    246: (0.1, 0.25), 161: (0.2, 0.4), 159: (0.5, 0.5), 157: (0.8, 0.4), 173: (0.9, 0.25),
+}  # fmt: skip
+BROW_POINTS = {55: (0.95, 15.0), 65: (0.7, 18.0), 52: (0.4, 19.0), 105: (0.1, 17.0)}
 
 
 def make_face(
@@ -58,6 +65,10 @@ def make_face(
         for share, (upper, lower) in zip((1 / 3, 2 / 3), LIDS[side], strict=True):
             middle = outer + share * (inner - outer)
             points[upper], points[lower] = middle - down * lid_opening_mm / 2, middle + down * lid_opening_mm / 2
+        for known, unit_mm in ((LID_POINTS, lid_opening_mm), (BROW_POINTS, 1.0)):
+            for right, (share, height) in known.items():
+                index = MIRROR[right] if side == LEFT else right
+                points[index] = outer + share * (inner - outer) - down * height * unit_mm
     towards_face = place / np.linalg.norm(place) if depth_along == "ray" else np.array([0.0, 0.0, 1.0])
     return project(
         points, place, towards_face, width_px=width_px, height_px=height_px, vertical_fov_deg=vertical_fov_deg

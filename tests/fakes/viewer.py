@@ -52,7 +52,7 @@ class Viewer:
 def measure_looks(faces, dots, *, camera=None):
     """Return what faces that look at dots give to calibrate with."""
     camera = camera or Camera()
-    measured = [measure_face(face, vertical_fov_deg=camera.vertical_fov_deg) for face in faces]
+    measured = [measure_face(face, vertical_fov_deg=camera.vertical_fov_deg, outline=None) for face in faces]
     features = np.array([each.features for each in measured])
     return Looks(
         dots=np.array(dots, dtype=float),

@@ -19,17 +19,24 @@ from gaze_core.errors import ModelError
 from gaze_core.features import measure_face
 from models.card import find_versions, read_card, write_card
 from models.dataset import write_table
-from models.train import (
-    CANDIDATES,
+from models.examples import (
     Examples,
     angular_errors_deg,
-    cross_validate,
     fill_landmarks,
+    measure_table,
+    mirror,
+    select_examples,
+)
+from models.train import (
+    CANDIDATES,
+    Fold,
+    digest_outline,
     fit,
     main,
-    measure_table,
+    make_regressor,
+    predict_folds,
     save,
-    select_examples,
+    split_people,
     train,
 )
 from tests.fakes.synthetic_face import make_face
@@ -90,13 +97,10 @@ def test_nobody_of_the_test_group_is_trained_on(table):
 
 
 def test_a_mirror_image_negates_what_points_sideways():
-    examples = Examples(np.array([[0.1, 0.2, -0.9, 1.0, 2.0, 3.0, 600.0]]), np.array([[7.0, 8.0]]), np.array([5]))
+    features, gaze_deg = mirror(np.array([[0.1, 0.2, -0.9, 1.0, 2.0, 3.0, 600.0]]), np.array([[7.0, 8.0]]))
 
-    mirrored = examples.with_mirrored().of(np.array([1]))
-
-    assert mirrored.features.tolist() == [[-0.1, 0.2, -0.9, 1.0, -2.0, -3.0, 600.0]]
-    assert mirrored.gaze_deg.tolist() == [[-7.0, 8.0]]
-    assert mirrored.identity.tolist() == [5]
+    assert features[1].tolist() == [-0.1, 0.2, -0.9, 1.0, -2.0, -3.0, 600.0]
+    assert gaze_deg[1].tolist() == [-7.0, 8.0]
 
 
 def test_angular_errors_are_angles_at_the_eye():
@@ -113,13 +117,43 @@ def test_cross_validation_never_predicts_for_a_person_that_it_was_fitted_on():
     # Features tell the person and nothing else; the gaze is the person's own. Known people would be right.
     features = np.repeat(rng.normal(size=(10, 7)), 30, axis=0) + rng.normal(0, 1e-3, (300, 7))
     gaze = np.repeat(rng.normal(0, 10, (10, 2)), 30, axis=0)
-    examples = Examples(features, gaze, identity)
+    examples = Examples(features, gaze, identity, (measure_face(make_face()),) * 300)
+    # The outline would replace the features; these are given.
+    parts = [
+        Fold(examples.of(np.setdiff1d(np.arange(300), part.rows)), examples.of(part.rows), part.rows)
+        for part in split_people(examples, 5)
+    ]
 
     known = angular_errors_deg(fit("random_forest", SMALL_FOREST, examples, 0).predict(features), gaze)
-    unknown = cross_validate("random_forest", SMALL_FOREST, examples, folds=5, seed=0)
+    unknown = angular_errors_deg(predict_folds("random_forest", SMALL_FOREST, parts, seed=0), gaze)
 
     assert known.mean() < 2
     assert unknown.mean() > 5
+
+
+def test_nobody_is_in_both_groups_of_a_fold(table):
+    examples = select_examples(table, measure_table(table), held_out=False)
+
+    parts = split_people(examples, 3)
+
+    assert all(not set(part.train.identity) & set(part.test.identity) for part in parts)
+    assert sorted(np.concatenate([part.rows for part in parts])) == list(range(len(examples)))
+
+
+@pytest.mark.parametrize("estimator", list(CANDIDATES))
+def test_every_estimator_learns_a_plane(estimator):
+    rng = np.random.default_rng(0)
+    features = rng.uniform(-1, 1, (400, 7))
+    gaze = features @ [20.0, -10.0, 0.0, 5.0, 0.0, 0.0, 0.0]
+
+    regressor = make_regressor(estimator, CANDIDATES[estimator][0], seed=0).fit(features[:300], gaze[:300])
+
+    assert np.abs(regressor.predict(features[300:]) - gaze[300:]).mean() < 0.4 * np.abs(gaze).mean()
+
+
+def test_an_estimator_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="no estimator 'oracle'"):
+        make_regressor("oracle", {}, seed=0)
 
 
 def test_the_model_learns_where_people_look_whom_it_never_saw(table, trained, tmp_path):
@@ -164,10 +198,12 @@ def test_the_better_candidate_is_chosen_and_both_are_told(table):
 @pytest.mark.parametrize("estimator", CANDIDATES)
 def test_every_candidate_can_be_fitted(estimator):
     rng = np.random.default_rng(0)
-    examples = Examples(rng.normal(size=(100, 7)), rng.normal(size=(100, 2)), np.arange(100))
+    faces = (measure_face(make_face()),) * 100
+    examples = Examples(rng.normal(size=(100, 7)), rng.normal(size=(100, 2)), np.arange(100), faces)
 
     for hyperparameters in CANDIDATES[estimator]:
-        fitted = fit(estimator, {**hyperparameters, "n_estimators": 2}, examples, 0)
+        few = {"n_estimators": 2} if "n_estimators" in hyperparameters else {}
+        fitted = fit(estimator, {**hyperparameters, **few}, examples, 0)
         assert fitted.predict(examples.features).shape == (100, 2)
 
 
@@ -279,6 +315,7 @@ def test_the_shipped_model_is_the_one_that_its_card_describes():
         card.data["face_landmarker_sha256"]
         == hashlib.sha256((MODELS / "face_landmarker.task").read_bytes()).hexdigest()
     )
+    assert card.data["outline_sha256"] == digest_outline()
     assert card.versions.keys() == find_versions().keys()
 
 

@@ -30,7 +30,7 @@ class World:
     def calibrate(self, viewer, session_id="mine", start=1):
         for number, dot in enumerate(FIVE_DOTS, start):
             landmarker = FakeFaceLandmarker([viewer.look_at(dot)])
-            sample = GazeDetector(landmarker, StraightGazeModel()).process_single_frame(make_pixels())
+            sample = GazeDetector(landmarker, StraightGazeModel(), outline=None).process_single_frame(make_pixels())
             self.sessions.update_session(session_id, number, make_record(sample, target=dot), **VIEWER)
 
     def find(self, session_id="viewing", **more):

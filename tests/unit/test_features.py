@@ -9,10 +9,12 @@ from pytest import approx
 from gaze_core.features import FEATURE_NAMES, find_quality_issues, measure_face
 from gaze_core.gaze import gaze_direction, visual_angle_deg
 from gaze_core.landmarks import LEFT, RIGHT, Landmarks, eye_aspect_ratio
+from gaze_core.outline import PAIRS, Outline
 from tests.fakes.synthetic_face import make_face, mirror
 
 places = st.tuples(st.floats(-80, 80), st.floats(-60, 60), st.floats(400, 800))
 targets = st.tuples(st.floats(-250, 250), st.floats(-50, 250), st.just(0.0))
+ZERO = np.zeros((len(PAIRS), 2))
 turns = st.tuples(st.floats(-15, 15), st.floats(-25, 25), st.floats(-10, 10))
 
 
@@ -46,8 +48,8 @@ def test_the_distance_feature_is_that_of_the_midpoint_between_the_eyes():
 
 
 @given(turns, places, targets)
-def test_the_combined_gaze_points_at_what_the_eyes_look_at(turn, place_mm, target_mm):
-    geometry = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm))
+def test_the_irises_alone_point_at_what_the_eyes_look_at(turn, place_mm, target_mm):
+    geometry = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm), outline=None)
 
     truth = gaze_direction(np.array(target_mm) - geometry.origin_mm)
     found = gaze_direction(geometry.features[:3])
@@ -80,10 +82,44 @@ def test_one_shut_eye_leaves_the_other(side):
     for upper, lower in lids:
         points[upper] = points[lower]
 
-    geometry = measure_face(Landmarks(points, 640, 480))
+    geometry = measure_face(Landmarks(points, 640, 480), outline=None)
 
     assert geometry.eye_openness[0 if side == LEFT else 1] == 0.0
-    assert geometry.features == approx(measure_face(landmarks).features, abs=0.02)
+    assert geometry.outline_mm is None
+    assert geometry.features == approx(measure_face(landmarks, outline=None).features, abs=0.02)
+
+
+def test_one_eye_alone_is_corrected_as_one_eye():
+    landmarks = face(target_mm=(100, 100, 0))
+    points = landmarks.points.copy()
+    points[[387, 385]] = points[[373, 380]]
+    level = Outline(ZERO, ZERO, np.zeros(3), np.zeros(4), alone_upwards=np.array([5.0, 0.0, 0.0, 0.0]))
+
+    alone = measure_face(Landmarks(points, 640, 480), outline=level)
+    irises = measure_face(Landmarks(points, 640, 480), outline=None)
+
+    up_deg = [gaze_direction(each.features[:3]).gaze_y_deg for each in (alone, irises)]
+    assert up_deg[0] - up_deg[1] == approx(5.0, abs=0.01)
+
+
+def test_the_outline_turns_with_the_head():
+    # Whatever the pose, five degrees are added upwards in the head: at a roll of 90 degrees they are sideways.
+    level = Outline(ZERO, ZERO, np.zeros(3), np.array([5.0, 0.0, 0.0, 0.0]))
+    tilted = face((0, 0, 10))
+
+    with_it, without = (gaze_direction(measure_face(tilted, outline=each).features[:3]) for each in (level, None))
+
+    assert with_it.gaze_y_deg - without.gaze_y_deg == approx(5 * np.cos(np.radians(10)), abs=0.05)
+    assert abs(with_it.gaze_x_deg - without.gaze_x_deg) == approx(5 * np.sin(np.radians(10)), abs=0.05)
+
+
+def test_the_outline_is_measured_in_mm_of_the_head():
+    # The corners of an eye of the canonical face lie 26 mm from each other, 44 and 19 mm beside its middle.
+    outline_mm = measure_face(face((5, 20, -8), place_mm=(40, 20, 700))).outline_mm
+
+    right_corners, left_corners = outline_mm[[0, 8]], outline_mm[len(PAIRS) + np.array([0, 8])]
+    assert right_corners[:, 0] == approx([-44.5, -18.6], abs=2.0)
+    assert left_corners[:, 0] == approx([44.5, 18.6], abs=2.0)
 
 
 def test_two_shut_eyes_have_no_gaze():

@@ -1,0 +1,34 @@
+"""The few statistics that every table of numbers here is made of."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+
+
+def describe(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Return mean, median and 95th percentile, each None without values."""
+    if len(values) == 0:
+        return {"mean": None, "median": None, "p95": None}
+    return {
+        "mean": round_number(values.mean()),
+        "median": round_number(float(np.median(values))),
+        "p95": round_number(float(np.percentile(values, 95))),
+    }
+
+
+def bootstrap_interval(values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0) -> list[float]:
+    """Return the 95 % interval of the mean over other people: whole identities are drawn again, with replacement."""
+    people, member = np.unique(identity, return_inverse=True)
+    sums = np.bincount(member, weights=values)
+    counts = np.bincount(member)
+    drawn = np.random.default_rng(seed).integers(0, len(people), (RESAMPLES, len(people)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return [round_number(value) for value in np.percentile(means, [2.5, 97.5])]
+
+
+def round_number(value: float) -> float:
+    """Return a number as it stands in the card."""
+    return round(float(value), 3)
