@@ -43,6 +43,7 @@ def main() -> None:
         "JPEG decoding": lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB),
         "features": lambda: measure_face(landmarks),
         "model, one row": lambda: model.predict(features),
+        "features and model": lambda: model.predict(np.array([measure_face(landmarks).features])),
         "picture to gaze point": lambda: detector.process_single_frame(frame),
         "score of one 270×480 map of bytes": lambda: calc([[0.5, 0.5]], bytes_map),
         "score of one 480×640 map of floats": lambda: calc([[0.5, 0.5]], float_map),

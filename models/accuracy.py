@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.statistics import draw_people_again
+
 TARGET_DEG, TARGET_5_DOTS_DEG, TARGET_9_DOTS_DEG = 4.0, 2.0, 1.5
 """Of mean errors: without calibration and in range; of the median over a dot's frames after 5 and after 9 dots."""
 
@@ -17,8 +19,6 @@ FEW_PICTURES = 10
 
 FEW_PEOPLE = 5
 """With fewer, drawing people again tells nothing about others: there is no interval."""
-
-RESAMPLES = 2000
 
 COLUMNS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 ROWS = (0.0, 1 / 3, 2 / 3, 1.0)
@@ -202,20 +202,11 @@ def summarise(angular_deg: NDArray[np.float64], identity: NDArray[np.int64]) -> 
     return Summary(len(angular_deg), people, mean_deg, interval_over_people(angular_deg, identity))
 
 
-def interval_over_people(
-    values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0
-) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean over other people; None with fewer than `FEW_PEOPLE`.
-
-    Whole people are drawn again, with replacement.
-    """
-    people, member = np.unique(identity, return_inverse=True)
-    if len(people) < FEW_PEOPLE:
+def interval_over_people(angular_deg: NDArray[np.float64], identity: NDArray[np.int64]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean over other people; None with fewer than `FEW_PEOPLE`."""
+    if len(np.unique(identity)) < FEW_PEOPLE:
         return None
-    sums, counts = np.bincount(member, weights=values), np.bincount(member)
-    drawn = np.random.default_rng(seed).integers(0, len(people), (RESAMPLES, len(people)))
-    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    return draw_people_again(angular_deg, identity)
 
 
 def bin_errors(

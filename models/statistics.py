@@ -20,13 +20,30 @@ def describe(values: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def bootstrap_interval(values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0) -> list[float]:
-    """Return the 95 % interval of the mean over other people: whole identities are drawn again, with replacement."""
+    """Return `draw_people_again` as it stands in the card."""
+    return [round_number(value) for value in draw_people_again(values, identity, seed=seed)]
+
+
+def draw_people_again(
+    values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean over other people: whole identities are drawn again, with replacement.
+
+    Args:
+        values: One for each picture, shape (n,).
+        identity: Whose picture, shape (n,).
+        seed: Of the draws.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval); of clusters,
+    since pictures of one person are alike.
+    """
     people, member = np.unique(identity, return_inverse=True)
     sums = np.bincount(member, weights=values)
     counts = np.bincount(member)
     drawn = np.random.default_rng(seed).integers(0, len(people), (RESAMPLES, len(people)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return [round_number(value) for value in np.percentile(means, [2.5, 97.5])]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def round_number(value: float) -> float:
