@@ -31,6 +31,7 @@ from models.realism_compare import (
     IN_DEGREES,
     QUANTITIES,
     SAME_SIZE,
+    TOWARDS_CAMERA_DEG,
     TRACKED,
     Clip,
     Comparison,
@@ -43,6 +44,7 @@ from models.realism_compare import (
     compare_scatter,
     faces_of,
     find_takes,
+    match_lags,
     measure_open,
     measure_turning_deg,
     width_mm,
@@ -56,6 +58,10 @@ TABLE_PATH = FOLDER / "training_table.npz"
 CALIBRATION_TABLE_PATH = FOLDER / "calibration_table.npz"
 
 
+FEWEST_ON_END = 5
+"""Faces that are seen for fewer frames on end are taken for something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """How real and rendered people differ.
@@ -67,6 +73,7 @@ class Report:
         comparisons: By the names of `QUANTITIES`.
         scatters: Of `difference_x` and `difference_y`.
         jitters: By the names of `TRACKED`.
+        lags: How many frames each clip's head takes to move as far as a rendered one does from frame to frame.
         width_mm: Of the eyes, if irises are 11.7 mm across: of the first clip and of rendered people, median.
         turning_deg: How much rendered eyes truly turn in their heads from frame to frame, measured as the jitter is,
             across and up; None without a calibration table.
@@ -79,6 +86,7 @@ class Report:
     comparisons: dict[str, Comparison]
     scatters: dict[str, Scatter]
     jitters: dict[str, Jitter]
+    lags: tuple[int | None, ...]
     width_mm: tuple[float, float]
     turning_deg: tuple[float, float] | None
     truth: tuple[ErrorBudget, ...] | None
@@ -89,7 +97,7 @@ def read_clip(path: Path, landmarker: FaceLandmarker) -> Clip:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: There is no face in it.
+        ValueError: There is no face in it for a while.
     """
     points_px: list[NDArray[np.float64]] = []
     frames: list[int] = []
@@ -104,10 +112,13 @@ def read_clip(path: Path, landmarker: FaceLandmarker) -> Clip:
         points_px.append(face.points[:, :2] * size_px)
         frames.append(number)
         is_frontal.append(max(abs(pose.pitch_deg), abs(pose.yaw_deg)) <= FRONTAL_DEG)
-    if not points_px:
+    shown = np.array(frames, dtype=np.int64)
+    run = np.cumsum(np.diff(shown, prepend=-2) > 1)
+    lasts = np.bincount(run)[run] >= FEWEST_ON_END if len(run) else np.empty(0, dtype=np.bool_)
+    if not lasts.any():
         raise ValueError(f"{path.name} shows no face")
-    one = np.zeros(len(frames), dtype=np.int64)
-    faces = Faces(np.array(points_px), np.array(is_frontal), person=one, sequence=one, frame=np.array(frames))
+    one = np.zeros(int(lasts.sum()), dtype=np.int64)
+    faces = Faces(np.array(points_px)[lasts], np.array(is_frontal)[lasts], person=one, sequence=one, frame=shown[lasts])
     return Clip(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), pictures, size_px, faces)
 
 
@@ -138,6 +149,7 @@ def make_report(clips: Sequence[Clip], table: Table, resting: Table | None, *, t
     takes = find_takes(clips)
     rendered = faces_of(table)
     at_rest = None if resting is None else faces_of(resting)
+    lags = match_lags(clips, at_rest)
     return Report(
         clips=tuple(_describe(clip) for clip in clips),
         takes=takes,
@@ -150,7 +162,8 @@ def make_report(clips: Sequence[Clip], table: Table, resting: Table | None, *, t
         },
         comparisons=compare(first_of_takes(clips, takes), rendered),
         scatters=compare_scatter([clip.faces for clip in clips], rendered, at_rest),
-        jitters=compare_jitter(clips, takes, at_rest),
+        jitters=compare_jitter(clips, takes, lags, at_rest),
+        lags=lags,
         width_mm=(width_mm(clips[0].faces), width_mm(rendered if at_rest is None else at_rest)),
         turning_deg=None if resting is None else measure_turning_deg(resting),
         truth=None if truth_people is None else measure_errors(table, resting, people=truth_people),
@@ -195,16 +208,16 @@ def describe(report: Report, command: str) -> str:
         f"{rendered['pictures_used']} of {rendered['pictures']} pictures (frontal, eyes open); at rest "
         f"{rendered['people_at_rest']} people, {rendered['pictures_at_rest']} pictures."
     )
-    columns = "quantity", "real: median (5–95 %)", "rendered: median (5–95 %)", "real frames inside", "rank"
+    spread, near = "median (5–95 %)", f"within {TOWARDS_CAMERA_DEG:g}° of the camera"
+    columns = "quantity", f"real: {spread}", f"rendered: {spread}", f"those who look {near}", "real inside", "rank"
     lines += ["", persons, "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for name, title in QUANTITIES.items():
         comparison = report.comparisons[name]
         ranks = ", ".join(f"{rank:.0%}" for rank in comparison.rank)
-        lines.append(
-            f"| {title} | {_spread(comparison.real, 3)} | {_spread(comparison.rendered, 3)} "
-            f"| {comparison.inside:.0%} | {ranks} |"
-        )
-    lines += ["", *_scatter_rows(report), "", *_jitter_rows(report)]
+        spreads = comparison.real, comparison.rendered, comparison.towards_camera
+        cells = [*map(_spread, spreads), f"{comparison.inside:.0%}", ranks]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    lines += ["", *_scatter_rows(report), "", *_jitter_rows(report), "", *_jitter_rows(report, in_degrees=True)]
     return "\n".join(lines)
 
 
@@ -219,23 +232,33 @@ def _scatter_rows(report: Report) -> list[str]:
     return lines
 
 
-def _jitter_rows(report: Report) -> list[str]:
-    columns = [
-        *(f"real: {clip['name']}" for clip in report.clips),
-        "encoded otherwise",
-        "rendered: median (5–95 %)",
-        f"rendered, irises within {SAME_SIZE:.0%} of the first clip's",
-    ]
-    lines = ["| jitter, 10⁻³ eye widths | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
+def _jitter_rows(report: Report, *, in_degrees: bool = False) -> list[str]:
+    """Return the table of the jitter, in thousandths of the eye's width or, of places, as turns of an eye."""
+    columns = []
+    for clip, lag in zip(report.clips, report.lags, strict=True):
+        columns += [f"real: {clip['name']}, next frame", f"{lag or '–'} frames on"]
+    same_size = f"rendered, irises within {SAME_SIZE:.0%} of the first clip's"
+    columns += ["encoded otherwise", "rendered: median (5–95 %)", same_size]
+    unit = "degrees of gaze" if in_degrees else "10⁻³ eye widths"
+    lines = [f"| jitter, {unit} | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
+    real, rendered = (_degrees_per_thousandth(width_mm) if in_degrees else 1.0 for width_mm in report.width_mm)
+    digits = 2 if in_degrees else 1
     for name, title in TRACKED.items():
+        if in_degrees and name not in IN_DEGREES:
+            continue
         jitter = report.jitters[name]
-        cells = [_in_degrees(value, name, report.width_mm[0]) for value in (*jitter.real, jitter.encoding)]
+        each = [value for pair in zip(jitter.real, jitter.moved, strict=True) for value in pair]
+        cells = [_number(value, real, digits) for value in (*each, jitter.encoding)]
         for spread in (jitter.rendered, jitter.same_size):
-            median = None if spread is None else spread.median
-            between = "" if spread is None else f" ({spread.low:.1f}–{spread.high:.1f})"
-            cells.append(_in_degrees(median, name, report.width_mm[1], between))
+            cell = "–"
+            if spread is not None:
+                median, low, high = (
+                    _number(value, rendered, digits) for value in (spread.median, spread.low, spread.high)
+                )
+                cell = f"{median} ({low}–{high})"
+            cells.append(cell)
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    if report.turning_deg is not None:
+    if in_degrees and report.turning_deg is not None:
         across, up = report.turning_deg
         lines += [
             "",
@@ -255,8 +278,9 @@ def describe_truth(truth: Sequence[ErrorBudget], command: str) -> str:
     ]
     for budget in truth:
         values = [budget.bias_mm, budget.between_mm, budget.within_mm, budget.unforetold_mm, budget.rest_mm]
-        cells = " | ".join("–" if value is None else f"{value:.2f} ({_degrees(value):.1f})" for value in values)
-        lines.append(f"| {SOURCES[budget.source]} | {budget.axis} | {cells} | {budget.gain:+.2f} |")
+        cells = ["–" if value is None else f"{value:.2f} ({_degrees(value):.1f})" for value in values]
+        cells.append("–" if budget.gain is None else f"{budget.gain:+.2f}")
+        lines.append(f"| {SOURCES[budget.source]} | {budget.axis} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -270,16 +294,17 @@ def _mm_and_degrees(scatter_mm: float | None) -> str:
     return f"{scatter_mm:.2f} mm ({math.degrees(scatter_mm / EYE_ROTATION_TO_IRIS_MM):.1f}°)"
 
 
-def _in_degrees(jitter: float | None, name: str, eye_width_mm: float, between: str = "") -> str:
-    """Return a jitter and, of a place, what it is as a turn of an eye."""
-    if jitter is None or not math.isfinite(jitter):
-        return "–"
-    turn_deg = math.degrees(jitter / 1000 * eye_width_mm / EYE_ROTATION_TO_IRIS_MM)
-    return f"{jitter:.1f}{between}" + (f", {turn_deg:.2f}°" if name in IN_DEGREES else "")
+def _degrees_per_thousandth(eye_width_mm: float) -> float:
+    """Return by how much an eye turns whose iris moves by 0.001 of the eye's width."""
+    return math.degrees(eye_width_mm / 1000 / EYE_ROTATION_TO_IRIS_MM)
 
 
-def _spread(spread: Spread, digits: int) -> str:
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"
+def _number(value: float | None, unit: float, digits: int) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value * unit:.{digits}f}"
+
+
+def _spread(spread: Spread | None) -> str:
+    return "–" if spread is None else f"{spread.median:.3f} ({spread.low:.3f} to {spread.high:.3f})"
 
 
 def write_section(page: Path, name: str, section: str) -> None:
@@ -303,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--calibration-table", type=Path, default=CALIBRATION_TABLE_PATH)
     parser.add_argument("--out", type=Path, default=Path("out/realism"), help="folder for realism.json and realism.png")
     parser.add_argument("--truth", action="store_true", help="hold landmarks of rendered people against the truth")
-    parser.add_argument("--people", type=int, default=40, help="how many people of each table for --truth")
+    parser.add_argument("--people", type=int, default=100, help="of each table, at most, for --truth")
     parser.add_argument("--page", type=Path, help="a page whose tables are renewed; realism.png goes beside it too")
     options = parser.parse_args(arguments)
     landmarker = make_landmarker()

@@ -16,6 +16,7 @@ from models.realism_measures import (
     iris_size_px,
     jitter,
     measure_ratios,
+    movements,
     robust_deviation,
     scatter,
     second_differences,
@@ -25,6 +26,9 @@ from models.rendering.eye import fick_angles_deg
 
 FRONTAL_DEG = 15.0
 """Faces turned up, down or aside by more are left out: the picture foreshortens them."""
+
+TOWARDS_CAMERA_DEG = 8.0
+"""Somebody looks towards the camera when their gaze is at most this far from straight into it."""
 
 SAME_SIZE = 0.3
 """Irises whose diameters in pixels differ by less than this share are as large as each other."""
@@ -72,6 +76,7 @@ class Faces:
         person: Number of the person, shape (n,).
         sequence: Number of the clip or dot whose frames follow each other, shape (n,).
         frame: Number of the picture in its sequence, ascending, shape (n,).
+        looks_at_camera: Who is known to look towards the camera, shape (n,); None when nobody knows.
     """
 
     points_px: Floats
@@ -79,6 +84,7 @@ class Faces:
     person: Integers
     sequence: Integers
     frame: Integers
+    looks_at_camera: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -120,12 +126,14 @@ class Comparison:
     Attributes:
         real: Over frames.
         rendered: Over pictures.
+        towards_camera: Likewise, of those who look towards the camera; None without any.
         inside: Share of the real frames within the rendered middle 90 %.
         rank: Share of the rendered people whose median lies below that of the real frames, for each take.
     """
 
     real: Spread
     rendered: Spread
+    towards_camera: Spread | None
     inside: float
     rank: tuple[float, ...]
 
@@ -150,7 +158,9 @@ class Jitter:
     """How much something trembles from frame to frame, standard deviation in thousandths of the eye's width.
 
     Attributes:
-        real: Of each clip.
+        real: Of each clip, from one frame to the next.
+        moved: Of each clip, over as many frames as the head takes to move as far as a rendered one does from frame to
+            frame; None without a calibration table.
         rendered: Over people; None without a calibration table.
         same_size: Likewise, of those dots alone whose irises are as large in the picture as those of the first clip.
         encoding: By how much the first clip differs from another of the same take, as if shared alike by both; None
@@ -158,6 +168,7 @@ class Jitter:
     """
 
     real: tuple[float, ...]
+    moved: tuple[float | None, ...]
     rendered: Spread | None
     same_size: Spread | None
     encoding: float | None
@@ -173,6 +184,7 @@ def faces_of(table: Table) -> Faces:
         person=table.identity[order],
         sequence=sequence.ravel(),
         frame=table.frame[order],
+        looks_at_camera=np.linalg.norm(table.gaze_deg[order], axis=1) <= TOWARDS_CAMERA_DEG,
     )
 
 
@@ -212,7 +224,9 @@ def compare(real: Sequence[Faces], rendered: Faces) -> dict[str, Comparison]:
         rendered: Of many people.
     """
     takes = [measure_open(faces) for faces in real]
-    values, person = measure_open(rendered)
+    values, rows = measure_open(rendered)
+    person = rendered.person[rows]
+    near = None if rendered.looks_at_camera is None else rendered.looks_at_camera[rows]
     comparisons = {}
     for name in QUANTITIES:
         frames = np.concatenate([measured[name] for measured, _ in takes])
@@ -221,6 +235,7 @@ def compare(real: Sequence[Faces], rendered: Faces) -> dict[str, Comparison]:
         comparisons[name] = Comparison(
             real=spread_of(frames),
             rendered=spread,
+            towards_camera=None if near is None or not near.any() else spread_of(values[name][near]),
             inside=float(((frames >= spread.low) & (frames <= spread.high)).mean()),
             rank=tuple(float((medians < np.median(measured[name])).mean()) for measured, _ in takes),
         )
@@ -228,16 +243,16 @@ def compare(real: Sequence[Faces], rendered: Faces) -> dict[str, Comparison]:
 
 
 def measure_open(faces: Faces) -> tuple[dict[str, Floats], Integers]:
-    """Return the quantities of frontal faces with open eyes, and whose they are.
+    """Return the quantities of frontal faces with open eyes, and in which rows these are.
 
     Raises:
         ValueError: There are none.
     """
     measured = measure_ratios(faces.points_px)
-    rows = faces.is_frontal & find_open(measured["lid_aperture"], faces.person)
-    if not rows.any():
+    rows = np.flatnonzero(faces.is_frontal & find_open(measured["lid_aperture"], faces.person))
+    if not len(rows):
         raise ValueError("no frontal face with open eyes")
-    return {name: values[rows] for name, values in measured.items()}, faces.person[rows]
+    return {name: values[rows] for name, values in measured.items()}, rows
 
 
 def compare_scatter(real: Sequence[Faces], rendered: Faces, resting: Faces | None) -> dict[str, Scatter]:
@@ -263,9 +278,41 @@ def width_mm(faces: Faces) -> float:
     return float(np.median(eye_width_mm(faces.points_px)))
 
 
-def compare_jitter(clips: Sequence[Clip], takes: Sequence[int], resting: Faces | None) -> dict[str, Jitter]:
-    """Return how much everything tracked trembles, in thousandths of the eye's width."""
-    real = [_differences(clip.faces) for clip in clips]
+def match_lags(clips: Sequence[Clip], resting: Faces | None) -> tuple[int | None, ...]:
+    """Return how many frames each clip's head takes to move as far as a rendered one does from frame to frame.
+
+    At most a quarter of the clip; None without a calibration table.
+    """
+    if resting is None:
+        return (None,) * len(clips)
+    moved = []
+    for number in np.unique(resting.sequence):
+        rows = resting.sequence == number
+        moved.append(movements(resting.points_px[rows], resting.frame[rows]))
+    wanted = float(np.median(np.concatenate(moved)))
+    lags = []
+    for faces in (clip.faces for clip in clips):
+        longest = max((int(faces.frame[-1] - faces.frame[0]) + 1) // 4, 1)
+        reached = (
+            lag for lag in range(1, longest) if np.median(movements(faces.points_px, faces.frame, lag)) >= wanted
+        )
+        lags.append(next(reached, longest))
+    return tuple(lags)
+
+
+def compare_jitter(
+    clips: Sequence[Clip], takes: Sequence[int], lags: Sequence[int | None], resting: Faces | None
+) -> dict[str, Jitter]:
+    """Return how much everything tracked trembles, in thousandths of the eye's width.
+
+    Args:
+        clips: Of real people.
+        takes: As `find_takes` returns them.
+        lags: As `match_lags` returns them.
+        resting: Of rendered people, the frames of one dot a sequence each.
+    """
+    real = [_differences(clip.faces)[0] for clip in clips]
+    moved = [None if lag is None else _differences(clip.faces, lag)[0] for clip, lag in zip(clips, lags, strict=True)]
     twin = next((number for number in range(1, len(clips)) if takes[number] == takes[0]), None)
     rendered = None if resting is None else _differences(resting)
     wanted_px = float(np.median(iris_size_px(clips[0].faces.points_px)))
@@ -278,7 +325,8 @@ def compare_jitter(clips: Sequence[Clip], takes: Sequence[int], resting: Faces |
                 for reach in (np.inf, SAME_SIZE)
             ]
         jitters[name] = Jitter(
-            real=tuple(1000 * jitter(each[0].second[name]) for each in real),
+            real=tuple(1000 * jitter(each.second[name]) for each in real),
+            moved=tuple(None if each is None else 1000 * jitter(each.second[name]) for each in moved),
             rendered=spreads[0],
             same_size=spreads[1],
             encoding=None if twin is None else 1000 * _encoding(clips[0].faces, clips[twin].faces, name),
@@ -295,7 +343,7 @@ class _Differences:
     iris_px: float
 
 
-def _differences(faces: Faces) -> list[_Differences]:
+def _differences(faces: Faces, lag: int = 1) -> list[_Differences]:
     found = []
     for number in np.unique(faces.sequence):
         rows = np.flatnonzero(faces.sequence == number)
@@ -303,7 +351,8 @@ def _differences(faces: Faces) -> list[_Differences]:
         aperture = measure_ratios(points_px)["lid_aperture"]
         usable = find_open(aperture, np.zeros(len(rows), dtype=np.int64))
         second = {
-            name: second_differences(values, faces.frame[rows], usable) for name, values in track(points_px).items()
+            name: second_differences(values, faces.frame[rows], usable, lag)
+            for name, values in track(points_px).items()
         }
         found.append(_Differences(second, int(faces.person[rows[0]]), float(np.median(iris_size_px(points_px)))))
     return found

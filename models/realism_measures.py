@@ -186,17 +186,34 @@ def jitter(second_differences: Floats) -> float:
     return robust_deviation(second_differences.ravel()) / 6**0.5
 
 
-def second_differences(values: Floats, frame: Integers, usable: Flags) -> Floats:
-    """Return the frame before minus twice the frame plus the frame after, of usable frames that follow each other.
+def second_differences(values: Floats, frame: Integers, usable: Flags, lag: int = 1) -> Floats:
+    """Return the frame before minus twice the frame plus the frame after, where all three are usable, shape (m, k).
 
     Args:
         values: Shape (n, k).
         frame: Their numbers, ascending, shape (n,).
         usable: Shape (n,).
+        lag: How many frames lie from one of the three to the next.
     """
-    follows = (np.diff(frame) == 1) & usable[1:] & usable[:-1]
-    second = values[:-2] - 2 * values[1:-1] + values[2:]
-    return np.asarray(second[follows[1:] & follows[:-1]])
+    in_time = np.full((int(frame[-1] - frame[0]) + 1, values.shape[1]), np.nan)
+    in_time[frame[usable] - frame[0]] = values[usable]
+    second = in_time[: -2 * lag] - 2 * in_time[lag:-lag] + in_time[2 * lag :]
+    return np.asarray(second[np.isfinite(second).all(axis=1)])
+
+
+def movements(points_px: Floats, frame: Integers, lag: int = 1) -> Floats:
+    """Return how far the face has moved in the picture a number of frames later, in eye widths, shape (m,).
+
+    Args:
+        points_px: Landmarks in pixels, shape (n, 478, 2).
+        frame: Their numbers, ascending, shape (n,).
+        lag: How many frames later.
+    """
+    width_px = np.mean([measure_eye(points_px, side).width_px for side in SIDES])
+    in_time = np.full((int(frame[-1] - frame[0]) + 1, 2), np.nan)
+    in_time[frame - frame[0]] = _RIGID_WEIGHTS @ points_px[:, _RIGID_INDICES] / _RIGID_WEIGHTS.sum() / width_px
+    moved = np.linalg.norm(in_time[lag:] - in_time[:-lag], axis=1)
+    return np.asarray(moved[np.isfinite(moved)])
 
 
 def robust_deviation(deviations: Floats) -> float:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 
 from models.realism_compare import QUANTITIES, TRACKED, Faces, Jitter, measure_open
 from models.realism_measures import Floats
@@ -28,17 +27,19 @@ def draw(
         clip_names: Of the clips whose jitters they are.
         path: Of the picture.
     """
-    figure = Figure(figsize=(11, 11.5), layout="constrained")
-    grid = figure.add_gridspec(4, 3, height_ratios=(1, 1, 1, 1.6))
+    figure = Figure(figsize=(11, 12), layout="constrained")
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 1.9))[:, 0]
+    grid = above.add_gridspec(3, 3)
     takes = [measure_open(faces)[0] for faces in real]
     values = measure_open(rendered)[0]
     for place, (name, title) in enumerate(QUANTITIES.items()):
-        axes = figure.add_subplot(grid[divmod(place, 3)])
+        axes = above.add_subplot(grid[divmod(place, 3)])
         _draw_distribution(axes, [take[name] for take in takes], values[name])
         axes.set_title(title, fontsize=9)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9, frameon=False)
-    _draw_jitters(figure.add_subplot(grid[3, :]), jitters, clip_names)
+    above.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9, frameon=False)
+    _draw_jitters(below.subplots(), jitters, clip_names)
+    below.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
@@ -86,14 +87,25 @@ def _draw_jitters(axes: Axes, jitters: Mapping[str, Jitter], clip_names: Sequenc
     for number, name in enumerate(clip_names):
         lengths = [jitters[tracked].real[number] for tracked in TRACKED]
         marker = _MARKERS[number % len(_MARKERS)]
-        axes.plot(lengths, places - 0.2, marker, color=_REAL, markersize=5, alpha=0.85, label=f"real: {name}")
+        axes.plot(lengths, places - 0.3, marker, color=_REAL, markersize=5, alpha=0.85, label=f"real: {name}")
+        moved = [jitters[tracked].moved[number] for tracked in TRACKED]
+        if None not in moved:
+            axes.plot(
+                moved,  # type: ignore[arg-type] # no None is left
+                places - 0.15,
+                marker,
+                color=_REAL,
+                markersize=5,
+                markerfacecolor="none",
+                label=f"{name}, frames between which the head moves as far",
+            )
     axes.set_yticks(places, list(TRACKED.values()), fontsize=9)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(ScalarFormatter())
-    axes.tick_params(axis="x", which="both", labelsize=8)
+    ticks = [1, 2, 5, 10, 20, 50]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.tick_params(axis="x", labelsize=8)
     axes.set_title("jitter from frame to frame, thousandths of the eye's width", fontsize=9)
-    axes.grid(axis="x", which="both", alpha=0.3)
-    axes.legend(fontsize=8, frameon=False)
+    axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

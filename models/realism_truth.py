@@ -47,7 +47,7 @@ class ErrorBudget:
         axis: `x` or `y`.
         bias_mm: What all have in common.
         between_mm: Between people (or eyes, for a source of one eye).
-        within_mm: Within a person, over poses and gazes.
+        within_mm: Within a person, over poses and gazes; this and what follows is None for angle kappa.
         unforetold_mm: What of that is left when head pose and the eye's turn in the head have foretold what they can
             by one line for everybody.
         rest_mm: Within one dot of a person; None without a calibration table.
@@ -58,10 +58,10 @@ class ErrorBudget:
     axis: str
     bias_mm: float
     between_mm: float
-    within_mm: float
-    unforetold_mm: float
+    within_mm: float | None
+    unforetold_mm: float | None
     rest_mm: float | None
-    gain: float
+    gain: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +112,7 @@ def measure_errors(table: Table, resting: Table | None, *, people: int) -> tuple
                 rest = find_components(at_rest.by_source[source][..., axis], at_rest.sequence)[2]
             unforetold = find_components(left, errors.person)[2]
             budget.append(ErrorBudget(source, "xy"[axis], bias, between, within, unforetold, rest, gain))
-    return (*budget, *_kappa_budget(table, people))
+    return (*budget, *_kappa_budget(table))
 
 
 def find_components(values: Floats, group: Integers) -> tuple[float, float, float]:
@@ -262,18 +262,15 @@ def _upright(scene: Scene) -> Floats:
     return np.array([[x, y], [y, -x]])
 
 
-def _kappa_budget(table: Table, people: int) -> Sequence[ErrorBudget]:
-    """Return how angle kappa, which no landmark tells, differs between people, as mm of the lever."""
-    identities = [
-        sample_identity(number, table.description["plan"]["seed"])
-        for number in np.unique(table.identity)[:people].tolist()
-    ]
+def _kappa_budget(table: Table) -> Sequence[ErrorBudget]:
+    """Return how angle kappa, which no landmark tells, differs between a table's people, as mm of the lever."""
+    seed = table.description["plan"]["seed"]
+    identities = [sample_identity(number, seed) for number in np.unique(table.identity).tolist()]
     kappas_deg = np.array([[(eye.nasal_deg, -eye.up_deg) for eye in person.kappa] for person in identities])
     # The optical axis, along which the iris lies, is further out than the visual one, and lower.
     shifts_mm = LEVER_MM * np.radians((kappas_deg * _TO_TEMPLE).mean(axis=1))
     bias_mm = np.median(shifts_mm, axis=0)
-    between_mm = [robust_deviation(column) for column in (shifts_mm - bias_mm).T]
     return [
-        ErrorBudget("kappa", axis, bias, between, 0.0, 0.0, 0.0, 0.0)
-        for axis, bias, between in zip("xy", bias_mm.tolist(), between_mm, strict=True)
+        ErrorBudget("kappa", axis, bias, robust_deviation(shifts - bias), None, None, None, None)
+        for axis, bias, shifts in zip("xy", bias_mm.tolist(), shifts_mm.T, strict=True)
     ]

@@ -1,5 +1,6 @@
 """Real against rendered people, on people who are all made of points."""
 
+import dataclasses
 import json
 
 import cv2
@@ -19,6 +20,7 @@ from models.realism_compare import (
     compare_scatter,
     faces_of,
     find_takes,
+    match_lags,
     measure_turning_deg,
 )
 from tests.fakes.synthetic_face import make_face
@@ -84,6 +86,16 @@ def test_somebody_with_wider_open_eyes_lies_outside_and_above_everybody():
     assert (compared.inside, compared.rank) == (0.0, (1.0,))
 
 
+def test_those_who_look_towards_the_camera_are_told_apart():
+    points = np.concatenate([make_points(40), make_points(40, opening_mm=12.0)])
+    rendered = dataclasses.replace(faces_from(points), looks_at_camera=np.repeat([False, True], 40))
+
+    compared = compare([faces_from(make_points(40))], rendered)["lid_aperture"]
+
+    assert compared.towards_camera.median == approx(compared.real.median * 12 / 9, rel=0.05)
+    assert compare([faces_from(points)], faces_from(points))["lid_aperture"].towards_camera is None
+
+
 def test_blinks_are_left_out():
     compared = compare([faces_from(make_points(50, blinks=(4, 5, 6)))], faces_from(make_points(60)))
 
@@ -122,18 +134,29 @@ def test_jitter_is_told_for_each_clip_for_rendered_people_and_for_another_encodi
         make_points(600, noise_px=0.2), person=np.repeat(np.arange(4), 150), sequence=np.repeat(np.arange(40), 15)
     )
 
-    trembling = compare_jitter(clips, (0, 0), resting)["gaze_x"]
+    trembling = compare_jitter(clips, (0, 0), (1, 3), resting)["gaze_x"]
 
     # Both clips' pictures tremble independently, so what they differ by is all of the jitter.
     assert trembling.encoding == approx(trembling.real[0], rel=0.15)
     assert trembling.rendered.median == approx(2 * trembling.real[0], rel=0.15)
     assert trembling.rendered.count == trembling.same_size.count == 4
+    # What trembles anew in every frame does so as much three frames on.
+    assert trembling.moved == (trembling.real[0], approx(trembling.real[1], rel=0.15))
+
+
+def test_a_clip_whose_head_moves_a_third_as_far_is_looked_at_every_third_frame():
+    still = make_points(1)
+    steps = np.arange(60)[:, None, None] * np.array([1.0, 0.0])
+    resting = faces_from(still + 3 * steps, sequence=np.repeat(np.arange(6), 10))
+
+    assert match_lags([clip_from(still + steps), clip_from(still + 0 * steps)], resting) == (3, 15)
+    assert match_lags([clip_from(still + steps)], None) == (None,)
 
 
 def test_rendered_irises_of_another_size_are_not_as_large_as_the_clips():
     resting = faces_from(3 * make_points(30))
 
-    trembling = compare_jitter([clip_from(make_points(30))], (0,), resting)["gaze_x"]
+    trembling = compare_jitter([clip_from(make_points(30))], (0,), (None,), resting)["gaze_x"]
 
     assert trembling.rendered is not None
     assert trembling.same_size is None
@@ -179,20 +202,20 @@ class Landmarker:
 
 @pytest.fixture
 def video(tmp_path):
-    """A clip of 25 light pictures after three dark ones."""
+    """A clip of three dark pictures, 25 light ones, two dark ones and two light ones."""
     path = tmp_path / "somebody.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (64, 48))
-    for number in range(28):
-        writer.write(np.full((48, 64, 3), 0 if number < 3 else 180, np.uint8))
+    for brightness in [0] * 3 + [180] * 25 + [0] * 2 + [180] * 2:
+        writer.write(np.full((48, 64, 3), brightness, np.uint8))
     writer.release()
     return path
 
 
-def test_a_clip_is_read_frame_by_frame(video):
+def test_a_clip_is_read_frame_by_frame_without_what_looks_like_a_face_for_a_moment(video):
     clip = read_clip(video, Landmarker())
 
-    assert (clip.name, clip.pictures, clip.size_px, len(clip.faces)) == ("somebody.mp4", 28, (64, 48), 25)
-    assert clip.faces.frame[0] == 3
+    assert (clip.name, clip.pictures, clip.size_px, len(clip.faces)) == ("somebody.mp4", 32, (64, 48), 25)
+    assert clip.faces.frame.tolist() == list(range(3, 28))
     assert clip.faces.is_frontal.all()
 
 
