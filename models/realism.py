@@ -74,7 +74,8 @@ class Report:
         scatters: Of `difference_x` and `difference_y`.
         jitters: By the names of `TRACKED`.
         lags: How many frames each clip's head takes to move as far as a rendered one does from frame to frame.
-        width_mm: Of the eyes, if irises are 11.7 mm across: of the first clip and of rendered people, median.
+        width_mm: Of the eyes, if irises are 11.7 mm across, median of each clip.
+        rendered_width_mm: Likewise of rendered people.
         turning_deg: How much rendered eyes truly turn in their heads from frame to frame, measured as the jitter is,
             across and up; None without a calibration table.
         truth: Of the landmarks' errors; None unless asked for.
@@ -87,7 +88,8 @@ class Report:
     scatters: dict[str, Scatter]
     jitters: dict[str, Jitter]
     lags: tuple[int | None, ...]
-    width_mm: tuple[float, float]
+    width_mm: tuple[float, ...]
+    rendered_width_mm: float
     turning_deg: tuple[float, float] | None
     truth: tuple[ErrorBudget, ...] | None
 
@@ -164,7 +166,8 @@ def make_report(clips: Sequence[Clip], table: Table, resting: Table | None, *, t
         scatters=compare_scatter([clip.faces for clip in clips], rendered, at_rest),
         jitters=compare_jitter(clips, takes, lags, at_rest),
         lags=lags,
-        width_mm=(width_mm(clips[0].faces), width_mm(rendered if at_rest is None else at_rest)),
+        width_mm=tuple(width_mm(clip.faces) for clip in clips),
+        rendered_width_mm=width_mm(rendered if at_rest is None else at_rest),
         turning_deg=None if resting is None else measure_turning_deg(resting),
         truth=None if truth_people is None else measure_errors(table, resting, people=truth_people),
     )
@@ -234,21 +237,26 @@ def _scatter_rows(report: Report) -> list[str]:
 
 def _jitter_rows(report: Report, *, in_degrees: bool = False) -> list[str]:
     """Return the table of the jitter, in thousandths of the eye's width or, of places, as turns of an eye."""
-    columns = []
-    for clip, lag in zip(report.clips, report.lags, strict=True):
-        columns += [f"real: {clip['name']}, next frame", f"{lag or '–'} frames on"]
+    columns = [
+        f"real: {clip['name']}: next frame" + ("" if lag is None else f" → {lag} frames on")
+        for clip, lag in zip(report.clips, report.lags, strict=True)
+    ]
     same_size = f"rendered, irises within {SAME_SIZE:.0%} of the first clip's"
     columns += ["encoded otherwise", "rendered: median (5–95 %)", same_size]
     unit = "degrees of gaze" if in_degrees else "10⁻³ eye widths"
     lines = [f"| jitter, {unit} | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
-    real, rendered = (_degrees_per_thousandth(width_mm) if in_degrees else 1.0 for width_mm in report.width_mm)
+    *real, rendered = (
+        _degrees_per_thousandth(each) if in_degrees else 1.0 for each in (*report.width_mm, report.rendered_width_mm)
+    )
     digits = 2 if in_degrees else 1
     for name, title in TRACKED.items():
         if in_degrees and name not in IN_DEGREES:
             continue
         jitter = report.jitters[name]
-        each = [value for pair in zip(jitter.real, jitter.moved, strict=True) for value in pair]
-        cells = [_number(value, real, digits) for value in (*each, jitter.encoding)]
+        cells = []
+        for value, moved, size in zip(jitter.real, jitter.moved, real, strict=True):
+            cells.append(_number(value, size, digits) + ("" if moved is None else f" → {_number(moved, size, digits)}"))
+        cells.append(_number(jitter.encoding, real[0], digits))
         for spread in (jitter.rendered, jitter.same_size):
             cell = "–"
             if spread is not None:
