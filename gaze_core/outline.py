@@ -4,7 +4,8 @@ Where an eye's centre of rotation lies cannot be seen: the geometry takes it to 
 eye's corners, which is off by a millimetre from person to person and pose to pose, and one millimetre is five degrees.
 Lids and brows tell more: lids follow the eye up and down, and their shape, with the corners' and the irises', tells
 where in its socket the eye is. How much each point counts is learnt (`python -m models.outline`), linearly and with a
-strong pull towards zero, so that a face unlike those it was learnt from is moved little.
+strong pull towards zero. The constant is not pulled: rendered irises lie some 12 degrees above the middle of the
+corners when they look straight ahead. How much of that a given face has only a calibration can tell.
 
 Symmetric by construction: what two mirrored points have in common moves the gaze up or down, what tells them apart
 moves it sideways. So mirroring the picture mirrors the gaze.
@@ -47,7 +48,7 @@ class Outline:
         upwards: Per mm between a pair's points, halved, and per mm by which both lie low, shape (pairs, 2).
         sideways_terms: Per degree of the irises' direction, of yaw and of roll, shape (3,).
         upwards_terms: Always; per degree of the irises' direction, of pitch; per mm of distance, shape (4,).
-        alone_sideways: As `sideways_terms`, with one eye alone and no outline.
+        alone_sideways: As `sideways_terms`, with one eye alone and no outline; learnt from faces with both eyes open.
         alone_upwards: As `upwards_terms`, likewise.
     """
 

@@ -16,8 +16,9 @@ from gaze_core.gaze import gaze_direction, gaze_vector, point_of_regard, screen_
 from gaze_core.types import GazeDirection
 from models.dataset import DOTS, Table
 from models.examples import Measurements, measure_table
+from models.ranges import find_in_range
 from models.rendering.sampling import DOTS as PLACES
-from models.statistics import bootstrap_interval, describe
+from models.statistics import bootstrap_interval, describe, round_number
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Floats], Floats]
@@ -36,6 +37,7 @@ class Sitting:
         identity: Who.
         calibration: What their dots said; None without dots.
         places_deg: For each place looked at afterwards, the error of the median of its frames, shape (places,).
+        is_in_range: Which places were mostly looked at within the ranges of `models.ranges`, shape (places,).
         frames_deg: Error of each frame there, shape (n,).
         rows: Rows of the table that those frames are, shape (n,).
     """
@@ -43,6 +45,7 @@ class Sitting:
     identity: int
     calibration: Calibration | None
     places_deg: Floats
+    is_in_range: NDArray[np.bool_]
     frames_deg: Floats
     rows: NDArray[np.int64]
 
@@ -71,6 +74,7 @@ def try_calibrations(table: Table, predict: Predict) -> dict[str, list[Sitting]]
             own = usable[table.identity[usable] == person]
             places = own[table.dot[own] >= DOTS]
             looks = own[np.isin(table.dot[own], dots)]
+            in_range = find_in_range(table, places)
             if len(places) == 0:
                 continue
             calibration = None
@@ -92,6 +96,9 @@ def try_calibrations(table: Table, predict: Predict) -> dict[str, list[Sitting]]
                             for place in np.unique(table.dot[places])
                         ]
                     ),
+                    is_in_range=np.array(
+                        [in_range[table.dot[places] == place].mean() > 0.5 for place in np.unique(table.dot[places])]
+                    ),
                     frames_deg=np.linalg.norm(off_deg, axis=1),
                     rows=places,
                 )
@@ -100,26 +107,32 @@ def try_calibrations(table: Table, predict: Predict) -> dict[str, list[Sitting]]
 
 
 def summarise_calibrations(tried: dict[str, list[Sitting]], table: Table, *, seed: int = 0) -> dict[str, Any]:
-    """Return the card's numbers about calibration."""
+    """Return the card's numbers about calibration: of each person's mean error, so that everybody counts alike."""
     found: dict[str, Any] = {}
+    without_deg = {each.identity: each.places_deg.mean() for each in tried["none"]}
     for name, sittings in tried.items():
-        places_deg = np.concatenate([each.places_deg for each in sittings])
-        people = np.concatenate([np.full(len(each.places_deg), each.identity) for each in sittings])
-        frames_deg = np.concatenate([each.frames_deg for each in sittings])
-        means_deg = np.array([each.places_deg.mean() for each in sittings])
+        people = np.array([each.identity for each in sittings])
+        medians_deg = np.array([each.places_deg.mean() for each in sittings])
+        frames_deg = np.array([each.frames_deg.mean() for each in sittings])
         found[name] = {
             "people": len(sittings),
-            "places": len(places_deg),
-            "median_of_frames_deg": describe(places_deg)
-            | {"mean_95_percent_interval": bootstrap_interval(places_deg, people, seed=seed)},
+            "places": sum(len(each.places_deg) for each in sittings),
+            "median_of_frames_deg": describe(medians_deg)
+            | {
+                "mean_95_percent_interval": bootstrap_interval(medians_deg, people, seed=seed),
+                "worst": round_number(medians_deg.max()),
+            },
             "single_frame_deg": describe(frames_deg),
-            "people_mean_deg": describe(means_deg) | {"worst": round(float(means_deg.max()), 3)},
+            "in_range": _describe_in_range(sittings),
         }
         told = [each.calibration for each in sittings if each.calibration is not None]
         if told:
             accuracy_deg = [each.accuracy.accuracy_deg for each in told if each.accuracy is not None]
             found[name]["used"] = sum(each.correction is not None for each in told)
-            found[name]["told_accuracy_deg"] = round(float(np.mean(accuracy_deg)), 3)
+            found[name]["worse_than_without"] = sum(
+                bool(each.places_deg.mean() > without_deg[each.identity]) for each in sittings
+            )
+            found[name]["told_accuracy_deg"] = round_number(float(np.mean(accuracy_deg)))
     found["slices"] = {
         quantity: {
             part: {name: _describe_part(sittings, table, mask) for name, sittings in tried.items()}
@@ -143,12 +156,17 @@ def find_people(table: Table) -> dict[str, dict[str, NDArray[np.bool_]]]:
     }
 
 
+def _describe_in_range(sittings: Sequence[Sitting]) -> dict[str, Any]:
+    """Return people's mean errors at places looked at within the ranges that accuracy is stated for."""
+    means_deg = np.array([each.places_deg[each.is_in_range].mean() for each in sittings if each.is_in_range.any()])
+    places = sum(int(each.is_in_range.sum()) for each in sittings)
+    return {"people": len(means_deg), "places": places} | describe(means_deg)
+
+
 def _describe_part(sittings: Sequence[Sitting], table: Table, mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return the errors of those who mostly belong to a part."""
-    chosen = [each.places_deg for each in sittings if mask[each.rows].mean() > 0.5]
-    if not chosen:
-        return {"people": 0} | describe(np.array([]))
-    return {"people": len(chosen)} | describe(np.concatenate(chosen))
+    means_deg = np.array([each.places_deg.mean() for each in sittings if mask[each.rows].mean() > 0.5])
+    return {"people": len(means_deg)} | describe(means_deg)
 
 
 def _looks(table: Table, measured: Measurements, rows: NDArray[np.int64], generic_deg: Floats) -> Looks:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from gaze_core.calibration import HEAD_ANGLES, design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
+from models.card import read_card
 from models.dataset import Table, load_table
 from models.examples import TABLE_PATH, measure_table, select_examples
-from models.train import CANDIDATES, predict_folds, split_people
+from models.train import MODEL_PATH, predict_folds, split_people
 
 Floats = NDArray[np.float64]
 
@@ -41,8 +42,31 @@ class Prior:
     people: int
 
 
-def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prior]:
-    """Return the priors horizontally and vertically.
+@dataclass(frozen=True, slots=True, eq=False)
+class Strangers:
+    """Pictures of the training people and what a model says that never saw the person.
+
+    Attributes:
+        rows: Of the table, shape (n,).
+        identity: Number of the person, shape (n,).
+        features: In the order of `FEATURE_NAMES`, shape (n, 7).
+        origin_mm: Estimated midpoint between the eyes, camera frame, shape (n, 3).
+        openness: Mean eye aspect ratio, shape (n,).
+        generic_deg: Predicted gaze_x and gaze_y, shape (n, 2).
+        true_deg: Direction from the estimated midpoint to what is looked at, as a client knows it, shape (n, 2).
+    """
+
+    rows: NDArray[np.int64]
+    identity: NDArray[np.int64]
+    features: Floats
+    origin_mm: Floats
+    openness: Floats
+    generic_deg: Floats
+    true_deg: Floats
+
+
+def predict_strangers(table: Table, *, folds: int, seed: int = 0) -> Strangers:
+    """Return the training people as a model sees them that never saw them; its hyperparameters are the shipped one's.
 
     Raises:
         ValueError: The table has fewer usable training identities than folds.
@@ -50,15 +74,30 @@ def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prio
     measured = measure_table(table)
     examples = select_examples(table, measured, held_out=False)
     rows = np.flatnonzero(measured.is_usable & ~table.is_held_out)
-    parts = split_people(examples, folds)
-    generic_deg = predict_folds("gradient_boosting", CANDIDATES["gradient_boosting"][2], parts, seed=seed)
-    # As a client knows it: the direction to the dot from where the eyes are taken to be.
+    shipped = read_card(MODEL_PATH.with_suffix(".json")).model.hyperparameters
+    generic_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
     true = [gaze_direction(towards) for towards in table.target_mm[rows] - measured.origin_mm[rows]]
-    true_deg = np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true])
-    openness = measured.openness[rows]
-    eyes_deg, missing_deg = missing_in_head_deg(generic_deg, true_deg, examples.features[:, HEAD_ANGLES])
-    people = [examples.identity == person for person in np.unique(examples.identity)]
-    designs = [design_axes(eyes_deg[own], openness[own], float(openness[own].mean())) for own in people]
+    return Strangers(
+        rows=rows,
+        identity=examples.identity,
+        features=examples.features,
+        origin_mm=measured.origin_mm[rows],
+        openness=measured.openness[rows],
+        generic_deg=generic_deg,
+        true_deg=np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true]),
+    )
+
+
+def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prior]:
+    """Return the priors horizontally and vertically.
+
+    Raises:
+        ValueError: The table has fewer usable training identities than folds.
+    """
+    seen = predict_strangers(table, folds=folds, seed=seed)
+    eyes_deg, missing_deg = missing_in_head_deg(seen.generic_deg, seen.true_deg, seen.features[:, HEAD_ANGLES])
+    people = [seen.identity == person for person in np.unique(seen.identity)]
+    designs = [design_axes(eyes_deg[own], seen.openness[own], float(seen.openness[own].mean())) for own in people]
     horizontal, vertical = (
         fit_random_effects([pair[axis] for pair in designs], [missing_deg[own, axis] for own in people])
         for axis in (0, 1)

@@ -5,7 +5,7 @@ curve is measured on the test group, since nothing is chosen by it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -174,8 +174,3 @@ def _learn_from(learnt: Examples, test: Examples, estimator: str, hyperparameter
     regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
     predicted_deg = regressors.predict(test.with_outline(outline).features)
     return float(angular_errors_deg(predicted_deg, test.gaze_deg).mean())
-
-
-def worst_of(parts: Sequence[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
-    """Return the part with the largest mean error."""
-    return max(parts, key=lambda entry: float(entry[1]["mean"]))

@@ -4,8 +4,8 @@ The landmarker finds irises, corners and lids; the geometry takes from them wher
 centres of rotation are, and how the head is turned. The renderer knows all three. Whatever is left when all are true is
 the person: the angle between optical and visual axis, which no picture shows.
 
-And the other way round: what the landmarks can tell at most, found by kernel ridge regression on all of them that the
-table keeps instead of on seven features.
+And the other way round: what the landmarks tell a kernel ridge regression that sees all of them which the table keeps,
+instead of seven features.
 """
 
 from collections.abc import Callable
@@ -39,6 +39,7 @@ STEPS = (
     ("true irises", frozenset({"irises"})),
     ("true centres of rotation", frozenset({"centres"})),
     ("true head rotation", frozenset({"head"})),
+    ("true irises and centres of rotation", frozenset({"irises", "centres"})),
     ("true irises and head rotation", frozenset({"irises", "head"})),
     ("true centres and head rotation", frozenset({"centres", "head"})),
     ("all true", frozenset({"irises", "centres", "head"})),
@@ -84,7 +85,7 @@ def split_error(
     return found
 
 
-def find_ceiling(table: Table, measured: Measurements) -> dict[str, Any]:
+def regress_landmarks(table: Table, measured: Measurements) -> dict[str, Any]:
     """Return the error on the test group of a regression on every landmark that the table keeps, in degrees.
 
     Args:

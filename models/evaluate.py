@@ -21,14 +21,14 @@ from sklearn.linear_model import LinearRegression
 
 from func.adapters.model_file import load_gaze_model
 from gaze_core.gaze import gaze_direction, point_of_regard
-from gaze_core.types import GazeDirection, GazePoint
+from gaze_core.types import GazeDirection
 from models.accuracy import Ablation, Calibrated, Estimator, Evaluation, LearningStep, Pictures, Rung
 from models.accuracy_tables import describe_for_docs, describe_for_readme, put_between
 from models.calibration_accuracy import Sitting, summarise_calibrations, try_calibrations
 from models.card import read_card, write_card
 from models.comparisons import compare_estimators, compare_features, draw_learning_curve
 from models.dataset import Table, load_table
-from models.error_budget import find_ceiling, split_error
+from models.error_budget import regress_landmarks, split_error
 from models.examples import (
     SHUT_BELOW,
     TABLE_PATH,
@@ -40,6 +40,7 @@ from models.examples import (
     select_examples,
 )
 from models.figures import write_figures
+from models.ranges import distance_from_middle, find_in_range, true_point
 from models.recording import report_recording
 from models.statistics import bootstrap_interval, describe, round_number
 from models.train import FOLDER, MODEL_PATH
@@ -54,9 +55,8 @@ ESTIMATORS = {
     "Pipeline": "kernel_ridge",
 }
 
-DISTANCE_MM = (400.0, 800.0)
-POSE_DEG = (15.0, 25.0, 10.0)
-"""Ranges that accuracy is stated for (docs/accuracy.md): distance; pitch, yaw and roll, either way."""
+FEWEST_OF_A_PERSON = 5
+"""Of somebody with fewer pictures in range no mean is told."""
 
 Slices = Mapping[str, Mapping[str, NDArray[np.bool_]]]
 
@@ -161,15 +161,6 @@ def find_baselines(
     }
 
 
-def find_in_range(table: Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which rows lie within the ranges that accuracy is stated for, shape (n,)."""
-    distance_mm = table.distance_mm[rows]
-    near_enough = (distance_mm >= DISTANCE_MM[0]) & (distance_mm <= DISTANCE_MM[1])
-    turned_little = (np.abs(table.pose_deg[rows]) <= POSE_DEG).all(axis=1)
-    on_screen = np.array([_distance_from_middle(table, row) <= 0.5 for row in rows.tolist()], dtype=np.bool_)
-    return np.asarray(near_enough & turned_little & on_screen)
-
-
 def find_slices(table: Table, rows: NDArray[np.int64], iris_diameter_px: NDArray[np.float64]) -> Slices:
     """Return the parts of the test rows on which errors are given separately, as masks of shape (n,).
 
@@ -179,7 +170,7 @@ def find_slices(table: Table, rows: NDArray[np.int64], iris_diameter_px: NDArray
         iris_diameter_px: Of the irises in those pictures, shape (n,).
     """
     yaw_deg = np.abs(table.pose_deg[rows, 1])
-    from_middle = np.array([_distance_from_middle(table, row) for row in rows.tolist()])
+    from_middle = np.array([distance_from_middle(table, row) for row in rows.tolist()])
 
     def bands(values: NDArray[np.float64], *limits: float, unit: str) -> dict[str, NDArray[np.bool_]]:
         edges = [-np.inf, *limits, np.inf]
@@ -210,18 +201,6 @@ def find_slices(table: Table, rows: NDArray[np.int64], iris_diameter_px: NDArray
         "skin": bands(table.skin[rows], 0.1, 0.3, unit=" reflectance"),
         "motion blur": {"none": table.motion_px[rows] == 0, "some": table.motion_px[rows] > 0},
     }
-
-
-def _true_point(table: Table, row: int) -> GazePoint | None:
-    """Return where somebody really looks; None when that is not on the screen's plane."""
-    truth = GazeDirection(*table.gaze_deg[row].tolist())
-    return point_of_regard(truth, table.origin_mm[row], table.screen_of(row), table.camera_of(row))
-
-
-def _distance_from_middle(table: Table, row: int) -> float:
-    """Return how far the true point of regard lies from the screen's middle, 0.5 at the edge."""
-    point = _true_point(table, row)
-    return np.inf if point is None else max(abs(point.x - 0.5), abs(point.y - 0.5))
 
 
 def evaluate(
@@ -267,7 +246,7 @@ def evaluate(
                 described = {"images": int(mask.sum()), "identities": len(np.unique(part.identity))}
                 metrics["slices"][quantity][name] = described | describe(part.angular_deg)
                 report(_line(f"{quantity}: {name}", part))
-    metrics["people"] = _describe_people(predictions)
+    metrics["people"] = _describe_people(_part_of(predictions, in_range))
     report(f"people: {metrics['people']}")
     metrics["geometry"] = _evaluate_geometry(table, measured, rows)
     metrics["eyes_shut"] = _evaluate_shut_eyes(table, measured)
@@ -300,12 +279,18 @@ def _evaluate_default_camera(
 
 
 def _describe_people(predictions: Predictions) -> dict[str, Any]:
+    """Return the best, the middle and the worst of the people of whom there are enough pictures."""
     means = {
-        int(person): float(predictions.angular_deg[predictions.identity == person].mean())
+        int(person): float(predictions.angular_deg[own].mean())
         for person in np.unique(predictions.identity)
+        if (own := predictions.identity == person).sum() >= FEWEST_OF_A_PERSON
     }
+    if not means:
+        return {"people": 0}
     worst = max(means, key=lambda person: means[person])
     return {
+        "people": len(means),
+        "fewest_pictures": FEWEST_OF_A_PERSON,
         "mean_angular_error_deg_of_the_best": round_number(min(means.values())),
         "mean_angular_error_deg_of_the_median": round_number(float(np.median(list(means.values())))),
         "mean_angular_error_deg_of_the_worst": round_number(means[worst]),
@@ -366,7 +351,7 @@ def draw(
     measured = measure_table(table)
     rows = np.flatnonzero(measured.is_usable & table.is_held_out)
     predictions = hold_against_truth(table, rows, predict(measured.features[rows]), measured.origin_mm[rows])
-    points = [_true_point(table, row) for row in rows.tolist()]
+    points = [true_point(table, row) for row in rows.tolist()]
     ablation = metrics["ablation"]
     return Evaluation(
         pictures=Pictures(
@@ -423,8 +408,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     card = read_card(card_path)
     table = load_table(options.table)
     metrics = evaluate(table, model.predict)
+    is_shipped = options.model.resolve() == MODEL_PATH
     if not options.folds:
-        write_card(card.model_copy(update={"metrics": metrics}), card_path)
+        if not is_shipped:  # its card holds more than this
+            write_card(card.model_copy(update={"metrics": metrics}), card_path)
         return
     calibrations = load_table(options.calibration_table)
     tried = try_calibrations(calibrations, model.predict)
@@ -436,7 +423,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     write_card(card.model_copy(update={"metrics": metrics}), card_path)
     print(f"written into {card_path.name}")
-    if options.model == MODEL_PATH:
+    tables = (options.table.resolve(), options.calibration_table.resolve())
+    if is_shipped and tables == (TABLE_PATH, CALIBRATION_TABLE_PATH):
         put_between(README_PATH, "metrics", describe_for_readme(metrics, card.data))
         put_between(DOCS / "accuracy.md", "metrics", describe_for_docs(metrics))
         page = write_figures(draw(table, model.predict, metrics, tried), DOCS)
@@ -466,14 +454,14 @@ def compare(table: Table, estimator: str, hyperparameters: Mapping[str, Any], fo
     curve = draw_learning_curve(training, in_range, estimator, chosen, seed=seed)
     print("with the truth in place of a measurement, test group:")
     budget = split_error(table, measured, estimator, chosen, seed=seed)
-    ceiling = find_ceiling(table, measured)
-    print(f"  every landmark instead of seven features: {ceiling['mean']:.2f} degrees")
+    regressed = regress_landmarks(table, measured)
+    print(f"  every landmark instead of seven features: {regressed['mean']:.2f} degrees")
     return {
         "ablation": ablation,
         "estimators": estimators,
         "learning_curve": curve,
         "error_budget": budget,
-        "every_landmark": ceiling,
+        "every_landmark": regressed,
     }
 
 

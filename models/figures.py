@@ -674,7 +674,7 @@ figcaption {{ font-size: .95rem; color: #3c4651; max-width: 32rem; padding: .5re
 <p>Errors on {pictures} of {people}, held out by identity: the model learnt from none of them. An error is
 the angle at the eyes between where the model says that somebody looks and where they do. In range means a head within
 {yaw_deg}° of yaw, {pitch_deg}° of pitch and {roll_deg}° of roll, {distance_mm} mm from the camera, eyes open, and a
-look at the screen. Intervals are 95 % ones over people. No number was measured on real people, where errors will be
+look at the screen. Intervals are 95 % ones over people. No number was measured on real people, where errors may be
 larger. <code>make evaluate</code> makes this page.</p>
 <dl class=headlines>
 {headlines}</dl>

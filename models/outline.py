@@ -26,7 +26,7 @@ from models.examples import TABLE_PATH, Examples, angular_errors_deg, measure_ta
 
 Floats = NDArray[np.float64]
 
-STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
+STRENGTHS = (0.1, 1.0, 10.0, 100.0, 300.0, 1000.0, 3000.0)
 """Of the pull, in rows of the table."""
 
 TOLERANCE = 0.04

@@ -66,6 +66,15 @@ MANY_DOTS = 9
 CORNER_REACH = 0.25
 """How far a dot that stands for a corner or the middle of all dots may be from it, as a share of their extent."""
 
+FITTED = "fitted to distance_mm"
+"""Where a field of view comes from that nobody gave."""
+
+DISTANCE_DOUBT = 0.15
+"""From what share of difference on a measured distance and the estimated one contradict each other."""
+
+USUAL_FOV_DEG = (25.0, 90.0)
+"""Vertical fields of view that webcams have."""
+
 LANDMARKER_WAIT_S = 60.0
 
 _FOV_STEPS = 20
@@ -217,6 +226,7 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
     detector = GazeDetector(looking, model, screen=recording.screen, camera=camera)
     measurement = _Measurement(recording.screen, camera, model, _look(recording, detector))
     notes += [f"{frame.row.frame} cannot be read: {frame.trouble}" for frame in measurement.frames if frame.trouble]
+    notes += _doubt_distance(recording.distance_mm, measurement.median_distance_mm(), camera.vertical_fov_deg, fov_from)
     if recording.ignored_fields:
         notes.append(f"{DESCRIPTION}: ignored: {', '.join(recording.ignored_fields)}")
     calibration, calibration_told = measurement.calibrate(notes)
@@ -583,7 +593,23 @@ def _find_camera(recording: Recording, looking: _LookingOnce, model: GazeModel, 
     if fov_deg is None:
         notes.append("no face in any picture: the field of view could not be fitted to distance_mm")
         return recording.camera, "default"
-    return replace(recording.camera, vertical_fov_deg=round(fov_deg, 2)), "fitted to distance_mm"
+    return replace(recording.camera, vertical_fov_deg=round(fov_deg, 2)), FITTED
+
+
+def _doubt_distance(
+    given_mm: float | None, estimated_mm: float | None, vertical_fov_deg: float, fov_from: str
+) -> list[str]:
+    """Return what makes the field of view or the distance doubtful."""
+    notes = []
+    if given_mm and estimated_mm and abs(estimated_mm / given_mm - 1) > DISTANCE_DOUBT:
+        notes.append(
+            f"distance_mm is {given_mm:.0f}, but faces look as if {estimated_mm:.0f} mm away: "
+            "the field of view or the distance is wrong"
+        )
+    low_deg, high_deg = USUAL_FOV_DEG
+    if fov_from == FITTED and not low_deg <= vertical_fov_deg <= high_deg:
+        notes.append(f"no webcam sees {vertical_fov_deg:.0f} degrees from top to bottom: distance_mm is wrong")
+    return notes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

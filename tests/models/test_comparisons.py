@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.comparisons import compare_estimators, compare_features, draw_learning_curve, worst_of
+from models.comparisons import compare_estimators, compare_features, draw_learning_curve
 from models.examples import measure_table, select_examples
 from tests.fakes.synthetic_table import make_table
 
@@ -67,10 +67,6 @@ def test_the_learning_curve_ends_with_everybody(table, examples):
     assert all(step["least"] <= step["mean_angular_error_deg"] <= step["most"] for step in curve)
     assert curve[-1]["least"] == curve[-1]["most"]
     assert curve[-1]["mean_angular_error_deg"] < curve[0]["mean_angular_error_deg"]
-
-
-def test_the_worst_part_is_the_one_with_the_largest_mean():
-    assert worst_of([("near", {"mean": 3.0}), ("far", {"mean": 5.0}), ("aside", {"mean": 4.0})])[0] == "far"
 
 
 def test_comparing_changes_no_example(examples):

@@ -11,7 +11,6 @@ from gaze_core.types import Camera, GazePoint, Screen
 from models.card import read_card
 from models.evaluate import (
     evaluate,
-    find_in_range,
     find_slices,
     hold_against_truth,
     main,
@@ -19,6 +18,7 @@ from models.evaluate import (
     summarise,
 )
 from models.examples import measure_table
+from models.ranges import find_in_range
 from models.statistics import bootstrap_interval
 from models.train import save, train
 from tests.fakes.synthetic_table import make_table

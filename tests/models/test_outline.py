@@ -72,6 +72,18 @@ def test_where_the_lids_tell_all_the_weakest_pull_is_chosen():
     assert errors_deg[STRENGTHS[0]] < errors_deg[STRENGTHS[-1]]
 
 
+@pytest.mark.slow
+def test_the_shipped_strength_was_chosen_among_weaker_and_stronger_ones():
+    table = load_table(TABLE_PATH)
+    examples = select_examples(table, measure_table(table), held_out=False)
+
+    strength, errors_deg = choose_strength(examples, folds=5)
+
+    assert strength == outline_weights.STRENGTH
+    assert min(STRENGTHS) < strength < max(STRENGTHS)
+    assert errors_deg[strength] <= 1.04 * min(errors_deg.values())
+
+
 def test_rendered_weights_are_read_back(tmp_path):
     outline = fit_outline(*make_faces(50), strength=3.0)
     path = tmp_path / "weights.py"
@@ -92,3 +104,6 @@ def test_the_shipped_weights_are_those_of_the_shipped_table():
     assert outline.sideways == approx(OUTLINE.sideways, abs=2e-3)
     assert outline.upwards == approx(OUTLINE.upwards, abs=2e-3)
     assert outline.upwards_terms == approx(OUTLINE.upwards_terms, abs=2e-2)
+    assert outline.sideways_terms == approx(OUTLINE.sideways_terms, abs=2e-3)
+    assert outline.alone_upwards == approx(OUTLINE.alone_upwards, abs=2e-2)
+    assert outline.alone_sideways == approx(OUTLINE.alone_sideways, abs=2e-3)

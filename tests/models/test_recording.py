@@ -445,6 +445,22 @@ def test_a_field_of_view_that_is_given_counts(narrow):
     assert report["distance_mm"]["given"] == 300.0
 
 
+def test_a_distance_that_contradicts_the_field_of_view_is_noted(narrow):
+    narrow.description = {"camera": {"vertical_fov_deg": 45.0}, "distance_mm": 300.0}
+    contradicted = narrow.measure()
+    narrow.description = {"camera": {"vertical_fov_deg": 45.0}, "distance_mm": 600.0}
+    agreed = narrow.measure()
+
+    assert "distance_mm is 300, but faces look as if 580 mm away" in contradicted["notes"][0]
+    assert not any("distance_mm" in note for note in agreed["notes"])
+
+
+def test_a_field_of_view_that_no_webcam_has_is_noted(narrow):
+    narrow.description = {"distance_mm": 130.0}
+
+    assert "no webcam sees 1" in narrow.measure()["notes"][0]
+
+
 def test_without_one_it_is_fitted_to_the_distance(narrow):
     narrow.description = {"camera": {"vertical_fov_deg": 45.0}}
     distance_mm = narrow.measure()["distance_mm"]["estimated_median"]

@@ -167,6 +167,38 @@ class TestEvidence:
         assert calibration.correction.gain == (0.0, 0.0)
         assert calibration.correction.offset_deg == approx((-4.0, 3.0), abs=0.3)
 
+    def test_dots_in_one_line_tell_of_an_offset_alone(self):
+        line = [(0.5, y) for y in (0.1, 0.3, 0.5, 0.7, 0.9)]
+
+        calibration = calibrate(make_looks(line, (4.0, -3.0), noise_deg=0.2), **SETUP)
+
+        assert calibration.fitted is Fitted.OFFSET
+
+    def test_lids_that_droop_later_take_little_of_the_gaze_with_them(self):
+        # Lids open with the gaze, by 0.004 for a degree; the generic model sees 0.6 of every turn of the eyes.
+        def look_at(dots, droop=0.0, seed=0):
+            truths = [direction_to(GazePoint(*dot), (0.0, 0.0, 450.0), **SETUP) for dot in dots]
+            parts = [
+                make_looks(
+                    [dot],
+                    (-0.4 * truth.gaze_x_deg, -0.4 * truth.gaze_y_deg),
+                    openness=0.34 + 0.004 * truth.gaze_y_deg - droop,
+                    noise_deg=1.0,
+                    seed=100 * seed + number,
+                )
+                for number, (dot, truth) in enumerate(zip(dots, truths, strict=True))
+            ]
+            return join(*parts)
+
+        calibration = calibrate(look_at(NINE_DOTS), **SETUP)
+        fresh, tired = (
+            measure_accuracy(calibration.correction, look_at(ELSEWHERE, droop, seed=1), **SETUP)
+            for droop in (0.0, 0.04)
+        )
+
+        assert fresh.accuracy_deg < 0.5 * fresh.generic_accuracy_deg
+        assert tired.accuracy_deg < fresh.accuracy_deg + 1.0
+
 
 class TestRobustness:
     TRUE_OFF = (4.0, -3.0)
