@@ -1,5 +1,7 @@
 """The handler with fakes behind it, and a client for it."""
 
+from functools import partial
+
 import flask
 import pytest
 from werkzeug.test import Client
@@ -10,11 +12,14 @@ from func.metrics import Metrics
 from func.routes import Handler
 from func.scoring import Scorer
 from func.settings import read_settings
+from gaze_core.detector import GazeDetector
 from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.gaze_model import FakeGazeModel
+from tests.fakes.recordings import FakeRecording
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
+from tests.fakes.viewer import FIVE_DOTS
 from tests.http.pictures import as_base64, make_picture
 
 
@@ -91,6 +96,32 @@ def world():
 @pytest.fixture
 def make_world():
     return World
+
+
+RECORDED_TESTS = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
+RECORDED_SETUP = {
+    "screen": {"width_mm": 300.0, "height_mm": 180.0},
+    "camera": {"vertical_fov_deg": 50.0, "offset_y_mm": 20.0, "tilt_deg": -4.0},
+}
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Somebody whose gaze the model finds beside it by less to the right than to the left, and a blink."""
+    made = FakeRecording(tmp_path / "me", description=RECORDED_SETUP)
+    for use, places in (("calibration", FIVE_DOTS), ("test", RECORDED_TESTS)):
+        for x, y in places:
+            for frame in range(3):
+                made.add(x, y, use, off_deg=(4.0 - 2.0 * x + 0.3 * frame, -3.0))
+    made.add(0.5, 0.5, "test", faces=[])
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _irises_alone(monkeypatch):
+    """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
+    for module in ("func.detectors", "models.recording"):
+        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, outline=None))
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """A viewer calibrates in a session of its own; later answers and scores are corrected by it."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from pytest import approx
 
 from func.routes import PROBLEMS
-from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionStoreError, SessionStoreTimeoutError
 from tests.fakes.viewer import FIVE_DOTS, NINE_DOTS, StraightGazeModel, Viewer
 
@@ -23,12 +20,6 @@ def salient_at(place):
     x, y = int(100 * place[0]), int(100 * place[1])
     saliency_map[y - 10 : y + 10, x - 10 : x + 10] = 1.0
     return saliency_map
-
-
-@pytest.fixture(autouse=True)
-def _irises_alone(monkeypatch):
-    """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
-    monkeypatch.setattr("func.detectors.GazeDetector", partial(GazeDetector, outline=None))
 
 
 class Studio:

@@ -1,29 +1,9 @@
 """A recording that is measured by `models.recording` goes the way that the same pictures go when they are sent."""
 
-import pytest
 from pytest import approx
 
-from tests.fakes.recordings import FakeRecording
-from tests.fakes.viewer import FIVE_DOTS
+from tests.http.conftest import RECORDED_SETUP, RECORDED_TESTS
 from tests.http.pictures import as_base64
-
-PLACES = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
-DESCRIPTION = {
-    "screen": {"width_mm": 300.0, "height_mm": 180.0},
-    "camera": {"vertical_fov_deg": 50.0, "offset_y_mm": 20.0, "tilt_deg": -4.0},
-}
-
-
-@pytest.fixture
-def recording(tmp_path):
-    """Somebody whose gaze the model finds beside it by less to the right than to the left, and a blink."""
-    made = FakeRecording(tmp_path / "me", description=DESCRIPTION)
-    for use, places in (("calibration", FIVE_DOTS), ("test", PLACES)):
-        for x, y in places:
-            for frame in range(3):
-                made.add(x, y, use, off_deg=(4.0 - 2.0 * x + 0.3 * frame, -3.0))
-    made.add(0.5, 0.5, "test", faces=[])
-    return made
 
 
 def test_its_calibration_is_the_services(recording, make_world, make_body):
@@ -34,7 +14,7 @@ def test_its_calibration_is_the_services(recording, make_world, make_body):
         picture = (recording.folder / "frames" / row.frame).read_bytes()
         sent = {"frame": as_base64(picture), "calibration_target": [row.target.x, row.target.y]}
         use = "fit" if row.phase == "calibration" else "validate"
-        world.post(make_body(session_id="mine", frame_number=number, calibration_use=use, **sent, **DESCRIPTION))
+        world.post(make_body(session_id="mine", frame_number=number, calibration_use=use, **sent, **RECORDED_SETUP))
     answer = world.post(make_body(session_id="mine", frame_number=number, last_frame=True, frame=None)).get_json()
 
     assert report["calibration"] == answer["result"]["calibration"]
@@ -42,7 +22,7 @@ def test_its_calibration_is_the_services(recording, make_world, make_body):
 
 
 def test_its_errors_are_those_of_the_services_answers(recording, make_world, make_body):
-    place = PLACES[1]
+    place = RECORDED_TESTS[1]
     by_target = {(each["phase"], each["x"], each["y"]): each for each in recording.measure()["by_target"]}
     measured = by_target[("test", *place)]["generic"]
     world = make_world()
@@ -51,7 +31,7 @@ def test_its_errors_are_those_of_the_services_answers(recording, make_world, mak
     for number, row in enumerate(recording.load().rows, start=1):
         if (row.phase, row.target.x, row.target.y) == ("test", *place):
             picture = as_base64((recording.folder / "frames" / row.frame).read_bytes())
-            gaze = world.post(make_body(frame_number=number, frame=picture, **DESCRIPTION)).get_json()["gaze"]
+            gaze = world.post(make_body(frame_number=number, frame=picture, **RECORDED_SETUP)).get_json()["gaze"]
             away_mm.append(((300 * (gaze["x"] - place[0])) ** 2 + (180 * (gaze["y"] - place[1])) ** 2) ** 0.5)
 
     assert measured["error_mm"]["mean"] == approx(sum(away_mm) / 3, abs=0.06)
