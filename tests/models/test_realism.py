@@ -9,10 +9,9 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks
-from models import realism
 from models.dataset import write_table
-from models.realism import describe, main, make_report, read_clip, write_section
-from models.realism_compare import (
+from models.realism import report as realism
+from models.realism.compare import (
     Clip,
     Faces,
     compare,
@@ -23,6 +22,7 @@ from models.realism_compare import (
     match_lags,
     measure_turning_deg,
 )
+from models.realism.report import describe, main, make_report, read_clip, write_section
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.synthetic_table import make_table
 

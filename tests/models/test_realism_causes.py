@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from models.realism_causes import CAUSES, describe, make_looks, measure_jitters
+from models.realism.causes import CAUSES, describe, make_looks, measure_jitters
 from tests.fakes.drawn_face import make_points
 
 

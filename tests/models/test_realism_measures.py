@@ -6,7 +6,7 @@ from pytest import approx
 
 from gaze_core.gaze import iris_diameter_px
 from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
-from models.realism_measures import (
+from models.realism.measures import (
     align,
     eye_width_mm,
     find_open,

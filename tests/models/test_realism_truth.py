@@ -9,7 +9,7 @@ from pytest import approx
 
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
 from models.dataset import Table
-from models.realism_truth import distort, find_components, find_errors, measure_errors
+from models.realism.truth import distort, find_components, find_errors, measure_errors
 from models.rendering.assets import CACHE, ENVIRONMENT_VARIABLE
 from models.rendering.eye import SIDES
 from models.rendering.head import build_head

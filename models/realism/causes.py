@@ -1,6 +1,6 @@
 """Says what makes the landmarks of rendered people tremble, by letting one thing vary at a time.
 
-    python -m models.realism_causes [--people 20] [--page docs/realism.md]
+    python -m models.realism.causes [--people 20] [--page docs/realism.md]
 
 The people of the calibration table look at the middle dot again. Their frames are rendered with everything that varies
 in the table, and with nothing but the camera's noise, the head's place and so on. Where the head or the lids move, the
@@ -17,9 +17,9 @@ import numpy as np
 
 from gaze_core.ports import FaceLandmarker
 from models.dataset import CALIBRATION_SESSION, DOTS, FRAMES_PER_DOT
-from models.realism import make_landmarker, write_section
-from models.realism_compare import TRACKED
-from models.realism_measures import Floats, find_open, jitter, measure_ratios, second_differences, track
+from models.realism.compare import TRACKED
+from models.realism.measures import Floats, find_open, jitter, measure_ratios, second_differences, track
+from models.realism.report import make_landmarker, write_section
 from models.rendering.identity import sample_identity
 from models.rendering.sampling import sample_look, sample_session
 from models.rendering.scene import Optics, Scene
@@ -148,14 +148,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from models.rendering.renderer import Renderer  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
-        prog="python -m models.realism_causes", description=(__doc__ or "").splitlines()[0]
+        prog="python -m models.realism.causes", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--page", type=Path, help="a page whose table is renewed")
     options = parser.parse_args(arguments)
     section = describe(
         measure_causes(options.people, Renderer(), make_landmarker()),
-        f"python -m models.realism_causes --people {options.people}",
+        f"python -m models.realism.causes --people {options.people}",
     )
     print(section)
     if options.page:

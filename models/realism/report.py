@@ -26,7 +26,7 @@ from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
 from models.dataset import LANDMARKER_PATH, Table, load_table
-from models.realism_compare import (
+from models.realism.compare import (
     FRONTAL_DEG,
     IN_DEGREES,
     QUANTITIES,
@@ -49,11 +49,11 @@ from models.realism_compare import (
     measure_turning_deg,
     width_mm,
 )
-from models.realism_measures import iris_size_px
-from models.realism_plot import draw
-from models.realism_truth import LEVER_MM, SOURCES, ErrorBudget, measure_errors
+from models.realism.measures import iris_size_px
+from models.realism.plot import draw
+from models.realism.truth import LEVER_MM, SOURCES, ErrorBudget, measure_errors
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[1]
 TABLE_PATH = FOLDER / "training_table.npz"
 CALIBRATION_TABLE_PATH = FOLDER / "calibration_table.npz"
 
@@ -363,7 +363,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def make_landmarker() -> FaceLandmarker:
     """Return the landmarker that the tables were made with."""
     return MediapipeFaceLandmarker(LANDMARKER_PATH, landmarkers=1, wait_s=60)
-
-
-if __name__ == "__main__":
-    main()

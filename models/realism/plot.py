@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.realism_compare import QUANTITIES, TRACKED, Faces, Jitter, measure_open
-from models.realism_measures import Floats
+from models.realism.compare import QUANTITIES, TRACKED, Faces, Jitter, measure_open
+from models.realism.measures import Floats
 
 _REAL, _RENDERED = "#d1495b", "#1b6ca8"
 _MARKERS = ("o", "s", "^", "D", "v")

@@ -13,7 +13,7 @@ import numpy as np
 from gaze_core.features import CANTHI_TO_ROTATION_MM
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
 from models.dataset import Table
-from models.realism_measures import Floats, Integers, robust_deviation, scatter
+from models.realism.measures import Floats, Integers, robust_deviation, scatter
 from models.rendering.eye import SIDES
 from models.rendering.head import Head, build_head
 from models.rendering.identity import Identity, sample_identity

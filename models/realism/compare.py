@@ -7,7 +7,7 @@ import numpy as np
 
 from gaze_core.head_pose import rotation_matrix
 from models.dataset import Table
-from models.realism_measures import (
+from models.realism.measures import (
     Flags,
     Floats,
     Integers,
