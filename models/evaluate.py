@@ -421,10 +421,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     metrics |= compare(
         table, ESTIMATORS[card.model.estimator], card.model.hyperparameters, options.folds, card.model.seed
     )
+    tables = (options.table.resolve(), options.calibration_table.resolve())
+    if is_shipped and tables != (TABLE_PATH, CALIBRATION_TABLE_PATH):
+        print("other tables than the shipped card tells of: nothing is written")
+        return
     write_card(card.model_copy(update={"metrics": metrics}), card_path)
     print(f"written into {card_path.name}")
-    tables = (options.table.resolve(), options.calibration_table.resolve())
-    if is_shipped and tables == (TABLE_PATH, CALIBRATION_TABLE_PATH):
+    if is_shipped:
         put_between(README_PATH, "metrics", describe_for_readme(metrics, card.data))
         put_between(DOCS / "accuracy.md", "metrics", describe_for_docs(metrics))
         page = write_figures(draw(table, model.predict, metrics, tried), DOCS)
