@@ -197,6 +197,13 @@ def stall(port, path="/gaze", head=b"Content-Type: application/json\r\nContent-L
     return connection
 
 
+def wait_until_full(port):
+    """Wait until stalled requests have the threads that they can get: they are taken up in any order."""
+    until_s = time.monotonic() + BODY_TIMEOUT_S / 2
+    while requests.post(url(port, "/gaze"), data=b"{}", timeout=5).status_code != 503:
+        assert time.monotonic() < until_s, "a thread is still free"
+
+
 def read_answer(connection):
     """Return the status of the next answer."""
     response = http.client.HTTPResponse(connection)
@@ -240,10 +247,12 @@ def test_clients_that_stall_keep_no_thread_from_health(server, request_of_stalle
 
 
 def test_a_client_that_is_refused_for_want_of_a_thread_keeps_its_connection(server):
-    with stall(server), stall(server), stall(server, head=b"Content-Length: 2", body=b"{}") as refused:
-        for _ in range(3):
-            assert read_answer(refused) == 503
-            refused.sendall(b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
+    with stall(server), stall(server):
+        wait_until_full(server)
+        with stall(server, head=b"Content-Length: 2", body=b"{}") as refused:
+            for _ in range(3):
+                assert read_answer(refused) == 503
+                refused.sendall(b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 
 
 def test_a_body_that_drips_is_408_when_its_time_is_over(server):
