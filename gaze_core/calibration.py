@@ -7,8 +7,8 @@ turns and moves with the head, and knows no screen.
 
 Five dots are few. So the coefficients have a prior, how much rendered people differ, and their evidence against the
 scatter of the dots decides how far they leave zero (Bayesian linear regression; MacKay, Bayesian interpolation, Neural
-Computation 4, 1992). Each dot is tried on the correction that the others give, and a correction that makes that clearly
-worse than the generic answer is not used.
+Computation 4, 1992). Each dot is tried on the correction that the others give, and a correction that makes that worse
+than the generic answer is not used.
 """
 
 import math

@@ -30,8 +30,8 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0, 300.0, 1000.0, 3000.0)
 """Of the pull, in rows of the table."""
 
 TOLERANCE = 0.04
-"""By what share of the best error a stronger pull may be worse. On videos of two real faces a hundred times the pull
-made the vertical gaze jitter a quarter less from frame to frame, which rendered faces do not reward."""
+"""By what share of the best error a stronger pull may be worse: what it costs on rendered faces it may save on real
+ones, in which points lie otherwise."""
 
 WEIGHTS_PATH = Path(__file__).resolve().parents[1] / "gaze_core" / "outline_weights.py"
 
