@@ -23,7 +23,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY .ci/install .ci/install
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/venv \
-    && mkdir -p func/adapters func/shim/function gaze_core models/realism models/rendering models/saliency local \
+    && mkdir -p func/adapters func/session func/web func/shim/function gaze_core models/realism models/rendering models/saliency local \
     && .ci/install python /opt/venv/bin/python serve \
     && /opt/venv/bin/python -m pip uninstall --quiet --yes function pip setuptools \
     # What is never imported: other people's tests, type stubs, sources for compiling against them, sample data.

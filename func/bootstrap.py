@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from func.detectors import Detectors
 from func.errors import NotReadyError
-from func.metrics import Metrics
-from func.records import read_record
-from func.scoring import Scorer
+from func.session.completion import Scorer
+from func.session.frame_record import read_record
 from func.settings import Settings
-from gaze_core.ports import ResultSink, SaliencyMaps, SessionStore
+from gaze_core.ports import SessionStore
 
 PROBE_TIMEOUT_S = 0.5
 """For all neighbours together; an orchestrator gives a readiness probe one second."""
@@ -70,17 +69,13 @@ def _is_true(future: Future[bool]) -> bool:
 class Application:
     """Everything that requests need, in one process."""
 
-    settings: Settings
     detectors: Detectors
     sessions: SessionStore
-    maps: SaliencyMaps
-    sink: ResultSink
     scorer: Scorer
-    metrics: Metrics
     probes: NeighbourProbes
 
 
-def build_application(settings: Settings, metrics: Metrics) -> Application:
+def build_application(settings: Settings) -> Application:
     """Return the application, its model loaded and its landmarkers warm.
 
     Must run in the process that serves: a landmarker that is made before a fork hangs after it.
@@ -116,11 +111,8 @@ def build_application(settings: Settings, metrics: Metrics) -> Application:
         proxy=settings.outbound_proxy,
     )
     return Application(
-        settings=settings,
         detectors=Detectors(landmarker, model, sessions, refresh_s=settings.calibration_refresh_s),
         sessions=sessions,
-        maps=maps,
-        sink=sink,
         scorer=Scorer(
             sessions,
             maps,
@@ -132,7 +124,6 @@ def build_application(settings: Settings, metrics: Metrics) -> Application:
             poll_s=settings.barrier_poll_s,
             places=settings.scoring_places,
         ),
-        metrics=metrics,
         probes=NeighbourProbes(
             {
                 "session_api": sessions.is_reachable,

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from func.calibrations import calibrate_session, read_records
+from func.session.gaze_track import read_records
+from func.session.viewer_calibration import calibrate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionNotFoundError, SessionStoreError

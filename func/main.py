@@ -13,9 +13,9 @@ import flask
 
 from func.bootstrap import OncePerProcess, build_application
 from func.errors import SettingsError
-from func.metrics import Metrics
-from func.routes import Handler
 from func.settings import read_settings
+from func.web.handler import Handler
+from func.web.metrics import Metrics
 
 
 def _start() -> Handler:
@@ -28,7 +28,7 @@ def _start() -> Handler:
     logging.getLogger("func").setLevel(settings.log_level)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
     metrics = Metrics()
-    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings, metrics)))
+    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings)))
 
 
 _handler = _start()

@@ -108,7 +108,9 @@ class Assumptions:
     record_bytes: float = _assume(330, "of a frame's record as JSON", "measured", _MEASURE)
     stored_bytes: float = _assume(345, "of a frame in the session API's database", "measured", _MEASURE)
     map_bytes: float = _assume(8_200, "of one saliency map as stored, 240×135", "measured", _MEASURE)
-    session_reads: float = _assume(1.2, "reads of a whole session while it is scored", "func/scoring.py", "none")
+    session_reads: float = _assume(
+        1.2, "reads of a whole session while it is scored", "func/session/completion.py", "none"
+    )
     session_cpu_ms: float = _assume(2.0, "CPU of a frame in the session API", "measured on local.session_api", _MEASURE)
     database_cpu_ms: float = _assume(1.5, "CPU of a frame in its database", "measured on the stand-in", _MEASURE)
     writes_per_frame: float = _assume(1.06, "of the session API to its database", "measured", _MEASURE)

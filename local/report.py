@@ -23,21 +23,17 @@ import models
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from func.calibrations import Records, calibrate_session, find_gazes, find_video_frames, read_records
-from func.records import (
-    read_calibration_session,
-    read_camera,
-    read_screen,
-    read_viewport,
-)
-from func.session_score import (
+from func.session.attention_score import (
     DEFAULT_FPS,
-    Accuracy,
+    GazeAccuracy,
     SessionNumbers,
     find_accuracy,
     find_video_frame,
     score_gazes,
 )
+from func.session.frame_record import read_calibration_session, read_camera, read_screen, read_viewport
+from func.session.gaze_track import Records, find_gazes, find_video_frames, read_records
+from func.session.viewer_calibration import calibrate_session
 from gaze_core.attention import Attention, Estimate
 from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError
 from gaze_core.events import find_fixations_by_dispersion
@@ -161,7 +157,7 @@ class Report:
     rows: tuple[TraceRow, ...]
     attention: Attention | None
     at_accuracy: Attention | None
-    accuracy: Accuracy | None
+    accuracy: GazeAccuracy | None
     fixations: tuple[ScreenFixation, ...] | None
     maps_digest: str | None
     fps: float | None
@@ -216,7 +212,7 @@ def report_command(
 
 def read_gazes(
     session: Session, sessions: SessionStore, load_model: Callable[[], GazeModel], notes: list[str]
-) -> tuple[dict[int, GazePoint | None], Accuracy | None]:
+) -> tuple[dict[int, GazePoint | None], GazeAccuracy | None]:
     """Return the gaze of each frame that has one, and how far off it is, as the session's result has them.
 
     The gaze is calibrated and smoothed as it was scored. How far off it is, the calibration says, or else the result.
@@ -258,7 +254,7 @@ def examine_session(
     gazes: Mapping[int, GazePoint | None],
     notes: Sequence[str] = (),
     *,
-    accuracy: Accuracy | None = None,
+    accuracy: GazeAccuracy | None = None,
 ) -> Report:
     """Return what a session's records and the maps of its video say.
 

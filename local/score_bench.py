@@ -27,8 +27,8 @@ from func.adapters.aggregator import HttpResultSink
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from func.records import read_record
-from func.scoring import Scorer
+from func.session.completion import Scorer
+from func.session.frame_record import read_record
 from func.settings import read_settings
 from local.saliency_seed import seed_saliency_maps
 from local.stack import Neighbours, start_neighbours

@@ -25,16 +25,13 @@ from numpy.typing import NDArray
 
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
-from func.calibrations import (
-    MAX_LOOKS,
-    calibrate_session,
-    describe_calibration,
-    read_records,
-    validate_session,
-)
 from func.errors import BadRequestError, RequestError
-from func.records import DotUse, FrameRecord, Measured, make_record, read_record, stack_measured
-from func.wire import CameraPart, FrameMetadata, ScreenPart, decode_image, parse_json, parse_json_request
+from func.session.frame_record import DotUse, FrameRecord, Measured, make_record, read_record, stack_measured
+from func.session.gaze_track import read_records
+from func.session.viewer_calibration import MAX_LOOKS, calibrate_session, describe_calibration, validate_session
+from func.web.images import decode_image
+from func.web.request import parse_json, parse_json_request
+from func.web.schemas import CameraPart, FrameMetadata, ScreenPart
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, locate_gaze, predict_directions
 from gaze_core.errors import GazeError

@@ -8,10 +8,10 @@ from werkzeug.test import Client
 
 from func.bootstrap import Application, NeighbourProbes
 from func.detectors import Detectors
-from func.metrics import Metrics
-from func.routes import Handler
-from func.scoring import Scorer
+from func.session.completion import Scorer
 from func.settings import read_settings
+from func.web.handler import Handler
+from func.web.metrics import Metrics
 from gaze_core.detector import GazeDetector
 from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.face_landmarker import FakeFaceLandmarker
@@ -71,13 +71,9 @@ class World:
         if self.build_error is not None:
             raise self.build_error
         return Application(
-            settings=self.settings,
             detectors=self.detectors,
             sessions=self.sessions,
-            maps=self.maps,
-            sink=self.sink,
             scorer=self.scorer,
-            metrics=self.metrics,
             probes=self.probes,
         )
 

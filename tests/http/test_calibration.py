@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from func.routes import PROBLEMS
+from func.web.problems import PROBLEMS
 from gaze_core.errors import SessionStoreError, SessionStoreTimeoutError
 from tests.fakes.viewer import FIVE_DOTS, NINE_DOTS, StraightGazeModel, Viewer
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import func.errors
-from func import routes
 from func.adapters.session_api import HttpSessionStore
 from func.errors import NotReadyError, ScoringBusyError
-from func.routes import PROBLEMS
-from func.wire import decode_image
+from func.web import handler as handler_module
+from func.web.images import decode_image
+from func.web.problems import PROBLEMS
 from gaze_core import errors as core_errors
 from gaze_core.errors import GazeError
 from tests.http.pictures import as_base64, make_picture, png_claiming
@@ -216,7 +216,7 @@ def test_only_so_many_pictures_are_decoded_at_a_time(make_world, make_body, monk
         release.wait(10)
         return decode_image(data, max_pixels=max_pixels)
 
-    monkeypatch.setattr(routes, "decode_image", decode_slowly)
+    monkeypatch.setattr(handler_module, "decode_image", decode_slowly)
     with ThreadPoolExecutor(3) as clients:
         for number in (1, 2, 3):
             clients.submit(world.post, make_body(frame_number=number))
@@ -350,7 +350,7 @@ def test_the_log_says_where_a_request_failed_but_nothing_of_the_viewer(world, ma
     problem = world.post(make_body(session_id="viewer:7")).get_json()
 
     assert problem["instance"].removeprefix("urn:uuid:") in caplog.text
-    trace = r"RuntimeError\n  func/routes\.py:\d+ handle\n(  .+\n)+  fakes/face_landmarker\.py:\d+ detect\nKeyError\n"
+    trace = r"RuntimeError\n  web/handler\.py:\d+ handle\n(  .+\n)+  fakes/face_landmarker\.py:\d+ detect\nKeyError\n"
     assert re.search(trace, caplog.text)
     assert_nothing_of_the_viewer(caplog)
 

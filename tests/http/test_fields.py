@@ -2,7 +2,7 @@
 
 import pytest
 
-from func.wire import CameraPart, ScreenPart, ViewportPart
+from func.web.schemas import CameraPart, ScreenPart, ViewportPart
 from gaze_core.types import Camera, Screen, Viewport
 from tests.http.pictures import make_picture
 

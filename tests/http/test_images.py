@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from func.errors import PayloadTooLargeError, UndecodableImageError, UnsupportedMediaTypeError
-from func.wire import ImageHeader, decode_image, read_image_header
+from func.web.images import ImageHeader, decode_image, read_image_header
 from tests.http.pictures import encode, jpeg_claiming, make_picture, make_pixels, png_claiming, webp_claiming
 
 PLENTY = 10_000_000

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from func.routes import PROBLEMS
+from func.web.problems import PROBLEMS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from func.scoring import Scorer
+from func.session.completion import Scorer
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from func.metrics import Metrics
+from func.web.metrics import Metrics
 from tests.manifests.conftest import ROOT
 
 GUIDE = (ROOT / "docs/operating.md").read_text()

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from func.adapters.http_client import MAX_PAUSE_S
-from func.routes import Handler
 from func.settings import describe_settings, read_settings
+from func.web.handler import Handler
 from tests.manifests.conftest import ROOT
 from tests.manifests.knative_rules import is_knative
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from func.calibrations import find_gazes, find_video_frames, is_calibration
-from func.records import DotUse, FrameRecord
+from func.session.frame_record import DotUse, FrameRecord
+from func.session.gaze_track import find_gazes, find_video_frames, is_calibration
 from gaze_core.calibration import Calibration, Correction, Fitted
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint, Validity

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from func.detectors import Detectors
-from func.records import make_record
+from func.session.frame_record import make_record
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionStoreError
 from gaze_core.types import Camera, Screen

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from func.records import (
+from func.session.frame_record import (
     DotUse,
     FrameRecord,
     Measured,

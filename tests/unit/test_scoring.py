@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from func.errors import ScoringBusyError
-from func.scoring import Scorer
+from func.session.completion import Scorer
 from gaze_core.errors import ResultSinkError, SaliencyMapError, SessionScoredError, SessionStoreError
 from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.gaze_model import FakeGazeModel

@@ -1,4 +1,4 @@
-"""Paths, the way of a request through the application, and which status each error gets."""
+"""Paths, and the way of a request through the application."""
 
 import contextlib
 import json
@@ -9,128 +9,56 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import flask
-from pydantic import BaseModel, ValidationError
-from pydantic.json_schema import models_json_schema
+from pydantic import ValidationError
 
-from func.bodies import BodyTimer
 from func.bootstrap import Application
 from func.errors import (
     BadRequestError,
     MethodNotAllowedError,
-    NotReadyError,
     PayloadTooLargeError,
-    RequestError,
     RequestTimeoutError,
     ScoringBusyError,
     ThreadsBusyError,
-    UndecodableImageError,
     UnknownPathError,
     UnsupportedMediaTypeError,
 )
-from func.metrics import Metrics
-from func.records import FrameRecord, make_record, read_record, stack_measured
+from func.session.frame_record import FrameRecord, make_record, read_record, stack_measured
 from func.settings import Settings, count_frame_threads
-from func.wire import (
+from func.web.body_deadline import BodyTimer
+from func.web.images import decode_image
+from func.web.metrics import Metrics
+from func.web.openapi import describe_api
+from func.web.problems import PROBLEMS, UNEXPECTED
+from func.web.request import ParsedFrame, parse_json_request, parse_multipart_request
+from func.web.schemas import (
     CompletedAnswer,
     FieldError,
-    FrameAnswer,
     FrameMetadata,
-    FrameRequest,
     LivenessAnswer,
-    ParsedFrame,
     ProblemDocument,
     ReadinessAnswer,
     answer_frame,
     can_answer,
-    decode_image,
-    parse_json_request,
-    parse_multipart_request,
 )
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import (
     GazeError,
     LandmarkerBusyError,
-    LandmarkerError,
-    ModelError,
-    ResultSinkError,
-    ResultSinkTimeoutError,
-    SaliencyMapError,
-    SaliencyMapNotFoundError,
-    SaliencyStoreError,
-    SaliencyStoreTimeoutError,
     SessionNotFoundError,
     SessionScoredError,
     SessionStoreError,
-    SessionStoreTimeoutError,
 )
 from gaze_core.types import GazePoint, GazeSample
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """How an error looks from outside.
-
-    Attributes:
-        status: Of the answer.
-        slug: Ends the `type` of the problem document.
-        title: The same for every occurrence.
-        detail: Likewise; None says what the error says, for errors whose message is written for the client.
-        retry_after_s: When to come back, for a `Retry-After` header.
-    """
-
-    status: int
-    slug: str
-    title: str
-    detail: str | None = None
-    retry_after_s: float | None = None
-
-
-_RETRY_DETAIL = "Repeat the request as it is; what was stored already counts once."
-
-PROBLEMS: Mapping[type[GazeError], Problem] = {
-    GazeError: Problem(500, "internal-error", "Internal error", "The request could not be answered."),
-    RequestError: Problem(400, "bad-request", "Bad request"),
-    BadRequestError: Problem(400, "bad-request", "Bad request"),
-    UnknownPathError: Problem(404, "unknown-path", "Unknown path"),
-    MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
-    RequestTimeoutError: Problem(408, "body-timeout", "Body timed out"),
-    SessionScoredError: Problem(
-        409, "session-scored", "Session already scored", "The session has its result and takes no new frame."
-    ),
-    PayloadTooLargeError: Problem(413, "too-large", "Too large"),
-    UnsupportedMediaTypeError: Problem(415, "unsupported-media-type", "Unsupported media type"),
-    UndecodableImageError: Problem(422, "undecodable-image", "Undecodable image"),
-    LandmarkerError: Problem(500, "landmarker-failed", "Landmarker failed", "The landmarks could not be sought."),
-    ModelError: Problem(500, "model-failed", "Model failed", "The gaze could not be predicted."),
-    # A session that is missing even after it was created, and maps that vanish while they are read: the neighbour's
-    # fault, not the client's. A video without any map is scored as such and does not come here.
-    SessionNotFoundError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
-    SessionStoreError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
-    SaliencyMapNotFoundError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
-    SaliencyMapError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
-    SaliencyStoreError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
-    ResultSinkError: Problem(502, "aggregator-failed", "Result aggregator failed", _RETRY_DETAIL),
-    LandmarkerBusyError: Problem(503, "busy", "Over capacity", "Every landmarker is taken.", retry_after_s=1),
-    ThreadsBusyError: Problem(503, "busy", "Over capacity", "Every thread for frames is taken.", retry_after_s=1),
-    ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken.", retry_after_s=2),
-    NotReadyError: Problem(503, "not-ready", "Not ready", "Model or landmarker is not loaded.", retry_after_s=5),
-    SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
-    SaliencyStoreTimeoutError: Problem(504, "saliency-store-timeout", "Saliency store timed out", _RETRY_DETAIL),
-    ResultSinkTimeoutError: Problem(504, "aggregator-timeout", "Result aggregator timed out", _RETRY_DETAIL),
-}
-"""Every error class has its own entry; a test demands it."""
-
-_UNEXPECTED = PROBLEMS[GazeError]
 _NAME_THE_SESSION = (SessionNotFoundError, SessionScoredError)
 """Errors whose message is not for the log."""
 
@@ -360,9 +288,9 @@ class Handler:
         return _respond_json(200, describe_api())
 
     def _answer_error(self, error: Exception, exchange: _Exchange) -> flask.Response:
-        problem = PROBLEMS.get(type(error), _UNEXPECTED) if isinstance(error, GazeError) else _UNEXPECTED
+        problem = PROBLEMS.get(type(error), UNEXPECTED) if isinstance(error, GazeError) else UNEXPECTED
         self._metrics.count_failure(error)
-        if problem is _UNEXPECTED:
+        if problem is UNEXPECTED:
             _log.error("request %s failed unexpectedly\n%s", exchange.request_id, _trace(error))
         else:
             level = logging.WARNING if problem.status >= 500 else logging.INFO
@@ -430,141 +358,3 @@ def _respond(status: int, body: bytes, content_type: str, headers: Mapping[str, 
     response.headers["Cache-Control"] = "no-store"
     response.headers.update(headers or {})
     return response
-
-
-@cache
-def describe_api() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document, made from the very models that check the requests."""
-    requests: tuple[type[BaseModel], ...] = (FrameRequest, FrameMetadata)
-    answers: tuple[type[BaseModel], ...] = (
-        FrameAnswer,
-        CompletedAnswer,
-        LivenessAnswer,
-        ReadinessAnswer,
-        ProblemDocument,
-    )
-    _, schemas = models_json_schema(
-        [*((model, "validation") for model in requests), *((model, "serialization") for model in answers)],
-        ref_template="#/components/schemas/{model}",
-    )
-    multipart = {
-        "schema": {
-            "type": "object",
-            "required": ["metadata"],
-            "properties": {
-                "metadata": _reference(FrameMetadata),
-                "frame": {
-                    "description": "JPEG, PNG or WebP; required unless `last_frame`.",
-                    "contentMediaType": "application/octet-stream",
-                },
-            },
-        },
-        "encoding": {
-            "metadata": {"contentType": "application/json"},
-            "frame": {"contentType": "image/jpeg, image/png, image/webp"},
-        },
-    }
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "gaze-function",
-            "version": version("function"),
-            "description": "Where a viewer looks while a video plays.",
-        },
-        "paths": {
-            "/gaze": {
-                "post": {
-                    "operationId": "processFrame",
-                    "summary": "Process a frame; with `last_frame` score the session.",
-                    "requestBody": {
-                        "required": True,
-                        "content": {
-                            "application/json": {"schema": _reference(FrameRequest)},
-                            "multipart/form-data": multipart,
-                        },
-                    },
-                    "responses": {
-                        "200": _describe_answer(
-                            "The frame is stored, or the session scored.", FrameAnswer, CompletedAnswer
-                        ),
-                        **_describe_problems(PROBLEMS.values()),
-                    },
-                }
-            },
-            "/health/liveness": {
-                "get": {
-                    "operationId": "getLiveness",
-                    "summary": "Whether the process answers.",
-                    "responses": {"200": _describe_answer("It does.", LivenessAnswer)},
-                }
-            },
-            "/health/readiness": {
-                "get": {
-                    "operationId": "getReadiness",
-                    "summary": "Whether model and landmarker are loaded; how the neighbours are.",
-                    "responses": {
-                        "200": _describe_answer("They are.", ReadinessAnswer),
-                        **_describe_problems([PROBLEMS[NotReadyError]]),
-                    },
-                }
-            },
-            "/metrics": {
-                "get": {
-                    "operationId": "getMetrics",
-                    "summary": "Metrics of this process.",
-                    "responses": {
-                        "200": {
-                            "description": "Prometheus' text format.",
-                            "content": {"text/plain": {"schema": {"type": "string"}}},
-                        }
-                    },
-                }
-            },
-            "/openapi.json": {
-                "get": {
-                    "operationId": "getOpenapi",
-                    "summary": "This document.",
-                    "responses": {
-                        "200": {
-                            "description": "OpenAPI 3.1.",
-                            "content": {"application/json": {"schema": {"type": "object"}}},
-                        }
-                    },
-                }
-            },
-        },
-        "components": {"schemas": schemas["$defs"]},
-    }
-
-
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _describe_answer(description: str, *models: type[BaseModel]) -> dict[str, Any]:
-    references = [_reference(model) for model in models]
-    schema = references[0] if len(references) == 1 else {"oneOf": references}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _describe_problems(problems: Iterable[Problem]) -> dict[str, Any]:
-    """Return the answers for these problems by status."""
-    titles: dict[int, list[str]] = {}
-    retried = set()
-    for problem in problems:
-        known = titles.setdefault(problem.status, [])
-        if problem.title not in known:
-            known.append(problem.title)
-        if problem.retry_after_s is not None:
-            retried.add(problem.status)
-    answers: dict[str, Any] = {}
-    for status, names in sorted(titles.items()):
-        answers[str(status)] = {
-            "description": "; ".join(names) + ".",
-            "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
-        }
-        if status in retried:
-            answers[str(status)]["headers"] = {
-                "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
-            }
-    return answers

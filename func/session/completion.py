@@ -3,6 +3,7 @@
 The result is stored before it is sent, and the first one stored stands. Whoever stored it delivers it; whoever finds it
 stored but not marked as delivered delivers it again under the same idempotency key. So a result is delivered at least
 once, whichever process dies when, and a repeated last frame changes nothing.
+
 """
 
 import contextlib
@@ -14,25 +15,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from func.calibrations import (
-    Records,
-    calibrate_session,
-    describe_calibration,
-    find_gazes,
-    find_video_frames,
-    is_calibration,
-    read_records,
-    validate_session,
-)
 from func.errors import ScoringBusyError
-from func.records import DotUse, FrameRecord, read_calibration_session, read_screen, read_viewport
-from func.session_score import find_accuracy, score_gazes
+from func.session.attention_score import find_accuracy, score_gazes
+from func.session.expected_frames import ExpectedFrames
+from func.session.frame_record import DotUse, FrameRecord, read_calibration_session, read_screen, read_viewport
+from func.session.gaze_track import Records, find_gazes, find_video_frames, is_calibration, read_records
+from func.session.result import LOST_REASONS, RESULT_VERSION, check_result
+from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
-from gaze_core.errors import GazeError, ResultSinkError, SessionNotFoundError, SessionStoreError
+from gaze_core.errors import GazeError, ResultSinkError, SessionNotFoundError
 from gaze_core.ports import GazeModel, ResultSink, SaliencyMaps, Session, SessionStore
 from gaze_core.types import Validity
-
-RESULT_VERSION = 1
 
 WITHHELD = "withheld"
 """Mark of a result that nobody may deliver."""
@@ -97,7 +90,7 @@ class Scorer:
         if not self._places.acquire(blocking=False):
             raise ScoringBusyError
         try:
-            expected = _Expectation(frame_number, has_image, total_frames)
+            expected = ExpectedFrames(frame_number, has_image, total_frames)
             session, is_new = self._find_session(session_id, video_id=video_id, ip_address=ip_address)
             session = self._await_frames(session, expected)
             is_ours = False
@@ -120,7 +113,7 @@ class Scorer:
                 update = self._sessions.store_settings(session_id, {"result": result})
                 is_ours = "result" in update.written
                 session = replace(session, settings={**session.settings, "result": update.stored["result"]})
-            final = _check_result(session.settings["result"])
+            final = check_result(session.settings["result"])
             if not is_new and (is_ours or not self._is_delivered(session)):
                 self._deliver(session, final, video_id=video_id, ip_address=ip_address)
             return dict(final)
@@ -135,7 +128,7 @@ class Scorer:
             self._sessions.create_session(session_id, ip_address=ip_address, video_id=video_id)
             return self._sessions.get_session(session_id), True
 
-    def _await_frames(self, session: Session, expected: "_Expectation") -> Session:
+    def _await_frames(self, session: Session, expected: "ExpectedFrames") -> Session:
         """Return the session once every expected frame is in it, it has a result, or the time is over."""
         deadline = self._clock() + self._barrier_timeout_s
         pause_s = self._poll_s
@@ -149,7 +142,7 @@ class Scorer:
             # A large session is looked at less often: waiting must not cost more than scoring.
             pause_s = max(self._poll_s, 4 * (self._clock() - started_s))
 
-    def _read_late(self, session: Session, expected: "_Expectation") -> Session:
+    def _read_late(self, session: Session, expected: "ExpectedFrames") -> Session:
         """Return the session with what has come since it was read; only frames that may be new are read again."""
         first, last = expected.find_range(session)
         later = self._sessions.get_session(session.session_id, first=first, last=last)
@@ -189,7 +182,7 @@ class Scorer:
             raise
         self._sessions.store_settings(session.session_id, {"result_delivered": True})
 
-    def _score(self, session: Session, expected: "_Expectation", video_id: str) -> dict[str, Any]:
+    def _score(self, session: Session, expected: "ExpectedFrames", video_id: str) -> dict[str, Any]:
         """Return the result of a session's frames: see docs/attention-score.md for what each key means."""
         stored = read_records(session)
         records = {number: each for number, each in find_video_frames(stored).items() if expected.counts(number)}
@@ -230,7 +223,7 @@ class Scorer:
                 "hits": 0 if attention is None else attention.hits,
                 "off_video": 0 if attention is None else attention.off_video,
             },
-            "lost": {name: lost[name] for name in _LOST},
+            "lost": {name: lost[name] for name in LOST_REASONS},
             "model_digest": self._model.digest,
             "smoothing": self._smoothing,
             "calibration": told,
@@ -260,68 +253,7 @@ class Scorer:
         return calibration, describe_calibration(calibration, why_not=why_not, checked=checked)
 
 
-_LOST = ("missing", "no_face", "eyes_closed", "low_quality", "old_format", "unreadable", "no_map", "bad_map")
-
-
-def _check_result(result: object) -> Mapping[str, Any]:
-    """Return a stored result.
-
-    Raises:
-        SessionStoreError: It is nothing that this service wrote.
-    """
-    if isinstance(result, Mapping):
-        score, coverage = result.get("final_score"), result.get("coverage")
-        if (
-            all(isinstance(value, int | float) and not isinstance(value, bool) for value in (score, coverage))
-            and 0 <= float(result["final_score"]) <= 100
-            and 0 <= float(result["coverage"]) <= 1
-            and isinstance(result.get("score_valid"), bool)
-        ):
-            return result
-    raise SessionStoreError("the session API holds a result that is none")
-
-
 def _reason_lost(record: FrameRecord | None) -> str:
     if record is None:
         return "unreadable"
     return "old_format" if record.validity is None else str(record.validity)
-
-
-class _Expectation:
-    """Which frames a session must have before it is complete."""
-
-    def __init__(self, frame_number: int, has_image: bool, total_frames: int | None) -> None:
-        self._total = total_frames
-        self._last = frame_number
-        self._required = frame_number if has_image else frame_number - 1
-
-    def counts(self, number: int) -> bool:
-        """Return whether a frame of that number belongs to the session's score."""
-        return number >= 1 and (self._total is not None or number <= self._last)
-
-    def is_met_by(self, session: Session) -> bool:
-        return self.count_missing(session) == 0
-
-    def find_range(self, session: Session) -> tuple[int, int | None]:
-        """Return the numbers between which frames may still come, ends included; None means that there is no end."""
-        if self._total is not None:
-            return 1, None
-        first = 1
-        while first in session.frames:
-            first += 1
-        return first, self._last
-
-    def count(self, session: Session) -> int:
-        """Return how many frames are expected."""
-        if self._total is not None:
-            return max(self._total, self._count_received(session))
-        return self._required + (self._last > self._required and self._last in session.frames)
-
-    def count_missing(self, session: Session) -> int:
-        if self._total is not None:
-            return max(0, self._total - self._count_received(session))
-        # Over what is there and not over what is expected: a client may claim two thousand million frames.
-        return self._required - sum(1 <= number <= self._required for number in session.frames)
-
-    def _count_received(self, session: Session) -> int:
-        return sum(self.counts(number) for number in session.frames)

@@ -1,4 +1,4 @@
-"""From a session's gazes and its video's saliency maps to the numbers of the result."""
+"""A session's gaze compared with its video's saliency maps."""
 
 import itertools
 import logging
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from func.records import FrameRecord
-from gaze_core.attention import Attention, Estimate, FrameValues, SessionScore
+from func.session.frame_record import FrameRecord
+from func.session.result import describe_maps_result, describe_statistics
+from gaze_core.attention import Attention, FrameValues, SessionScore
 from gaze_core.calibration import Calibration
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class GazeAccuracy:
     """How far off a viewer's gaze usually is, for scoring with maps blurred to it.
 
     Attributes:
@@ -80,12 +81,12 @@ class _Shown:
     points: NDArray[np.float64]
 
 
-def find_accuracy(calibration: Calibration | None, usual_deg: float | None) -> Accuracy | None:
+def find_accuracy(calibration: Calibration | None, usual_deg: float | None) -> GazeAccuracy | None:
     """Return how far off a viewer's gaze is: as their own calibration says, or else as is usual; None when unknown."""
     known = None if calibration is None or calibration.correction is None else calibration.accuracy
     if known is not None and math.isfinite(known.frame_accuracy_deg) and known.frame_accuracy_deg > 0:
-        return Accuracy(known.frame_accuracy_deg, "calibration")
-    return None if usual_deg is None else Accuracy(usual_deg, "setting")
+        return GazeAccuracy(known.frame_accuracy_deg, "calibration")
+    return None if usual_deg is None else GazeAccuracy(usual_deg, "setting")
 
 
 def score_gazes(
@@ -96,7 +97,7 @@ def score_gazes(
     *,
     screen: Screen,
     viewport: Viewport,
-    accuracy: Accuracy | None = None,
+    accuracy: GazeAccuracy | None = None,
 ) -> SessionNumbers:
     """Return what a video's maps say of a viewer's gazes.
 
@@ -116,7 +117,7 @@ def score_gazes(
         SaliencyStoreError: The store failed; its timeout likewise.
     """
     if not gazes:
-        return SessionNumbers(_describe(None), reason="no_valid_gaze")
+        return SessionNumbers(describe_maps_result(None), reason="no_valid_gaze")
     try:
         fps = maps.extract_saliencyMap(video_id).fps
         shown = _find_shown(gazes, records, viewport, fps)
@@ -133,7 +134,7 @@ def score_gazes(
 
         numbers = _score(video, shown, blur)
     except SaliencyMapNotFoundError:
-        return SessionNumbers(_describe(None), Counter(no_map=len(gazes)), reason="no_maps")
+        return SessionNumbers(describe_maps_result(None), Counter(no_map=len(gazes)), reason="no_maps")
     numbers.result["at_accuracy"] |= {"accuracy_deg": round(accuracy.accuracy_deg, 3), "source": accuracy.source}
     return numbers
 
@@ -164,9 +165,9 @@ def _score(video: VideoMaps, shown: _Shown, blur: Callable[[SaliencyMap], Salien
     lost["bad_map"] = len(bad_maps)
     attention = plain.summarise()
     at_accuracy = None if blurred is None else blurred.summarise()
-    result = _describe(attention) | {
+    result = describe_maps_result(attention) | {
         "maps_digest": video.digest,
-        "at_accuracy": None if blurred is None else _describe_statistics(at_accuracy),
+        "at_accuracy": None if blurred is None else describe_statistics(at_accuracy),
         "trace": _describe_trace(plain.trace(), shown),
     }
     reason = "nothing_scored" if attention is None else None
@@ -208,50 +209,6 @@ def _median_distance_mm(records: Mapping[int, FrameRecord | None]) -> float:
         if record is not None and record.measured is not None
     ]
     return median(distances) if distances else 600.0
-
-
-def _describe(attention: Attention | None) -> dict[str, Any]:
-    """Return the result's keys for what the maps say."""
-    return _describe_statistics(attention) | {"maps_digest": None, "at_accuracy": None, "trace": None}
-
-
-def _describe_statistics(attention: Attention | None) -> dict[str, Any]:
-    if attention is None:
-        names = ("chance_level", "lift_points", "interval_95", "block_length_s", "effective_samples")
-        empty: dict[str, Any] = dict.fromkeys((*names, "lift", "nss", "auc", "shuffled_auc", "lag"))
-        return {"final_score": 0.0, "interval_reliable": False, **empty}
-    score, lag = attention.final_score_percent, attention.lag
-    return {
-        "final_score": round(score.value, 2),
-        "chance_level": round(attention.chance_level_percent, 2),
-        "lift_points": round(attention.lift_points.value, 2),
-        "interval_95": _interval(score, 2),
-        "interval_reliable": score.interval_reliable,
-        "block_length_s": _round(score.block_s, 3),
-        "effective_samples": _round(score.effective_samples, 1),
-        "lift": _describe_estimate(attention.lift_points, 2),
-        "nss": _describe_estimate(attention.nss, 4),
-        "auc": _describe_estimate(attention.auc, 4),
-        "shuffled_auc": _describe_estimate(attention.shuffled_auc, 4),
-        "lag": lag and {name: round(getattr(lag, name), 4) for name in ("lag_s", "auc", "auc_at_zero")},
-    }
-
-
-def _describe_estimate(estimate: Estimate | None, digits: int) -> dict[str, Any] | None:
-    if estimate is None:
-        return None
-    return {
-        "value": round(estimate.value, digits),
-        "interval_95": _interval(estimate, digits),
-        "interval_reliable": estimate.interval_reliable,
-        "frames": estimate.frames,
-    }
-
-
-def _interval(estimate: Estimate, digits: int) -> list[float] | None:
-    if estimate.low is None or estimate.high is None:
-        return None
-    return [round(estimate.low, digits), round(estimate.high, digits)]
 
 
 def _describe_trace(trace: FrameValues, shown: _Shown) -> dict[str, list[Any]]:

@@ -1,0 +1,91 @@
+"""The gaze of a session frame by frame, from its stored records."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from func.session.frame_record import DotUse, FrameRecord, read_camera, read_record, read_screen, stack_measured
+from gaze_core.calibration import (
+    Calibration,
+)
+from gaze_core.detector import locate_gaze, predict_directions
+from gaze_core.ports import GazeModel, Session
+from gaze_core.smoothing import smooth_zero_lag
+from gaze_core.types import GazePoint, Validity
+
+NOMINAL_STEP_S = 0.05
+"""Time between frames when their capture times are not known."""
+
+Records = Mapping[int, FrameRecord | None]
+
+
+def is_calibration(records: Iterable[FrameRecord | None]) -> bool:
+    """Return whether a session was made to calibrate, so that none of its frames is a frame of a video.
+
+    It has more frames with a dot than without, and dots to fit; or every frame has one. A frame without a dot among
+    many with one was sent by mistake; a few dots in the middle of a video ask whether the calibration still holds.
+    """
+    uses = [None if record is None else record.dot_use for record in records]
+    with_dot = sum(use is not None for use in uses)
+    without = len(uses) - with_dot
+    return with_dot > without and (DotUse.FIT in uses or without == 0)
+
+
+def read_records(session: Session) -> dict[int, FrameRecord | None]:
+    """Return a session's frames; None for those that no version of the service wrote."""
+    return {number: read_record(value) for number, value in session.frames.items()}
+
+
+def find_video_frames(records: Records) -> dict[int, FrameRecord | None]:
+    """Return the frames of a video: those without a dot, none of a session that was made to calibrate."""
+    if is_calibration(records.values()):
+        return {}
+    return {number: record for number, record in records.items() if record is None or record.dot is None}
+
+
+def find_gazes(
+    session: Session, records: Records, model: GazeModel, *, calibration: Calibration | None, smoothing: str
+) -> dict[int, GazePoint | None]:
+    """Return the gaze that is scored for each frame that has one; None where a correction turns it off the screen.
+
+    Without a calibration and smoothing it is the stored one. Else it comes from the model of today and what the frame
+    measured; a record that does not hold that keeps the stored one.
+
+    Args:
+        session: For screen and camera.
+        records: Of the frames of the video.
+        model: The generic model.
+        calibration: Of the viewer; None, or one without a correction, leaves the generic directions.
+        smoothing: `none` or `zero_lag`.
+    """
+    gazes: dict[int, GazePoint | None] = {
+        number: record.gaze
+        for number, record in records.items()
+        if record is not None and record.validity is Validity.OK and record.gaze is not None
+    }
+    if smoothing == "none" and (calibration is None or calibration.correction is None):
+        return gazes
+    measured = {
+        number: record.measured
+        for number, record in sorted(records.items())
+        if number in gazes and record is not None and record.measured is not None
+    }
+    features, origin_mm, openness = stack_measured(measured.values())
+    directions_deg = predict_directions(model, features, openness, calibration)
+    if smoothing == "zero_lag":
+        directions_deg = _smooth(records, list(measured), directions_deg)
+    points = locate_gaze(directions_deg, origin_mm, screen=read_screen(session), camera=read_camera(session))
+    return gazes | dict(zip(measured, points, strict=True))
+
+
+def _smooth(records: Records, numbers: list[int], directions_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return directions smoothed in the order of their capture, or of their numbers at 20 Hz without such times."""
+    stamps = [record.timestamp_ms for number in numbers if (record := records[number]) is not None]
+    times_s = [stamp / 1000 for stamp in stamps if stamp is not None]
+    if len(set(times_s)) < len(numbers):
+        times_s = [number * NOMINAL_STEP_S for number in numbers]
+    order = np.argsort(times_s)
+    smoothed = np.empty_like(directions_deg)
+    smoothed[order] = smooth_zero_lag(np.array(times_s)[order], directions_deg[order])
+    return smoothed

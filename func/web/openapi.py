@@ -1,0 +1,161 @@
+"""The OpenAPI 3.1 document."""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from func.errors import (
+    NotReadyError,
+)
+from func.web.problems import PROBLEMS, Problem
+from func.web.schemas import (
+    CompletedAnswer,
+    FrameAnswer,
+    FrameMetadata,
+    FrameRequest,
+    LivenessAnswer,
+    ProblemDocument,
+    ReadinessAnswer,
+)
+
+
+@cache
+def describe_api() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document, made from the very models that check the requests."""
+    requests: tuple[type[BaseModel], ...] = (FrameRequest, FrameMetadata)
+    answers: tuple[type[BaseModel], ...] = (
+        FrameAnswer,
+        CompletedAnswer,
+        LivenessAnswer,
+        ReadinessAnswer,
+        ProblemDocument,
+    )
+    _, schemas = models_json_schema(
+        [*((model, "validation") for model in requests), *((model, "serialization") for model in answers)],
+        ref_template="#/components/schemas/{model}",
+    )
+    multipart = {
+        "schema": {
+            "type": "object",
+            "required": ["metadata"],
+            "properties": {
+                "metadata": _reference(FrameMetadata),
+                "frame": {
+                    "description": "JPEG, PNG or WebP; required unless `last_frame`.",
+                    "contentMediaType": "application/octet-stream",
+                },
+            },
+        },
+        "encoding": {
+            "metadata": {"contentType": "application/json"},
+            "frame": {"contentType": "image/jpeg, image/png, image/webp"},
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gaze-function",
+            "version": version("function"),
+            "description": "Where a viewer looks while a video plays.",
+        },
+        "paths": {
+            "/gaze": {
+                "post": {
+                    "operationId": "processFrame",
+                    "summary": "Process a frame; with `last_frame` score the session.",
+                    "requestBody": {
+                        "required": True,
+                        "content": {
+                            "application/json": {"schema": _reference(FrameRequest)},
+                            "multipart/form-data": multipart,
+                        },
+                    },
+                    "responses": {
+                        "200": _describe_answer(
+                            "The frame is stored, or the session scored.", FrameAnswer, CompletedAnswer
+                        ),
+                        **_describe_problems(PROBLEMS.values()),
+                    },
+                }
+            },
+            "/health/liveness": {
+                "get": {
+                    "operationId": "getLiveness",
+                    "summary": "Whether the process answers.",
+                    "responses": {"200": _describe_answer("It does.", LivenessAnswer)},
+                }
+            },
+            "/health/readiness": {
+                "get": {
+                    "operationId": "getReadiness",
+                    "summary": "Whether model and landmarker are loaded; how the neighbours are.",
+                    "responses": {
+                        "200": _describe_answer("They are.", ReadinessAnswer),
+                        **_describe_problems([PROBLEMS[NotReadyError]]),
+                    },
+                }
+            },
+            "/metrics": {
+                "get": {
+                    "operationId": "getMetrics",
+                    "summary": "Metrics of this process.",
+                    "responses": {
+                        "200": {
+                            "description": "Prometheus' text format.",
+                            "content": {"text/plain": {"schema": {"type": "string"}}},
+                        }
+                    },
+                }
+            },
+            "/openapi.json": {
+                "get": {
+                    "operationId": "getOpenapi",
+                    "summary": "This document.",
+                    "responses": {
+                        "200": {
+                            "description": "OpenAPI 3.1.",
+                            "content": {"application/json": {"schema": {"type": "object"}}},
+                        }
+                    },
+                }
+            },
+        },
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _describe_answer(description: str, *models: type[BaseModel]) -> dict[str, Any]:
+    references = [_reference(model) for model in models]
+    schema = references[0] if len(references) == 1 else {"oneOf": references}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _describe_problems(problems: Iterable[Problem]) -> dict[str, Any]:
+    """Return the answers for these problems by status."""
+    titles: dict[int, list[str]] = {}
+    retried = set()
+    for problem in problems:
+        known = titles.setdefault(problem.status, [])
+        if problem.title not in known:
+            known.append(problem.title)
+        if problem.retry_after_s is not None:
+            retried.add(problem.status)
+    answers: dict[str, Any] = {}
+    for status, names in sorted(titles.items()):
+        answers[str(status)] = {
+            "description": "; ".join(names) + ".",
+            "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
+        }
+        if status in retried:
+            answers[str(status)]["headers"] = {
+                "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+            }
+    return answers

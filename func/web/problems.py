@@ -1,0 +1,91 @@
+"""Which HTTP status and problem document (RFC 9457) each error becomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from func.errors import (
+    BadRequestError,
+    MethodNotAllowedError,
+    NotReadyError,
+    PayloadTooLargeError,
+    RequestError,
+    RequestTimeoutError,
+    ScoringBusyError,
+    ThreadsBusyError,
+    UndecodableImageError,
+    UnknownPathError,
+    UnsupportedMediaTypeError,
+)
+from gaze_core.errors import (
+    GazeError,
+    LandmarkerBusyError,
+    LandmarkerError,
+    ModelError,
+    ResultSinkError,
+    ResultSinkTimeoutError,
+    SaliencyMapError,
+    SaliencyMapNotFoundError,
+    SaliencyStoreError,
+    SaliencyStoreTimeoutError,
+    SessionNotFoundError,
+    SessionScoredError,
+    SessionStoreError,
+    SessionStoreTimeoutError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """How an error looks from outside.
+
+    Attributes:
+        status: Of the answer.
+        slug: Ends the `type` of the problem document.
+        title: The same for every occurrence.
+        detail: Likewise; None says what the error says, for errors whose message is written for the client.
+        retry_after_s: When to come back, for a `Retry-After` header.
+    """
+
+    status: int
+    slug: str
+    title: str
+    detail: str | None = None
+    retry_after_s: float | None = None
+
+
+_RETRY_DETAIL = "Repeat the request as it is; what was stored already counts once."
+
+PROBLEMS: Mapping[type[GazeError], Problem] = {
+    GazeError: Problem(500, "internal-error", "Internal error", "The request could not be answered."),
+    RequestError: Problem(400, "bad-request", "Bad request"),
+    BadRequestError: Problem(400, "bad-request", "Bad request"),
+    UnknownPathError: Problem(404, "unknown-path", "Unknown path"),
+    MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
+    RequestTimeoutError: Problem(408, "body-timeout", "Body timed out"),
+    SessionScoredError: Problem(
+        409, "session-scored", "Session already scored", "The session has its result and takes no new frame."
+    ),
+    PayloadTooLargeError: Problem(413, "too-large", "Too large"),
+    UnsupportedMediaTypeError: Problem(415, "unsupported-media-type", "Unsupported media type"),
+    UndecodableImageError: Problem(422, "undecodable-image", "Undecodable image"),
+    LandmarkerError: Problem(500, "landmarker-failed", "Landmarker failed", "The landmarks could not be sought."),
+    ModelError: Problem(500, "model-failed", "Model failed", "The gaze could not be predicted."),
+    # A session that is missing even after it was created, and maps that vanish while they are read: the neighbour's
+    # fault, not the client's. A video without any map is scored as such and does not come here.
+    SessionNotFoundError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
+    SessionStoreError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
+    SaliencyMapNotFoundError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
+    SaliencyMapError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
+    SaliencyStoreError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
+    ResultSinkError: Problem(502, "aggregator-failed", "Result aggregator failed", _RETRY_DETAIL),
+    LandmarkerBusyError: Problem(503, "busy", "Over capacity", "Every landmarker is taken.", retry_after_s=1),
+    ThreadsBusyError: Problem(503, "busy", "Over capacity", "Every thread for frames is taken.", retry_after_s=1),
+    ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken.", retry_after_s=2),
+    NotReadyError: Problem(503, "not-ready", "Not ready", "Model or landmarker is not loaded.", retry_after_s=5),
+    SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
+    SaliencyStoreTimeoutError: Problem(504, "saliency-store-timeout", "Saliency store timed out", _RETRY_DETAIL),
+    ResultSinkTimeoutError: Problem(504, "aggregator-timeout", "Result aggregator timed out", _RETRY_DETAIL),
+}
+"""Every error class has its own entry; a test demands it."""
+
+UNEXPECTED = PROBLEMS[GazeError]

@@ -1,0 +1,327 @@
+"""Requests and answers as pydantic models: they validate, and OpenAPI is made from them.
+
+Numbers are strict: `true` is not an integer. Unknown fields are ignored, so that older and newer clients pass.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from gaze_core.types import Camera, GazePoint, Screen, Validity, Viewport
+
+MAX_FRAME_NUMBER = 2**31 - 1
+
+
+def _check_session_id(value: str) -> str:
+    if value in {".", ".."}:
+        raise ValueError("must not be . or ..")  # it becomes part of a path
+    return value
+
+
+def _check_video_id(value: str) -> str:
+    if value == "videos" or value.startswith("system."):
+        raise ValueError("must not be `videos` nor start with `system.`")  # it becomes the name of a collection
+    if value.startswith(".") or value.endswith(".") or ".." in value:
+        raise ValueError("must not start or end with a dot nor hold two in a row")  # MongoDB refuses such names
+    return value
+
+
+def _check_ip_address(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be printable text")
+    return value
+
+
+SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_check_session_id)]
+
+VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$"), AfterValidator(_check_video_id)]
+
+IpAddress = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="Whatever the gateway calls the viewer's address, printable; kept as it was sent.",
+    ),
+    AfterValidator(_check_ip_address),
+]
+
+FrameNumber = Annotated[int, Field(ge=1, le=MAX_FRAME_NUMBER)]
+
+# Beyond 1e15 a millisecond is lost in a double.
+Milliseconds = Annotated[float, Field(ge=-1e15, le=1e15)]
+
+SizeMm = Annotated[float, Field(ge=10, le=100_000)]
+
+SizePx = Annotated[int, Field(ge=1, le=100_000)]
+
+OffsetMm = Annotated[float, Field(ge=-100_000, le=100_000)]
+
+Coordinate = Annotated[float, Strict(), Field(ge=0, le=1)]
+
+
+def _pair(value: object) -> object:
+    """Let a JSON list of two pass as a tuple, which strict validation would refuse."""
+    return tuple(value) if isinstance(value, list) and len(value) == 2 else value
+
+
+class RequestPart(BaseModel):
+    """A part of a request: strict, frozen, unknown fields ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+    def as_sent(self) -> dict[str, Any]:
+        """Return the fields that we know and the client sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class ScreenPart(RequestPart):
+    """The viewer's screen; what is left out is that of a 15.6-inch laptop."""
+
+    width_mm: SizeMm = Screen().width_mm
+    height_mm: SizeMm = Screen().height_mm
+    width_px: SizePx = Screen().width_px
+    height_px: SizePx = Screen().height_px
+
+    @model_validator(mode="after")
+    def _check_sizes_come_in_pairs(self) -> Self:
+        for unit in ("mm", "px"):
+            if (f"width_{unit}" in self.model_fields_set) != (f"height_{unit}" in self.model_fields_set):
+                raise ValueError(f"must have width_{unit} and height_{unit} together")
+        return self
+
+    def to_screen(self) -> Screen:
+        """Return it as the core knows it."""
+        return Screen(**self.model_dump())
+
+
+class CameraPart(RequestPart):
+    """The camera, from the middle of the screen's top edge as the viewer sees it: x right, y up."""
+
+    vertical_fov_deg: Annotated[float, Field(ge=10, le=150)] = Camera().vertical_fov_deg
+    offset_x_mm: OffsetMm = Camera().offset_x_mm
+    offset_y_mm: OffsetMm = Camera().offset_y_mm
+    tilt_deg: Annotated[float, Field(ge=-60, le=60)] = Camera().tilt_deg
+    mirrored: bool = Camera().mirrored
+
+    def to_camera(self) -> Camera:
+        """Return it as the core knows it."""
+        return Camera(**self.model_dump())
+
+
+class ViewportPart(RequestPart):
+    """Where the video lies on the screen, normalised to the screen."""
+
+    x: Annotated[float, Field(ge=-10, le=10)] = Viewport().x
+    y: Annotated[float, Field(ge=-10, le=10)] = Viewport().y
+    width: Annotated[float, Field(ge=0.001, le=10)] = Viewport().width
+    height: Annotated[float, Field(ge=0.001, le=10)] = Viewport().height
+
+
+class FrameMetadata(RequestPart):
+    """Everything about a frame but the picture: the part `metadata` of a multipart request."""
+
+    session_id: SessionId
+    video_id: VideoId
+    ip_address: IpAddress
+    frame_number: Annotated[FrameNumber, Field(description="1-based, unique in the session; any order.")]
+    last_frame: Annotated[bool, Field(description="Answer with the score; then `frame` may be left out.")] = False
+    timestamp_ms: Annotated[Milliseconds | None, Field(description="Capture time.")] = None
+    video_time_ms: Annotated[Milliseconds | None, Field(description="Position in the video.")] = None
+    total_frames: Annotated[
+        FrameNumber | None, Field(description="How many distinct frames were sent; gaps in their numbers are allowed.")
+    ] = None
+    screen: ScreenPart | None = None
+    viewport: ViewportPart | None = None
+    camera: CameraPart | None = None
+    calibration_target: Annotated[
+        tuple[Coordinate, Coordinate] | None,
+        BeforeValidator(_pair),
+        Field(description="The dot that the viewer looks at now, normalised to the screen."),
+    ] = None
+    calibration_use: Annotated[
+        Literal["fit", "validate"] | None, Field(description="What the dot is for; `fit` unless said otherwise.")
+    ] = None
+    calibration_session: Annotated[
+        SessionId | None, Field(description="Session whose dots calibrate the gaze of this one.")
+    ] = None
+
+    @field_validator("calibration_use")
+    @classmethod
+    def _check_use_has_target(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("calibration_target", ()) is None:
+            raise ValueError("needs a calibration_target")
+        return value
+
+    def session_settings(self) -> dict[str, Any] | None:
+        """Return what belongs to the session as a whole, as sent; None when nothing of it was."""
+        parts = {"screen": self.screen, "camera": self.camera, "viewport": self.viewport}
+        sent: dict[str, Any] = {name: part.as_sent() for name, part in parts.items() if part is not None}
+        if self.calibration_session is not None:
+            sent["calibration_session"] = self.calibration_session
+        return sent or None
+
+
+class FrameRequest(FrameMetadata):
+    """A request as JSON."""
+
+    frame: Annotated[
+        str | None,
+        Field(
+            description="JPEG, PNG or WebP in base64, line breaks and `data:image/...;base64,` before it allowed; "
+            "required unless `last_frame`.",
+            json_schema_extra={"contentEncoding": "base64"},
+        ),
+    ] = None
+
+
+class GazeAnswer(BaseModel):
+    """Point of regard, normalised to the screen; may lie off it."""
+
+    x: float
+    y: float
+    on_screen: bool
+
+
+class HeadPoseAnswer(BaseModel):
+    """How the head is turned, in degrees: nose up, nose to the viewer's right, head to their right shoulder."""
+
+    pitch: FiniteFloat
+    yaw: FiniteFloat
+    roll: FiniteFloat
+
+
+class FrameAnswer(BaseModel):
+    """A frame that is stored."""
+
+    status: Literal["success"] = "success"
+    message: Literal["Frame processed"] = "Frame processed"
+    session_id: str
+    frame_number: int
+    gaze: Annotated[GazeAnswer | None, Field(description="null unless `validity` is `ok`.")]
+    validity: Validity
+    head_pose_deg: HeadPoseAnswer | None
+    distance_mm: float | None
+    calibrated: Annotated[
+        bool | None,
+        Field(description="Whether that session corrects `gaze`; left out unless a `calibration_session` was sent."),
+    ] = None
+    flags: Annotated[
+        list[str] | None, Field(description="`several_faces` and what makes it `low_quality`; left out when empty.")
+    ] = None
+
+
+class CompletedAnswer(BaseModel):
+    """A session that is scored and delivered."""
+
+    status: Literal["success"] = "success"
+    message: Literal["Video processing completed"] = "Video processing completed"
+    session_id: str
+    final_score: Annotated[float, Field(ge=0, le=100)]
+    result: Annotated[dict[str, JsonValue], Field(description="The score and how far it can be trusted, as stored.")]
+
+
+class LivenessAnswer(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class ReadinessAnswer(BaseModel):
+    """Model and landmarker are loaded; how the neighbours are does not decide that."""
+
+    status: Literal["ready"] = "ready"
+    neighbours: dict[str, Literal["reachable", "unreachable"]]
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] | None = None
+
+
+class _AnsweredRecord(RequestPart):
+    """What an answer takes from a stored record."""
+
+    gaze: Annotated[tuple[float, float] | None, BeforeValidator(_pair)] = None
+    validity: Annotated[Validity, Strict(False)]
+    head_pose_deg: HeadPoseAnswer | None = None
+    distance_mm: float | None = None
+    flags: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _check_gaze_fits_validity(self) -> Self:
+        if (self.gaze is None) == (self.validity is Validity.OK):
+            raise ValueError("must have a gaze if and only if it is ok")
+        return self
+
+
+def can_answer(record: object) -> bool:
+    """Return whether `answer_frame` can read a stored record: other services and older versions write some, too."""
+    try:
+        _AnsweredRecord.model_validate(record)
+    except (ValidationError, OverflowError):
+        return False
+    return True
+
+
+def answer_frame(
+    session_id: str,
+    frame_number: int,
+    record: Mapping[str, Any],
+    *,
+    corrected: GazePoint | None = None,
+    calibrated: bool | None = None,
+) -> dict[str, Any]:
+    """Return the answer that a stored record gives, whoever stored it.
+
+    Args:
+        session_id: Of the session.
+        frame_number: Of the frame.
+        record: One that `can_answer`.
+        corrected: What a calibration makes of its gaze.
+        calibrated: Whether there is one; None when the client asked for none.
+    """
+    stored = _AnsweredRecord.model_validate(record)
+    gaze = None
+    if stored.gaze is not None:
+        point = corrected or GazePoint(*stored.gaze)
+        gaze = GazeAnswer(x=round(point.x, 6), y=round(point.y, 6), on_screen=point.on_screen)
+    answer = FrameAnswer(
+        session_id=session_id,
+        frame_number=frame_number,
+        gaze=gaze,
+        validity=stored.validity,
+        head_pose_deg=stored.head_pose_deg,
+        distance_mm=None if stored.distance_mm is None else round(stored.distance_mm, 1),
+        calibrated=calibrated,
+        flags=stored.flags or None,
+    )
+    left_out = {name for name in ("calibrated", "flags") if getattr(answer, name) is None}
+    return answer.model_dump(mode="json", exclude=left_out)
