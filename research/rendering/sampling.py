@@ -13,7 +13,7 @@ from gaze_core.gaze import gaze_direction, screen_point_mm
 from gaze_core.head_pose import focal_length_px
 from gaze_core.types import Camera, GazePoint, Screen
 from research.rendering.identity import Identity
-from research.rendering.scene import Backdrop, Lighting, Optics, Scene
+from research.rendering.scene import Backdrop, Lighting, Optics, Scene, triple
 
 SCREENS = (
     (Screen(width_mm=345.0, height_mm=194.0), 0.4),  # 15.6 inches
@@ -164,7 +164,7 @@ def sample_look(session: Session, identity: Identity, dot: int, frame: int) -> S
     blinks = rng.random() < 0.04
     return replace(
         scene,
-        origin_mm=_triple(place),
+        origin_mm=triple(place),
         pitch_deg=scene.pitch_deg + float(pitch),
         yaw_deg=scene.yaw_deg + float(yaw),
         roll_deg=scene.roll_deg + float(roll),
@@ -180,8 +180,8 @@ def _move(session: Session) -> Session:
     place *= np.clip(np.linalg.norm(place), *DISTANCE_MM) / np.linalg.norm(place)
     return replace(
         session,
-        place_mm=_triple(_inside(place, session)),
-        pose_deg=_triple(np.array(session.pose_deg) + rng.normal(0, _MOVED_DEG)),
+        place_mm=triple(_inside(place, session)),
+        pose_deg=triple(np.array(session.pose_deg) + rng.normal(0, _MOVED_DEG)),
     )
 
 
@@ -222,8 +222,8 @@ def _try_scene(
         image_height_px=session.image_height_px,
         screen=session.screen,
         camera=session.camera,
-        target_mm=_triple(target),
-        origin_mm=_triple(place),
+        target_mm=triple(target),
+        origin_mm=triple(place),
         pitch_deg=float(np.clip(pitch, -PITCH_LIMIT_DEG, PITCH_LIMIT_DEG)),
         yaw_deg=float(np.clip(yaw, -YAW_LIMIT_DEG, YAW_LIMIT_DEG)),
         roll_deg=float(np.clip(roll, -ROLL_LIMIT_DEG, ROLL_LIMIT_DEG)),
@@ -347,12 +347,12 @@ def _sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, 
     cool = np.array([0.85, 0.97, 1.15])
     lighting = Lighting(
         key_direction=(math.sin(around) * math.cos(height), -math.sin(height), -math.cos(around) * math.cos(height)),
-        key=_triple(key * tone),
-        sky=_triple(sky * (0.5 * tone + 0.5)),
-        ground=_triple(sky * rng.uniform(0.3, 0.7) * np.array([1.05, 1.0, 0.92])),
-        screen=_triple(screen * cool),
+        key=triple(key * tone),
+        sky=triple(sky * (0.5 * tone + 0.5)),
+        ground=triple(sky * rng.uniform(0.3, 0.7) * np.array([1.05, 1.0, 0.92])),
+        screen=triple(screen * cool),
         rim_direction=(float(rng.choice((-1, 1)) * rng.uniform(0.5, 1)), -0.3, float(rng.uniform(0.3, 1))),
-        rim=_triple((rng.uniform(0, 0.3) + 0.25 * window) * np.ones(3)),
+        rim=triple((rng.uniform(0, 0.3) + 0.25 * window) * np.ones(3)),
     )
     backdrop = Backdrop(
         seed=int(rng.integers(1 << 31)),
@@ -405,7 +405,3 @@ def _of_frame(rng: np.random.Generator, optics: Optics) -> Optics:
         jpeg_quality=optics.jpeg_quality,
         seed=int(rng.integers(1 << 31)),
     )
-
-
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])

@@ -179,3 +179,7 @@ class Scene:
         """Return where points of the camera frame appear, in pixels from the top-left corner, shape (n, 2)."""
         centre = np.array([self.image_width_px / 2, self.image_height_px / 2])
         return np.asarray(self.focal_px * points_mm[:, :2] / points_mm[:, 2:] + centre)
+
+
+def triple(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
