@@ -54,7 +54,7 @@ train: $(VENV)/.installed ## learn what the outline of the eyes tells, and fit t
 	@$(BIN)/python -m research.training.train
 
 evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw; renews card, tables and figures
-	@$(BIN)/python -m research.evaluation.evaluate
+	@$(BIN)/python -m research.evaluation
 
 bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio
 	@$(BIN)/python -m gaze_tools.bench.frame

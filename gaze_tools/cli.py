@@ -2,7 +2,7 @@
 
 import click
 
-from gaze_tools.report.report import report_command
+from gaze_tools.report.command import report_command
 from gaze_tools.saliency.commands import saliency
 
 

@@ -6,16 +6,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gaze_tools.capacity.model import (
-    KNATIVE_PLATFORM,
-    STEP_S,
-    Assumptions,
-    Crowd,
-    Simulation,
-    least_min_pods,
-    simulate,
-    size,
-)
+from gaze_tools.capacity.assumptions import Assumptions
+from gaze_tools.capacity.footprint import size
+from gaze_tools.capacity.simulation import KNATIVE_PLATFORM, STEP_S, Crowd, Simulation, least_min_pods, simulate
 
 _UNBOUNDED_PODS = 10_000_000
 _COLOURS = ("#1b6ca8", "#d1495b", "#66a182")

@@ -5,7 +5,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,21 @@ import click
 import numpy as np
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, check_video_id
-from gaze_core.errors import GazeError, SaliencyMapError, SaliencyMapNotFoundError
+from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.types import SaliencyMap
-from gaze_tools.report.plots import draw_maps
+from gaze_tools.command_line import TIMEOUT_S, console, database_option, make_progress, mongo_uri_option, said_plainly
 from gaze_tools.saliency.check import check_maps, describe_frames
-from gaze_tools.saliency.compute import compute_maps, open_video, probe_video
+from gaze_tools.saliency.compute import compute_maps, probe_video, read_video_frames
 from gaze_tools.saliency.models import MODELS, make_model
-from gaze_tools.saliency.models.model import Frame
-from gaze_tools.saliency.sources import VIDEO_SUFFIXES, NumberedMap, read_source, write_target
+from gaze_tools.saliency.plot import draw_maps
+from gaze_tools.saliency.sources import (
+    normalise_map,
+    open_source,
+    write_target,
+)
 from gaze_tools.saliency.writer import GRACE_S, ReplacedError, VideoDescription, hide, open_generation, prune, quantise
-
-TIMEOUT_S = 60.0
-_COLLECTION = "collection:"
-
-console = Console()
 
 
 class Size(click.ParamType[tuple[int, int]]):
@@ -49,12 +45,6 @@ class Size(click.ParamType[tuple[int, int]]):
         return int(height), int(width)
 
 
-mongo_uri_option = click.option(
-    "--mongo-uri", envvar="MONGO_URI", required=True, show_envvar=True, help="Address of the MongoDB with the maps."
-)
-database_option = click.option(
-    "--database", envvar="MONGO_DATABASE", default="saliency_db", show_default=True, help="Its database."
-)
 grace_option = click.option(
     "--grace",
     "grace_s",
@@ -64,18 +54,8 @@ grace_option = click.option(
     help="Seconds for which maps that were replaced stay for readers amid them. The command waits for so long and then "
     "removes them; Ctrl-C leaves that to the next command.",
 )
+
 video_id_option = click.option("--video-id", required=True, help="Under which the maps are stored.")
-
-
-@contextlib.contextmanager
-def said_plainly() -> Iterator[None]:
-    """Turn what can go wrong into a line for the user; MongoDB's own messages may name hosts and are left out."""
-    try:
-        yield
-    except PyMongoError as error:
-        raise click.ClickException(f"MongoDB failed: {type(error).__name__}") from error
-    except (GazeError, ReplacedError, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -84,7 +64,10 @@ def open_database(mongo_uri: str, database: str) -> Iterator[Database[dict[str, 
     client: MongoClient[dict[str, Any]]
     wait_ms = round(min(TIMEOUT_S, 10.0) * 1000)
     with said_plainly(), MongoClient(mongo_uri, serverSelectionTimeoutMS=wait_ms, appname="gaze") as client:
-        yield client[database]
+        try:
+            yield client[database]
+        except ReplacedError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @click.group()
@@ -245,31 +228,6 @@ def import_maps(
         await_grace(maps, video_id, grace_s)
 
 
-def open_source(
-    source: str, maps: Database[dict[str, Any]], mongo_uri: str, first_frame: int, every: int | None
-) -> tuple[Iterator[NumberedMap], dict[str, Any]]:
-    """Return the maps of a source and what it knows of the video."""
-    if source.startswith(_COLLECTION):
-        name = source.removeprefix(_COLLECTION)
-        store = MongoSaliencyMaps(mongo_uri, database=maps.name, timeout_s=TIMEOUT_S)
-        stored = maps[VIDEOS].find_one({"_id": name}) or {}
-        known: dict[str, Any] = {
-            key: stored[key] for key in ("fps", "width", "height", "how", "held", "every") if key in stored
-        }
-        read = store.extract_saliencyMap(name).maps
-        return ((number, _as_map_error(found)) for number, found in read), known
-    path = Path(source)
-    facts: dict[str, Any] = {}
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES
-    if is_video:
-        facts = {"fps": probe_video(path).fps / (every or 1)}
-    numbered = read_source(path, first_frame=first_frame)
-    if every and (is_video or path.suffix.lower() == ".npy"):
-        numbered = ((first_frame + (number - first_frame) * every, found) for number, found in numbered)
-        facts = {}
-    return numbered, facts
-
-
 @saliency.command("export")
 @click.argument("video_id")
 @click.argument("target", type=click.Path(path_type=Path))
@@ -412,45 +370,3 @@ def report_speed(made: int, decode_s: float, model_s: float, store_s: float) -> 
     if made and total_s:
         shares = f"decoding {decode_s / total_s:.0%}, model {model_s / total_s:.0%}, storing {store_s / total_s:.0%}"
         console.print(f"{made} maps made in {total_s:.1f} s: {made / total_s:.1f} a second ({shares})")
-
-
-def make_progress(what: str) -> Progress:
-    """Return a progress bar with a field `rate`."""
-    return Progress(
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-
-
-def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]:
-    """Return some frames of a video file, RGB, by their numbers from 1 on."""
-    frames: dict[int, Frame] = {}
-    with open_video(video) as capture:
-        for number in range(1, max(numbers) + 1):
-            if not capture.grab():
-                break
-            if number in numbers:
-                ok, frame = capture.retrieve()
-                if ok:
-                    frames[number] = np.asarray(frame[..., ::-1], dtype=np.uint8)
-    return frames
-
-
-def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | SaliencyMapError:
-    """Return a map divided by its largest value; one that cannot be used stays what it is."""
-    if isinstance(found, Exception):
-        return found
-    floats = found.astype(np.float64)
-    highest = float(floats.max(initial=0))
-    scaled: SaliencyMap = floats / highest if np.isfinite(highest) and highest > 0 else floats
-    return scaled
-
-
-def _as_map_error(found: SaliencyMap | Exception) -> SaliencyMap | SaliencyMapError:
-    if isinstance(found, Exception) and not isinstance(found, SaliencyMapError):
-        raise found
-    return found

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,3 +206,17 @@ def _retrieve(capture: cv2.VideoCapture, number: int, path: Path) -> Frame:
     if not ok:
         raise OSError(f"frame {number} of {path} cannot be decoded")
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]:
+    """Return some frames of a video file, RGB, by their numbers from 1 on."""
+    frames: dict[int, Frame] = {}
+    with open_video(video) as capture:
+        for number in range(1, max(numbers) + 1):
+            if not capture.grab():
+                break
+            if number in numbers:
+                ok, frame = capture.retrieve()
+                if ok:
+                    frames[number] = np.asarray(frame[..., ::-1], dtype=np.uint8)
+    return frames

@@ -14,12 +14,15 @@ import numpy as np
 from bson import json_util
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
 
-from func.adapters.saliency_store import decode_map
+from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, decode_map
 from gaze_core.errors import SaliencyMapError
 from gaze_core.types import SaliencyMap
-from gaze_tools.saliency.compute import open_video
+from gaze_tools.command_line import TIMEOUT_S
+from gaze_tools.saliency.compute import open_video, probe_video
 
+_COLLECTION = "collection:"
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -246,3 +249,44 @@ def _decode(documents: list[Mapping[str, Any]]) -> SaliencyMap | SaliencyMapErro
         return error
     except BSONError:
         return SaliencyMapError("the document is no BSON")
+
+
+def open_source(
+    source: str, maps: Database[dict[str, Any]], mongo_uri: str, first_frame: int, every: int | None
+) -> tuple[Iterator[NumberedMap], dict[str, Any]]:
+    """Return the maps of a source and what it knows of the video."""
+    if source.startswith(_COLLECTION):
+        name = source.removeprefix(_COLLECTION)
+        store = MongoSaliencyMaps(mongo_uri, database=maps.name, timeout_s=TIMEOUT_S)
+        stored = maps[VIDEOS].find_one({"_id": name}) or {}
+        known: dict[str, Any] = {
+            key: stored[key] for key in ("fps", "width", "height", "how", "held", "every") if key in stored
+        }
+        read = store.extract_saliencyMap(name).maps
+        return ((number, _as_map_error(found)) for number, found in read), known
+    path = Path(source)
+    facts: dict[str, Any] = {}
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    if is_video:
+        facts = {"fps": probe_video(path).fps / (every or 1)}
+    numbered = read_source(path, first_frame=first_frame)
+    if every and (is_video or path.suffix.lower() == ".npy"):
+        numbered = ((first_frame + (number - first_frame) * every, found) for number, found in numbered)
+        facts = {}
+    return numbered, facts
+
+
+def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | SaliencyMapError:
+    """Return a map divided by its largest value; one that cannot be used stays what it is."""
+    if isinstance(found, Exception):
+        return found
+    floats = found.astype(np.float64)
+    highest = float(floats.max(initial=0))
+    scaled: SaliencyMap = floats / highest if np.isfinite(highest) and highest > 0 else floats
+    return scaled
+
+
+def _as_map_error(found: SaliencyMap | Exception) -> SaliencyMap | SaliencyMapError:
+    if isinstance(found, Exception) and not isinstance(found, SaliencyMapError):
+        raise found
+    return found

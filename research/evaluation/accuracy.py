@@ -1,6 +1,6 @@
 """What is known of how accurate the gaze model is, in a shape that can be drawn.
 
-`research.evaluation.evaluate` fills an `Evaluation`, `research.evaluation.figures` draws it.
+`research.evaluation` fills an `Evaluation`, `research.evaluation.figures` draws it.
 """
 
 from collections.abc import Sequence

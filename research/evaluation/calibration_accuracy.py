@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gaze_core.calibration import HEAD_ANGLES, Calibration, Correction, Looks, calibrate
 from gaze_core.gaze import gaze_direction, gaze_vector, point_of_regard, screen_point_mm
 from gaze_core.types import GazeDirection
-from research.dataset import DOTS, Table
+from research.dataset.plan import DOTS
+from research.dataset.table import Table
 from research.evaluation.ranges import find_in_range
 from research.evaluation.statistics import bootstrap_interval, describe, round_number
 from research.rendering.sampling import DOTS as PLACES

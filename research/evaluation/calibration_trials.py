@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze_core.calibration import HEAD_ANGLES, Looks, calibrate
-from research.dataset import DOTS, TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.plan import DOTS
+from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
 from research.evaluation.calibration_accuracy import FIVE_DOTS
 from research.rendering.sampling import DOTS as PLACES
 from research.training.calibration_prior import Strangers, predict_strangers

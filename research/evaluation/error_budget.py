@@ -24,7 +24,7 @@ from gaze_core.gaze import calculate_combined_gaze, estimate_gaze, gaze_directio
 from gaze_core.head_pose import focal_length_px, head_angles_deg, rotation_matrix
 from gaze_core.outline import PLANE_MM
 from gaze_core.types import GazeDirection, HeadPose
-from research.dataset import KEPT_LANDMARKS, Table
+from research.dataset.table import KEPT_LANDMARKS, Table
 from research.evaluation.statistics import describe
 from research.rendering.eye import SIDES, eye_rotation
 from research.rendering.identity import Identity, sample_identity

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from gaze_core.gaze import point_of_regard
 from gaze_core.types import GazeDirection, GazePoint
-from research.dataset import Table
+from research.dataset.table import Table
 
 DISTANCE_MM = (400.0, 800.0)
 """From the camera to the eyes."""

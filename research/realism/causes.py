@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaze_core.ports import FaceLandmarker
-from research.dataset import CALIBRATION_SESSION, DOTS, FRAMES_PER_DOT
-from research.realism.compare import TRACKED
+from research.dataset.plan import CALIBRATION_SESSION, DOTS, FRAMES_PER_DOT
+from research.realism.jitter import TRACKED
 from research.realism.measures import Floats, find_open, jitter, measure_ratios, second_differences, track
 from research.realism.report import make_landmarker, write_section
 from research.rendering.identity import sample_identity

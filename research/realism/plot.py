@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.realism.compare import QUANTITIES, TRACKED, Faces, Jitter, measure_open
+from research.realism.compare import QUANTITIES
+from research.realism.faces import Faces, measure_open
+from research.realism.jitter import TRACKED, Jitter
 from research.realism.measures import Floats
 
 _REAL, _RENDERED = "#d1495b", "#1b6ca8"

@@ -26,32 +26,30 @@ from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
 from models import FACE_LANDMARKER_PATH
-from research.dataset import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, Table, load_table
-from research.realism.compare import (
+from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, Table, load_table
+from research.realism.compare import QUANTITIES, Comparison, Scatter, compare, compare_scatter
+from research.realism.faces import (
     FRONTAL_DEG,
-    IN_DEGREES,
-    QUANTITIES,
-    SAME_SIZE,
     TOWARDS_CAMERA_DEG,
-    TRACKED,
     Clip,
-    Comparison,
     Faces,
-    Jitter,
-    Scatter,
-    Spread,
-    compare,
-    compare_jitter,
-    compare_scatter,
     faces_of,
     find_takes,
-    match_lags,
     measure_open,
-    measure_turning_deg,
     width_mm,
+)
+from research.realism.jitter import (
+    IN_DEGREES,
+    SAME_SIZE,
+    TRACKED,
+    Jitter,
+    compare_jitter,
+    match_lags,
+    measure_turning_deg,
 )
 from research.realism.measures import iris_size_px
 from research.realism.plot import draw
+from research.realism.spread import Spread
 from research.realism.truth import LEVER_MM, SOURCES, ErrorBudget, measure_errors
 
 FEWEST_ON_END = 5

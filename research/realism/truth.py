@@ -12,7 +12,7 @@ import numpy as np
 
 from gaze_core.features import CANTHI_TO_ROTATION_MM
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
-from research.dataset import Table
+from research.dataset.table import Table
 from research.realism.measures import Floats, Integers, robust_deviation, scatter
 from research.rendering.eye import SIDES
 from research.rendering.head import Head, build_head

@@ -1,4 +1,4 @@
-"""Makes the sample recording on which `research.recordings.recording` is tested: a rendered person looks at dots.
+"""Makes the sample recording on which `research.recordings` is tested: a rendered person looks at dots.
 
     python -m research.recordings.sample --out tests/research/recording
 

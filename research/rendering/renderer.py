@@ -26,11 +26,11 @@ from research.rendering.eye import CORNEA_RADIUS_MM, IRIS_PLANE_MM, REFRACTIVE_I
 from research.rendering.head import Head, build_head
 from research.rendering.identity import Identity
 from research.rendering.mesh import Surface
+from research.rendering.projection import camera_projection, shadow_projection, unit
 from research.rendering.scene import Scene
 
 Layer = NDArray[np.float32]
 
-_NEAR_MM, _FAR_MM = 100.0, 3000.0
 _SHADOW_MAP_PX = 512
 _SAMPLES = 4
 _MARGIN_SAMPLES = 32
@@ -199,13 +199,13 @@ class Renderer:
         lighting = scene.lighting
         to_screen = -np.array(scene.origin_mm) * np.array([1.0, 0.55, 1.0])
         values: dict[str, ArrayLike] = {
-            "key_direction": _unit(lighting.key_direction),
+            "key_direction": unit(lighting.key_direction),
             "key": lighting.key,
             "sky": lighting.sky,
             "ground": lighting.ground,
-            "screen_direction": _unit(to_screen),
+            "screen_direction": unit(to_screen),
             "screen_light": lighting.screen,
-            "rim_direction": _unit(lighting.rim_direction),
+            "rim_direction": unit(lighting.rim_direction),
             "rim": lighting.rim,
             "up": (0.0, -1.0, 0.0),
         }
@@ -218,8 +218,8 @@ class Renderer:
         angle = np.radians(scene.trunk_yaw_deg)
         trunk = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
         trunk_mm = rotation @ head.neck_mm + origin - trunk @ head.neck_mm
-        projection = _projection(scene)
-        shadow = _shadow_projection(origin + rotation @ np.array([0.0, 20.0, 40.0]), scene.lighting.key_direction)
+        projection = camera_projection(scene)
+        shadow = shadow_projection(origin + rotation @ np.array([0.0, 20.0, 40.0]), scene.lighting.key_direction)
         for program in (self._skin, self._shadow, self._eye, self._plain):
             _write(program, "head_rotation", rotation)
             _write(program, "trunk_rotation", trunk)
@@ -356,35 +356,6 @@ class Renderer:
         array.render()
         for part in (array, vertices, faces):
             part.release()
-
-
-def _projection(scene: Scene) -> NDArray[np.float64]:
-    """Return the projection matrix; the first row of the picture ends up in the first row of the framebuffer."""
-    matrix = np.zeros((4, 4))
-    matrix[0, 0] = 2 * scene.focal_px / scene.image_width_px
-    matrix[1, 1] = 2 * scene.focal_px / scene.image_height_px
-    matrix[2, 2] = (_FAR_MM + _NEAR_MM) / (_FAR_MM - _NEAR_MM)
-    matrix[2, 3] = -2 * _FAR_MM * _NEAR_MM / (_FAR_MM - _NEAR_MM)
-    matrix[3, 2] = 1.0
-    return matrix
-
-
-def _shadow_projection(
-    centre_mm: NDArray[np.float64], key_direction: tuple[float, ...], reach_mm: float = 190.0
-) -> NDArray[np.float64]:
-    """Return the parallel projection of the key lamp onto its shadow map."""
-    away = -_unit(key_direction)
-    across = _unit(np.cross(away, [0.0, -1.0, 0.01]))
-    axes = np.stack([across, np.cross(away, across), away]) / reach_mm
-    matrix = np.eye(4)
-    matrix[:3, :3] = axes
-    matrix[:3, 3] = -axes @ centre_mm
-    return matrix
-
-
-def _unit(vector: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(vector, dtype=np.float64)
-    return np.asarray(array / np.linalg.norm(array))
 
 
 def _set(program: moderngl.Program, name: str, value: float | tuple[float, ...]) -> None:

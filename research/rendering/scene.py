@@ -182,4 +182,5 @@ class Scene:
 
 
 def triple(values: np.ndarray) -> tuple[float, float, float]:
+    """Return three numbers as a tuple."""
     return float(values[0]), float(values[1]), float(values[2])

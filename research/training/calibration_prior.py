@@ -19,7 +19,7 @@ from gaze_core.calibration import HEAD_ANGLES, design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
 from models import GAZE_MODEL_PATH
 from models.card import read_card
-from research.dataset import TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
 from research.training.examples import measure_table, select_examples
 from research.training.train import predict_folds, split_people
 

@@ -15,7 +15,7 @@ from gaze_core.gaze import visual_angle_deg
 from gaze_core.landmarks import Landmarks
 from gaze_core.outline import OUTLINE, Outline
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, GazeDirection
-from research.dataset import Table
+from research.dataset.table import Table
 
 SHUT_BELOW = 0.2
 """Openness below which a rendered eye shows nothing of its gaze."""

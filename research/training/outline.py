@@ -21,7 +21,7 @@ from gaze_core.gaze import gaze_direction, gaze_vector
 from gaze_core.outline import PAIRS, Outline, describe_pose, split_pairs
 from gaze_core.types import GazeDirection
 from models.card import replace_file
-from research.dataset import TRAINING_TABLE_PATH, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.training.examples import Examples, angular_errors_deg, measure_table, select_examples
 
 Floats = NDArray[np.float64]

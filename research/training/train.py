@@ -40,7 +40,7 @@ from models.card import (
     replace_file,
     write_card,
 )
-from research.dataset import TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
 from research.training.examples import (
     Examples,
     Measurements,

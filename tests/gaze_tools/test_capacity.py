@@ -9,19 +9,14 @@ import pytest
 import yaml
 from pytest import approx
 
-from gaze_tools.capacity.__main__ import DOCUMENT, renew, show_bytes
+from gaze_tools.capacity.assumptions import Assumptions
 from gaze_tools.capacity.autoscaler import KNATIVE, KUBERNETES, Autoscaler, Policy, Rules, Usage, desired_pods
+from gaze_tools.capacity.document import DOCUMENT, renew
+from gaze_tools.capacity.footprint import size
 from gaze_tools.capacity.measurement import check_predictions, measure
-from gaze_tools.capacity.model import (
-    KNATIVE_PLATFORM,
-    KUBERNETES_PLATFORM,
-    Assumptions,
-    Crowd,
-    least_min_pods,
-    simulate,
-    size,
-)
 from gaze_tools.capacity.queues import closed_throughput, mean_wait_s, probability_of_blocking, probability_of_waiting
+from gaze_tools.capacity.simulation import KNATIVE_PLATFORM, KUBERNETES_PLATFORM, Crowd, least_min_pods, simulate
+from gaze_tools.capacity.tables import show_bytes
 
 ROOT = Path(__file__).parents[2]
 

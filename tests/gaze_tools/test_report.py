@@ -11,7 +11,8 @@ from func.session.completion import Scorer
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint
-from gaze_tools.report.report import COLUMNS, describe_numbers, examine_session, read_gazes, write_report
+from gaze_tools.report.examination import examine_session, read_gazes
+from gaze_tools.report.page import COLUMNS, describe_numbers, write_report
 from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.saliency_store import FakeSaliencyMaps

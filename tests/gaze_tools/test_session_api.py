@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pymongo.errors import AutoReconnect
 
-from gaze_tools.stack import session_api
+from gaze_tools.stack import sessions
 from gaze_tools.stack.session_api import create_app
 
 # Far from now, or MongoDB itself would remove what a test has just written.
@@ -378,7 +378,7 @@ class TestBadInput:
             raise AutoReconnect("secret")
 
         api.make()
-        monkeypatch.setattr(session_api.Sessions, "_write_once", fail)
+        monkeypatch.setattr(sessions.Sessions, "_write_once", fail)
 
         assert api.put({"1": 1}) == (503, {"error": "The Database Failed"})
 
@@ -387,14 +387,14 @@ class TestInterruptions:
     def test_a_process_that_dies_before_it_stores_the_result_leaves_that_to_the_next(self, api, monkeypatch):
         api.make()
         api.put({"1": "a"})
-        write_once = session_api.Sessions._write_once
+        write_once = sessions.Sessions._write_once
 
         def die(self, session, name, key, text):
             if key == "result":
                 raise AutoReconnect
             return write_once(self, session, name, key, text)
 
-        monkeypatch.setattr(session_api.Sessions, "_write_once", die)
+        monkeypatch.setattr(sessions.Sessions, "_write_once", die)
         assert api.put({"result": 1})[0] == 503
         monkeypatch.undo()
 
@@ -409,7 +409,7 @@ class TestInterruptions:
         def die(*_args):
             raise AutoReconnect
 
-        monkeypatch.setattr(session_api.Sessions, "_write_once", die)
+        monkeypatch.setattr(sessions.Sessions, "_write_once", die)
         assert api.put({"500": "lost"})[0] == 503
         monkeypatch.undo()
         assert api.frames() == {}
@@ -421,7 +421,7 @@ class TestInterruptions:
         """The narrowest race: everything is checked, the result comes, and only then the frame is written."""
         api.make()
         api.put({"1": "a"})
-        write_once = session_api.Sessions._write_once
+        write_once = sessions.Sessions._write_once
         is_racing = threading.Event()
 
         def race(self, session, name, key, text):
@@ -430,7 +430,7 @@ class TestInterruptions:
                 assert api.put({"result": 1})[0] == 200
             return write_once(self, session, name, key, text)
 
-        monkeypatch.setattr(session_api.Sessions, "_write_once", race)
+        monkeypatch.setattr(sessions.Sessions, "_write_once", race)
 
         assert api.put({"2": "late"}) == (409, SCORED)
         assert api.frames() == {"1": "a", "result": 1}
@@ -438,7 +438,7 @@ class TestInterruptions:
     def test_a_reader_never_sees_a_result_without_a_frame_that_came_before_it(self, api, monkeypatch):
         api.make()
         api.put({"1": "a", "screen": 1})
-        read_parts = session_api.Sessions._read_parts
+        read_parts = sessions.Sessions._read_parts
         turns = itertools.count()
 
         def race(self, session, names):
@@ -449,7 +449,7 @@ class TestInterruptions:
                 assert api.put({"result": 1})[0] == 200
             return read_parts(self, session, names)
 
-        monkeypatch.setattr(session_api.Sessions, "_read_parts", race)
+        monkeypatch.setattr(sessions.Sessions, "_read_parts", race)
 
         assert api.frames() == {"1": "a", "500": "b", "result": 1, "screen": 1}
 

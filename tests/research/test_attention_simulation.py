@@ -6,8 +6,11 @@ from pytest import approx
 
 from gaze_core.attention import SessionScore
 from gaze_core.saliency import auc
-from research import attention_simulation as simulation
-from research.attention_simulation import RATE_HZ, STEP_S, VIEWERS, Video, make_video, score_viewing, simulate_run
+from research.attention_simulation import viewers
+from research.attention_simulation.page import render, write_page
+from research.attention_simulation.plot import draw
+from research.attention_simulation.runs import Video, score_viewing, simulate, simulate_run
+from research.attention_simulation.viewers import RATE_HZ, STEP_S, VIEWERS, make_video
 
 
 def a_video(seconds, *, centre_bias=False, seed=0):
@@ -43,13 +46,13 @@ class TestViewers:
     maps = a_video(300)
 
     def test_fixations_last_three_tenths_of_a_second(self):
-        _, first = simulation._fixations(np.random.default_rng(1), 6000)
+        _, first = viewers._fixations(np.random.default_rng(1), 6000)
 
         assert 300 / len(first) == approx(0.3, rel=0.1)
 
     def test_who_follows_looks_at_salient_places(self):
         points = VIEWERS["follows"](np.random.default_rng(2), self.maps)
-        rows, columns = simulation._pixels(points)
+        rows, columns = viewers.find_pixels(points)
         found = [auc(self.maps[frame], [[rows[frame], columns[frame]]]) for frame in range(0, 6000, 10)]
 
         assert np.mean(found) > 0.7
@@ -114,10 +117,10 @@ def test_the_shuffled_auc_catches_who_stares_at_the_centre():
 def test_the_page_is_renewed_between_its_marks(tmp_path):
     page = tmp_path / "attention-score.md"
     page.write_text("before\n<!-- simulation: begin -->\nold\n<!-- simulation: end -->\nafter\n")
-    outcomes = simulation.simulate(2, jobs=1, durations_s=(10, 20))
+    outcomes = simulate(2, jobs=1, durations_s=(10, 20))
 
-    simulation.write_page(page, simulation.render(outcomes, "the command", durations_s=(10, 20)))
-    simulation.draw(outcomes, tmp_path / "picture.png", durations_s=(10, 20))
+    write_page(page, render(outcomes, "the command", durations_s=(10, 20)))
+    draw(outcomes, tmp_path / "picture.png", durations_s=(10, 20))
 
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("before", "after")
@@ -131,4 +134,4 @@ def test_a_page_without_marks_is_left_alone(tmp_path):
     page.write_text("nothing to renew")
 
     with pytest.raises(ValueError, match="no generated section"):
-        simulation.write_page(page, "section")
+        write_page(page, "section")

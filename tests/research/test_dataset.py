@@ -6,8 +6,10 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import Landmarks
-from research import dataset
-from research.dataset import KEPT_LANDMARKS, Plan, gather, load_table, make_shard, make_shards, shard_path, write_table
+from research.dataset import shards
+from research.dataset.plan import Plan
+from research.dataset.shards import gather, make_shard, make_shards, shard_path
+from research.dataset.table import KEPT_LANDMARKS, load_table, write_table
 
 PLAN = Plan(identities=5, frames_per_identity=20, seed=9, held_out=1)
 
@@ -50,8 +52,8 @@ class InlinePool:
 def bench(monkeypatch):
     """Shards without rendering: black pictures and made-up faces."""
     landmarker = Landmarker()
-    monkeypatch.setattr(dataset, "_workbench", lambda: (None, landmarker))
-    monkeypatch.setattr(dataset, "ProcessPoolExecutor", InlinePool)
+    monkeypatch.setattr(shards, "_workbench", lambda: (None, landmarker))
+    monkeypatch.setattr(shards, "ProcessPoolExecutor", InlinePool)
     monkeypatch.setattr(
         "research.rendering.photograph.photograph",
         lambda renderer, scene, identity: np.zeros((scene.image_height_px, scene.image_width_px, 3), np.uint8),

@@ -7,7 +7,7 @@ import pytest
 from pytest import approx
 
 from gaze_core.gaze import gaze_direction
-from research.dataset import TRAINING_TABLE_PATH, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.evaluation.error_budget import STEPS, _place_eyes, regress_landmarks, split_error
 from research.rendering.identity import sample_identity
 from research.training.examples import measure_table

@@ -9,14 +9,8 @@ from pytest import approx
 from gaze_core.gaze import direction_to
 from gaze_core.types import Camera, GazePoint, Screen
 from models.card import read_card
-from research.evaluation.evaluate import (
-    evaluate,
-    find_slices,
-    hold_against_truth,
-    main,
-    precision_deg,
-    summarise,
-)
+from research.evaluation.__main__ import main
+from research.evaluation.metrics import evaluate, find_slices, hold_against_truth, precision_deg, summarise
 from research.evaluation.ranges import find_in_range
 from research.evaluation.statistics import bootstrap_interval
 from research.training.examples import measure_table
@@ -211,7 +205,7 @@ def test_a_summary_can_be_written_as_json(table, truth):
 
 def test_the_command_writes_the_metrics_into_the_card(tmp_path, monkeypatch, capsys):
     table = make_table(identities=8, frames=8, held_out=3)
-    monkeypatch.setattr("research.evaluation.evaluate.load_table", lambda path: table)
+    monkeypatch.setattr("research.evaluation.__main__.load_table", lambda path: table)
     content, card = train(table, estimator="random_forest", folds=3, candidates=[FOREST], report=lambda line: None)
     save(content, card, tmp_path / "gaze_model.joblib")
 

@@ -11,7 +11,7 @@ from gaze_core import outline_weights
 from gaze_core.features import measure_face
 from gaze_core.outline import OUTLINE, PAIRS
 from gaze_core.types import GazeDirection
-from research.dataset import TRAINING_TABLE_PATH, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.training.examples import Examples, measure_table, select_examples
 from research.training.outline import STRENGTHS, choose_strength, fit_outline, render_weights
 from tests.fakes.synthetic_face import make_face

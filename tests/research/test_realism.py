@@ -9,19 +9,11 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks
-from research.dataset import write_table
+from research.dataset.table import write_table
 from research.realism import report as realism
-from research.realism.compare import (
-    Clip,
-    Faces,
-    compare,
-    compare_jitter,
-    compare_scatter,
-    faces_of,
-    find_takes,
-    match_lags,
-    measure_turning_deg,
-)
+from research.realism.compare import compare, compare_scatter
+from research.realism.faces import Clip, Faces, faces_of, find_takes
+from research.realism.jitter import compare_jitter, match_lags, measure_turning_deg
 from research.realism.report import describe, main, make_report, read_clip, write_section
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.synthetic_table import make_table

@@ -8,7 +8,7 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
-from research.dataset import Table
+from research.dataset.table import Table
 from research.realism.truth import distort, find_components, find_errors, measure_errors
 from research.rendering.assets import CACHE, ENVIRONMENT_VARIABLE
 from research.rendering.eye import SIDES

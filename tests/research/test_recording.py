@@ -7,17 +7,10 @@ import pytest
 from pytest import approx
 
 from gaze_core.types import Camera, GazePoint, Screen
-from research.evaluation.evaluate import main
-from research.recordings.recording import (
-    Errors,
-    Phase,
-    RecordingError,
-    Row,
-    choose_five,
-    describe_errors,
-    hold_against_targets,
-    load_recording,
-)
+from research.evaluation.__main__ import main
+from research.recordings.errors import Errors, describe_errors, hold_against_targets
+from research.recordings.measurement import choose_five
+from research.recordings.recording import Phase, RecordingError, Row, load_recording
 from tests.fakes.recordings import BEFORE_THE_CAMERA_MM, FakeRecording
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.viewer import FIVE_DOTS, NINE_DOTS

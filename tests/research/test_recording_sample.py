@@ -13,7 +13,8 @@ from pytest import approx
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
-from research.recordings.recording import load_recording, measure_recording
+from research.recordings.measurement import measure_recording
+from research.recordings.recording import load_recording
 from tests.fakes.viewer import FIVE_DOTS
 
 SAMPLE = Path(__file__).parent / "recording"
@@ -153,7 +154,7 @@ def test_the_default_field_of_view_does_worse(measure):
 @pytest.mark.slow
 def test_the_command_prints_nothing_but_json(report):
     done = subprocess.run(
-        [sys.executable, "-m", "research.evaluation.evaluate", "--recording", str(SAMPLE)],
+        [sys.executable, "-m", "research.evaluation", "--recording", str(SAMPLE)],
         cwd=SAMPLE.parents[2],
         capture_output=True,
         text=True,
