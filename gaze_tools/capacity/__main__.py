@@ -33,7 +33,9 @@ PLATFORMS = {"knative": KNATIVE_PLATFORM, "kubernetes": KUBERNETES_PLATFORM}
 
 def main() -> None:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m gaze_tools.capacity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = ("crowd", "compare", "sweep", "assumptions", "measure", "document")
     parser.add_argument("command", nargs="?", choices=commands, default="crowd")
     parser.add_argument("--viewers", type=float, default=CROWD.viewers, help="of the crowd (%(default)g)")

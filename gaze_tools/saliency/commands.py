@@ -22,11 +22,7 @@ from gaze_tools.saliency.check import check_maps, describe_frames
 from gaze_tools.saliency.compute import compute_maps, probe_video, read_video_frames
 from gaze_tools.saliency.models import MODELS, make_model
 from gaze_tools.saliency.plot import draw_maps
-from gaze_tools.saliency.sources import (
-    normalise_map,
-    open_source,
-    write_target,
-)
+from gaze_tools.saliency.sources import normalise_map, open_source, write_target
 from gaze_tools.saliency.writer import GRACE_S, ReplacedError, VideoDescription, hide, open_generation, prune, quantise
 
 

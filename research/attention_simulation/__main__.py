@@ -20,7 +20,10 @@ from research.attention_simulation.runs import simulate
 
 def main() -> None:
     """Run the simulation and renew the page and its picture."""
-    parser = argparse.ArgumentParser(description="Simulate viewers and report how far the attention score holds.")
+    parser = argparse.ArgumentParser(
+        prog="python -m research.attention_simulation",
+        description="Simulate viewers and report how far the attention score holds.",
+    )
     parser.add_argument("--runs", type=int, default=100, help="videos of each kind; the page was made with 1000")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where attention-score.md lies")

@@ -15,10 +15,6 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 from research.dataset.plan import CHECKS, DOTS, FRAMES_PER_DOT, Plan
 from research.dataset.shards import CACHE, gather, make_shards

@@ -6,11 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 DOTS, CHECKS, FRAMES_PER_DOT = 9, 6, 10
 """Of a calibration: its dots, the places that it is tried on, and the frames at each."""

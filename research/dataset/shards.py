@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from gaze_core.landmarks import LANDMARK_COUNT
 from models import FACE_LANDMARKER_PATH
+from research.dataset.plan import Plan
+from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, Table
 
 if TYPE_CHECKING:
     from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
     from research.rendering.renderer import Renderer
-
-from research.dataset.plan import Plan
-from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, Table
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "dataset"
 

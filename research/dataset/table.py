@@ -5,7 +5,7 @@ import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,6 @@ from numpy.typing import NDArray
 from gaze_core.head_pose import CANONICAL_FACE
 from gaze_core.landmarks import LANDMARK_COUNT, Landmarks
 from gaze_core.types import Camera, Screen
-
-if TYPE_CHECKING:
-    pass
-
 
 FORMAT = 1
 

@@ -29,10 +29,7 @@ from research.evaluation.figures import write_figures
 from research.evaluation.metrics import evaluate, hold_against_truth
 from research.evaluation.ranges import find_in_range, true_point
 from research.recordings.measurement import report_recording
-from research.training.examples import (
-    measure_table,
-    select_examples,
-)
+from research.training.examples import measure_table, select_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 README_PATH = ROOT / "README.md"

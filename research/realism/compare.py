@@ -6,12 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from research.realism.faces import Faces, measure_open, width_mm
-from research.realism.measures import (
-    Integers,
-    find_open,
-    measure_ratios,
-    scatter,
-)
+from research.realism.measures import Integers, find_open, measure_ratios, scatter
 from research.realism.spread import Spread, spread_of
 
 QUANTITIES = {

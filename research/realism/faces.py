@@ -6,14 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from research.dataset.table import Table
-from research.realism.measures import (
-    Flags,
-    Floats,
-    Integers,
-    eye_width_mm,
-    find_open,
-    measure_ratios,
-)
+from research.realism.measures import Flags, Floats, Integers, eye_width_mm, find_open, measure_ratios
 
 FRONTAL_DEG = 15.0
 """Faces turned up, down or aside by more are left out: the picture foreshortens them."""

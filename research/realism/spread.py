@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from research.realism.measures import (
-    Floats,
-)
+from research.realism.measures import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from research.rendering import shaders
-from research.rendering.appearance import (
-    PAINT_BOX_MM,
-    Appearance,
-    build_appearance,
-    build_glasses,
-    build_lashes,
-)
+from research.rendering.appearance import PAINT_BOX_MM, Appearance, build_appearance, build_glasses, build_lashes
 from research.rendering.eye import CORNEA_RADIUS_MM, IRIS_PLANE_MM, REFRACTIVE_INDEX, SIDES, fick_rotation
 from research.rendering.head import Head, build_head
 from research.rendering.identity import Identity
