@@ -23,7 +23,8 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY .ci/install .ci/install
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/venv \
-    && mkdir -p func/adapters func/session func/web func/shim/function gaze_core models/realism models/rendering models/saliency local \
+    && mkdir -p func/adapters func/session func/web func/shim/function gaze_core models \
+        gaze_tools/bench gaze_tools/capacity gaze_tools/report gaze_tools/saliency/models gaze_tools/stack \
     && .ci/install python /opt/venv/bin/python serve \
     && /opt/venv/bin/python -m pip uninstall --quiet --yes function pip setuptools \
     # What is never imported: other people's tests, type stubs, sources for compiling against them, sample data.
@@ -35,18 +36,15 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     # Byte code that never looks at times, as a read-only root cannot keep what Python compiles at the start.
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && find /opt/venv -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
-# What we wrote, in a place of its own: a new version is a small layer on the same large one. Of the package `models`
-# only its data.
+# What we wrote, in a place of its own: a new version is a small layer on the same large one.
 COPY gaze_core gaze_core
 COPY func func
 COPY models models
-COPY local local
+COPY gaze_tools gaze_tools
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /build/tools \
     && /build/tools/bin/python -m pip install --quiet --no-deps --target /opt/function . \
-    && mkdir /opt/neighbours && mv /opt/function/local /opt/neighbours/ \
-    && find /opt/function/models -mindepth 1 \
-        ! -name '*.joblib' ! -name '*.json' ! -name '*.task' ! -path '*/models/__init__.py' -delete \
+    && mkdir /opt/neighbours && mv /opt/function/gaze_tools /opt/neighbours/ \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/function /opt/neighbours \
     && find /opt/function /opt/neighbours -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
@@ -80,7 +78,7 @@ COPY --from=build /opt/neighbours /opt/neighbours
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/function:/opt/neighbours
 EXPOSE 8080
 ENTRYPOINT ["python", "-m"]
-CMD ["local.session_api", "--host=0.0.0.0", "--port=8080"]
+CMD ["gaze_tools.stack.session_api", "--host=0.0.0.0", "--port=8080"]
 
 # --- the function -----------------------------------------------------------------------------------------------------
 FROM runtime AS function

@@ -20,10 +20,10 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## stream a clip of a person through the whole path; VIDEO=file or CAMERA=0 for your own
-	@$(BIN)/python -m local.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(CAMERA),--camera "$(CAMERA)")
+	@$(BIN)/python -m gaze_tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(CAMERA),--camera "$(CAMERA)")
 
 serve: $(VENV)/.installed ## leave the local stack running and print its addresses; Ctrl-C stops it
-	@$(BIN)/python -m local.stack
+	@$(BIN)/python -m gaze_tools.stack
 
 test: $(VENV)/.installed-test ## set up and run the tests
 	@$(BIN)/python -m pytest -m "not slow"
@@ -41,33 +41,33 @@ format: $(VENV)/.installed ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-clip: $(VENV)/.installed-models ## render the sample clip and the video that is watched in it
-	@$(BIN)/python -m models.clip
+clip: $(VENV)/.installed-research ## render the sample clip and the video that is watched in it
+	@$(BIN)/python -m research.clip
 
-dataset: $(VENV)/.installed-models ## render people and find their landmarks: long, resumable; makes the two tables
-	@$(BIN)/python -m models.dataset --identities 360 --frames-per-identity 18 --seed 2 --jobs $(JOBS)
-	@$(BIN)/python -m models.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
-		--out models/calibration_table.npz
+dataset: $(VENV)/.installed-research ## render people and find their landmarks: long, resumable; makes the two tables
+	@$(BIN)/python -m research.dataset --identities 360 --frames-per-identity 18 --seed 2 --jobs $(JOBS)
+	@$(BIN)/python -m research.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
+		--out research/tables/calibration_table.npz
 
 train: $(VENV)/.installed ## learn what the outline of the eyes tells, and fit the gaze model, from the committed table
-	@$(BIN)/python -m models.outline
-	@$(BIN)/python -m models.train
+	@$(BIN)/python -m research.training.outline
+	@$(BIN)/python -m research.training.train
 
 evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw; renews card, tables and figures
-	@$(BIN)/python -m models.evaluate
+	@$(BIN)/python -m research.evaluation
 
 bench: $(VENV)/.installed ## time the steps of a frame, each as a ratio
-	@$(BIN)/python -m local.bench
+	@$(BIN)/python -m gaze_tools.bench.frame
 
 bench-score: $(VENV)/.installed ## score sessions of up to an hour: time and memory
-	@$(BIN)/python -m local.score_bench --curve
+	@$(BIN)/python -m gaze_tools.bench.score --curve
 
 capacity: $(VENV)/.installed ## what 10 to 1,000,000 viewers need, and how the autoscaler takes a crowd
-	@$(BIN)/python -m local.capacity sweep
-	@$(BIN)/python -m local.capacity compare
+	@$(BIN)/python -m gaze_tools.capacity sweep
+	@$(BIN)/python -m gaze_tools.capacity compare
 
 capacity-measure: $(VENV)/.installed ## load two functions on this machine; hold the capacity plan's formulas against it
-	@$(BIN)/python -m local.capacity measure
+	@$(BIN)/python -m gaze_tools.capacity measure
 
 image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
@@ -89,17 +89,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt .ci/install
 		|| $(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])') $(ALSO)
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) …"
 	@$(PYTHON) -m venv $(VENV)
-	@.ci/install python $(BIN)/python serve,local,models,dev --editable
+	@.ci/install python $(BIN)/python serve,tools,research,dev --editable
 	@touch $@
 
 # What more they need is asked for at once, together with what all need, and what the tests render with is fetched.
 $(VENV)/.installed-test: pyproject.toml constraints.txt .ci/install
 	@$(MAKE) --no-print-directory $(VENV)/.installed ALSO="strace libgl1-mesa-dri"
 	@.ci/install debian strace libgl1-mesa-dri
-	@$(BIN)/python -c 'from models.rendering.assets import data_folder; data_folder()'
+	@$(BIN)/python -c 'from research.rendering.assets import data_folder; data_folder()'
 	@touch $@
 
-$(VENV)/.installed-models: pyproject.toml constraints.txt .ci/install
+$(VENV)/.installed-research: pyproject.toml constraints.txt .ci/install
 	@$(MAKE) --no-print-directory $(VENV)/.installed ALSO=libgl1-mesa-dri
 	@.ci/install debian libgl1-mesa-dri
 	@touch $@

@@ -96,7 +96,7 @@ class Card(_Record):
         outputs: Outputs in their order.
         data: What it was trained on: digest, counts, ranges.
         selection: How the hyperparameters were chosen and what else was tried; training identities only.
-        metrics: What `models.evaluate` found; empty before it ran.
+        metrics: What `research.evaluation` found; empty before it ran.
         versions: Of everything that shapes the file.
         commands: What makes it again.
     """

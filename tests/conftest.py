@@ -11,7 +11,7 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def mongo_uri():
     """Address of a server that all tests share."""
-    from local.mongo import start_mongo
+    from gaze_tools.stack.mongo import start_mongo
 
     with start_mongo() as server:
         yield server.uri

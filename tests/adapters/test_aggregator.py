@@ -7,7 +7,7 @@ import requests
 
 from func.adapters.aggregator import HttpResultSink
 from gaze_core.errors import ResultSinkError, ResultSinkTimeoutError
-from local.aggregator import create_app
+from gaze_tools.stack.aggregator import create_app
 from tests.adapters.neighbours import Answer, Cut, Hang, misbehave, refused_url, serve
 from tests.fakes.aggregator import FakeResultSink
 

@@ -27,7 +27,7 @@ from gaze_core.head_pose import CANONICAL_FACE, estimate_head_pose
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "models" / "face_landmarker.task"
-CLIP = ROOT / "local" / "sample" / "clip.mp4"
+CLIP = ROOT / "gaze_tools" / "sample" / "clip.mp4"
 
 
 @pytest.fixture(scope="module")

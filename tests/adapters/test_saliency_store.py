@@ -21,7 +21,7 @@ def make_store(request):
     uri, database = request.getfixturevalue("mongo_uri"), request.getfixturevalue("database")
 
     def make(by_video, *, fps=20.0, held_every=None):
-        from local.saliency_seed import seed_saliency_maps
+        from gaze_tools.saliency.seed import seed_saliency_maps
 
         for video_id, maps in by_video.items():
             usable = {number: each for number, each in maps.items() if not isinstance(each, Exception)}

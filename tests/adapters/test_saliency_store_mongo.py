@@ -324,7 +324,7 @@ class TestTroubles:
     def test_a_server_that_goes_away_while_maps_are_read_is_an_error(self, tmp_path):
         from pymongo import MongoClient
 
-        from local.mongo import start_mongo
+        from gaze_tools.stack.mongo import start_mongo
 
         with start_mongo(tmp_path) as server:
             with MongoClient(server.uri) as client:

@@ -7,7 +7,7 @@ import pytest
 
 from func.adapters.session_api import HttpSessionStore
 from gaze_core.errors import SessionNotFoundError, SessionScoredError
-from local.session_api import create_app
+from gaze_tools.stack.session_api import create_app
 from tests.adapters.neighbours import serve
 from tests.fakes.session_api import FakeSessionStore
 

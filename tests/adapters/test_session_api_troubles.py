@@ -17,7 +17,7 @@ from gaze_core.errors import (
     SessionStoreTimeoutError,
 )
 from gaze_core.ports import Session
-from local.session_api import create_app
+from gaze_tools.stack.session_api import create_app
 from tests.adapters.neighbours import Answer, Cut, Drip, Hang, misbehave, refused_url, serve
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}

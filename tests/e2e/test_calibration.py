@@ -10,9 +10,9 @@ import requests
 
 from gaze_core.gaze import direction_to, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
-from local.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
-from local.gateway import Gateway
-from local.stack import start_function, start_neighbours
+from gaze_tools.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
+from gaze_tools.stack.gateway import Gateway
+from gaze_tools.stack.launcher import start_function, start_neighbours
 
 FRAMES = 200
 VIEWED = range(61, 91)

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from local.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
-from local.gateway import Gateway
-from local.stack import start_function, start_neighbours
+from gaze_tools.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
+from gaze_tools.stack.gateway import Gateway
+from gaze_tools.stack.launcher import start_function, start_neighbours
 
 FRAMES = 24
 OCTETS = itertools.count(1)

@@ -8,7 +8,8 @@ import numpy as np
 from gaze_core.features import measure_face
 from gaze_core.gaze import direction_to
 from gaze_core.types import Camera, GazePoint, Screen
-from models.recording import load_recording, measure_recording
+from research.recordings.measurement import measure_recording
+from research.recordings.recording import load_recording
 from tests.fakes.synthetic_face import make_face
 
 BEFORE_THE_CAMERA_MM = (0.0, 26.2462, 628.6566)

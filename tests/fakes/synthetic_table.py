@@ -5,7 +5,7 @@ import numpy as np
 from gaze_core.gaze import gaze_direction, screen_point_mm
 from gaze_core.head_pose import rotation_matrix
 from gaze_core.types import Camera, GazePoint, Screen
-from models.dataset import KEPT_LANDMARKS, Table
+from research.dataset.table import KEPT_LANDMARKS, Table
 from tests.fakes.synthetic_face import make_face
 
 EYES_MM = np.array([0.0, -26.2462, -28.6566])  # midpoint between the centres of rotation, head frame

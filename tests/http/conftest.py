@@ -116,7 +116,7 @@ def recording(tmp_path):
 @pytest.fixture(autouse=True)
 def _irises_alone(monkeypatch):
     """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
-    for module in ("func.detectors", "models.recording"):
+    for module in ("func.detectors", "research.recordings.camera", "research.recordings.measurement"):
         monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, outline=None))
 
 

@@ -1,4 +1,4 @@
-"""A recording that is measured by `models.recording` goes the way that the same pictures go when they are sent."""
+"""A recording that is measured by `research.recordings` goes the way that the same pictures go when they are sent."""
 
 from pytest import approx
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import await_ready, find_free_port, read_tail, run_process
+from gaze_tools.stack.processes import await_ready, find_free_port, read_tail, run_process
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/image"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import requests
 
-from local.stack import start_neighbours
+from gaze_tools.stack.launcher import start_neighbours
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MAX_BYTES = 900e6
-CLIP = Path(__file__).parents[2] / "local/sample/clip.mp4"
+CLIP = Path(__file__).parents[2] / "gaze_tools/sample/clip.mp4"
 NOBODY = np.full((480, 640, 3), 90, np.uint8)
 
 
@@ -70,7 +70,7 @@ def read_first_frame():
 
 
 def test_the_neighbours_serve_from_a_read_only_root(neighbours_image, mongo_uri, tmp_path):
-    for module in ("local.session_api", "local.aggregator"):
+    for module in ("gaze_tools.stack.session_api", "gaze_tools.stack.aggregator"):
         with neighbours_image.serve(
             tmp_path / f"{module}.log",
             ready="/health",
@@ -94,7 +94,10 @@ def test_it_holds_no_tools_no_caches_and_nothing_for_one_machine(function_image)
     packages = list_packages(function_image)
 
     assert {"mediapipe", "cv2", "numpy", "sklearn", "functions_framework"} <= packages
-    assert not {"pip", "setuptools", "matplotlib", "pytest", "secantus", "local", "moderngl", "func"} & packages
+    assert (
+        not {"pip", "setuptools", "matplotlib", "pytest", "secantus", "gaze_tools", "research", "moderngl", "func"}
+        & packages
+    )
     assert not [tool for tool in ("gcc", "cc", "make", "pip") if shutil.which(tool, path=str(root / "opt/venv/bin"))]
     assert not (root / "usr/bin/gcc").exists()
     assert not list((root / "var/lib/apt/lists").iterdir())
@@ -103,11 +106,12 @@ def test_it_holds_no_tools_no_caches_and_nothing_for_one_machine(function_image)
     assert not [path for path in (root / "opt/venv").rglob("tests") if path.parent.name in {"numpy", "sklearn"}]
 
 
-def test_of_the_models_it_holds_the_files_alone(function_image):
+def test_it_holds_the_models_with_their_cards(function_image):
     names = {path.name for path in (function_image.root / "opt/function/models").iterdir()} - {"__pycache__"}
 
     assert names == {
         "__init__.py",
+        "card.py",
         "face_landmarker.json",
         "face_landmarker.task",
         "gaze_model.joblib",

@@ -2,11 +2,11 @@
 
 import xml.etree.ElementTree as ET
 
-from local.deployment_diagram import PICTURE, draw
+from gaze_tools.deployment_diagram import PICTURE, draw
 
 
 def test_the_picture_is_drawn_from_the_manifests_of_today():
-    """After a change: `python -m local.deployment_diagram`, and look at it."""
+    """After a change: `python -m gaze_tools.deployment_diagram`, and look at it."""
     assert PICTURE.read_text() == draw()
 
 

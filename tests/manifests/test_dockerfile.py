@@ -23,7 +23,7 @@ def test_hadolint_finds_nothing():
 
 
 def test_it_makes_an_empty_folder_for_each_of_our_packages():
-    made = re.search(r"mkdir -p ((?:[\w/]+ )+)", DOCKERFILE)[1].split()
+    made = re.search(r"mkdir -p ((?:[\w/]+[ \\\n]+)+)", DOCKERFILE)[1].replace("\\", " ").split()
     folders = PROJECT["tool"]["setuptools"]["package-dir"]
     packages = {folders.get(name, name.replace(".", "/")) for name in PROJECT["tool"]["setuptools"]["packages"]}
 

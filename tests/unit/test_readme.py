@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from func.settings import describe_settings
-from models.accuracy_tables import describe_for_docs, describe_for_readme
 from models.card import read_card
+from research.evaluation.accuracy_tables import describe_for_docs, describe_for_readme
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

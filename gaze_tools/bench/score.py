@@ -1,0 +1,182 @@
+"""How long the last frame's scoring takes and how much memory, for sessions of growing length, on the local stack.
+
+Every run is a process of its own: a session at 30 frames a second whose gaze looks about, a map of 270×480 for every
+5th frame, held between. The session is read from the session API page by page, scored, its result stored and
+delivered, as the function does it. python -m gaze_tools.bench.score [--frames N …] [--accuracy-deg A] [--curve]
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import requests
+from pymongo import MongoClient
+from rich.console import Console
+from rich.table import Table
+
+from func.adapters.aggregator import HttpResultSink
+from func.adapters.model_file import load_gaze_model
+from func.adapters.saliency_store import MongoSaliencyMaps
+from func.adapters.session_api import HttpSessionStore
+from func.session.completion import Scorer
+from func.session.frame_record import read_record
+from func.settings import read_settings
+from gaze_tools.saliency.models import make_model
+from gaze_tools.saliency.seed import seed_saliency_maps
+from gaze_tools.stack.launcher import Neighbours, start_neighbours
+
+FPS = 30.0
+EVERY = 5
+VIDEO_ID = "bench"
+_DISTINCT_MAPS = 50
+
+
+_FRAMES_PER_PUT = 2000
+
+
+@click.command()
+@click.option("--frames", multiple=True, type=int, default=(300, 3_600, 36_000, 108_000), show_default=True)
+@click.option("--accuracy-deg", type=float, help="Score on maps blurred to this accuracy as well.")
+@click.option("--curve", is_flag=True, help="Print the memory of the longest run over time as well.")
+@click.option("--measure", hidden=True, help="Addresses of the neighbours, in the process that measures.")
+def main(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, measure: str | None) -> None:
+    """Measure and print."""
+    if measure is not None:
+        sys.stdout.write(json.dumps(score(Neighbours(*measure.split()), frames[0], accuracy_deg)))
+        return
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder, start_neighbours(Path(folder), data_dir=Path(folder)) as neighbours:
+        console.print(f"Storing a map for every {EVERY}th of {max(frames)} frames …")
+        store_maps(neighbours.mongo_uri, max(frames))
+        table = Table(title="The last frame's scoring on the local stack", title_justify="left")
+        for column in ("frames", "s", "processor s", "ms a frame", "MB above rest"):
+            table.add_column(column, justify="right")
+        addresses = f"{neighbours.mongo_uri} {neighbours.session_api_url} {neighbours.aggregator_url}"
+        for count in sorted(frames):
+            store_session(neighbours.session_api_url, count)
+            command = [sys.executable, "-m", "gaze_tools.bench.score", "--frames", str(count), "--measure", addresses]
+            command += [] if accuracy_deg is None else ["--accuracy-deg", str(accuracy_deg)]
+            # One core for the algebra, as in the image.
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+            measured = json.loads(run.stdout)
+            table.add_row(
+                f"{count}",
+                f"{measured['seconds']:.2f}",
+                f"{measured['processor_seconds']:.2f}",
+                f"{1000 * measured['seconds'] / count:.3f}",
+                f"{measured['peak_mb'] - measured['rest_mb']:.0f}",
+            )
+        console.print(table)
+        if curve:
+            for at_s, above_mb in measured["curve"]:
+                console.print(f"{at_s:6.1f} s  {above_mb:6.1f} MB  {'#' * round(above_mb / 2)}", highlight=False)
+
+
+def store_session(session_api_url: str, frames: int) -> None:
+    """Store a session of a viewer who looks at a new place about three times a second."""
+    places = np.random.default_rng(1).random((frames // 10 + 1, 2)).round(6).tolist()
+    http = requests.Session()
+    http.trust_env = False
+    body = {"session_id": f"bench-{frames}", "ip_address": "192.0.2.1", "video_id": VIDEO_ID}
+    http.post(f"{session_api_url}/mk-session", json=body, timeout=60).raise_for_status()
+    for first in range(1, frames + 1, _FRAMES_PER_PUT):
+        records = {
+            str(number): {
+                "gaze": places[(number - 1) // 10],
+                "validity": "ok",
+                "features": [0.123456, 0.234567, -0.964321, 3.123456, -8.123456, 0.512345, 571.123456],
+                "origin_mm": [12.345, 23.456, 570.123],
+                "distance_mm": 571.123,
+                "eye_openness": [0.31234, 0.32345],
+                "timestamp_ms": None,
+                "video_time_ms": round(1000 * (number - 1) / FPS, 3),
+                "target": None,
+                "head_pose_deg": {"pitch": 3.123, "yaw": -8.123, "roll": 0.512},
+            }
+            for number in range(first, min(first + _FRAMES_PER_PUT, frames + 1))
+        }
+        update = {"component": "gaze_tracking", "data": {"components": {"gaze_tracking": records}}}
+        http.put(f"{session_api_url}/update_session/bench-{frames}", json=update, timeout=120).raise_for_status()
+
+
+def store_maps(mongo_uri: str, frames: int) -> None:
+    """Store the maps of a video in which something bright goes in circles."""
+    model = make_model("spectral_residual")
+    model.start(height=270, width=480)
+    generator = np.random.default_rng(0)
+    maps = []
+    for turn in np.linspace(0, 2 * np.pi, _DISTINCT_MAPS, endpoint=False):
+        frame = generator.integers(60, 100, (270, 480, 3), dtype=np.uint8)
+        x, y = round(240 + 150 * np.cos(turn)), round(135 + 80 * np.sin(turn))
+        frame[y - 15 : y + 15, x - 15 : x + 15] = 250
+        maps.append(model.map_frame(frame))
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(mongo_uri) as client:
+        seed_saliency_maps(
+            client["saliency_db"],
+            VIDEO_ID,
+            ((number, maps[number // EVERY % _DISTINCT_MAPS]) for number in range(1, frames + 1, EVERY)),
+            fps=FPS,
+            width=480,
+            height=270,
+            how="a benchmark",
+            held=True,
+            frame_count=frames,
+        )
+
+
+def score(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> dict[str, Any]:
+    """Score a session and return seconds, memory at rest and at its peak, and the memory over time."""
+    maps = MongoSaliencyMaps(neighbours.mongo_uri, timeout_s=60)
+    sessions = HttpSessionStore(neighbours.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
+    sink = HttpResultSink(neighbours.aggregator_url, timeout_s=60, retries=0)
+    model = load_gaze_model(read_settings({"MONGO_URI": neighbours.mongo_uri}).gaze_model)
+    scorer = Scorer(sessions, maps, sink, model=model, accuracy_deg=accuracy_deg)
+    # Connected and warm: the process's resting memory.
+    next(maps.extract_saliencyMap(VIDEO_ID, frame_nums=[1]).maps)
+    sessions.get_session(f"bench-{frames}", first=1, last=1)
+    rest_mb = _resident_mb()
+    curve: list[tuple[float, float]] = []
+    stop = threading.Event()
+    started, processor_started = time.perf_counter(), time.process_time()
+
+    def watch() -> None:
+        while not stop.wait(max(0.05, frames / 50_000)):
+            curve.append((time.perf_counter() - started, _resident_mb() - rest_mb))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    result = scorer.complete_session(
+        f"bench-{frames}", video_id=VIDEO_ID, ip_address="192.0.2.1", frame_number=frames + 1, has_image=False
+    )
+    seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor_started
+    stop.set()
+    watcher.join()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert result["frames"]["scored"] == frames  # noqa: S101
+    return {
+        "seconds": seconds,
+        "processor_seconds": processor_seconds,
+        "rest_mb": rest_mb,
+        "peak_mb": peak_mb,
+        "curve": curve,
+    }
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    main()

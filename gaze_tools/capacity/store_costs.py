@@ -1,0 +1,115 @@
+"""What a frame leaves behind and asks for in the stores."""
+
+import itertools
+import json
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from gaze_tools.capacity.load import Client
+from gaze_tools.demo import SAMPLE_VIDEO_ID, read_truth
+from gaze_tools.stack.launcher import Neighbours
+from gaze_tools.stack.session_api import create_app
+
+_STORE_FRAMES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCosts:
+    """What a frame leaves behind and asks for in the stores.
+
+    Attributes:
+        request_bytes: Body of its request to the function.
+        record_bytes: Of its record, as JSON.
+        stored_bytes: In the session API's database, its share of everything around it included, uncompressed.
+        map_bytes: Of its saliency map's document, compressed as it is stored.
+        writes: Commands that write, by the session API for each frame.
+        writes_described: Likewise when every frame describes the viewer's screen and camera.
+        reads: Commands that read, for each frame.
+    """
+
+    request_bytes: float
+    record_bytes: float
+    stored_bytes: float
+    map_bytes: float
+    writes: float
+    writes_described: float
+    reads: float
+
+
+def measure_store(neighbours: Neighbours, jpegs: Sequence[bytes]) -> StoreCosts:
+    """Say what the frames that were sent left behind, and which commands a frame costs."""
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(neighbours.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
+        raw = client["session_api"].with_options(bson.CodecOptions(document_class=RawBSONDocument))
+        parts = list(raw["parts"].find())
+        stored_bytes = sum(len(document.raw) for document in itertools.chain(parts, raw["sessions"].find()))
+        records = [text for part in parts for key, text in bson.decode(part.raw)["values"].items() if key.isdecimal()]
+        maps = [
+            len(document.raw)
+            for document in client["saliency_db"]
+            .with_options(bson.CodecOptions(document_class=RawBSONDocument))[SAMPLE_VIDEO_ID]
+            .find()
+        ]
+        writes, reads = count_commands(neighbours.mongo_uri, records[0], described=False)
+        writes_described, _ = count_commands(neighbours.mongo_uri, records[0], described=True)
+    request_bytes = statistics.mean(len(Client("", 1).make_body(1, jpeg)) for jpeg in jpegs)
+    return StoreCosts(
+        request_bytes=request_bytes,
+        record_bytes=statistics.mean(map(len, records)),
+        stored_bytes=stored_bytes / len(records),
+        map_bytes=statistics.mean(maps),
+        writes=writes,
+        writes_described=writes_described,
+        reads=reads,
+    )
+
+
+def count_commands(mongo_uri: str, record: str, *, described: bool) -> tuple[float, float]:
+    """Return how many commands that write and that read the session API sends its database for each frame.
+
+    Args:
+        mongo_uri: Of any server.
+        record: Of a frame, as JSON.
+        described: Whether every frame describes the viewer's screen and camera.
+    """
+    listener = _CommandCounter()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(mongo_uri, serverSelectionTimeoutMS=10_000, event_listeners=[listener]) as client:
+        name = f"capacity_{'described' if described else 'plain'}"
+        # 20 frames a second, whatever this machine does.
+        api = create_app(client[name], clock=lambda: now + timedelta(milliseconds=50 * listener.frames)).test_client()
+        api.post("/mk-session", json={"session_id": "s", "ip_address": "", "video_id": ""})
+        listener.commands.clear()
+        truth = read_truth()
+        settings = {"screen": truth["screen"], "camera": truth["camera"]} if described else {}
+        for number in range(1, _STORE_FRAMES + 1):
+            listener.frames = number
+            values = {str(number): json.loads(record), **settings}
+            answer = api.put("/update_session/s", json={"component": "gaze_tracking", "data": values})
+            assert answer.status_code == 200  # noqa: S101  ours
+        client.drop_database(name)
+    writes = sum(listener.commands[name] for name in ("update", "insert", "findAndModify"))
+    return writes / _STORE_FRAMES, listener.commands["find"] / _STORE_FRAMES
+
+
+class _CommandCounter(CommandListener):
+    def __init__(self) -> None:
+        self.frames = 0
+        self.commands: Counter[str] = Counter()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.commands[event.command_name] += 1
+
+    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: CommandFailedEvent) -> None: ...

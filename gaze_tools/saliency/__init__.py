@@ -1,0 +1,1 @@
+"""Saliency maps of videos: computing, importing, storing and checking them."""

@@ -1,0 +1,92 @@
+"""Looks at every stored saliency map of a video and says what is wrong with which."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymongo.database import Database
+
+from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
+from gaze_tools.saliency.writer import find_missing, update_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the maps of a video are like.
+
+    Attributes:
+        maps: How many can be used.
+        size: Height and width of the first of them; None without one.
+        missing: Frames that should have a map and have none; empty when the facts do not say which should.
+        unusable: Why the map of a frame cannot be used, by frame.
+        flat: Frames whose map is the same everywhere: nothing on it can be hit.
+        is_digest_right: Whether the maps are those of the digest; None when nobody wrote one down.
+    """
+
+    maps: int
+    size: tuple[int, int] | None
+    missing: tuple[int, ...]
+    unusable: dict[int, str]
+    flat: tuple[int, ...]
+    is_digest_right: bool | None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every map that should be there is there, as it was written, and can be used."""
+        return not self.missing and not self.unusable and self.is_digest_right is not False
+
+
+def check_maps(
+    database: Database[dict[str, Any]],
+    store: MongoSaliencyMaps,
+    video_id: str,
+    *,
+    on_map: Callable[[], None] = lambda: None,
+) -> Findings:
+    """Read all maps of a video once and return what is wrong.
+
+    Args:
+        database: That holds the maps, for the facts of the video.
+        store: That reads the same database.
+        video_id: Of the video.
+        on_map: Told after each map.
+
+    Raises:
+        SaliencyMapNotFoundError: Not one map is stored for the video.
+        SaliencyStoreError: The store failed, or the maps were replaced meanwhile.
+    """
+    facts = database[VIDEOS].find_one({"_id": video_id}) or {}
+    video = store.extract_saliencyMap(video_id)
+    digest = hashlib.sha256()
+    unusable: dict[int, str] = {}
+    flat, present = [], []
+    size: tuple[int, int] | None = None
+    for number, saliency_map in video.maps:
+        if isinstance(saliency_map, Exception):
+            unusable[number] = str(saliency_map)
+        else:
+            present.append(number)
+            size = size or (saliency_map.shape[0], saliency_map.shape[1])
+            if saliency_map.min() == saliency_map.max():
+                flat.append(number)
+            if saliency_map.dtype == np.uint8:
+                update_digest(digest, number, saliency_map)
+        on_map()
+    missing = find_missing(facts, {*present, *unusable})
+    is_right = None if video.digest is None else video.digest == digest.hexdigest()
+    return Findings(len(present), size, tuple(missing), unusable, tuple(flat), is_right)
+
+
+def describe_frames(numbers: Iterable[int], *, limit: int = 12) -> str:
+    """Return frame numbers as ranges, such as `3, 7-9 and 4 more`."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    shown = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in ranges[:limit])
+    left = sum(last - first + 1 for first, last in ranges[limit:])
+    return f"{shown} and {left} more" if left else shown

@@ -1,0 +1,43 @@
+"""The baseline that any model must beat: people look at the middle."""
+
+import numpy as np
+
+from gaze_tools.saliency.models.model import Floats, Frame, stretch
+
+HORIZONTAL_VARIANCE = 0.22
+"""In squares of half the picture's width."""
+
+VERTICAL_SHARE = 0.45
+"""The vertical variance as a share of the horizontal one."""
+
+
+class CentreBias:
+    """One Gaussian for every frame, whatever it shows.
+
+    Source: Clarke and Tatler, Deriving an appropriate baseline for describing fixation behaviour, Vision Research 102,
+    2014: fitted to ten data sets of people who look at pictures.
+    """
+
+    name = "centre_bias"
+    version = 1
+    source = "Clarke and Tatler 2014"
+    memory_frames = 0
+
+    def __init__(self) -> None:
+        self._map: Floats | None = None
+
+    def start(self, *, height: int, width: int) -> None:
+        """See `SaliencyModel`."""
+        columns = (np.arange(width) + 0.5) / width * 2 - 1
+        rows = ((np.arange(height) + 0.5) / height * 2 - 1) * height / width
+        exponent = columns[None, :] ** 2 + rows[:, None] ** 2 / VERTICAL_SHARE
+        self._map = stretch(np.exp(-exponent / (2 * HORIZONTAL_VARIANCE)))
+
+    def see(self, frame: Frame) -> None:
+        """See `SaliencyModel`; nothing is looked at."""
+
+    def map_frame(self, frame: Frame) -> Floats:
+        """See `SaliencyModel`."""
+        if self._map is None:
+            raise ValueError("start comes first")
+        return self._map

@@ -1,0 +1,88 @@
+"""A MongoDB-compatible server on the loopback interface, as a process of its own: SecantusDB, never imported."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from gaze_tools.stack.processes import ProcessError, read_tail, run_process
+
+READY_TIMEOUT_S = 20.0
+
+_LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class MongoServer:
+    """A running server.
+
+    Attributes:
+        uri: For pymongo; its write concern makes an acknowledged write survive a kill of the server.
+        pid: Of its process.
+    """
+
+    uri: str
+    pid: int
+
+
+@contextlib.contextmanager
+def start_mongo(data_dir: Path | None = None, *, port: int = 0) -> Iterator[MongoServer]:
+    """Run a server until the context is left or the thread that entered it ends.
+
+    Args:
+        data_dir: Where the data stays; None means data that end with the server.
+        port: To listen on; 0 means any.
+
+    Raises:
+        ProcessError: The server does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="mongo-", ignore_cleanup_errors=True) as scratch:
+        log_path = Path(scratch, "mongo.log")
+        # Without a file of its own it would read settings from the current folder or the user's.
+        config_path = Path(scratch, "secantusd.toml")
+        config_path.touch()
+        command = [
+            str(Path(sys.executable).with_name("secantusd-py")),
+            *("--config", str(config_path)),
+            "--standalone",
+            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--storage-path", ":memory:" if data_dir is None else str(data_dir)),
+            *("--cache-size", "256M"),
+            # Nobody replicates from it: keep the log of operations short.
+            *("--oplog-max-entries", "1000", "--oplog-retention-seconds", "60"),
+        ]
+        with run_process(command, log_path=log_path) as process:
+            listening_port = _await_port(process, log_path)
+            uri = f"mongodb://127.0.0.1:{listening_port}/?w=1&journal=true&directConnection=true"
+            _await_answer(uri, log_path)
+            yield MongoServer(uri, process.pid)
+
+
+def _await_port(process: subprocess.Popen[bytes], log_path: Path) -> int:
+    """Return the port that the server says it listens on."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        found = _LISTENING.search(log_path.read_text(errors="replace"))
+        if found:
+            return int(found[1])
+        if process.poll() is not None:
+            raise ProcessError(f"MongoDB's stand-in stopped with status {process.returncode}:\n{read_tail(log_path)}")
+        time.sleep(0.02)
+    raise ProcessError(f"MongoDB's stand-in was not ready within {READY_TIMEOUT_S:g} s:\n{read_tail(log_path)}")
+
+
+def _await_answer(uri: str, log_path: Path) -> None:
+    client: MongoClient[dict[str, object]]
+    with MongoClient(uri, serverSelectionTimeoutMS=READY_TIMEOUT_S * 1000) as client:
+        try:
+            client.admin.command("ping")
+        except PyMongoError as error:
+            raise ProcessError(f"MongoDB's stand-in does not answer:\n{read_tail(log_path)}") from error

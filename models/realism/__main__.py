@@ -1,5 +1,0 @@
-"""Lets `python -m models.realism` make the report."""
-
-from models.realism.report import main
-
-main()

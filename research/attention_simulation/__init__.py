@@ -1,0 +1,1 @@
+"""Simulation of viewers whose behaviour is known: how far the attention score holds."""

@@ -1,0 +1,164 @@
+"""Rendering of a dataset, one resumable shard for each person."""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.landmarks import LANDMARK_COUNT
+from models import FACE_LANDMARKER_PATH
+from research.dataset.plan import Plan
+from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, Table
+
+if TYPE_CHECKING:
+    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
+    from research.rendering.renderer import Renderer
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "dataset"
+
+
+def make_shards(plan: Plan, folder: Path, *, jobs: int, show_progress: bool = True) -> None:
+    """Render every identity whose shard is missing.
+
+    Args:
+        plan: Which pictures.
+        folder: For the shards; made if need be.
+        jobs: Number of processes.
+        show_progress: Whether to draw a progress bar.
+    """
+    from tqdm import tqdm  # noqa: PLC0415 - of the extra `research`; loading a table needs none of it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [number for number in plan.people if not shard_path(folder, number).is_file()]
+    if not missing:
+        return
+    context = multiprocessing.get_context("spawn")  # neither OpenGL nor MediaPipe survives a fork
+    with (
+        tqdm(total=len(missing) * plan.frames_per_identity, unit="image", disable=not show_progress) as bar,
+        ProcessPoolExecutor(jobs, mp_context=context) as pool,
+    ):
+        pending = [pool.submit(make_shard, plan, number, folder) for number in missing]
+        try:
+            for future in as_completed(pending):
+                future.result()
+                bar.update(plan.frames_per_identity)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def shard_path(folder: Path, identity_id: int) -> Path:
+    """Return where one identity's shard lies."""
+    return folder / f"identity-{identity_id:05d}.npz"
+
+
+def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
+    """Render one identity and find the landmarks; the file appears at once or not at all."""
+    from research.rendering.identity import sample_identity  # noqa: PLC0415
+    from research.rendering.photograph import photograph  # noqa: PLC0415
+    from research.rendering.sampling import sample_look, sample_scene, sample_session  # noqa: PLC0415
+
+    renderer, landmarker = _workbench()
+    identity = sample_identity(identity_id, plan.seed)
+    rows: dict[str, list[Any]] = {name: [] for name in ("found", "landmarks", *PLAIN_COLUMNS)}
+    for planned in plan.frames(identity_id):
+        session = sample_session(identity, planned.session_id, plan.seed)
+        if plan.calibrations:
+            scene = sample_look(session, identity, planned.dot, planned.frame)
+        else:
+            scene = sample_scene(session, identity, planned.frame, planned.dot)
+        faces = landmarker.detect(photograph(renderer, scene, identity))
+        face = max(faces, key=lambda found: found.area_px, default=None)
+        points = np.full((LANDMARK_COUNT, 3), np.nan) if face is None else face.points
+        for name, value in (
+            ("found", face is not None),
+            ("landmarks", points),
+            ("image_size_px", (scene.image_width_px, scene.image_height_px)),
+            ("gaze_deg", (scene.direction.gaze_x_deg, scene.direction.gaze_y_deg)),
+            ("target_mm", scene.target_mm),
+            ("origin_mm", scene.origin_mm),
+            ("distance_mm", scene.distance_mm),
+            ("pose_deg", (scene.pitch_deg, scene.yaw_deg, scene.roll_deg)),
+            (
+                "camera",
+                (
+                    scene.camera.vertical_fov_deg,
+                    scene.camera.offset_x_mm,
+                    scene.camera.offset_y_mm,
+                    scene.camera.tilt_deg,
+                ),
+            ),
+            ("screen_mm", (scene.screen.width_mm, scene.screen.height_mm)),
+            ("identity", planned.identity_id),
+            ("session", planned.session_id),
+            ("frame", planned.frame),
+            ("dot", planned.dot),
+            ("openness", scene.openness),
+            ("wears_glasses", scene.wears_glasses),
+            ("skin", float(np.mean(identity.skin.colour))),
+            ("photons", scene.optics.photons),
+            ("window", scene.backdrop.window),
+            ("defocus_px", scene.optics.defocus_px),
+            ("motion_px", scene.optics.motion_px),
+            ("jpeg_quality", scene.optics.jpeg_quality),
+        ):
+            rows[name].append(value)
+    path = shard_path(folder, identity_id)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as stream:
+        arrays: dict[str, Any] = {name: np.array(values) for name, values in rows.items()}
+        np.savez_compressed(stream, **arrays)
+    temporary.replace(path)
+    return path
+
+
+def gather(plan: Plan, folder: Path) -> Table:
+    """Return the table of all shards.
+
+    Raises:
+        FileNotFoundError: A shard is missing.
+    """
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("landmarks", *PLAIN_COLUMNS)}
+    missed: list[list[int]] = []
+    for number in plan.people:
+        with np.load(shard_path(folder, number), allow_pickle=False) as shard:
+            points = shard["landmarks"][:, list(KEPT_LANDMARKS)]
+            inside = ((points >= LOW) & (points <= LOW + RANGE)).all(axis=(1, 2))
+            kept = shard["found"] & inside
+            for name, values in parts.items():
+                values.append(shard[name][kept])
+            missed += np.stack([shard[name][~kept] for name in ("identity", "session", "frame")], axis=1).tolist()
+    columns: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
+    for name in PLAIN_COLUMNS:
+        columns[name] = columns[name].astype(WIDE_COLUMNS.get(name, np.float64))
+    dropped = np.setdiff1d(np.arange(LANDMARK_COUNT), KEPT_LANDMARKS)
+    columns["landmarks"][:, dropped] = np.nan
+    description = {
+        "format": FORMAT,
+        "plan": asdict(plan),
+        "digest": plan.digest(),
+        "first_held_out": plan.first_held_out,
+        "images": plan.images,
+        "faces_found": len(columns["identity"]),
+        "no_face": missed,
+    }
+    return Table(first_held_out=plan.first_held_out, description=description, **columns)
+
+
+@lru_cache(maxsize=1)
+def _workbench() -> "tuple[Renderer, MediapipeFaceLandmarker]":
+    """Return this process's renderer and landmarker."""
+    os.environ["LP_NUM_THREADS"] = "1"  # the processes are the parallelism
+    import cv2  # noqa: PLC0415
+
+    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415
+    from research.rendering.renderer import Renderer  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    return Renderer(), MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)

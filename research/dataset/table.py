@@ -1,0 +1,211 @@
+"""Tables of landmarks and truth: their columns, and their compact files."""
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.head_pose import CANONICAL_FACE
+from gaze_core.landmarks import LANDMARK_COUNT, Landmarks
+from gaze_core.types import Camera, Screen
+
+FORMAT = 1
+
+TABLES = Path(__file__).resolve().parents[1] / "tables"
+
+TRAINING_TABLE_PATH = TABLES / "training_table.npz"
+CALIBRATION_TABLE_PATH = TABLES / "calibration_table.npz"
+
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+BROWS = (55, 65, 52, 105, 285, 295, 282, 334)
+OUTLINE = (1, 4, 10, 152, 168, 234, 454, 61, 291, 13, 14)
+KEPT_LANDMARKS = tuple(
+    sorted({*range(468, 478), *RIGHT_EYE, *LEFT_EYE, *BROWS, *OUTLINE, *(int(row[0]) for row in CANONICAL_FACE)})
+)
+
+LOW = np.array([-0.5, -0.5, -1.0])
+"""Least x, y and z that the table can hold."""
+
+RANGE = 2.0
+"""From the least to the largest; in 65,535 steps, each is 0.02 px in a picture 640 px wide."""
+
+_STEPS = 65535
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """The pictures in which a face was found, one row each, and the truth about them.
+
+    Frames of reference are those of `gaze_core.types`.
+
+    Attributes:
+        landmarks: As `gaze_core.landmarks.Landmarks.points` has them, NaN where not kept, shape (n, 478, 3).
+        image_size_px: Width and height, shape (n, 2).
+        gaze_deg: The truth: gaze_x and gaze_y in the camera frame, shape (n, 2).
+        target_mm: What is looked at, camera frame, shape (n, 3).
+        origin_mm: Midpoint between the eyes' centres of rotation, camera frame, shape (n, 3).
+        distance_mm: From the camera to that midpoint, shape (n,).
+        pose_deg: True pitch, yaw and roll of the head, shape (n, 3).
+        camera: Vertical field of view (degrees), offset to the right and up (mm), tilt (degrees), shape (n, 4).
+        screen_mm: Width and height of the screen, shape (n, 2).
+        identity: Number of the person, shape (n,).
+        session: Number of the sitting, shape (n,).
+        frame: Number within the session, shape (n,).
+        dot: Calibration dot that is looked at, 0..8, -1 for none, from 9 on a place to try it on, shape (n,).
+        openness: 1 as open as the gaze wants it, 0 shut, shape (n,).
+        wears_glasses: Shape (n,).
+        skin: Mean reflectance of the skin, linear, shape (n,).
+        photons: Electrons at full scale, small in the dark, shape (n,).
+        window: Brightness of a window behind the person, 0 for none, shape (n,).
+        defocus_px: Blur at 640 px width, shape (n,).
+        motion_px: Motion blur at 640 px width, shape (n,).
+        jpeg_quality: Shape (n,).
+        first_held_out: Identities from this number on are the test group: nobody may train on them.
+        description: The plan, how many pictures there were and in which no face was found.
+    """
+
+    landmarks: NDArray[np.float64]
+    image_size_px: NDArray[np.int64]
+    gaze_deg: NDArray[np.float64]
+    target_mm: NDArray[np.float64]
+    origin_mm: NDArray[np.float64]
+    distance_mm: NDArray[np.float64]
+    pose_deg: NDArray[np.float64]
+    camera: NDArray[np.float64]
+    screen_mm: NDArray[np.float64]
+    identity: NDArray[np.int64]
+    session: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    dot: NDArray[np.int64]
+    openness: NDArray[np.float64]
+    wears_glasses: NDArray[np.bool_]
+    skin: NDArray[np.float64]
+    photons: NDArray[np.float64]
+    window: NDArray[np.float64]
+    defocus_px: NDArray[np.float64]
+    motion_px: NDArray[np.float64]
+    jpeg_quality: NDArray[np.int64]
+    first_held_out: int
+    description: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    @property
+    def is_held_out(self) -> NDArray[np.bool_]:
+        """Which rows belong to the test group, shape (n,)."""
+        return np.asarray(self.identity >= self.first_held_out)
+
+    def face(self, row: int) -> Landmarks:
+        """Return one row's landmarks as the core takes them."""
+        width, height = self.image_size_px[row].tolist()
+        return Landmarks(self.landmarks[row], width, height)
+
+    def camera_of(self, row: int) -> Camera:
+        """Return one row's camera."""
+        fov, right, up, tilt = self.camera[row].tolist()
+        return Camera(vertical_fov_deg=fov, offset_x_mm=right, offset_y_mm=up, tilt_deg=tilt)
+
+    def screen_of(self, row: int) -> Screen:
+        """Return one row's screen; its size in pixels is not known."""
+        width, height = self.screen_mm[row].tolist()
+        return Screen(width_mm=width, height_mm=height)
+
+
+PLAIN_COLUMNS = tuple(
+    field.name for field in fields(Table) if field.name not in ("landmarks", "first_held_out", "description")
+)
+
+WIDE_COLUMNS = {
+    "identity": np.int64,
+    "session": np.int64,
+    "frame": np.int64,
+    "dot": np.int64,
+    "image_size_px": np.int64,
+    "jpeg_quality": np.int64,
+    "wears_glasses": np.bool_,
+}
+
+NARROW_COLUMNS = {
+    "identity": np.int32,
+    "session": np.int32,
+    "frame": np.int16,
+    "dot": np.int8,
+    "image_size_px": np.int16,
+    "jpeg_quality": np.int8,
+    "wears_glasses": np.bool_,
+}
+
+
+def load_table(path: Path) -> Table:
+    """Return the table that `write_table` wrote.
+
+    Raises:
+        ValueError: The file has another format.
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        description = json.loads(str(stored["description"]))
+        if description["format"] != FORMAT:
+            raise ValueError(f"{path.name} has format {description['format']}, not {FORMAT}")
+        columns: dict[str, Any] = {
+            name: stored[name].astype(WIDE_COLUMNS.get(name, np.float64)) for name in PLAIN_COLUMNS
+        }
+        kept = stored["kept_landmarks"].astype(np.int64)
+        steps = _join_planes(stored["landmarks_high"], stored["landmarks_low"])
+    landmarks = np.full((steps.shape[0], LANDMARK_COUNT, 3), np.nan)
+    landmarks[:, kept] = LOW + steps * (RANGE / _STEPS)
+    return Table(
+        landmarks=landmarks, first_held_out=int(description["first_held_out"]), description=description, **columns
+    )
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table, landmarks quantised to 16 bits; replaces the file at once or not at all.
+
+    The same table gives the same bytes.
+
+    Raises:
+        ValueError: A landmark lies outside the range that the table can hold.
+    """
+    points = table.landmarks[:, list(KEPT_LANDMARKS)]
+    steps = np.round((points - LOW) * (_STEPS / RANGE))
+    if not (np.isfinite(steps).all() and steps.min(initial=0) >= 0 and steps.max(initial=0) <= _STEPS):
+        raise ValueError("a landmark lies outside the table's range")
+    high, low = _split_planes(steps.astype(np.int64))
+    arrays: dict[str, NDArray[Any]] = {
+        "description": np.array(json.dumps(table.description, sort_keys=True)),
+        "kept_landmarks": np.array(KEPT_LANDMARKS, dtype=np.int16),
+        "landmarks_high": high,
+        "landmarks_low": low,
+    }
+    for name in PLAIN_COLUMNS:
+        arrays[name] = getattr(table, name).astype(NARROW_COLUMNS.get(name, np.float32))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, array in sorted(arrays.items()):
+            entry = zipfile.ZipInfo(f"{name}.npy")  # its fixed date keeps the file reproducible
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as stream:
+                np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
+    temporary.replace(path)
+
+
+def _split_planes(steps: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return high and low bytes of the steps relative to each face's first landmark, which compress far better."""
+    relative = steps.copy()
+    relative[:, 1:] = (relative[:, 1:] - relative[:, :1] + (_STEPS + 1) // 2) % (_STEPS + 1)
+    columns = np.moveaxis(relative, 0, -1)
+    return (columns >> 8).astype(np.uint8), (columns & 255).astype(np.uint8)
+
+
+def _join_planes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.int64]:
+    steps = np.moveaxis((high.astype(np.int64) << 8) | low, -1, 0).copy()
+    steps[:, 1:] = (steps[:, 1:] + steps[:, :1] - (_STEPS + 1) // 2) % (_STEPS + 1)
+    return steps

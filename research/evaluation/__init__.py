@@ -1,0 +1,1 @@
+"""Accuracy of the gaze model: metrics, comparisons, figures."""

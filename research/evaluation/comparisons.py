@@ -1,0 +1,176 @@
+"""Holds the model against others on training people: without each feature, with other estimators, with fewer people.
+
+All by grouped cross-validation over training identities, so that the test group decides nothing. Only the learning
+curve is measured on the test group, since nothing is chosen by it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from gaze_core import outline_weights
+from gaze_core.features import FEATURE_NAMES
+from gaze_core.gaze import gaze_direction
+from research.evaluation.statistics import bootstrap_interval, describe
+from research.training.examples import Examples, angular_errors_deg
+from research.training.outline import fit_outline
+from research.training.train import CANDIDATES, Fold, fit, predict_folds, split_people
+
+Floats = NDArray[np.float64]
+
+CURVE_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
+CURVE_REPEATS = 3
+_TIMED = 200
+
+Report = Callable[[str], None]
+
+
+def compare_features(
+    examples: Examples,
+    estimator: str,
+    hyperparameters: dict[str, Any],
+    *,
+    folds: int,
+    seed: int,
+    report: Report = print,
+) -> dict[str, Any]:
+    """Return the errors with all features, without each one, and without the outline of the eyes, in degrees.
+
+    Args:
+        examples: Of the training people.
+        estimator: As shipped.
+        hyperparameters: As shipped.
+        folds: Of the cross-validation.
+        seed: Of the fits.
+        report: Takes one line about each result.
+    """
+    parts = split_people(examples, folds)
+    bare = [Fold(part.train.with_outline(None), part.test.with_outline(None), part.rows) for part in parts]
+    variants: dict[str, list[Fold]] = {"all": parts}
+    for column, name in enumerate(FEATURE_NAMES):
+        variants[f"without {name}"] = [_without(part, [column]) for part in parts]
+    variants["without iris_x, iris_y, iris_z"] = [_without(part, [0, 1, 2]) for part in parts]
+    variants["without head_rotation_x, _y, _z"] = [_without(part, [3, 4, 5]) for part in parts]
+    variants["irises without the outline of the eyes"] = bare
+    found = {}
+    for name, folds_of_it in variants.items():
+        predicted_deg = predict_folds(estimator, hyperparameters, folds_of_it, seed=seed)
+        found[name] = describe(angular_errors_deg(predicted_deg, examples.gaze_deg))
+        report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
+    return found
+
+
+def _without(part: Fold, columns: list[int]) -> Fold:
+    """Return a fold in which some features say nothing."""
+
+    def blank(examples: Examples) -> Examples:
+        features = examples.features.copy()
+        features[:, columns] = 0.0
+        return replace(examples, features=features)
+
+    return Fold(blank(part.train), blank(part.test), part.rows)
+
+
+def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Report = print) -> dict[str, Any]:
+    """Return the errors of every estimator with its best candidate, and of no learning, and what a prediction costs.
+
+    Args:
+        examples: Of the training people.
+        folds: Of the cross-validation.
+        seed: Of the fits.
+        report: Takes one line about each result.
+    """
+    parts = split_people(examples, folds)
+    found: dict[str, Any] = {}
+    for estimator, candidates in CANDIDATES.items():
+        tried = [
+            (angular_errors_deg(predict_folds(estimator, each, parts, seed=seed), examples.gaze_deg), each)
+            for each in candidates
+        ]
+        errors_deg, chosen = min(tried, key=lambda entry: float(entry[0].mean()))
+        fitted = fit(estimator, chosen, parts[0].train, seed)
+        found[estimator] = describe(errors_deg) | {
+            "mean_95_percent_interval": bootstrap_interval(errors_deg, examples.identity),
+            "hyperparameters": dict(chosen),
+            "ms_a_prediction": round(_time_ms(fitted.predict, parts[0].test.features), 3),
+        }
+        report(
+            f"  {estimator:<42} {found[estimator]['mean']:.2f} degrees, {found[estimator]['ms_a_prediction']:.2f} ms"
+        )
+    for name, rays in (
+        ("no learning: irises on the eyes' spheres", [part.test.with_outline(None) for part in parts]),
+        ("no trees: irises and outline", [part.test for part in parts]),
+    ):
+        predicted_deg = np.empty_like(examples.gaze_deg)
+        for part, tested in zip(parts, rays, strict=True):
+            predicted_deg[part.rows] = [
+                (seen.gaze_x_deg, seen.gaze_y_deg) for seen in map(gaze_direction, tested.features[:, :3])
+            ]
+        found[name] = describe(angular_errors_deg(predicted_deg, examples.gaze_deg))
+        report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
+    return found
+
+
+def _time_ms(predict: Callable[[Floats], Floats], features: Floats) -> float:
+    """Return the median time of one prediction for one row, on one core."""
+    times = []
+    with threadpool_limits(1):
+        for row in range(_TIMED):
+            one = features[row % len(features)][None]
+            start = time.perf_counter()
+            predict(one)
+            times.append(time.perf_counter() - start)
+    return 1000 * float(np.median(times))
+
+
+def draw_learning_curve(
+    training: Examples,
+    test: Examples,
+    estimator: str,
+    hyperparameters: dict[str, Any],
+    *,
+    seed: int,
+    report: Report = print,
+) -> list[dict[str, Any]]:
+    """Return the error on the test group after learning from fewer people, outline and trees.
+
+    Args:
+        training: Examples of the training people.
+        test: Examples of the test group.
+        estimator: As shipped.
+        hyperparameters: As shipped.
+        seed: Of the fits and of who is drawn.
+        report: Takes one line about each result.
+    """
+    people = np.unique(training.identity)
+    curve = []
+    for share in CURVE_SHARES:
+        count = max(round(share * len(people)), 2)
+        means = []
+        for repeat in range(CURVE_REPEATS if share < 1 else 1):
+            drawn = np.random.default_rng([seed, repeat]).permutation(people)[:count]
+            means.append(
+                _learn_from(training.of(np.isin(training.identity, drawn)), test, estimator, hyperparameters, seed)
+            )
+        curve.append(
+            {
+                "people": count,
+                "mean_angular_error_deg": round(float(np.mean(means)), 3),
+                "least": round(min(means), 3),
+                "most": round(max(means), 3),
+            }
+        )
+        report(f"  {count:4d} people: {curve[-1]['mean_angular_error_deg']:.2f} degrees")
+    return curve
+
+
+def _learn_from(learnt: Examples, test: Examples, estimator: str, hyperparameters: dict[str, Any], seed: int) -> float:
+    outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
+    regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
+    predicted_deg = regressors.predict(test.with_outline(outline).features)
+    return float(angular_errors_deg(predicted_deg, test.gaze_deg).mean())

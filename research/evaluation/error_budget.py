@@ -1,0 +1,181 @@
+"""What the error is made of: the same model with the truth in place of one measurement after another.
+
+The landmarker finds irises, corners and lids; the geometry takes from them where the irises are, where the eyes'
+centres of rotation are, and how the head is turned. The renderer knows all three. Whatever is left when all are true is
+the person: the angle between optical and visual axis, which no picture shows.
+
+And the other way round: what the landmarks tell a kernel ridge regression that sees all of them which the table keeps,
+instead of seven features.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from gaze_core import outline_weights
+from gaze_core.features import FaceGeometry
+from gaze_core.gaze import calculate_combined_gaze, estimate_gaze, gaze_direction, gaze_vector
+from gaze_core.head_pose import focal_length_px, head_angles_deg, rotation_matrix
+from gaze_core.outline import PLANE_MM
+from gaze_core.types import GazeDirection, HeadPose
+from research.dataset.table import KEPT_LANDMARKS, Table
+from research.evaluation.statistics import describe
+from research.rendering.eye import SIDES, eye_rotation
+from research.rendering.identity import Identity, sample_identity
+from research.training.examples import Examples, Measurements, angular_errors_deg
+from research.training.outline import fit_outline
+from research.training.train import fit
+
+Floats = NDArray[np.float64]
+
+STEPS = (
+    ("as measured", frozenset[str]()),
+    ("true irises", frozenset({"irises"})),
+    ("true centres of rotation", frozenset({"centres"})),
+    ("true head rotation", frozenset({"head"})),
+    ("true irises and centres of rotation", frozenset({"irises", "centres"})),
+    ("true irises and head rotation", frozenset({"irises", "head"})),
+    ("true centres and head rotation", frozenset({"centres", "head"})),
+    ("all true", frozenset({"irises", "centres", "head"})),
+)
+
+
+def split_error(
+    table: Table,
+    measured: Measurements,
+    estimator: str,
+    hyperparameters: dict[str, Any],
+    *,
+    seed: int,
+    report: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Return the mean error on the test group with more and more of the truth, in degrees.
+
+    Args:
+        table: Rendered people of a known seed.
+        measured: What the core makes of it.
+        estimator: As shipped.
+        hyperparameters: As shipped.
+        seed: Of the fits.
+        report: Takes one line about each result.
+    """
+    people_seed = int(table.description["plan"]["seed"])
+    rows = np.array([row for row in np.flatnonzero(measured.is_usable).tolist() if _has_both_eyes(measured, row)])
+    people = {number: sample_identity(number, people_seed) for number in np.unique(table.identity[rows]).tolist()}
+    held_out = table.is_held_out[rows]
+    found = {}
+    for name, truths in STEPS:
+        geometries = tuple(
+            _know(table, row, measured.geometries[row], people[int(table.identity[row])], truths)
+            for row in rows.tolist()
+        )
+        examples = Examples(np.zeros((len(rows), 7)), table.gaze_deg[rows], table.identity[rows], geometries)
+        learnt = examples.of(~held_out)
+        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
+        regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
+        test = examples.of(held_out).with_outline(outline)
+        found[name] = describe(angular_errors_deg(regressors.predict(test.features), test.gaze_deg))
+        report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
+    return found
+
+
+def regress_landmarks(table: Table, measured: Measurements) -> dict[str, Any]:
+    """Return the error on the test group of a regression on every landmark that the table keeps, in degrees.
+
+    Args:
+        table: With both groups.
+        measured: What the core makes of it.
+    """
+    rows = np.array([row for row in np.flatnonzero(measured.is_usable).tolist() if _has_both_eyes(measured, row)])
+    held_out = table.is_held_out[rows]
+    inputs = np.array(
+        [_describe_face(table, row, measured.geometries[row], measured.features[row]) for row in rows.tolist()]
+    )
+    # In the head frame, where what landmarks tell does not depend on how the head is turned.
+    eyes_deg = _turn(table.gaze_deg[rows], measured.features[rows, 3:6], into_head=True)
+    regressor = make_pipeline(StandardScaler(), KernelRidge(kernel="rbf", gamma=3e-4, alpha=0.1))
+    regressor.fit(inputs[~held_out], eyes_deg[~held_out])
+    test = rows[held_out]
+    predicted_deg = _turn(regressor.predict(inputs[held_out]), measured.features[test, 3:6], into_head=False)
+    return describe(angular_errors_deg(predicted_deg, table.gaze_deg[test]))
+
+
+def _turn(gaze_deg: Floats, head_deg: Floats, *, into_head: bool) -> Floats:
+    """Return gaze directions of the camera frame in the head frame, or back, shape (n, 2)."""
+    turned = []
+    for gaze, angles in zip(gaze_deg.tolist(), head_deg.tolist(), strict=True):
+        rotation = rotation_matrix(*angles)
+        direction = gaze_direction((rotation.T if into_head else rotation) @ gaze_vector(GazeDirection(*gaze)))
+        turned.append((direction.gaze_x_deg, direction.gaze_y_deg))
+    return np.array(turned)
+
+
+def _describe_face(table: Table, row: int, geometry: FaceGeometry | None, features: Floats) -> Floats:
+    """Return all landmarks in mm on the plane of the outline, their depths, the irises' direction and the features."""
+    assert geometry is not None  # noqa: S101 - rows with both eyes have one
+    assert geometry.irises is not None  # noqa: S101 - likewise
+    face = table.face(row)
+    pixels = face.pixels(KEPT_LANDMARKS)
+    focal_px = focal_length_px(face.image_height_px, table.camera_of(row).vertical_fov_deg)
+    middle_px = np.array([face.image_width_px / 2, face.image_height_px / 2])
+    rotation = geometry.head_pose.head_rotation
+    in_head = np.column_stack([(pixels[:, :2] - middle_px) / focal_px, np.ones(len(pixels))]) @ rotation
+    origin = rotation.T @ geometry.origin_mm
+    places_mm = in_head[:, :2] * ((origin[2] - PLANE_MM) / in_head[:, 2:]) - origin[:2]
+    depths_mm = pixels[:, 2] / focal_px * geometry.distance_mm
+    irises = (geometry.irises.gaze_x_deg, geometry.irises.gaze_y_deg)
+    return np.concatenate([places_mm.ravel(), depths_mm, irises, features])
+
+
+def _has_both_eyes(measured: Measurements, row: int) -> bool:
+    geometry = measured.geometries[row]
+    return geometry is not None and geometry.outline_mm is not None
+
+
+def _know(
+    table: Table, row: int, geometry: FaceGeometry | None, identity: Identity, truths: frozenset[str]
+) -> FaceGeometry:
+    """Return what the core would measure if it knew some of the truth."""
+    assert geometry is not None  # noqa: S101 - rows with both eyes have one
+    if not truths:
+        return geometry
+    true_rotation = rotation_matrix(*table.pose_deg[row])
+    true_centres, true_irises = _place_eyes(table, row, identity, true_rotation)
+    pose = geometry.head_pose
+    if "head" in truths:
+        pose = HeadPose(*head_angles_deg(true_rotation), true_rotation, pose.translation_mm)
+    centres = true_centres if "centres" in truths else geometry.eyes_mm
+    irises = true_irises if "irises" in truths else geometry.iris_rays
+    to_head = pose.head_rotation.T
+    origin = centres.mean(axis=0)
+    distance_mm = float(np.linalg.norm(origin))
+    left, right = (
+        estimate_gaze(to_head @ centre, to_head @ iris, float(np.linalg.norm(centre)))
+        for centre, iris in zip(centres, irises, strict=True)
+    )
+    return replace(
+        geometry,
+        head_pose=pose,
+        origin_mm=origin,
+        distance_mm=distance_mm,
+        irises=gaze_direction(calculate_combined_gaze(left, right, np.eye(3), distance_mm)),
+    )
+
+
+def _place_eyes(table: Table, row: int, identity: Identity, rotation: Floats) -> tuple[Floats, Floats]:
+    """Return both eyes' true centres of rotation and the true centres of their irises' rims, camera frame, (2, 3)."""
+    origin = table.origin_mm[row]
+    target = rotation.T @ (table.target_mm[row] - origin)
+    centres, irises = [], []
+    for side, outward in enumerate(SIDES):
+        centre = np.array([outward * identity.ipd_mm / 2, 0.0, 0.0])
+        axis = eye_rotation(target, centre, identity.kappa[side], side)[:, 2]
+        centres.append(rotation @ centre + origin)
+        irises.append(rotation @ (centre + axis * identity.eyeball.limbus_mm) + origin)
+    return np.array(centres), np.array(irises)

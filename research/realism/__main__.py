@@ -1,0 +1,5 @@
+"""Lets `python -m research.realism` make the report."""
+
+from research.realism.report import main
+
+main()

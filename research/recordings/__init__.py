@@ -1,0 +1,1 @@
+"""Measurement of the gaze model on recordings of people."""

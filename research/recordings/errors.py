@@ -1,0 +1,136 @@
+"""How far the gaze of some frames is from what was looked at."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.detector import locate_gaze
+from gaze_core.gaze import direction_to, visual_angle_deg
+from gaze_core.types import Camera, GazeDirection, GazePoint, Screen
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Errors:
+    """How far the gaze of some frames is from what was looked at.
+
+    Attributes:
+        target: Number of the target, the same for all its frames, shape (n,).
+        angular_deg: Angle at the midpoint between the eyes, shape (n,).
+        offset_deg: Gaze minus target, to the right and up, as angles at the eyes, shape (n, 2).
+        offset_mm: The same on the screen; NaN where the gaze points away from the screen's plane, shape (n, 2).
+    """
+
+    target: NDArray[np.int64]
+    angular_deg: Floats
+    offset_deg: Floats
+    offset_mm: Floats
+
+    def of(self, rows: NDArray[np.bool_]) -> "Errors":
+        """Return those of some frames."""
+        return Errors(self.target[rows], self.angular_deg[rows], self.offset_deg[rows], self.offset_mm[rows])
+
+
+def hold_against_targets(
+    directions_deg: Floats,
+    origin_mm: Floats,
+    targets: Sequence[GazePoint],
+    numbers: Sequence[int],
+    *,
+    screen: Screen,
+    camera: Camera,
+) -> Errors:
+    """Return how far gaze is from what was looked at.
+
+    Args:
+        directions_deg: gaze_x and gaze_y, shape (n, 2).
+        origin_mm: Where the rays start: the estimated midpoint between the eyes, shape (n, 3).
+        targets: What was looked at in each frame.
+        numbers: Of the targets, the same for all frames of one.
+        screen: The person's.
+        camera: Likewise.
+    """
+    true = [direction_to(target, origin, screen, camera) for target, origin in zip(targets, origin_mm, strict=True)]
+    true_deg = np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true]).reshape(-1, 2)
+    offset_deg = directions_deg - true_deg
+    offset_deg[:, 0] *= np.cos(np.radians(true_deg[:, 1]))
+    angles_deg = [
+        visual_angle_deg(GazeDirection(*found), truth)
+        for found, truth in zip(directions_deg.tolist(), true, strict=True)
+    ]
+    points = locate_gaze(directions_deg, origin_mm, screen=screen, camera=camera)
+    offset_mm = [
+        (math.nan, math.nan)
+        if point is None
+        else ((point.x - target.x) * screen.width_mm, (target.y - point.y) * screen.height_mm)
+        for point, target in zip(points, targets, strict=True)
+    ]
+    return Errors(
+        target=np.array(numbers, dtype=np.int64),
+        angular_deg=np.array(angles_deg, dtype=np.float64),
+        offset_deg=offset_deg,
+        offset_mm=np.array(offset_mm, dtype=np.float64).reshape(-1, 2),
+    )
+
+
+def describe_errors(errors: Errors, screen: Screen) -> dict[str, Any]:
+    """Return errors as they are printed: of single frames, and of each target's median gaze, mean over targets.
+
+    `precision_deg` is the root mean square angle between single frames and their target's mean; a target with a single
+    frame has none. Numbers that nothing says anything about are None.
+    """
+    px_per_mm = np.array([screen.width_px / screen.width_mm, screen.height_px / screen.height_mm])
+    hits = ~np.isnan(errors.offset_mm[:, 0])
+    on_screen = errors.of(hits)
+    medians_deg = _medians(errors.offset_deg, errors.target)
+    medians_mm = _medians(on_screen.offset_mm, on_screen.target)
+    right_deg, up_deg = medians_deg.mean(axis=0).tolist() if len(medians_deg) else (None, None)
+    return {
+        "error_deg": _spread(errors.angular_deg, digits=2),
+        "error_mm": _spread(np.linalg.norm(on_screen.offset_mm, axis=1), digits=1),
+        "error_px": _spread(np.linalg.norm(on_screen.offset_mm * px_per_mm, axis=1), digits=1),
+        "error_of_median_gaze_deg": _mean(np.linalg.norm(medians_deg, axis=1), digits=2),
+        "error_of_median_gaze_mm": _mean(np.linalg.norm(medians_mm, axis=1), digits=1),
+        "error_of_median_gaze_px": _mean(np.linalg.norm(medians_mm * px_per_mm, axis=1), digits=1),
+        "offset_right_deg": _round(right_deg, 2),
+        "offset_up_deg": _round(up_deg, 2),
+        "precision_deg": _round(_precision_deg(errors), 2),
+        "rays_that_miss_the_screen_plane": int((~hits).sum()),
+    }
+
+
+def _medians(values: Floats, target: NDArray[np.int64]) -> Floats:
+    """Return each target's median of its frames' values, shape (targets, 2)."""
+    return np.array([np.median(values[target == each], axis=0) for each in np.unique(target)]).reshape(-1, 2)
+
+
+def _precision_deg(errors: Errors) -> float | None:
+    own = [errors.offset_deg[errors.target == each] for each in np.unique(errors.target)]
+    squares = [((frames - frames.mean(axis=0)) ** 2).sum(axis=1) for frames in own if len(frames) > 1]
+    return float(np.sqrt(np.concatenate(squares).mean())) if squares else None
+
+
+def _spread(values: Floats, *, digits: int) -> dict[str, float | None]:
+    if len(values) == 0:
+        return {"mean": None, "median": None, "p95": None}
+    found = {"mean": values.mean(), "median": np.median(values), "p95": np.percentile(values, 95)}
+    return {name: _round(float(value), digits) for name, value in found.items()}
+
+
+def _mean(values: Floats, *, digits: int) -> float | None:
+    return _round(float(values.mean()), digits) if len(values) else None
+
+
+def median(values: Sequence[float | None]) -> float | None:
+    """Return the median of the known values, to one decimal; None without any."""
+    known = [value for value in values if value is not None]
+    return round(float(np.median(known)), 1) if known else None
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

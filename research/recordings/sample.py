@@ -1,0 +1,127 @@
+"""Makes the sample recording on which `research.recordings` is tested: a rendered person looks at dots.
+
+    python -m research.recordings.sample --out tests/research/recording
+
+Five dots to calibrate with, then the person shifts in the chair and looks at six other places. They are rendered, since
+no picture of a real person is in this repository; nobody in the training table is this person: the seed is another one.
+Their eyes are made unusual on purpose, so this says nothing of how accurate the model is: it tests the measuring.
+"""
+
+import argparse
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from gaze_core.gaze import point_of_regard
+from research.rendering.eye import Kappa
+from research.rendering.identity import Identity, sample_identity
+from research.rendering.photograph import photograph
+from research.rendering.renderer import Renderer
+from research.rendering.sampling import DOTS, Session, sample_look, sample_session
+from research.rendering.scene import Scene
+
+SEED = 2026
+IDENTITY_ID, SESSION_ID = 80, 27
+"""A sitting that came out ordinary: no glasses, 52 to 60 cm before a 15.6-inch laptop with the camera in its frame, a
+lit room, pictures of 640×480. The camera's 45° are far from the default, so that it matters to know them."""
+
+KAPPA = (Kappa(nasal_deg=11.0, up_deg=-2.5), Kappa(nasal_deg=-1.0, up_deg=-2.5))
+"""Of the left and the right eye. With such visual axes the gaze of a model that does not know the person comes out some
+6° to the left and 4° too high, whatever the model, so that a test can see a calibration at work."""
+
+PHOTONS, READ_NOISE, DENOISING = 20_000.0, 3.0, 0.9
+"""By day: pictures with little noise are small files."""
+
+FIT_DOTS, FIT_FRAMES = (4, 0, 2, 6, 8), 6
+"""Which of `DOTS` calibrate: the middle and the corners; and the frames at each."""
+
+TEST_PLACES, TEST_FRAMES = 6, 5
+JPEG_QUALITY = 74
+
+
+def scenes() -> list[tuple[str, Scene]]:
+    """Return phase and scene of each frame, in the order in which they are recorded."""
+    identity, session = _person(), _session()
+    places = [("calibration", dot, FIT_FRAMES) for dot in FIT_DOTS]
+    places += [("test", len(DOTS) + number, TEST_FRAMES) for number in range(TEST_PLACES)]
+    return [
+        (phase, sample_look(session, identity, dot, frame)) for phase, dot, frames in places for frame in range(frames)
+    ]
+
+
+def describe(planned: Sequence[tuple[str, Scene]]) -> dict[str, Any]:
+    """Return what `recording.json` says."""
+    session = _session()
+    screen, camera = session.screen, session.camera
+    return {
+        "screen": {
+            "width_mm": screen.width_mm,
+            "height_mm": screen.height_mm,
+            "width_px": screen.width_px,
+            "height_px": screen.height_px,
+        },
+        "camera": {
+            "vertical_fov_deg": round(camera.vertical_fov_deg, 2),
+            "offset_x_mm": round(camera.offset_x_mm, 1),
+            "offset_y_mm": round(camera.offset_y_mm, 1),
+            "tilt_deg": round(camera.tilt_deg, 1),
+        },
+        "distance_mm": round(float(np.median([scene.distance_mm for _, scene in planned])), 1),
+    }
+
+
+def write_recording(folder: Path) -> None:
+    """Render the recording into a folder.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    planned, identity = scenes(), _person()
+    (folder / "frames").mkdir(parents=True, exist_ok=True)
+    (folder / "recording.json").write_text(json.dumps(describe(planned), indent=2) + "\n")
+    with (folder / "targets.csv").open("w", newline="") as file, Renderer() as renderer:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("frame", "x", "y", "phase"))
+        for number, (phase, scene) in enumerate(planned, start=1):
+            name = f"{number:04d}.jpg"
+            target = point_of_regard(scene.direction, scene.origin_mm, scene.screen, scene.camera)
+            if target is None:
+                raise RuntimeError("everything that is looked at lies on the screen")
+            picture = photograph(renderer, scene, identity)[..., ::-1]
+            _, data = cv2.imencode(
+                ".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+            )
+            (folder / "frames" / name).write_bytes(data.tobytes())
+            rows.writerow((name, round(target.x, 4), round(target.y, 4), phase))
+
+
+def _person() -> Identity:
+    return replace(sample_identity(IDENTITY_ID, SEED), kappa=KAPPA)
+
+
+def _session() -> Session:
+    session = sample_session(_person(), SESSION_ID, SEED)
+    optics = replace(session.optics, photons=PHOTONS, read_noise=READ_NOISE, denoising=DENOISING)
+    return replace(session, optics=optics)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the recording."""
+    parser = argparse.ArgumentParser(
+        prog="python -m research.recordings.sample", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--out", type=Path, default=Path("tests/research/recording"), help="folder for the recording")
+    out: Path = parser.parse_args(arguments).out
+    write_recording(out)
+    size_mb = sum(path.stat().st_size for path in (out / "frames").iterdir()) / 1e6
+    print(f"{out}: {size_mb:.2f} MB of pictures")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The head of one person: its shape in mm, its eyes and the lids that close over them.
+
+Head frame here: axes as everywhere in the project, origin in the midpoint between the eyes' centres of rotation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.head_pose import rotation_matrix
+from gaze_core.types import Vector
+from research.rendering.assets import Points, load_target
+from research.rendering.eye import SIDES
+from research.rendering.identity import Identity
+from research.rendering.lids import MARGIN_MM, LidRig, build_rig, fit_lids
+from research.rendering.topology import ARM_DROP_DEG, LidRings, Topology, load_topology
+
+_TILT_DEG = 7.0
+"""By how much the base mesh's face must look up for MediaPipe's canonical face to lie level on it, on average."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """One person's head at rest.
+
+    Attributes:
+        identity: Whose.
+        topology: The mesh's connections.
+        control_mm: Control vertices, head frame, shape (n, 3).
+        eyes_mm: Centres of rotation of the left and the right eye, head frame, shape (2, 3).
+        lids: Rigs of the left and the right eye.
+        neck_mm: Joint about which the head turns, head frame, shape (3,).
+        scale: Millimetres of this head per millimetre of the base mesh.
+        expressions: What each expression moves, by its name, each of shape (n, 3).
+    """
+
+    identity: Identity
+    topology: Topology
+    control_mm: Points
+    eyes_mm: Points
+    lids: tuple[LidRig, LidRig]
+    neck_mm: Vector
+    scale: float
+    expressions: dict[str, Points]
+
+    def pose(
+        self, eye_rotations: NDArray[np.float64], openness: float, expression: dict[str, float]
+    ) -> tuple[Points, tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]]:
+        """Return the fine mesh for given eyes, lids and expression, and the margins of both eyes.
+
+        Args:
+            eye_rotations: Eye frame to head frame of the left and the right eye, shape (2, 3, 3).
+            openness: 1 as open as the gaze wants it, 0 shut.
+            expression: Weights by the names in `expressions`.
+        """
+        control = self.control_mm.copy()
+        for name, weight in expression.items():
+            control += weight * self.expressions[name]
+        lids, margins = self.identity.lids, []
+        for index, (rig, rotation) in enumerate(zip(self.lids, eye_rotations, strict=True)):
+            forward = rotation[:, 2]
+            up_deg = float(np.degrees(np.arctan2(-forward[1], np.hypot(forward[0], forward[2]))))
+            up_deg += self.identity.kappa[index].up_deg  # lids follow where the person looks
+            upper, lower = rig.margins(
+                upper_mm=lids.upper_mm[index],
+                lower_mm=lids.lower_mm[index],
+                upper_turn_deg=lids.upper_gain * up_deg,
+                lower_turn_deg=lids.lower_gain * up_deg,
+                openness=openness,
+            )
+            moved = rig.move(upper, lower, forward, self.identity.eyeball)
+            drift = control[rig.vertices] - self.control_mm[rig.vertices]
+            control[rig.vertices] = moved + drift * (1 - rig.share)[:, None]
+            margins.append((upper, lower))
+        return self.topology.surface.refine(control), tuple(margins)
+
+
+EXPRESSIONS = (
+    "mouth-open",
+    "mouth-corner-puller",
+    "mouth-compression",
+    "mouth-pursing",
+    "mouth-depression",
+    "eyebrows-left-up",
+    "eyebrows-right-up",
+    "eyebrows-left-down",
+    "eyebrows-right-down",
+)
+
+
+def build_head(identity: Identity) -> Head:
+    """Return the head of a person."""
+    topology = load_topology()
+    base = topology.base
+    places = base.vertices_mm.copy()
+    for name, weight in identity.shape:
+        rows, offsets = load_target(name)
+        places[rows] += weight * offsets
+
+    _let_arms_down(places, topology)
+    places = places @ rotation_matrix(_TILT_DEG, 0.0, 0.0).T
+
+    helper_eyes = [_sphere_centre(places[base.group(f"helper-{side}-eye")]) for side in ("l", "r")]
+    scale = identity.ipd_mm / float(helper_eyes[0][0] - helper_eyes[1][0])
+    origin = np.mean(helper_eyes, axis=0)
+    control = (places[topology.vertices] - origin) * scale
+    neck_mm = (places[base.group("joint-neck")].mean(axis=0) - origin) * scale
+
+    eyes = [_fit_eye(control, topology.lids[index], identity, index) for index in range(len(SIDES))]
+    height, depth = np.mean([eye[1] for eye in eyes]), np.mean([eye[2] for eye in eyes])
+    shift = np.array([0.0, height, depth])
+    control, neck_mm = control - shift, neck_mm - shift
+    eyes_mm = np.array([[side * identity.ipd_mm / 2, 0.0, 0.0] for side in SIDES])
+    for index in range(len(SIDES)):
+        control = fit_lids(control, topology, index, eyes_mm[index], identity)
+    rigs = tuple(
+        build_rig(control, topology.lids[index], eyes_mm[index], side, identity.eyeball)
+        for index, side in enumerate(SIDES)
+    )
+    return Head(
+        identity=identity,
+        topology=topology,
+        control_mm=control,
+        eyes_mm=eyes_mm,
+        lids=(rigs[0], rigs[1]),
+        neck_mm=neck_mm,
+        scale=scale,
+        expressions={name: _expression(name, identity, topology) * scale for name in EXPRESSIONS},
+    )
+
+
+def _let_arms_down(places_mm: Points, topology: Topology) -> None:
+    """Turn the arms of the whole base mesh about the shoulders, in place."""
+    for side, name in zip(SIDES, ("l", "r"), strict=True):
+        shoulder = places_mm[topology.base.group(f"joint-{name}-shoulder")].mean(axis=0)
+        rows = topology.vertices[side * places_mm[topology.vertices, 0] > 0]
+        share = topology.arm_share[side * places_mm[topology.vertices, 0] > 0]
+        angle = np.radians(ARM_DROP_DEG) * share * side
+        x, y = (places_mm[rows, :2] - shoulder[:2]).T
+        places_mm[rows, 0] = shoulder[0] + np.cos(angle) * x - np.sin(angle) * y
+        places_mm[rows, 1] = shoulder[1] + np.sin(angle) * x + np.cos(angle) * y
+
+
+def _expression(name: str, identity: Identity, topology: Topology) -> Points:
+    offsets = np.zeros_like(topology.base.vertices_mm)
+    for origin, share in zip(("african", "asian", "caucasian"), identity.ethnicity, strict=True):
+        if share > 0.01:
+            rows, moved = load_target(f"expression/units/{origin}/{name}")
+            offsets[rows] += share * moved
+    return np.asarray(offsets[topology.vertices] @ rotation_matrix(_TILT_DEG, 0.0, 0.0).T)
+
+
+def _sphere_centre(points: Points) -> Vector:
+    """Return the centre of the sphere that fits best."""
+    system = np.column_stack([2 * points, np.ones(len(points))])
+    solution = np.linalg.lstsq(system, (points**2).sum(axis=1), rcond=None)[0]
+    return np.asarray(solution[:3])
+
+
+def _fit_eye(control: Points, rings: LidRings, identity: Identity, index: int) -> Vector:
+    """Return where one eye's centre must lie to sit right behind its lids, shape (3,)."""
+    side = SIDES[index]
+    across_mm = side * identity.ipd_mm / 2
+    ring = control[rings.inner]
+    outward = side * (ring[:, 0] - across_mm)
+    central = np.abs(outward) < 6.0
+    order = np.argsort(outward)
+    half = ring[order[[0, -1]], 1].mean()
+    up = ring[:, 1] < half
+    upper_y, lower_y = ring[central & up, 1].mean(), ring[central & ~up, 1].mean()
+    upper_mm, lower_mm = identity.lids.upper_mm[index], identity.lids.lower_mm[index]
+    height = (upper_y * lower_mm + lower_y * upper_mm) / (upper_mm + lower_mm)
+    reach = identity.eyeball.sclera_radius_mm + identity.eyeball.sclera_centre_mm + MARGIN_MM
+    behind = np.sqrt(np.maximum(reach**2 - (ring[:, 1] - height) ** 2 - outward**2, 1.0))
+    return np.array([across_mm, height, float((ring[central, 2] + behind[central]).mean())])

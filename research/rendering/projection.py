@@ -1,0 +1,38 @@
+"""Projections of the camera and of the light."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from research.rendering.scene import Scene
+
+_NEAR_MM, _FAR_MM = 100.0, 3000.0
+
+
+def camera_projection(scene: Scene) -> NDArray[np.float64]:
+    """Return the projection matrix; the first row of the picture ends up in the first row of the framebuffer."""
+    matrix = np.zeros((4, 4))
+    matrix[0, 0] = 2 * scene.focal_px / scene.image_width_px
+    matrix[1, 1] = 2 * scene.focal_px / scene.image_height_px
+    matrix[2, 2] = (_FAR_MM + _NEAR_MM) / (_FAR_MM - _NEAR_MM)
+    matrix[2, 3] = -2 * _FAR_MM * _NEAR_MM / (_FAR_MM - _NEAR_MM)
+    matrix[3, 2] = 1.0
+    return matrix
+
+
+def shadow_projection(
+    centre_mm: NDArray[np.float64], key_direction: tuple[float, ...], reach_mm: float = 190.0
+) -> NDArray[np.float64]:
+    """Return the parallel projection of the key lamp onto its shadow map."""
+    away = -unit(key_direction)
+    across = unit(np.cross(away, [0.0, -1.0, 0.01]))
+    axes = np.stack([across, np.cross(away, across), away]) / reach_mm
+    matrix = np.eye(4)
+    matrix[:3, :3] = axes
+    matrix[:3, 3] = -axes @ centre_mm
+    return matrix
+
+
+def unit(vector: ArrayLike) -> NDArray[np.float64]:
+    """Return a vector of length 1."""
+    array = np.asarray(vector, dtype=np.float64)
+    return np.asarray(array / np.linalg.norm(array))

@@ -1,0 +1,1 @@
+"""Training of the gaze model and of the eyes' outline."""

@@ -1,0 +1,145 @@
+"""Says how much people differ in what a calibration corrects: the prior in `gaze_core.calibration`.
+
+    python -m research.training.calibration_prior [--table …] [--folds 10]
+
+Every training identity's gaze is predicted by a model that never saw it. What is left is, per person, a correction as a
+calibration fits it, and scatter; both variances come from expectation maximisation (Laird and Ware, Random-effects
+models for longitudinal data, Biometrics 38, 1982). The test group takes no part.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.calibration import HEAD_ANGLES, design_axes, missing_in_head_deg
+from gaze_core.gaze import gaze_direction
+from models import GAZE_MODEL_PATH
+from models.card import read_card
+from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
+from research.training.examples import measure_table, select_examples
+from research.training.train import predict_folds, split_people
+
+Floats = NDArray[np.float64]
+
+STEPS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """What people's corrections are like along one axis.
+
+    Attributes:
+        covariance: Of the coefficients over people, about zero, shape (k, k).
+        scatter_deg: Standard deviation of single pictures about their person's correction.
+        people: How many.
+    """
+
+    covariance: Floats
+    scatter_deg: float
+    people: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strangers:
+    """Pictures of the training people and what a model says that never saw the person.
+
+    Attributes:
+        rows: Of the table, shape (n,).
+        identity: Number of the person, shape (n,).
+        features: In the order of `FEATURE_NAMES`, shape (n, 7).
+        origin_mm: Estimated midpoint between the eyes, camera frame, shape (n, 3).
+        openness: Mean eye aspect ratio, shape (n,).
+        generic_deg: Predicted gaze_x and gaze_y, shape (n, 2).
+        true_deg: Direction from the estimated midpoint to what is looked at, as a client knows it, shape (n, 2).
+    """
+
+    rows: NDArray[np.int64]
+    identity: NDArray[np.int64]
+    features: Floats
+    origin_mm: Floats
+    openness: Floats
+    generic_deg: Floats
+    true_deg: Floats
+
+
+def predict_strangers(table: Table, *, folds: int, seed: int = 0) -> Strangers:
+    """Return the training people as a model sees them that never saw them; its hyperparameters are the shipped one's.
+
+    Raises:
+        ValueError: The table has fewer usable training identities than folds.
+    """
+    measured = measure_table(table)
+    examples = select_examples(table, measured, held_out=False)
+    rows = np.flatnonzero(measured.is_usable & ~table.is_held_out)
+    shipped = read_card(GAZE_MODEL_PATH.with_suffix(".json")).model.hyperparameters
+    generic_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
+    true = [gaze_direction(towards) for towards in table.target_mm[rows] - measured.origin_mm[rows]]
+    return Strangers(
+        rows=rows,
+        identity=examples.identity,
+        features=examples.features,
+        origin_mm=measured.origin_mm[rows],
+        openness=measured.openness[rows],
+        generic_deg=generic_deg,
+        true_deg=np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true]),
+    )
+
+
+def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prior]:
+    """Return the priors horizontally and vertically.
+
+    Raises:
+        ValueError: The table has fewer usable training identities than folds.
+    """
+    seen = predict_strangers(table, folds=folds, seed=seed)
+    eyes_deg, missing_deg = missing_in_head_deg(seen.generic_deg, seen.true_deg, seen.features[:, HEAD_ANGLES])
+    people = [seen.identity == person for person in np.unique(seen.identity)]
+    designs = [design_axes(eyes_deg[own], seen.openness[own], float(seen.openness[own].mean())) for own in people]
+    horizontal, vertical = (
+        fit_random_effects([pair[axis] for pair in designs], [missing_deg[own, axis] for own in people])
+        for axis in (0, 1)
+    )
+    return horizontal, vertical
+
+
+def fit_random_effects(designs: Sequence[Floats], missing_deg: Sequence[Floats]) -> Prior:
+    """Return covariance and scatter under which what each person misses is likeliest.
+
+    Args:
+        designs: One for each person, shape (pictures, k).
+        missing_deg: What their generic gaze lacks, shape (pictures,).
+    """
+    width = designs[0].shape[1]
+    covariance, variance = np.eye(width), 1.0
+    total = sum(map(len, missing_deg))
+    for _ in range(STEPS):
+        outer, squares = np.zeros((width, width)), 0.0
+        for design, missing in zip(designs, missing_deg, strict=True):
+            posterior = np.linalg.inv(np.linalg.inv(covariance) + design.T @ design / variance)
+            mean = posterior @ design.T @ missing / variance
+            outer += np.outer(mean, mean) + posterior
+            squares += float(((missing - design @ mean) ** 2).sum() + np.trace(design @ posterior @ design.T))
+        covariance, variance = outer / len(designs), squares / total
+    return Prior(covariance, float(np.sqrt(variance)), len(designs))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the priors as `gaze_core.calibration` holds them."""
+    parser = argparse.ArgumentParser(
+        prog="python -m research.training.calibration_prior", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH)
+    parser.add_argument("--folds", type=int, default=10)
+    options = parser.parse_args(arguments)
+    priors = find_priors(load_table(options.table), folds=options.folds)
+    for name, prior in zip(("horizontal", "vertical"), priors, strict=True):
+        print(f"{name}: {prior.people} people, scatter of single pictures {prior.scatter_deg:.2f} degrees")
+        print(np.array2string(prior.covariance, precision=1, separator=", ", suppress_small=True))
+
+
+if __name__ == "__main__":
+    main()

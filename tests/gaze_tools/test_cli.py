@@ -1,0 +1,290 @@
+"""The command `gaze`, as a user types it."""
+
+import json
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from func.adapters.saliency_store import MongoSaliencyMaps
+from gaze_tools.cli import main
+
+MAPS = np.random.default_rng(0).integers(0, 256, (6, 18, 32), dtype=np.uint8)
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "video.mkv"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 25.0, (64, 36))
+    for number in range(12):
+        frame = np.full((36, 64, 3), 90, dtype=np.uint8)
+        frame[10:20, 2 + 4 * number : 12 + 4 * number] = 240
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def gaze(mongo_uri, database):
+    """Run the command and return its output; `fails` when it must."""
+
+    def run(*arguments, fails=False):
+        result = CliRunner().invoke(
+            main, [str(each) for each in arguments], env={"MONGO_URI": mongo_uri, "MONGO_DATABASE": database.name}
+        )
+        assert (result.exit_code != 0) is fails, result.output
+        assert "Traceback" not in result.output
+        return " ".join(result.output.split())
+
+    return run
+
+
+@pytest.fixture
+def store(mongo_uri, database):
+    return MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+
+
+@pytest.fixture
+def array(tmp_path):
+    np.save(tmp_path / "maps.npy", MAPS)
+    return tmp_path / "maps.npy"
+
+
+def numbers(store):
+    return [number for number, _ in store.extract_saliencyMap("v").maps]
+
+
+class TestCompute:
+    @pytest.mark.parametrize("model", ["spectral_residual", "itti_koch", "centre_bias"])
+    def test_it_says_how_many_maps_it_made_and_how_fast(self, gaze, video, model):
+        said = gaze("saliency", "compute", video, "--video-id", "v", "--model", model, "--every", "5")
+
+        assert "3 maps made in" in said
+        assert "a second (decoding" in said
+        assert "3 maps for 12 frames of v, digest" in said
+
+    def test_the_size_is_width_by_height(self, gaze, video, store):
+        gaze("saliency", "compute", video, "--video-id", "v", "--size", "20x10")
+
+        assert next(store.extract_saliencyMap("v").maps)[1].shape == (10, 20)
+
+    def test_replaced_maps_are_removed_when_readers_had_their_time(self, gaze, video, database):
+        gaze("saliency", "compute", video, "--video-id", "v")
+        said = gaze("saliency", "compute", video, "--video-id", "v", "--model", "centre_bias", "--grace", "0.3")
+
+        assert "Removing the maps before in" in said
+        assert database["v"].distinct("generation") == [2]
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--video-id", "a/b"], "not a video id"),
+            (["--video-id", "v", "--size", "20"], "say 480x270"),
+            (["--video-id", "v", "--every", "0"], "Invalid value for '--every'"),
+            (["--video-id", "v", "--model", "deepgaze"], "is not one of"),
+            ([], "Missing option '--video-id'"),
+        ],
+    )
+    def test_what_makes_no_sense_is_said(self, gaze, video, arguments, said):
+        assert said in gaze("saliency", "compute", video, *arguments, fails=True)
+
+    def test_a_file_that_is_no_video_is_said(self, gaze, tmp_path):
+        (tmp_path / "text.mp4").write_text("not a video")
+
+        assert "cannot read a video" in gaze(
+            "saliency", "compute", tmp_path / "text.mp4", "--video-id", "v", fails=True
+        )
+
+
+class TestImport:
+    def test_an_array(self, gaze, array, store, database):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25", "--how", "by a friend")
+
+        found = dict(store.extract_saliencyMap("v").maps)
+        assert list(found) == [1, 2, 3, 4, 5, 6]
+        assert np.array_equal(found[6], MAPS[5])
+        assert database["videos"].find_one()["how"] == "by a friend"
+
+    def test_every_n_th_frame_held_between(self, gaze, array, store):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25", "--every", "3", "--held", "--first", "1")
+
+        assert numbers(store) == [1, 4, 7, 10, 13, 16]
+        assert [number for number, _ in store.extract_saliencyMap("v", frame_nums=[3, 18, 19]).maps] == [3, 18]
+
+    def test_old_forms_of_the_same_collection_become_compact(self, gaze, database, store):
+        database["v"].insert_many(
+            {"frame_num": number, "saliency_map": (MAPS[number] / 255).tolist()} for number in range(6)
+        )
+
+        gaze("saliency", "import", "collection:v", "--video-id", "v", "--fps", "25", "--grace", "0")
+
+        assert numbers(store) == [0, 1, 2, 3, 4, 5]
+        assert {document.get("encoding") for document in database["v"].find()} == {"zlib"}
+        assert np.array_equal(dict(store.extract_saliencyMap("v").maps)[5], MAPS[5])
+
+    def test_maps_that_cannot_be_used_are_named_and_change_nothing(self, gaze, tmp_path, store, array):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
+        bad = np.ones((3, 2, 2))
+        bad[1, 0, 0] = np.nan
+        np.save(tmp_path / "bad.npy", bad)
+
+        said = gaze("saliency", "import", tmp_path / "bad.npy", "--video-id", "v", "--fps", "25", fails=True)
+
+        assert "frame 2: a saliency map holds a value that is not finite" in said
+        assert "1 maps cannot be used" in said
+        assert len(numbers(store)) == 6
+
+    def test_unless_they_are_to_be_left_out(self, gaze, tmp_path, store):
+        bad = np.ones((3, 2, 2))
+        bad[1, 0, 0] = -1
+        np.save(tmp_path / "bad.npy", bad)
+
+        gaze("saliency", "import", tmp_path / "bad.npy", "--video-id", "v", "--fps", "25", "--skip-unusable")
+
+        assert numbers(store) == [1, 3]
+
+    def test_values_over_1_want_to_be_normalised(self, gaze, tmp_path, store):
+        np.save(tmp_path / "big.npy", np.array([[[0.0, 5.0], [2.5, 10.0]]]))
+        arguments = ("saliency", "import", tmp_path / "big.npy", "--video-id", "v", "--fps", "25")
+
+        assert "--normalise" in gaze(*arguments, fails=True)
+        gaze(*arguments, "--normalise")
+
+        assert next(store.extract_saliencyMap("v").maps)[1].tolist() == [[0, 128], [64, 255]]
+
+    def test_the_rate_must_be_known(self, gaze, array, video, store):
+        assert "add --fps or --video" in gaze("saliency", "import", array, "--video-id", "v", fails=True)
+
+        gaze("saliency", "import", array, "--video-id", "v", "--video", video)
+
+        assert store.extract_saliencyMap("v").fps == 25.0
+
+
+class TestExportAndShow:
+    def test_an_export_is_what_was_imported(self, gaze, array, tmp_path):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
+
+        gaze("saliency", "export", "v", tmp_path / "out" / "maps.npy")
+
+        assert np.array_equal(np.load(tmp_path / "out" / "maps.npy"), MAPS)
+        beside = json.loads((tmp_path / "out" / "maps.npy.json").read_text())
+        assert (beside["video_id"], beside["fps"], beside["frames"]) == ("v", 25.0, [1, 2, 3, 4, 5, 6])
+
+    def test_a_picture_of_some_maps(self, gaze, video, tmp_path):
+        gaze("saliency", "compute", video, "--video-id", "v", "--every", "5")
+
+        gaze("saliency", "show", "v", "--out", tmp_path / "maps.png", "--video", video, "--frames", "1,8")
+
+        picture = cv2.imread(str(tmp_path / "maps.png"))
+        assert picture.shape[1] > picture.shape[0] > 300
+
+
+class TestVerify:
+    @pytest.fixture
+    def imported(self, gaze, array):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
+
+    @pytest.mark.usefixtures("imported")
+    def test_whole_maps_pass(self, gaze):
+        said = gaze("saliency", "verify", "v")
+
+        assert "6 usable maps of 18×32 pixels" in said
+        assert "the digest is right" in said
+
+    @pytest.mark.usefixtures("imported")
+    def test_a_missing_and_a_corrupt_map_are_named(self, gaze, database):
+        database["v"].delete_one({"frame_num": 2})
+        database["v"].update_one({"frame_num": 5}, {"$set": {"saliency_map": b"not zlib"}})
+
+        said = gaze("saliency", "verify", "v", fails=True)
+
+        assert "1 missing: 2" in said
+        assert "frame 5: the compressed map is corrupt" in said
+        assert "the digest is wrong" in said
+
+    @pytest.mark.usefixtures("imported")
+    def test_a_changed_map_breaks_the_digest(self, gaze, database):
+        changed = zlib.compress(bytes(18 * 32))
+        database["v"].update_one({"frame_num": 5}, {"$set": {"saliency_map": changed}})
+
+        said = gaze("saliency", "verify", "v", fails=True)
+
+        assert "1 flat, on which nothing can be hit: 5" in said
+        assert "other maps than the digest says" in said
+
+    def test_old_maps_without_facts_can_be_verified(self, gaze, database):
+        database["v"].insert_many([{"frame_num": number, "saliency_map": [[0.1, 0.2]]} for number in (1, 2)])
+        database["v"].insert_one({"frame_num": 3, "saliency_map": [[0.1]]})
+
+        said = gaze("saliency", "verify", "v", fails=True)
+
+        assert "nobody wrote down a digest" in said
+        assert "frame 3: the map has 1×1 pixels, not 1×2" in said
+
+
+class TestDelete:
+    def test_nothing_is_left(self, gaze, array, database):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
+
+        gaze("saliency", "delete", "v", "--yes", "--grace", "0")
+
+        assert "v" not in database.list_collection_names()
+        assert "no saliency map for video 'v'" in gaze("saliency", "verify", "v", fails=True)
+        assert "no saliency map for video 'v'" in gaze("saliency", "delete", "v", "--yes", fails=True)
+
+    def test_it_asks_first(self, gaze, array, store):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
+
+        assert "Aborted" in gaze("saliency", "delete", "v", fails=True)
+        assert len(numbers(store)) == 6
+
+
+def test_a_server_that_is_not_there_is_one_line_without_its_address(monkeypatch):
+    monkeypatch.setattr("gaze_tools.saliency.commands.TIMEOUT_S", 0.2)
+    uri = "mongodb://someone:secret@127.0.0.1:9"
+
+    result = CliRunner().invoke(main, ["saliency", "verify", "v", "--mongo-uri", uri])
+
+    assert result.exit_code == 1
+    assert "secret" not in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_without_an_address_the_variable_is_named():
+    result = CliRunner().invoke(main, ["saliency", "verify", "v"], env={"MONGO_URI": None})
+
+    assert "MONGO_URI" in result.output
+    assert result.exit_code == 2
+
+
+def test_a_report_on_a_session_of_the_real_services(gaze, database, video, tmp_path):
+    from func.adapters.session_api import HttpSessionStore
+    from gaze_tools.stack.session_api import create_app
+    from tests.adapters.neighbours import serve
+
+    gaze("saliency", "compute", video, "--video-id", "v", "--every", "4")
+    with serve(create_app(database)) as url:
+        sessions = HttpSessionStore(url, timeout_s=10, retries=0)
+        for number in range(1, 13):
+            record = {"gaze": [0.5, 0.5], "validity": "ok", "origin_mm": [0, 100, 600], "distance_mm": 608}
+            sessions.update_session("s", number, record, ip_address="203.0.113.7", video_id="v")
+        gaze("report", "s", "--session-api", url, "--video", video, "--out", tmp_path / "report")
+
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "12 of 12 expected frames could be scored." in page
+    assert "The session is not complete" in page
+    assert (tmp_path / "report" / "key_frames.png").exists()
+
+
+def test_a_report_on_a_session_that_is_not_there_is_one_line(mongo_uri, database, tmp_path):
+    from gaze_tools.stack.session_api import create_app
+    from tests.adapters.neighbours import serve
+
+    with serve(create_app(database)) as url:
+        result = CliRunner().invoke(
+            main, ["report", "nobody", "--session-api", url, "--mongo-uri", mongo_uri, "--out", str(tmp_path)]
+        )
+
+    assert (result.exit_code, result.output.strip()) == (1, "Error: no session 'nobody'")

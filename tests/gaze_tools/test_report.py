@@ -1,0 +1,345 @@
+"""The report on a session: its numbers, its files, and odd sessions."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from func.session.completion import Scorer
+from gaze_core.errors import SaliencyMapError
+from gaze_core.ports import Session
+from gaze_core.types import GazePoint
+from gaze_tools.report.examination import examine_session, read_gazes
+from gaze_tools.report.page import COLUMNS, describe_numbers, write_report
+from tests.fakes.aggregator import FakeResultSink
+from tests.fakes.gaze_model import FakeGazeModel
+from tests.fakes.saliency_store import FakeSaliencyMaps
+from tests.fakes.session_api import FakeSessionStore
+
+# 10 rows and 10 columns; the three columns on the right are the most salient 30 %.
+RIGHT = np.tile(np.arange(10, dtype=np.uint8), (10, 1))
+LOOKS_RIGHT, LOOKS_LEFT = [0.95, 0.5], [0.05, 0.5]
+
+
+def record(gaze=None, validity="ok", **more):
+    return {"gaze": gaze, "validity": validity, "origin_mm": [0.0, 100.0, 600.0], "distance_mm": 608.3, **more}
+
+
+def make_session(frames, **settings):
+    return Session("s-1", "203.0.113.7", "v", "2020-01-01T00:00:00Z", frames=frames, settings=settings)
+
+
+def examine(frames, maps=None, **settings):
+    session = make_session(frames, **settings)
+    store = FakeSaliencyMaps({"v": maps} if maps else {}, digest="d1", fps=20.0)
+    notes = []
+    gazes, accuracy = read_gazes(session, FakeSessionStore(), lambda: pytest.fail("the model was loaded"), notes)
+    return examine_session(session, store, gazes, notes, accuracy=accuracy), store
+
+
+def right_and_left(count=40):
+    """Return frames of a viewer who looks right for the first quarter and left for the rest."""
+    return {number: record(LOOKS_RIGHT if number <= count // 4 else LOOKS_LEFT) for number in range(1, count + 1)}
+
+
+def maps_for(frames):
+    return dict.fromkeys(frames, RIGHT)
+
+
+class TestNumbers:
+    def test_score_chance_and_coverage(self):
+        frames = right_and_left()
+        report, _ = examine(frames, maps_for(frames))
+
+        assert report.attention.final_score_percent.value == 25.0
+        assert report.attention.chance_level_percent == pytest.approx(30.0)
+        assert report.coverage == 1.0
+        assert [name for name, _, _ in describe_numbers(report)] == [
+            *("Score", "Chance level", "Lift", "NSS", "AUC", "Shuffled AUC", "Coverage", "Fixations")
+        ]
+
+    def test_every_number_has_a_sentence(self):
+        frames = right_and_left()
+        report, _ = examine(frames, maps_for(frames))
+
+        assert all(meaning.endswith(".") for _, _, meaning in describe_numbers(report))
+
+    def test_two_places_are_two_fixations(self):
+        frames = right_and_left()
+        report, _ = examine(frames, maps_for(frames))
+
+        first, second = report.fixations
+        assert (first.x, first.y, second.x, second.y) == pytest.approx((0.95, 0.5, 0.05, 0.5))
+        assert (first.onset_s, first.duration_s, second.onset_s) == pytest.approx((0.0, 0.45, 0.5))
+        assert [row.fixation for row in report.rows] == [1] * 10 + [2] * 30
+
+    def test_a_gaze_counts_on_the_video_s_own_place(self):
+        # The video fills the right half of the screen, so its left edge is the middle of the screen.
+        report, _ = examine(
+            {1: record([0.5, 0.5])}, {1: RIGHT}, viewport={"x": 0.5, "y": 0.0, "width": 0.5, "height": 1.0}
+        )
+
+        assert (report.rows[0].gaze_x, report.rows[0].video_x, report.rows[0].hit) == (0.5, 0.0, 0)
+
+    def test_the_position_in_the_video_chooses_the_map(self):
+        frames = {1: record(LOOKS_RIGHT, video_time_ms=150), 2: record(LOOKS_RIGHT, video_time_ms=100)}
+        report, _ = examine(frames, {3: RIGHT[:, ::-1], 4: RIGHT})
+
+        assert [(row.video_frame, row.hit) for row in report.rows] == [(4, 1), (3, 0)]
+
+    def test_held_maps_score_every_frame(self):
+        frames = right_and_left()
+        session = make_session(frames)
+        store = FakeSaliencyMaps({"v": dict.fromkeys(range(1, 41, 5), RIGHT)}, fps=20.0, held_every=5)
+        gazes = {number: GazePoint(*each["gaze"]) for number, each in frames.items()}
+
+        report = examine_session(session, store, gazes)
+
+        assert report.attention.frames == 40
+        assert report.attention.hits == 10
+
+
+class TestAgainstTheResult:
+    """The page says what the function said of the same session."""
+
+    def complete_and_examine(self, frames, store, *, accuracy_deg=None, calibration=None):
+        sessions, maps, model = (
+            FakeSessionStore(),
+            FakeSaliencyMaps({"v": store}, digest="d1", fps=20.0),
+            FakeGazeModel(),
+        )
+        viewer = {"ip_address": "203.0.113.7", "video_id": "v"}
+        settings = None if calibration is None else {"calibration_session": "dots"}
+        for session_id, records in (("s", frames), ("dots", calibration or {})):
+            for number, each in records.items():
+                sessions.update_session(session_id, number, each, settings=settings, **viewer)
+        scorer = Scorer(sessions, maps, FakeResultSink(), model=model, accuracy_deg=accuracy_deg)
+        result = scorer.complete_session("s", frame_number=max(frames) + 1, has_image=False, **viewer)
+        session, notes = sessions.get_session("s"), []
+        gazes, accuracy = read_gazes(session, sessions, lambda: model, notes)
+        return result, examine_session(session, maps, gazes, notes, accuracy=accuracy)
+
+    def looks(self, count=60):
+        """Return frames of somebody who looks right, left, off the screen and nowhere."""
+        places = [LOOKS_RIGHT, LOOKS_RIGHT, LOOKS_LEFT, [0.62, 0.4], [1.5, 0.5]]
+        frames = {
+            number: record(places[number // 3 % 5], video_time_ms=50.0 * number - 20) for number in range(1, count + 1)
+        }
+        return frames | {7: record(validity="no_face"), 20: record(validity="eyes_closed")}
+
+    def assert_same(self, report, result):
+        for attention, told in ((report.attention, result), (report.at_accuracy, result["at_accuracy"])):
+            score = attention.final_score_percent
+            assert round(score.value, 2) == told["final_score"]
+            assert [round(score.low, 2), round(score.high, 2)] == told["interval_95"]
+            assert round(attention.chance_level_percent, 2) == told["chance_level"]
+            for name, digits in (("nss", 4), ("auc", 4), ("shuffled_auc", 4)):
+                assert round(getattr(attention, name).value, digits) == told[name]["value"]
+        assert round(report.coverage, 4) == result["coverage"]
+        assert {name: count for name, count in result["lost"].items() if count} == {
+            name: count for name, count in report.statuses.items() if name != "scored"
+        }
+        rows = [row for row in report.rows if row.gaze_x is not None]
+        for name, column in result["trace"].items():
+            assert [getattr(row, name) for row in rows] == column
+        assert report.notes == ()
+
+    def test_the_numbers_are_those_of_the_stored_result_with_maps_blurred_as_the_settings_say(self):
+        bad = {9: SaliencyMapError("bad"), 30: np.array([[-1.0, 1.0]])}
+        maps = {number: np.roll(RIGHT, number, axis=1) for number in range(1, 56)} | bad
+        result, report = self.complete_and_examine(self.looks(), maps, accuracy_deg=3.0)
+
+        assert (result["lost"]["bad_map"], result["lost"]["no_map"]) == (2, 5)
+        assert result["at_accuracy"]["source"] == "setting"
+        self.assert_same(report, result)
+        assert [name for name, _, _ in describe_numbers(report)][-5:-2] == [
+            *("Score, blurred", "Lift, blurred", "Shuffled AUC, blurred")
+        ]
+
+    def test_the_numbers_are_those_of_the_stored_result_with_maps_blurred_as_the_calibration_says(self):
+        measured = {"features": [0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 608.3], "eye_openness": [0.3, 0.3]}
+        dots = [(x, y) for y in (0.4, 0.6) for x in (0.4, 0.5, 0.6) for _ in range(5)]
+        calibration = {
+            number: record([0.5, 0.5], target=list(dot), calibration_use="fit", **measured)
+            for number, dot in enumerate(dots, start=1)
+        }
+        frames = {number: each | (measured if number % 3 else {}) for number, each in self.looks().items()}
+        maps = {number: np.roll(RIGHT, number, axis=1) for number in range(1, 56)}
+        result, report = self.complete_and_examine(frames, maps, accuracy_deg=3.0, calibration=calibration)
+
+        assert result["at_accuracy"]["source"] == "calibration"
+        self.assert_same(report, result)
+
+
+class TestStatuses:
+    def test_every_frame_says_what_became_of_it(self):
+        frames = {
+            1: record(LOOKS_RIGHT),
+            2: record(validity="no_face"),
+            3: record(validity="eyes_closed"),
+            4: record(validity="low_quality"),
+            5: [320, 240],
+            6: "rubbish",
+            7: record(LOOKS_RIGHT),
+            8: record(LOOKS_RIGHT),
+            10: record(LOOKS_RIGHT),
+        }
+        report, _ = examine(
+            frames,
+            {1: RIGHT, 7: SaliencyMapError("bad"), 10: RIGHT},
+            result={"lost": {"missing": 1}, "final_score": 100},
+        )
+
+        assert [(row.frame_number, row.status) for row in report.rows] == [
+            (1, "scored"),
+            (2, "no_face"),
+            (3, "eyes_closed"),
+            (4, "low_quality"),
+            (5, "old_format"),
+            (6, "unreadable"),
+            (7, "bad_map"),
+            (8, "no_map"),
+            (9, "missing"),
+            (10, "scored"),
+        ]
+
+    @pytest.mark.parametrize(
+        "bad", [np.array([[np.nan, 1.0]]), np.array([[-1.0, 1.0]]), np.zeros(3), SaliencyMapError("of another size")]
+    )
+    def test_a_map_that_cannot_be_used_scores_nothing(self, bad):
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: bad})
+
+        assert report.rows[0].status == "bad_map"
+        assert report.attention is None
+
+    @pytest.mark.parametrize("flat", [np.full((4, 4), 7, dtype=np.uint8), np.array([[0.5]])])
+    def test_a_flat_map_is_hit_by_nothing_and_has_no_chance(self, flat):
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: flat})
+
+        row = report.rows[0]
+        assert (row.status, row.hit, row.chance, row.rank, row.nss) == ("scored", 0, 0.0, 0.5, None)
+
+    def test_frames_with_dots_are_no_frames_of_the_video(self):
+        dot = {"target": [0.5, 0.5], "calibration_use": "validate"}
+        report, _ = examine({1: record(LOOKS_RIGHT), 2: record(LOOKS_RIGHT, **dot)}, {1: RIGHT, 2: RIGHT})
+
+        assert [row.frame_number for row in report.rows] == [1]
+
+
+class TestFiles:
+    @pytest.fixture
+    def written(self, tmp_path):
+        frames = right_and_left()
+        frames[3] = record(validity="eyes_closed")
+        report, store = examine(frames, maps_for(frames))
+        return write_report(report, store, tmp_path)
+
+    def test_the_page_needs_nothing_from_outside(self, written):
+        page = written.read_text()
+
+        sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
+        assert len(sources) == 4
+        assert all(source.startswith("data:image/png;base64,") for source in sources)
+        assert "http:" not in page
+        assert "https:" not in page
+
+    def test_the_viewer_s_address_is_nowhere(self, written):
+        assert all(b"203.0.113.7" not in file.read_bytes() for file in written.parent.iterdir())
+
+    def test_there_are_a_page_four_pictures_and_the_trace_twice(self, written):
+        assert sorted(file.name for file in written.parent.iterdir()) == [
+            *("coverage.png", "fixations.png", "key_frames.png", "report.html", "score.png", "trace.csv", "trace.json")
+        ]
+
+    def test_the_trace_has_the_documented_columns(self, written):
+        with (written.parent / "trace.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        document = json.loads((written.parent / "trace.json").read_text())
+
+        assert list(rows[0]) == list(COLUMNS) == list(document["columns"])
+        assert (rows[0]["frame_number"], rows[0]["hit"], rows[0]["rank"], rows[0]["status"]) == (
+            "1",
+            "1",
+            "0.95",
+            "scored",
+        )
+        assert (rows[2]["status"], rows[2]["gaze_x"]) == ("eyes_closed", "")
+        assert document["frames"][2]["gaze_x"] is None
+        assert document["frames"][39]["hit"] == 0
+        assert len(rows) == len(document["frames"]) == 40
+
+    def test_every_column_is_explained_on_the_page(self, written):
+        page = written.read_text()
+
+        assert all(f"<code>{name}</code>" in page for name in COLUMNS)
+
+    def test_names_are_no_markup(self, tmp_path):
+        report, store = examine(
+            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"model_digest": "<script>alert(1)</script>"}
+        )
+
+        page = write_report(report, store, tmp_path).read_text()
+
+        assert "<script>" not in page
+        assert "&lt;script&gt;" in page
+
+
+class TestOddSessions:
+    @pytest.mark.parametrize(
+        ("frames", "maps", "said"),
+        [
+            ({}, {1: RIGHT}, "There is no score: no frame at all."),
+            ({1: record(validity="no_face"), 2: record(validity="no_face")}, {1: RIGHT}, "no score: 2 no_face"),
+            ({1: record(LOOKS_RIGHT)}, None, "no score: 1 no_map"),
+            ({1: record(LOOKS_RIGHT)}, {5: RIGHT}, "no score: 1 no_map"),
+            ({1: [5, 5]}, {1: RIGHT}, "no score: 1 old_format"),
+        ],
+        ids=["empty", "no face", "unknown video", "no map for it", "old records"],
+    )
+    def test_there_is_a_page_that_says_why_there_is_no_score(self, tmp_path, frames, maps, said):
+        report, store = examine(frames, maps)
+
+        assert said in write_report(report, store, tmp_path).read_text()
+
+    def test_one_frame_is_a_session(self, tmp_path):
+        report, store = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT})
+
+        page = write_report(report, store, tmp_path).read_text()
+
+        assert "100.0 %" in page
+        assert "too short for the intervals" in page
+
+    def test_a_result_of_other_maps_is_pointed_out(self):
+        report, _ = examine(
+            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"final_score": 12.5, "maps_digest": "old", "lost": {}}
+        )
+
+        assert "The session's own result is 12.5, with other maps than those in the store now." in report.notes
+
+    def test_a_result_that_agrees_needs_no_note(self):
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"final_score": 100.0, "maps_digest": "d1"})
+
+        assert report.notes == ()
+
+    def test_a_gaze_far_off_the_screen_is_drawn(self, tmp_path):
+        frames = {number: record([5.0, -3.0]) for number in range(1, 30)}
+        report, store = examine(frames, maps_for(frames))
+
+        assert report.attention.off_video == 29
+        assert write_report(report, store, tmp_path).exists()
+
+    def test_the_calibration_of_another_session_changes_the_gaze(self):
+        session = make_session(
+            {1: record(LOOKS_RIGHT)}, calibration_session="gone", result={"model_digest": "another", "final_score": 1}
+        )
+        notes = []
+
+        gazes, _ = read_gazes(session, FakeSessionStore(), FakeGazeModel, notes)
+
+        assert list(gazes) == [1]
+        assert notes == [
+            "The gaze was computed by another model than the one that scored the session.",
+            "The session of the calibration is gone; the gaze is uncalibrated.",
+        ]

@@ -1,0 +1,106 @@
+"""What calibrations are worth, on people made of points who look beside everything by the same angle."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from gaze_core.gaze import direction_to, screen_point_mm
+from gaze_core.types import Camera, GazePoint, Screen
+from research.evaluation.calibration_accuracy import FIVE_DOTS, find_people, summarise_calibrations, try_calibrations
+from research.rendering.sampling import DOTS
+from research.training.examples import measure_table
+from tests.fakes.synthetic_table import make_table
+from tests.fakes.viewer import EYES_MM, StraightGazeModel, Viewer
+
+PLACES = [GazePoint(x, y) for x in (0.3, 0.5, 0.7) for y in (0.35, 0.65)]
+
+
+@pytest.fixture(autouse=True)
+def _irises_alone(monkeypatch):
+    """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
+    monkeypatch.setattr("research.evaluation.calibration_accuracy.measure_table", partial(measure_table, outline=None))
+
+
+def make_sittings(viewers, frames=2):
+    """Return what viewers give who look at each dot and place for some frames."""
+    table = make_table(identities=len(viewers), frames=15 * frames, held_out=len(viewers))
+    for row in range(len(table)):
+        viewer = viewers[table.identity[row]]
+        table.dot[row] = (row // frames) % 15
+        point = [*DOTS, *PLACES][table.dot[row]]
+        place = np.array([0.0, 30.0, 600.0])
+        kept = ~np.isnan(table.landmarks[row])
+        table.landmarks[row][kept] = viewer.look_at((point.x, point.y), place_mm=place).points[kept]
+        table.camera[row] = (63.0, 0.0, 8.0, 0.0)
+        table.pose_deg[row] = 0.0
+        table.origin_mm[row] = place + EYES_MM
+        table.target_mm[row] = screen_point_mm(point, Screen(), Camera())
+        truth = direction_to(point, table.origin_mm[row], Screen(), Camera())
+        table.gaze_deg[row] = truth.gaze_x_deg, truth.gaze_y_deg
+        table.distance_mm[row] = np.linalg.norm(table.origin_mm[row])
+    return table
+
+
+def mean_deg(sittings):
+    return np.mean(np.concatenate([sitting.places_deg for sitting in sittings]))
+
+
+def test_eyes_that_always_point_5_degrees_beside_are_put_right_by_5_dots():
+    table = make_sittings([Viewer(offset_deg=(4.0, -3.0)), Viewer(offset_deg=(-4.0, 3.0))])
+
+    tried = try_calibrations(table, StraightGazeModel().predict)
+
+    assert mean_deg(tried["none"]) == approx(5.0, abs=0.4)
+    assert mean_deg(tried["5 dots"]) < 0.5
+    assert mean_deg(tried["9 dots"]) < 0.5
+    assert all(len(sitting.places_deg) == 6 and len(sitting.frames_deg) == 12 for sitting in tried["none"])
+
+
+def test_five_dots_are_the_middle_and_the_corners():
+    assert [(DOTS[dot].x, DOTS[dot].y) for dot in FIVE_DOTS] == [
+        (0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.9, 0.9),
+    ]  # fmt: skip
+
+
+def test_one_wrong_frame_of_three_moves_no_median():
+    table = make_sittings([Viewer(offset_deg=(0.0, 0.0))], frames=3)
+    wrong = np.flatnonzero(table.dot >= 9)[::3]
+    kept = ~np.isnan(table.landmarks[0])
+    for row in wrong:
+        table.landmarks[row][kept] = Viewer(offset_deg=(0.0, 0.0)).look_at((0.9, 0.9)).points[kept]
+
+    (sitting,) = try_calibrations(table, StraightGazeModel().predict)["none"]
+
+    assert sitting.places_deg.max() < 1.0
+    assert sitting.frames_deg.max() > 5.0
+
+
+def test_the_summary_says_how_often_it_helped_and_what_viewers_were_told():
+    table = make_sittings([Viewer(offset_deg=(4.0, -3.0)), Viewer(offset_deg=(0.0, 0.0))])
+
+    summary = summarise_calibrations(try_calibrations(table, StraightGazeModel().predict), table)
+
+    assert summary["5 dots"]["people"] == 2
+    assert summary["5 dots"]["used"] >= 1
+    assert summary["5 dots"]["told_accuracy_deg"] < 1.0
+    assert "used" not in summary["none"]
+    assert summary["5 dots"]["worse_than_without"] <= 1
+    assert summary["none"]["median_of_frames_deg"]["worst"] == approx(5.0, abs=0.4)
+    assert summary["slices"]["screen"]["larger"]["none"] == {"people": 0, "mean": None, "median": None, "p95": None}
+
+
+def test_everybody_is_in_one_group_of_each_kind():
+    table = make_sittings([Viewer(), Viewer()])
+
+    for groups in find_people(table).values():
+        assert np.sum(list(groups.values()), axis=0).tolist() == [1] * len(table)
+
+
+def test_a_table_of_dots_alone_is_a_misuse():
+    table = make_sittings([Viewer()])
+    table.dot[:] = 3
+
+    with pytest.raises(ValueError, match="no place to try a calibration on"):
+        try_calibrations(table, StraightGazeModel().predict)

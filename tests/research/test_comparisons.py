@@ -1,0 +1,77 @@
+"""What comparisons tell, on people made of points whose gaze their irises give away."""
+
+import numpy as np
+import pytest
+
+from research.evaluation.comparisons import compare_estimators, compare_features, draw_learning_curve
+from research.training.examples import measure_table, select_examples
+from tests.fakes.synthetic_table import make_table
+
+SMALL = {
+    "init": "linear",
+    "loss": "squared_error",
+    "n_estimators": 10,
+    "learning_rate": 0.1,
+    "max_depth": 2,
+    "min_samples_leaf": 5,
+    "subsample": 0.5,
+}
+
+
+def say_nothing(line):
+    """Take a line of a report."""
+
+
+@pytest.fixture(scope="module")
+def table():
+    return make_table(identities=14, frames=20, held_out=4)
+
+
+@pytest.fixture(scope="module")
+def examples(table):
+    return select_examples(table, measure_table(table), held_out=False)
+
+
+def test_without_the_irises_the_gaze_is_lost_and_without_roll_it_is_not(examples):
+    found = compare_features(examples, "gradient_boosting", SMALL, folds=3, seed=0, report=say_nothing)
+
+    assert list(found)[:2] == ["all", "without iris_x"]
+    assert found["without iris_x, iris_y, iris_z"]["mean"] > 2 * found["all"]["mean"]
+    assert found["without head_rotation_z"]["mean"] < 1.3 * found["all"]["mean"]
+
+
+def test_estimators_are_tried_on_the_same_people_and_the_better_candidate_counts(examples, monkeypatch):
+    useless = SMALL | {"init": "zero", "learning_rate": 1e-6}
+    monkeypatch.setattr(
+        "research.evaluation.comparisons.CANDIDATES",
+        {
+            "gradient_boosting": [useless, SMALL],
+            "kernel_ridge": [{"kernel": "rbf", "gamma": 0.03, "alpha": 0.3}],
+        },
+    )
+
+    found = compare_estimators(examples, folds=3, seed=0, report=say_nothing)
+
+    assert found["gradient_boosting"]["hyperparameters"] == SMALL
+    assert found["gradient_boosting"]["mean"] < 8
+    assert found["no learning: irises on the eyes' spheres"]["mean"] < 2.5  # these eyes are as the geometry has them
+    assert {name for name in found if "ms_a_prediction" in found[name]} == {"gradient_boosting", "kernel_ridge"}
+
+
+def test_the_learning_curve_ends_with_everybody(table, examples):
+    test = select_examples(table, measure_table(table), held_out=True)
+
+    curve = draw_learning_curve(examples, test, "gradient_boosting", SMALL, seed=0, report=say_nothing)
+
+    assert [step["people"] for step in curve] == [2, 2, 4, 7, 10]
+    assert all(step["least"] <= step["mean_angular_error_deg"] <= step["most"] for step in curve)
+    assert curve[-1]["least"] == curve[-1]["most"]
+    assert curve[-1]["mean_angular_error_deg"] < curve[0]["mean_angular_error_deg"]
+
+
+def test_comparing_changes_no_example(examples):
+    before = examples.features.copy()
+
+    compare_features(examples, "gradient_boosting", SMALL, folds=2, seed=0, report=say_nothing)
+
+    assert np.array_equal(examples.features, before)

@@ -1,0 +1,225 @@
+import dataclasses
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from pytest import approx
+
+from gaze_core.landmarks import Landmarks
+from research.dataset import shards
+from research.dataset.plan import Plan
+from research.dataset.shards import gather, make_shard, make_shards, shard_path
+from research.dataset.table import KEPT_LANDMARKS, load_table, write_table
+
+PLAN = Plan(identities=5, frames_per_identity=20, seed=9, held_out=1)
+
+
+class Landmarker:
+    """Finds the same face in every picture but the ones numbered in `blind`."""
+
+    def __init__(self, blind=()):
+        self.seen = 0
+        self.blind = blind
+
+    def detect(self, frame):
+        self.seen += 1
+        if self.seen - 1 in self.blind:
+            return []
+        height, width = frame.shape[:2]
+        points = np.random.default_rng(self.seen).uniform(-0.1, 0.9, (478, 3))
+        return [Landmarks(points, width, height)]
+
+
+class InlinePool:
+    """An executor that works at once, in this process."""
+
+    def __init__(self, jobs, mp_context):
+        self.jobs = jobs
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def submit(self, work, *arguments):
+        future = Future()
+        future.set_result(work(*arguments))
+        return future
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Shards without rendering: black pictures and made-up faces."""
+    landmarker = Landmarker()
+    monkeypatch.setattr(shards, "_workbench", lambda: (None, landmarker))
+    monkeypatch.setattr(shards, "ProcessPoolExecutor", InlinePool)
+    monkeypatch.setattr(
+        "research.rendering.photograph.photograph",
+        lambda renderer, scene, identity: np.zeros((scene.image_height_px, scene.image_width_px, 3), np.uint8),
+    )
+    return landmarker
+
+
+def test_the_plan_holds_out_the_last_identities():
+    plan = Plan(identities=10, frames_per_identity=3, seed=1, held_out=2)
+
+    assert plan.first_held_out == 8
+    assert plan.images == 30
+
+
+def test_the_plan_and_its_digest_follow_from_the_arguments_alone():
+    again = Plan(identities=5, frames_per_identity=20, seed=9, held_out=1)
+
+    assert PLAN.digest() == again.digest()
+    assert list(PLAN.frames(3)) == list(again.frames(3))
+    assert PLAN.digest() != dataclasses.replace(PLAN, seed=10).digest()
+    assert PLAN.digest() != dataclasses.replace(PLAN, held_out=2).digest()
+
+
+def test_a_plan_must_leave_somebody_to_train_on():
+    with pytest.raises(ValueError, match="held_out"):
+        Plan(identities=3, frames_per_identity=1, seed=1, held_out=3)
+
+
+def test_a_session_begins_with_the_calibration_dots():
+    frames = list(Plan(identities=1, frames_per_identity=20, seed=1, held_out=0).frames(0))
+
+    assert [frame.dot for frame in frames] == [0, 1, 2, 3, 4, 5, 6, 7, 8] + 11 * [-1]
+    assert {frame.session_id for frame in frames} == {0}
+
+
+def test_many_frames_are_several_sessions():
+    plan = Plan(identities=2, frames_per_identity=100, seed=1, held_out=0, frames_per_session=40)
+
+    assert [frame.session_id for frame in plan.frames(1)] == 34 * [3] + 34 * [4] + 32 * [5]
+
+
+def test_in_a_calibration_the_last_of_the_test_group_look_at_nine_dots_and_six_places_ten_frames_each():
+    plan = Plan(identities=10, frames_per_identity=150, seed=1, held_out=4, calibrations=2)
+
+    frames = list(plan.frames(9))
+
+    assert list(plan.people) == [8, 9]
+    assert plan.images == 300
+    assert [frame.dot for frame in frames] == [dot for dot in range(15) for _ in range(10)]
+    assert {frame.session_id for frame in frames} == {1_000_009}
+
+
+def test_only_the_test_group_calibrates():
+    with pytest.raises(ValueError, match="calibrations must not exceed held_out"):
+        Plan(identities=10, frames_per_identity=150, seed=1, held_out=4, calibrations=5)
+
+
+def test_a_calibration_has_its_own_number_of_frames():
+    with pytest.raises(ValueError, match="150 frames"):
+        Plan(identities=10, frames_per_identity=20, seed=1, held_out=4, calibrations=2)
+
+
+def test_a_table_of_calibrations_holds_only_those_who_calibrate(bench, tmp_path):
+    plan = Plan(identities=5, frames_per_identity=150, seed=9, held_out=2, calibrations=1)
+    make_shards(plan, tmp_path, jobs=1, show_progress=False)
+
+    table = gather(plan, tmp_path)
+
+    assert bench.seen == 150
+    assert set(table.identity.tolist()) == {4}
+    assert np.bincount(table.dot).tolist() == 15 * [10]
+
+
+def test_finished_shards_are_not_made_again(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    assert bench.seen == 100
+    shard_path(tmp_path, 2).unlink()
+    kept = shard_path(tmp_path, 1).stat().st_mtime_ns
+
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+
+    assert bench.seen == 120
+    assert shard_path(tmp_path, 1).stat().st_mtime_ns == kept
+
+
+def test_the_order_of_work_does_not_matter(bench, tmp_path):
+    forwards, shuffled = tmp_path / "forwards", tmp_path / "shuffled"
+    shuffled.mkdir()
+    make_shards(PLAN, forwards, jobs=2, show_progress=False)
+    for identity in (4, 0, 3, 1, 2):
+        make_shard(PLAN, identity, shuffled)
+    first, second = gather(PLAN, forwards), gather(PLAN, shuffled)
+
+    for name in ("gaze_deg", "origin_mm", "pose_deg", "identity", "session", "dot", "openness"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_an_interrupted_shard_leaves_nothing_that_counts(bench, tmp_path, monkeypatch):
+    def break_off(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "detect", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        make_shard(PLAN, 0, tmp_path)
+
+    assert not shard_path(tmp_path, 0).exists()
+
+
+def test_pictures_without_a_face_are_counted_and_named(bench, tmp_path):
+    bench.blind = (0, 25)
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+
+    table = gather(PLAN, tmp_path)
+
+    assert len(table) == 98
+    assert table.description["images"] == 100
+    assert table.description["faces_found"] == 98
+    assert table.description["no_face"] == [[0, 0, 0], [1, 1, 5]]
+
+
+def test_a_table_survives_being_written(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path)
+    write_table(table, tmp_path / "table.npz")
+
+    loaded = load_table(tmp_path / "table.npz")
+
+    assert np.array_equal(loaded.identity, table.identity)
+    assert loaded.gaze_deg == approx(table.gaze_deg, rel=1e-6)
+    assert loaded.first_held_out == 4
+    assert loaded.is_held_out.sum() == 20
+    assert loaded.description == table.description
+    assert loaded.landmarks.shape == (100, 478, 3)
+    assert np.isnan(loaded.landmarks[:, 200]).all()  # not among those kept
+
+
+def test_quantisation_moves_a_landmark_by_less_than_a_fiftieth_of_a_pixel(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path)
+    write_table(table, tmp_path / "table.npz")
+    loaded = load_table(tmp_path / "table.npz")
+
+    moved_px = 640 * np.abs(loaded.landmarks - table.landmarks)[:, list(KEPT_LANDMARKS)]
+
+    assert moved_px.max() < 0.01
+
+
+def test_the_same_table_gives_the_same_bytes(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path)
+    for name in ("a.npz", "b.npz"):
+        write_table(table, tmp_path / name)
+
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_row_comes_back_as_the_core_s_own_types(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path)
+
+    assert table.face(0).image_width_px == table.image_size_px[0, 0]
+    assert table.camera_of(0).vertical_fov_deg == approx(table.camera[0, 0])
+    assert table.screen_of(0).width_mm == approx(table.screen_mm[0, 0])
+
+
+def test_the_landmarks_that_features_need_are_kept():
+    assert set(range(468, 478)) <= set(KEPT_LANDMARKS)  # the irises
+    assert {33, 133, 263, 362, 160, 144, 158, 153, 387, 373, 385, 380} <= set(KEPT_LANDMARKS)  # corners and lids
+    assert {4, 6, 10, 54, 284, 136, 365} <= set(KEPT_LANDMARKS)  # of the canonical face
