@@ -42,6 +42,7 @@ class Gateway:
         *,
         video_id: str,
         ip_address: str = "127.0.0.1",
+        session_id: str | None = None,
         attempts: int = 5,
         token_key: bytes | None = None,
     ) -> None:
@@ -51,12 +52,13 @@ class Gateway:
             function_url: Base address of the function.
             video_id: Video that is watched.
             ip_address: The viewer's IP address.
+            session_id: Session id, such as a random one for a calibration; None derives it from address and video.
             attempts: Tries for each request.
             token_key: Key that signs the session token; None sends no token.
         """
         self.video_id = video_id
         self.ip_address = ip_address
-        self.session_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ip_address}:{video_id}"))
+        self.session_id = session_id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ip_address}:{video_id}"))
         viewing = Viewing(self.session_id, ip_address, video_id, start_ms=int(1000 * time.time()))
         self.session_token = None if token_key is None else sign_viewing(token_key, viewing)
         """Token of this viewing; the `calibration_token` of a viewing that uses this one as its calibration."""
