@@ -5,9 +5,9 @@ import uuid
 
 import pytest
 
-from local.demo import SAMPLE, read_frames, seed_sample_maps
-from local.gateway import Gateway, GatewayError
-from local.stack import start_function, start_neighbours
+from gaze_tools.demo import SAMPLE, read_frames, seed_sample_maps
+from gaze_tools.stack.gateway import Gateway, GatewayError
+from gaze_tools.stack.launcher import start_function, start_neighbours
 
 pytestmark = pytest.mark.slow
 
