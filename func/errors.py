@@ -3,12 +3,14 @@
     GazeError                           (gaze_core.errors)
     ├── RequestError
     │   ├── BadRequestError
+    │   ├── SessionTokenError
     │   ├── UnknownPathError
     │   ├── MethodNotAllowedError
     │   ├── RequestTimeoutError
     │   ├── PayloadTooLargeError
     │   ├── UnsupportedMediaTypeError
     │   └── UndecodableImageError
+    ├── OtherViewingError
     ├── NotReadyError
     ├── ThreadsBusyError
     └── ScoringBusyError
@@ -49,6 +51,15 @@ class BadRequestError(RequestError):
         self.fields = tuple(fields)
 
 
+class SessionTokenError(RequestError):
+    """A token that is required is missing or does not fit the request."""
+
+    def __init__(self, field: str, *, is_missing: bool) -> None:
+        reason = "is required" if is_missing else "does not fit this session and IP address"
+        super().__init__(f"`{field}` {reason}")
+        self.field = field
+
+
 class UnknownPathError(RequestError):
     """Nothing is served under this path."""
 
@@ -82,6 +93,13 @@ class UnsupportedMediaTypeError(RequestError):
 
 class UndecodableImageError(RequestError):
     """The picture calls itself JPEG, PNG or WebP but is broken."""
+
+
+class OtherViewingError(GazeError):
+    """The session holds what another viewing under the same id has stored."""
+
+    def __init__(self) -> None:
+        super().__init__("the session belongs to another viewing")
 
 
 class NotReadyError(GazeError):

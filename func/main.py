@@ -17,6 +17,8 @@ from func.settings import read_settings
 from func.web.handler import Handler
 from func.web.metrics import Metrics
 
+_log = logging.getLogger("func.main")  # functions-framework loads this file under another name
+
 
 def _start() -> Handler:
     """Return the handler; a wrong variable ends the process with one line that names it."""
@@ -26,6 +28,8 @@ def _start() -> Handler:
         sys.exit(f"gaze-function cannot start: {error}")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("func").setLevel(settings.log_level)
+    if not settings.token_keys:
+        _log.warning("SESSION_TOKEN_KEYS is not set: anybody who guesses a session id can use the session")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
     metrics = Metrics()
     return Handler(settings, metrics, OncePerProcess(partial(build_application, settings)))

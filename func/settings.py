@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from func.errors import SettingsError
+from func.session_token import parse_keys
 
 _METADATA_KEY = "setting"
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -140,6 +141,15 @@ def _parse_database(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
         raise ValueError("must be letters, digits, _ and -, at most 63")
     return text
+
+
+def _read_key_file(text: str) -> tuple[bytes, ...]:
+    if not Path(text).is_file():
+        raise ValueError("must be the path of a file")
+    try:
+        return parse_keys(Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("must be the path of a text file that can be read") from None
 
 
 def _locate_packaged(name: str) -> Path:
@@ -291,12 +301,33 @@ class Settings:
         default="",
         default_text="none",
     )
+    session_token_keys: tuple[bytes, ...] = _setting(
+        "SESSION_TOKEN_KEYS",
+        parse_keys,
+        "Keys that verify session tokens, separated by commas: `hex:…`, `base64:…` or text, at least 32 bytes each.",
+        default=lambda _: (),
+        default_text="none: tokens are not checked",
+        is_secret=True,
+    )
+    session_token_file_keys: tuple[bytes, ...] = _setting(
+        "SESSION_TOKEN_KEYS_FILE",
+        _read_key_file,
+        "Path of a file with further such keys, one per line or separated by commas.",
+        default=lambda _: (),
+        default_text="none",
+        is_secret=True,
+    )
     log_level: str = _setting(
         "LOG_LEVEL",
         _one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
         "Least severe level that is logged.",
         default="INFO",
     )
+
+    @property
+    def token_keys(self) -> tuple[bytes, ...]:
+        """Every key that verifies session tokens."""
+        return self.session_token_keys + self.session_token_file_keys
 
 
 def read_settings(

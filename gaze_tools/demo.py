@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import secrets
 import statistics
 import sys
 import time
@@ -98,10 +99,16 @@ def run_demo(console: Console, out: Path, *, video: Path | None = None, camera: 
         raise OSError(f"{source} holds no frame")
     started = time.monotonic()
     console.print(f"Starting the local stack (logs in {out}/logs) …")
-    with start_neighbours(out / "logs") as neighbours, start_function(neighbours, out / "logs") as function_url:
+    token_key = secrets.token_hex(32)
+    settings = {"SESSION_TOKEN_KEYS": token_key}
+    with (
+        start_neighbours(out / "logs") as neighbours,
+        start_function(neighbours, out / "logs", settings=settings) as function_url,
+    ):
         seed_sample_maps(neighbours, frame_count)
         console.print(f"Ready after {time.monotonic() - started:.1f} s; streaming to {function_url}/gaze")
-        viewing = stream(console, function_url, read_frames(source, frame_count), frame_count, truth)
+        gateway = Gateway(function_url, video_id=SAMPLE_VIDEO_ID, token_key=token_key.encode())
+        viewing = stream(console, gateway, read_frames(source, frame_count), frame_count, truth)
         results = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()
         viewing.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]
     print_summary(console, viewing, truth)
@@ -174,13 +181,12 @@ def seed_sample_maps(neighbours: Neighbours, frame_count: int) -> None:
 
 def stream(
     console: Console,
-    function_url: str,
+    gateway: Gateway,
     frames: Iterator[NDArray[np.uint8]],
     frame_count: int,
     truth: dict[str, Any] | None,
 ) -> Viewing:
     """Post every frame, then the end; show how fast it goes and where the viewer looks."""
-    gateway = Gateway(function_url, video_id=SAMPLE_VIDEO_ID)
     described = {} if truth is None else {"screen": truth["screen"], "camera": truth["camera"]}
     viewing = Viewing()
     progress = Progress(

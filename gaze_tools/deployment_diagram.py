@@ -131,7 +131,12 @@ def draw() -> str:
         _box(945, 260, 215, ["MongoDB", mongo, f"secret {secret}"], "theirs"),
         _box(945, 370, 215, ["DNS", "of the cluster"], "platform"),
         _text(945, 450, "All other ways out are closed", "#b00020"),
-        _text(945, 450 + _LINE_PX, f"by {knative.find('NetworkPolicy')['metadata']['name']}.", "#b00020"),
+        _text(
+            945,
+            450 + _LINE_PX,
+            f"by {knative.find('NetworkPolicy', name='gaze-function-egress')['metadata']['name']}.",
+            "#b00020",
+        ),
         *(
             _arrow(*points)
             for points in (

@@ -110,7 +110,7 @@ def score_gazes(
         gazes: Points of regard by frame number.
         records: The frames' records.
         screen: The viewer's.
-        viewport: Where the video lies on it.
+        viewport: Where the video lies on it, for frames that do not say so themselves; the maps are blurred for it.
         accuracy: When known, everything is scored on blurred maps as well.
 
     Raises:
@@ -178,15 +178,17 @@ def _find_shown(
     gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, fps: float | None
 ) -> _Shown:
     """Return the frames with a gaze in order, and what was shown in each."""
-    told_ms = {number: None if (record := records.get(number)) is None else record.video_time_ms for number in gazes}
+    known = {number: records.get(number) for number in gazes}
+    told_ms = {number: None if record is None else record.video_time_ms for number, record in known.items()}
     known_ms = [time_ms for time_ms in told_ms.values() if time_ms is not None]
     is_told = len(set(known_ms)) == len(gazes)
     numbers = np.array(sorted(gazes), dtype=np.int64)
     shown = _Shown(numbers, numbers.copy(), numbers / (fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):
-        time_ms, gaze = told_ms[number], gazes[number]
+        time_ms, gaze, record = told_ms[number], gazes[number], known[number]
+        own_viewport = viewport if record is None else record.viewport or viewport
         # Off the screen is off the video, wherever the video may lie.
-        point = screen_to_video(gaze, viewport) if gaze.on_screen else _OFF_VIDEO
+        point = screen_to_video(gaze, own_viewport) if gaze.on_screen else _OFF_VIDEO
         shown.points[position] = point.x, point.y
         if time_ms is not None:
             if fps is not None:

@@ -22,6 +22,7 @@ from func.session.frame_record import DotUse, FrameRecord, read_calibration_sess
 from func.session.gaze_track import Records, find_gazes, find_video_frames, is_calibration, read_records
 from func.session.result import LOST_REASONS, RESULT_VERSION, check_result
 from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
+from func.session.viewing import keep_viewing, require_viewing
 from gaze_core.calibration import Calibration
 from gaze_core.errors import GazeError, ResultSinkError, SessionNotFoundError
 from gaze_core.ports import GazeModel, ResultSink, SaliencyMaps, Session, SessionStore
@@ -70,6 +71,7 @@ class Scorer:
         frame_number: int,
         has_image: bool,
         total_frames: int | None = None,
+        viewing_start_ms: int | None = None,
     ) -> dict[str, Any]:
         """Return the session's result, scoring and delivering it unless that has been done.
 
@@ -80,9 +82,12 @@ class Scorer:
             frame_number: Of the last request.
             has_image: Whether that request carried a picture, so that its number counts as a frame's.
             total_frames: How many distinct frames were sent, when the client said so.
+            viewing_start_ms: Start of the viewing, from its session token: frames of other viewings under the same id
+                do not count. None without tokens.
 
         Raises:
             ScoringBusyError: As many sessions as allowed are being scored.
+            OtherViewingError: The session has the result of another viewing.
             SessionStoreError: The session API failed; its timeout likewise.
             SaliencyStoreError: The saliency store failed; its timeout likewise.
             ResultSinkError: The result is stored but could not be delivered; a repeat delivers it.
@@ -90,9 +95,9 @@ class Scorer:
         if not self._places.acquire(blocking=False):
             raise ScoringBusyError
         try:
-            expected = ExpectedFrames(frame_number, has_image, total_frames)
+            expected = ExpectedFrames(frame_number, has_image, total_frames, viewing_start_ms)
             session, is_new = self._find_session(session_id, video_id=video_id, ip_address=ip_address)
-            session = self._await_frames(session, expected)
+            session = self._await_frames(keep_viewing(session, viewing_start_ms), expected)
             is_ours = False
             if "result" not in session.settings:
                 result = self._score(session, expected, video_id)
@@ -114,6 +119,7 @@ class Scorer:
                 is_ours = "result" in update.written
                 session = replace(session, settings={**session.settings, "result": update.stored["result"]})
             final = check_result(session.settings["result"])
+            require_viewing(final, viewing_start_ms)
             if not is_new and (is_ours or not self._is_delivered(session)):
                 self._deliver(session, final, video_id=video_id, ip_address=ip_address)
             return dict(final)
@@ -146,7 +152,7 @@ class Scorer:
         """Return the session with what has come since it was read; only frames that may be new are read again."""
         first, last = expected.find_range(session)
         later = self._sessions.get_session(session.session_id, first=first, last=last)
-        return replace(later, frames={**session.frames, **later.frames})
+        return keep_viewing(replace(later, frames={**session.frames, **later.frames}), expected.viewing_start_ms)
 
     def _is_delivered(self, session: Session) -> bool:
         """Return whether somebody else has delivered the result, giving whoever stored it time to do so.
@@ -228,6 +234,7 @@ class Scorer:
             "smoothing": self._smoothing,
             "calibration": told,
             **numbers.result,
+            **({} if expected.viewing_start_ms is None else {"viewing_start_ms": expected.viewing_start_ms}),
         }
 
     def _find_calibration(self, session: Session, records: Records) -> tuple[Calibration | None, dict[str, Any] | None]:

@@ -6,7 +6,10 @@ from gaze_core.ports import Session
 class ExpectedFrames:
     """The frames that a last request promises."""
 
-    def __init__(self, frame_number: int, has_image: bool, total_frames: int | None) -> None:
+    def __init__(
+        self, frame_number: int, has_image: bool, total_frames: int | None, viewing_start_ms: int | None = None
+    ) -> None:
+        self.viewing_start_ms = viewing_start_ms
         self._total = total_frames
         self._last = frame_number
         self._required = frame_number if has_image else frame_number - 1

@@ -1,12 +1,15 @@
 """The record of a frame in the session: what we write, what we can read of what others wrote."""
 
+import hashlib
 import logging
 import math
 import struct
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +72,11 @@ class FrameRecord:
         measured: None when the record does not hold all of it.
         dot: Where the viewer was asked to look, normalised to the screen; None for a frame of a video.
         dot_use: What for; None without a dot.
+        screen: As the frame's request described it; None when it did not.
+        camera: As the frame's request described it; None when it did not.
+        viewport: As the frame's request described it; None when it did not.
+        calibration_session: Session whose calibration the request asked for.
+        viewing_start_ms: Start of the viewing, from the request's session token; None without one.
     """
 
     validity: Validity | None
@@ -78,6 +86,11 @@ class FrameRecord:
     measured: Measured | None = None
     dot: GazePoint | None = None
     dot_use: DotUse | None = None
+    screen: Screen | None = None
+    camera: Camera | None = None
+    viewport: Viewport | None = None
+    calibration_session: str | None = None
+    viewing_start_ms: int | None = None
 
 
 def make_record(
@@ -87,6 +100,9 @@ def make_record(
     video_time_ms: float | None = None,
     target: tuple[float, float] | None = None,
     calibration_use: str | None = None,
+    setup: Mapping[str, Any] | None = None,
+    image_digest: str | None = None,
+    viewing_start_ms: int | None = None,
 ) -> dict[str, Any]:
     """Return what the session keeps of a frame: enough to score or to calibrate again without the picture.
 
@@ -99,6 +115,9 @@ def make_record(
         video_time_ms: Position in the video.
         target: The calibration dot that the viewer looks at, normalised to the screen.
         calibration_use: `fit` or `validate`, for a frame with a target.
+        setup: `screen`, `camera`, `viewport` and `calibration_session`, as far as they were sent.
+        image_digest: What tells this frame's image from another; see `digest_image`.
+        viewing_start_ms: Start of the viewing, from the session token.
     """
     record: dict[str, Any] = {
         "gaze": None if sample.gaze is None else [round(sample.gaze.x, 6), round(sample.gaze.y, 6)],
@@ -123,7 +142,17 @@ def make_record(
         }
     if calibration_use is not None:
         record["calibration_use"] = calibration_use
+    record |= setup or {}
+    if image_digest is not None:
+        record["image_digest"] = image_digest
+    if viewing_start_ms is not None:
+        record["viewing_start_ms"] = viewing_start_ms
     return record
+
+
+def digest_image(image: bytes) -> str:
+    """Return the first 16 hexadecimal digits of an image's SHA-256."""
+    return hashlib.sha256(image).hexdigest()[:16]
 
 
 def read_record(value: object) -> FrameRecord | None:
@@ -146,6 +175,7 @@ def read_record(value: object) -> FrameRecord | None:
         return None
     dot = _point(value.get("target"))
     dot_use = DotUse.VALIDATE if value.get("calibration_use") == DotUse.VALIDATE else DotUse.FIT
+    name, start_ms = value.get("calibration_session"), value.get("viewing_start_ms")
     return FrameRecord(
         validity=validity,
         gaze=gaze,
@@ -154,27 +184,32 @@ def read_record(value: object) -> FrameRecord | None:
         measured=_read_measured(value),
         dot=dot,
         dot_use=None if dot is None else dot_use,
+        screen=_read_part(value, "screen", Screen),
+        camera=_read_part(value, "camera", Camera),
+        viewport=_read_part(value, "viewport", Viewport),
+        calibration_session=sys.intern(name) if isinstance(name, str) and name else None,
+        viewing_start_ms=start_ms if isinstance(start_ms, int) and not isinstance(start_ms, bool) else None,
     )
 
 
 def read_screen(session: Session) -> Screen:
-    """Return the session's screen; the default one when it has none that can be read."""
-    return _read_part(session, "screen", Screen)
+    """Return the screen of the first frame that describes one, else the session's, else the default one."""
+    return _read_setup(session, "screen", Screen)
 
 
 def read_camera(session: Session) -> Camera:
-    """Return the session's camera, likewise."""
-    return _read_part(session, "camera", Camera)
+    """Return the camera of the first frame that describes one, else the session's, else the default one."""
+    return _read_setup(session, "camera", Camera)
 
 
 def read_viewport(session: Session) -> Viewport:
-    """Return where the video lies on the session's screen, likewise."""
-    return _read_part(session, "viewport", Viewport)
+    """Return the viewport of the first frame that describes one, else the session's, else the whole screen."""
+    return _read_setup(session, "viewport", Viewport)
 
 
 def read_calibration_session(session: Session) -> str | None:
-    """Return the id of the session whose calibration this session uses; None without one."""
-    name = session.settings.get("calibration_session")
+    """Return the id of the session whose calibration the first frame that names one asks for; None without one."""
+    name = _first_of_frames(session, "calibration_session") or session.settings.get("calibration_session")
     return name if isinstance(name, str) and name else None
 
 
@@ -190,16 +225,46 @@ def stack_measured(
     )
 
 
+_KINDS: Mapping[str, type[Screen | Camera | Viewport]] = {"screen": Screen, "camera": Camera, "viewport": Viewport}
+
 _Part = TypeVar("_Part", Screen, Camera, Viewport)
 
 
-def _read_part(session: Session, name: str, kind: type[_Part]) -> _Part:
-    stored = session.settings.get(name)
-    try:
-        return kind(**stored) if stored else kind()
-    except (TypeError, ValueError):
+def _read_setup(session: Session, name: str, kind: type[_Part]) -> _Part:
+    found: _Part | None = _first_of_frames(session, name) or _read_part(session.settings, name, kind)
+    if found is None and session.settings.get(name):
         _log.warning("the stored %s of a session is unreadable; the default counts", name)
-        return kind()
+    return found or kind()
+
+
+def _first_of_frames(session: Session, name: str) -> Any:  # noqa: ANN401 - one of the attributes of FrameRecord
+    """Return an attribute of the lowest-numbered frame that has it.
+
+    A frame's record is written once, so nobody can change what an earlier frame says; a key of the session as a whole
+    can be replaced by whoever knows its id.
+    """
+    for _, value in sorted(session.frames.items(), key=lambda entry: entry[0]):
+        found = getattr(read_record(value), name, None)
+        if found is not None:
+            return found
+    return None
+
+
+def _read_part(stored: Mapping[str, Any], name: str, kind: type[_Part]) -> _Part | None:
+    """Return a screen, camera or viewport; None when it is missing or unreadable."""
+    part = stored.get(name)
+    if not part:
+        return None
+    try:
+        return cast("_Part", _share(name, tuple(sorted(part.items()))))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
+
+
+@lru_cache(maxsize=256)
+def _share(name: str, items: tuple[tuple[str, Any], ...]) -> Screen | Camera | Viewport:
+    """Return one object for all equal descriptions: a session of an hour has a hundred thousand of them."""
+    return _KINDS[name](**dict(items))
 
 
 def _read_measured(value: Mapping[str, Any]) -> Measured | None:

@@ -1,5 +1,6 @@
 """The gaze of a session frame by frame, from its stored records."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -12,7 +13,7 @@ from gaze_core.calibration import (
 from gaze_core.detector import locate_gaze, predict_directions
 from gaze_core.ports import GazeModel, Session
 from gaze_core.smoothing import smooth_zero_lag
-from gaze_core.types import GazePoint, Validity
+from gaze_core.types import Camera, GazePoint, Screen, Validity
 
 NOMINAL_STEP_S = 0.05
 """Time between frames when their capture times are not known."""
@@ -53,7 +54,7 @@ def find_gazes(
     measured; a record that does not hold that keeps the stored one.
 
     Args:
-        session: For screen and camera.
+        session: For screen and camera of the frames that do not describe their own.
         records: Of the frames of the video.
         model: The generic model.
         calibration: Of the viewer; None, or one without a correction, leaves the generic directions.
@@ -75,8 +76,28 @@ def find_gazes(
     directions_deg = predict_directions(model, features, openness, calibration)
     if smoothing == "zero_lag":
         directions_deg = _smooth(records, list(measured), directions_deg)
-    points = locate_gaze(directions_deg, origin_mm, screen=read_screen(session), camera=read_camera(session))
-    return gazes | dict(zip(measured, points, strict=True))
+    return gazes | _locate(session, records, list(measured), directions_deg, origin_mm)
+
+
+def _locate(
+    session: Session,
+    records: Records,
+    numbers: list[int],
+    directions_deg: NDArray[np.float64],
+    origin_mm: NDArray[np.float64],
+) -> dict[int, GazePoint | None]:
+    """Return where each frame's gaze meets the screen, on the screen and from the camera of that frame."""
+    screen, camera = read_screen(session), read_camera(session)
+    rows_by_setup: dict[tuple[Screen, Camera], list[int]] = defaultdict(list)
+    for row, number in enumerate(numbers):
+        record = records[number]
+        own = (None, None) if record is None else (record.screen, record.camera)
+        rows_by_setup[own[0] or screen, own[1] or camera].append(row)
+    points: dict[int, GazePoint | None] = {}
+    for setup, rows in rows_by_setup.items():
+        found = locate_gaze(directions_deg[rows], origin_mm[rows], screen=setup[0], camera=setup[1])
+        points |= {numbers[row]: point for row, point in zip(rows, found, strict=True)}
+    return points
 
 
 def _smooth(records: Records, numbers: list[int], directions_deg: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,11 @@ from func.errors import (
     UnknownPathError,
     UnsupportedMediaTypeError,
 )
-from func.session.frame_record import FrameRecord, make_record, read_record, stack_measured
+from func.session.frame_record import FrameRecord, digest_image, make_record, read_record, stack_measured
+from func.session.viewing import require_viewing
+from func.session_token import TokenVerifier
 from func.settings import Settings, count_frame_threads
+from func.web.answer_warnings import warn_of_other_video, warn_of_repeat
 from func.web.body_deadline import BodyTimer
 from func.web.images import decode_image
 from func.web.metrics import Metrics
@@ -47,6 +50,7 @@ from func.web.schemas import (
     answer_frame,
     can_answer,
 )
+from func.web.tokens import check_tokens
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import (
     GazeError,
@@ -77,6 +81,8 @@ class _Exchange:
 
     request_id: uuid.UUID
     is_body_read: bool = False
+    viewing_start_ms: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 class Handler:
@@ -89,6 +95,7 @@ class Handler:
         self._places = threading.BoundedSemaphore(count_frame_threads(settings.threads))
         self._pictures = threading.BoundedSemaphore(settings.landmarkers + _WAITING_PICTURES)
         self._bodies = BodyTimer()
+        self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
         self._routes: dict[str, tuple[str, Callable[[flask.Request, _Exchange], flask.Response]]] = {
             "/gaze": ("POST", self._post_gaze),
             "/health/liveness": ("GET", self._get_liveness),
@@ -139,15 +146,19 @@ class Handler:
     def _answer_gaze(self, request: flask.Request, exchange: _Exchange) -> flask.Response:
         parsed = self._parse(request, exchange)
         metadata, image = parsed.metadata, parsed.image
+        exchange.warnings += parsed.warnings
+        exchange.viewing_start_ms = check_tokens(self._verifier, metadata)
         has_image = image is not None
         application = self._find_application()
-        answer = None if image is None else self._process_frame(application, metadata, image)
+        answer = None if image is None else self._process_frame(application, metadata, image, exchange)
         del parsed, image  # a last frame may wait long
         if metadata.last_frame:
-            answer = self._complete(application, metadata, has_image=has_image)
+            answer = self._complete(application, metadata, exchange, has_image=has_image)
         return _respond_json(200, answer)
 
-    def _process_frame(self, application: Application, metadata: FrameMetadata, image: bytes) -> dict[str, Any]:
+    def _process_frame(
+        self, application: Application, metadata: FrameMetadata, image: bytes, exchange: _Exchange
+    ) -> dict[str, Any]:
         """Store what a frame says; return the answer that the stored record gives.
 
         When the frame number was there before, that is the first frame's record, so that a repeated or retried request
@@ -161,12 +172,16 @@ class Handler:
         )
         sample = self._look(detector, image)
         self._metrics.count_frame(sample.validity)
+        setup = metadata.describe_setup()
         record = make_record(
             sample,
             timestamp_ms=metadata.timestamp_ms,
             video_time_ms=metadata.video_time_ms,
             target=metadata.calibration_target,
             calibration_use=metadata.calibration_use,
+            setup=setup,
+            image_digest=digest_image(image),
+            viewing_start_ms=exchange.viewing_start_ms,
         )
         with self._metrics.time_stage("store"):
             update = application.sessions.update_session(
@@ -175,17 +190,27 @@ class Handler:
                 record,
                 ip_address=metadata.ip_address,
                 video_id=metadata.video_id,
-                settings=metadata.session_settings(),
             )
         stored = update.stored.get(str(metadata.frame_number), record)
+        require_viewing(stored, exchange.viewing_start_ms)
         if not can_answer(stored):  # somebody else's record, in another format
             stored = record
+        exchange.warnings += warn_of_repeat(metadata.frame_number, record, stored)
+        if setup and metadata.frame_number == 1 and "1" in update.written:
+            # For readers of the session as a whole. Scoring does not need them: each record has its own.
+            with contextlib.suppress(GazeError):
+                application.sessions.store_settings(metadata.session_id, setup)
         corrected, calibrated = None, None
         if metadata.calibration_session is not None:
             corrected = _correct(detector, read_record(stored))
             calibrated = corrected is not None
         return answer_frame(
-            metadata.session_id, metadata.frame_number, stored, corrected=corrected, calibrated=calibrated
+            metadata.session_id,
+            metadata.frame_number,
+            stored,
+            corrected=corrected,
+            calibrated=calibrated,
+            warnings=exchange.warnings,
         )
 
     def _look(self, detector: GazeDetector, image: bytes) -> GazeSample:
@@ -201,7 +226,9 @@ class Handler:
         finally:
             self._pictures.release()
 
-    def _complete(self, application: Application, metadata: FrameMetadata, *, has_image: bool) -> dict[str, Any]:
+    def _complete(
+        self, application: Application, metadata: FrameMetadata, exchange: _Exchange, *, has_image: bool
+    ) -> dict[str, Any]:
         """Score the session. Holds no landmarker, however long it waits for frames that are still on their way."""
         with self._metrics.time_stage("score"):
             result = application.scorer.complete_session(
@@ -211,15 +238,22 @@ class Handler:
                 frame_number=metadata.frame_number,
                 has_image=has_image,
                 total_frames=metadata.total_frames,
+                viewing_start_ms=exchange.viewing_start_ms,
             )
         self._metrics.count_score(is_valid=bool(result.get("score_valid")))
+        exchange.warnings += warn_of_other_video(metadata.video_id, result.get("video_id"))
         try:
             answer = CompletedAnswer.model_validate(
-                {"session_id": metadata.session_id, "final_score": result.get("final_score"), "result": result}
+                {
+                    "session_id": metadata.session_id,
+                    "final_score": result.get("final_score"),
+                    "result": result,
+                    "warnings": exchange.warnings or None,
+                }
             )
         except ValidationError as error:
             raise SessionStoreError("session API: the stored result is not one of ours") from error
-        return answer.model_dump(mode="json")
+        return answer.model_dump(mode="json", exclude=None if answer.warnings else {"warnings"})
 
     def _parse(self, request: flask.Request, exchange: _Exchange) -> ParsedFrame:
         """Return the valid request; an unfit content type is refused before the body is read."""
@@ -308,6 +342,8 @@ class Handler:
         headers = {}
         if isinstance(error, MethodNotAllowedError):
             headers["Allow"] = ", ".join(error.allowed)
+        if problem.status == 401:
+            headers["WWW-Authenticate"] = "SessionToken"  # which RFC 9110 requires
         retry_after_s = error.retry_after_s if isinstance(error, ScoringBusyError) else problem.retry_after_s
         if retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(retry_after_s))

@@ -7,10 +7,12 @@ from func.errors import (
     BadRequestError,
     MethodNotAllowedError,
     NotReadyError,
+    OtherViewingError,
     PayloadTooLargeError,
     RequestError,
     RequestTimeoutError,
     ScoringBusyError,
+    SessionTokenError,
     ThreadsBusyError,
     UndecodableImageError,
     UnknownPathError,
@@ -59,11 +61,19 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     GazeError: Problem(500, "internal-error", "Internal error", "The request could not be answered."),
     RequestError: Problem(400, "bad-request", "Bad request"),
     BadRequestError: Problem(400, "bad-request", "Bad request"),
+    SessionTokenError: Problem(401, "session-token", "Session token missing or wrong"),
     UnknownPathError: Problem(404, "unknown-path", "Unknown path"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
     RequestTimeoutError: Problem(408, "body-timeout", "Body timed out"),
     SessionScoredError: Problem(
         409, "session-scored", "Session already scored", "The session has its result and takes no new frame."
+    ),
+    OtherViewingError: Problem(
+        409,
+        "other-viewing",
+        "Another viewing holds this session",
+        "An earlier viewing has stored this frame or the result under the same session id. Use a session id of its own "
+        "for this viewing, or start it again once that session has expired.",
     ),
     PayloadTooLargeError: Problem(413, "too-large", "Too large"),
     UnsupportedMediaTypeError: Problem(415, "unsupported-media-type", "Unsupported media type"),

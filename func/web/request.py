@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +22,7 @@ from func.errors import (
     BadRequestError,
     FieldProblem,
 )
+from func.web.answer_warnings import warn_of_unknown_fields
 from func.web.schemas import FrameMetadata, FrameRequest, RequestPart
 
 _DATA_URL_PREFIX = re.compile(r"data:image/[a-z0-9.+-]{1,32}(;[a-z0-9-]{1,32}=[^;,]{0,64}){0,4};base64,", re.IGNORECASE)
@@ -40,10 +41,12 @@ class ParsedFrame:
     Attributes:
         metadata: Its fields.
         image: The picture's bytes, not looked at yet; None for a last frame without one.
+        warnings: Parts of the request that have no effect.
     """
 
     metadata: FrameMetadata
     image: bytes | None
+    warnings: tuple[str, ...] = ()
 
 
 def parse_json_request(body: bytes) -> ParsedFrame:
@@ -52,9 +55,11 @@ def parse_json_request(body: bytes) -> ParsedFrame:
     Raises:
         BadRequestError: Malformed JSON, or fields that are missing or wrong; it names each of them.
     """
-    request = _validate(FrameRequest, parse_json(body, "the body"))
+    value = parse_json(body, "the body")
+    request = _validate(FrameRequest, value)
     image = (_decode_base64(request.frame) or None) if request.frame else None
-    return _require_image(request.model_copy(update={"frame": None}), image)
+    warnings = warn_of_unknown_fields(value, FrameRequest)
+    return _require_image(request.model_copy(update={"frame": None}), image, warnings)
 
 
 def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
@@ -70,8 +75,9 @@ def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
     parts = _split_multipart(body, boundary)
     if "metadata" not in parts:
         raise BadRequestError("a part is missing", [FieldProblem("metadata", "is required")])
-    metadata = _validate(FrameMetadata, parse_json(parts["metadata"], "the part `metadata`"))
-    return _require_image(metadata, parts.get("frame") or None)
+    value = parse_json(parts["metadata"], "the part `metadata`")
+    metadata = _validate(FrameMetadata, value)
+    return _require_image(metadata, parts.get("frame") or None, warn_of_unknown_fields(value, FrameMetadata))
 
 
 def parse_json(text: bytes, name: str) -> object:
@@ -88,10 +94,10 @@ def parse_json(text: bytes, name: str) -> object:
         raise BadRequestError(f"{name} is not valid JSON in UTF-8") from error
 
 
-def _require_image(metadata: FrameMetadata, image: bytes | None) -> ParsedFrame:
+def _require_image(metadata: FrameMetadata, image: bytes | None, warnings: Iterable[str]) -> ParsedFrame:
     if image is None and not metadata.last_frame:
         raise BadRequestError("a field is missing", [FieldProblem("frame", "is required unless last_frame is true")])
-    return ParsedFrame(metadata, image)
+    return ParsedFrame(metadata, image, tuple(warnings))
 
 
 def _decode_base64(text: str) -> bytes:

@@ -3,7 +3,7 @@
 Numbers are strict: `true` is not an integer. Unknown fields are ignored, so that older and newer clients pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from func.session_token import MAX_TOKEN_LENGTH
 from gaze_core.types import Camera, GazePoint, Screen, Validity, Viewport
 
 MAX_FRAME_NUMBER = 2**31 - 1
@@ -59,6 +60,8 @@ IpAddress = Annotated[
     ),
     AfterValidator(_check_ip_address),
 ]
+
+Token = Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)]
 
 FrameNumber = Annotated[int, Field(ge=1, le=MAX_FRAME_NUMBER)]
 
@@ -160,6 +163,15 @@ class FrameMetadata(RequestPart):
         SessionId | None, Field(description="Session whose dots calibrate the gaze of this one.")
     ] = None
 
+    session_token: Annotated[
+        Token | None,
+        Field(description="Signed by the gateway for this viewing; required where the function has keys.", repr=False),
+    ] = None
+    calibration_token: Annotated[
+        Token | None,
+        Field(description="The `session_token` of the `calibration_session`; required with it.", repr=False),
+    ] = None
+
     @field_validator("calibration_use")
     @classmethod
     def _check_use_has_target(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -167,13 +179,13 @@ class FrameMetadata(RequestPart):
             raise ValueError("needs a calibration_target")
         return value
 
-    def session_settings(self) -> dict[str, Any] | None:
-        """Return what belongs to the session as a whole, as sent; None when nothing of it was."""
+    def describe_setup(self) -> dict[str, Any]:
+        """Return `screen`, `camera`, `viewport` and `calibration_session`, as far as they were sent."""
         parts = {"screen": self.screen, "camera": self.camera, "viewport": self.viewport}
         sent: dict[str, Any] = {name: part.as_sent() for name, part in parts.items() if part is not None}
         if self.calibration_session is not None:
             sent["calibration_session"] = self.calibration_session
-        return sent or None
+        return sent
 
 
 class FrameRequest(FrameMetadata):
@@ -205,6 +217,12 @@ class HeadPoseAnswer(BaseModel):
     roll: FiniteFloat
 
 
+Warnings = Annotated[
+    list[str] | None,
+    Field(description="Parts of the request that had no effect, and why; left out when empty."),
+]
+
+
 class FrameAnswer(BaseModel):
     """A frame that is stored."""
 
@@ -223,6 +241,7 @@ class FrameAnswer(BaseModel):
     flags: Annotated[
         list[str] | None, Field(description="`several_faces` and what makes it `low_quality`; left out when empty.")
     ] = None
+    warnings: Warnings = None
 
 
 class CompletedAnswer(BaseModel):
@@ -233,6 +252,7 @@ class CompletedAnswer(BaseModel):
     session_id: str
     final_score: Annotated[float, Field(ge=0, le=100)]
     result: Annotated[dict[str, JsonValue], Field(description="The score and how far it can be trusted, as stored.")]
+    warnings: Warnings = None
 
 
 class LivenessAnswer(BaseModel):
@@ -298,6 +318,7 @@ def answer_frame(
     *,
     corrected: GazePoint | None = None,
     calibrated: bool | None = None,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the answer that a stored record gives, whoever stored it.
 
@@ -307,6 +328,7 @@ def answer_frame(
         record: One that `can_answer`.
         corrected: What a calibration makes of its gaze.
         calibrated: Whether there is one; None when the client asked for none.
+        warnings: For the client.
     """
     stored = _AnsweredRecord.model_validate(record)
     gaze = None
@@ -322,6 +344,7 @@ def answer_frame(
         distance_mm=None if stored.distance_mm is None else round(stored.distance_mm, 1),
         calibrated=calibrated,
         flags=stored.flags or None,
+        warnings=list(warnings) or None,
     )
-    left_out = {name for name in ("calibrated", "flags") if getattr(answer, name) is None}
+    left_out = {name for name in ("calibrated", "flags", "warnings") if getattr(answer, name) is None}
     return answer.model_dump(mode="json", exclude=left_out)

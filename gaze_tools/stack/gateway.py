@@ -11,6 +11,8 @@ import numpy as np
 import requests
 from numpy.typing import NDArray
 
+from func.session_token import Viewing, sign_viewing
+
 JPEG_QUALITY = 90
 
 
@@ -34,10 +36,32 @@ class Answer:
 class Gateway:
     """Posts the frames of one viewing; a busy or failing function is asked again, so that no frame is lost."""
 
-    def __init__(self, function_url: str, *, video_id: str, ip_address: str = "127.0.0.1", attempts: int = 5) -> None:
+    def __init__(
+        self,
+        function_url: str,
+        *,
+        video_id: str,
+        ip_address: str = "127.0.0.1",
+        session_id: str | None = None,
+        attempts: int = 5,
+        token_key: bytes | None = None,
+    ) -> None:
+        """Start a viewing.
+
+        Args:
+            function_url: Base address of the function.
+            video_id: Video that is watched.
+            ip_address: The viewer's IP address.
+            session_id: Session id, such as a random one for a calibration; None derives it from address and video.
+            attempts: Tries for each request.
+            token_key: Key that signs the session token; None sends no token.
+        """
         self.video_id = video_id
         self.ip_address = ip_address
-        self.session_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ip_address}:{video_id}"))
+        self.session_id = session_id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ip_address}:{video_id}"))
+        viewing = Viewing(self.session_id, ip_address, video_id, start_ms=int(1000 * time.time()))
+        self.session_token = None if token_key is None else sign_viewing(token_key, viewing)
+        """Token of this viewing; the `calibration_token` of a viewing that uses this one as its calibration."""
         self._url = f"{function_url}/gaze"
         self._attempts = attempts
         self._http = requests.Session()
@@ -58,7 +82,13 @@ class Gateway:
         return self._post({"frame_number": frame_number, "last_frame": True, **fields})
 
     def _post(self, fields: dict[str, object]) -> Answer:
-        body = {"session_id": self.session_id, "video_id": self.video_id, "ip_address": self.ip_address, **fields}
+        body = {
+            "session_id": self.session_id,
+            "video_id": self.video_id,
+            "ip_address": self.ip_address,
+            "session_token": self.session_token,
+            **fields,
+        }
         for attempt in range(self._attempts):
             started = time.perf_counter()
             try:

@@ -180,8 +180,11 @@ def test_base64_in_lines_is_accepted(world, make_body):
     assert world.post(make_body(frame=f"data:image/jpeg;base64,{lines}")).status_code == 200
 
 
-def test_unknown_fields_are_ignored(world, make_body):
-    assert world.post(make_body(colour="blue", camera={"brand": "x"})).status_code == 200
+def test_unknown_fields_are_ignored_and_named_in_the_warnings(world, make_body):
+    response = world.post(make_body(colour="blue", camera={"brand": "x"}))
+
+    assert response.status_code == 200
+    assert response.get_json()["warnings"] == ["unknown fields are ignored: camera.brand, colour"]
 
 
 def test_null_is_the_same_as_left_out(world, make_body):
@@ -194,17 +197,20 @@ def test_screen_camera_and_viewport_are_stored_as_sent(world, make_body):
     world.post(
         make_body(
             session_id="s",
+            frame_number=1,
             screen={"width_mm": 600, "height_mm": 340, "colour": "blue"},
             camera={"mirrored": True},
             viewport={"x": 0.1, "y": 0.2, "width": 0.5, "height": 0.5},
         )
     )
 
-    assert world.sessions.get_session("s").settings == {
+    sent = {
         "screen": {"width_mm": 600, "height_mm": 340},
         "camera": {"mirrored": True},
         "viewport": {"x": 0.1, "y": 0.2, "width": 0.5, "height": 0.5},
     }
+    assert world.sessions.get_session("s").settings == sent
+    assert world.frames("s")[1].items() >= sent.items()
 
 
 def test_the_gaze_is_in_coordinates_of_the_screen_that_was_sent(world, make_body):

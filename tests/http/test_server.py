@@ -128,6 +128,22 @@ def test_a_wrong_setting_ends_the_process_with_one_line_that_names_it():
     assert finished.stderr.splitlines() == ["gaze-function cannot start: MONGO_URI must be set"]
 
 
+@pytest.mark.parametrize(("keys", "warnings"), [("", 1), ("0123456789abcdef0123456789abcdef", 0)])
+def test_missing_token_keys_are_one_warning_at_start(keys, warnings):
+    environ = {**os.environ, "MONGO_URI": "mongodb://localhost", "SESSION_TOKEN_KEYS": keys}
+
+    finished = subprocess.run(
+        [sys.executable, "-c", "import func.main"],
+        env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+
+    assert [line for line in finished.stderr.splitlines() if " WARNING " in line] == [
+        line for line in finished.stderr.splitlines() if "SESSION_TOKEN_KEYS is not set" in line
+    ]
+    assert finished.stderr.count("SESSION_TOKEN_KEYS") == warnings
+    assert "0123456789abcdef" not in finished.stderr
+
+
 def test_it_lives_before_anything_is_loaded(server):
     assert requests.get(url(server, "/health/liveness"), timeout=5).json() == {"status": "alive"}
 

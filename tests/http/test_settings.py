@@ -1,5 +1,6 @@
 """Every environment variable: its default, what is refused, and that the message names it."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -93,6 +94,40 @@ def test_passwords_are_not_in_the_representation():
     settings = read_settings({"MONGO_URI": "mongodb://u:secret@h", "OUTBOUND_PROXY": "http://u:secret@h"})
 
     assert "secret" not in repr(settings)
+
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def test_without_keys_tokens_are_not_checked():
+    assert read_settings(REQUIRED).token_keys == ()
+
+
+def test_keys_come_from_a_variable_and_from_a_file(tmp_path):
+    (tmp_path / "keys").write_text("hex:" + "61" * 32 + "\n")
+    settings = read_settings({**REQUIRED, "SESSION_TOKEN_KEYS": KEY, "SESSION_TOKEN_KEYS_FILE": str(tmp_path / "keys")})
+
+    assert settings.token_keys == (KEY.encode(), b"a" * 32)
+    assert KEY not in repr(settings)
+    assert "aaaa" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["too-short-a-key", "hex:not-hexadecimal", "base64:*not-base64*", "0" * 31])
+def test_a_wrong_key_is_named_by_its_variable_and_never_shown(value, tmp_path):
+    (tmp_path / "keys").write_text(value)
+    for variable, text in (("SESSION_TOKEN_KEYS", value), ("SESSION_TOKEN_KEYS_FILE", str(tmp_path / "keys"))):
+        with pytest.raises(SettingsError, match=f"^{variable} ") as caught:
+            read_settings({**REQUIRED, variable: text})
+
+        assert value.partition(":")[2] not in str(caught.value) or ":" not in value
+        assert value not in str(caught.value)
+
+
+def test_a_key_file_that_is_missing_or_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("missing", "pipe"):
+        with pytest.raises(SettingsError, match=r"^SESSION_TOKEN_KEYS_FILE must be the path of a file"):
+            read_settings({**REQUIRED, "SESSION_TOKEN_KEYS_FILE": str(tmp_path / name)})
 
 
 def test_an_empty_variable_counts_as_not_set():

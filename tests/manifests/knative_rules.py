@@ -87,6 +87,7 @@ class Port(Rule):
 class KeyReference(Rule):
     name: str
     key: str
+    optional: bool = False
 
 
 class ValueSource(Rule):

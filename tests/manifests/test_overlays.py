@@ -48,7 +48,8 @@ def find_environment(manifests):
 
 
 def find_settings(manifests):
-    return read_settings({**find_environment(manifests), "MONGO_URI": "mongodb://mongo"})
+    secrets = {"MONGO_URI": "mongodb://mongo", "SESSION_TOKEN_KEYS": "0123456789abcdef0123456789abcdef"}
+    return read_settings({**find_environment(manifests), **secrets})
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -192,6 +193,49 @@ def test_the_function_may_call_dns_and_the_three_neighbours_alone(manifests):
             assert port["port"] in {443, 27017}
         else:
             assert port["port"] in find_ports_behind(manifests, peer["podSelector"]["matchLabels"])
+
+
+def find_callers(manifests):
+    """Return the policy's peers that may call the function's port, as text."""
+    policy = manifests["networking.k8s.io/v1", "NetworkPolicy", "gaze-function-ingress"]["spec"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["podSelector"]["matchLabels"].items() <= find_template(manifests)["metadata"]["labels"].items()
+    return [peer for rule in policy["ingress"] for peer in rule["from"]]
+
+
+def test_without_knative_only_the_gateway_and_prometheus_may_call(render):
+    manifests = render("k8s-hpa/overlays/prod")
+    service = manifests["v1", "Service", "gaze-function"]["spec"]
+
+    caller = {"matchLabels": {"gaze-caller": "true"}}
+    assert find_callers(manifests) == [
+        {"podSelector": caller},
+        {"namespaceSelector": caller},
+        {"ipBlock": {"cidr": "203.0.113.0/24"}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+    ]
+    # The policy sees the caller's address only if no node replaces it.
+    assert (service["loadBalancerSourceRanges"], service["externalTrafficPolicy"]) == (["203.0.113.0/24"], "Local")
+
+
+@pytest.mark.parametrize("overlay", ["knative/overlays/dev", "knative/overlays/prod"])
+def test_nobody_calls_the_pods_past_knative(render, overlay):
+    (layer, prometheus) = find_callers(render(overlay))
+
+    assert layer["namespaceSelector"]["matchExpressions"] == [
+        {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["kourier-system", "knative-serving"]}
+    ]
+    assert prometheus["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+
+
+def test_session_token_keys_come_from_a_secret_that_may_be_missing(manifests):
+    (variable,) = [each for each in find_container(manifests)["env"] if each["name"] == "SESSION_TOKEN_KEYS"]
+
+    assert variable["valueFrom"]["secretKeyRef"] == {
+        "name": "gaze-session-tokens",
+        "key": "SESSION_TOKEN_KEYS",
+        "optional": True,
+    }
 
 
 def find_ports_behind(manifests, labels):

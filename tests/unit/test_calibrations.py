@@ -1,12 +1,14 @@
 """Which sessions calibrate, and which frames are frames of a video."""
 
+from dataclasses import replace
+
 import pytest
 
-from func.session.frame_record import DotUse, FrameRecord
+from func.session.frame_record import DotUse, FrameRecord, Measured
 from func.session.gaze_track import find_gazes, find_video_frames, is_calibration
 from gaze_core.calibration import Calibration, Correction, Fitted
 from gaze_core.ports import Session
-from gaze_core.types import GazePoint, Validity
+from gaze_core.types import GazePoint, Screen, Validity
 from tests.fakes.viewer import StraightGazeModel
 
 PLAIN = FrameRecord(Validity.OK, GazePoint(0.2, 0.3))
@@ -46,3 +48,19 @@ def test_a_record_without_what_was_measured_keeps_its_stored_gaze(correction):
     gazes = find_gazes(session, {1: PLAIN, 2: None}, StraightGazeModel(), calibration=calibration, smoothing="none")
 
     assert gazes == {1: GazePoint(0.2, 0.3)}
+
+
+def test_a_corrected_gaze_is_on_the_screen_of_its_own_frame():
+    measured = Measured.pack((0.1, 0.0, -0.99, 0.0, 0.0, 0.0, 600.0), (0.0, 0.0, 600.0), 0.3)
+    plain = replace(PLAIN, measured=measured)
+    wide = replace(plain, screen=Screen(2 * Screen().width_mm, Screen().height_mm))
+    session = Session("s", "203.0.113.7", "v", "", frames={}, settings={})
+    calibration = Calibration(Fitted.OFFSET, Correction((5.0, 0.0)), None, None)
+
+    gazes = find_gazes(
+        session, {1: plain, 2: wide, 3: plain}, StraightGazeModel(), calibration=calibration, smoothing="none"
+    )
+
+    assert gazes[3] == gazes[1]
+    assert gazes[2].x - 0.5 == pytest.approx((gazes[1].x - 0.5) / 2)
+    assert abs(gazes[1].x - 0.5) > 0.01

@@ -7,6 +7,7 @@ from func.session.frame_record import (
     DotUse,
     FrameRecord,
     Measured,
+    digest_image,
     make_record,
     read_calibration_session,
     read_camera,
@@ -45,6 +46,52 @@ def test_a_record_holds_all_that_scoring_and_calibration_need():
         "head_pose_deg": {"pitch": 3.0, "yaw": -8.0, "roll": 0.5},
         "calibration_use": "fit",
     }
+
+
+def test_a_record_keeps_what_the_request_says_of_screen_camera_and_viewing():
+    setup = {
+        "screen": {"width_mm": 598, "height_mm": 336},
+        "camera": {"tilt_deg": 5},
+        "viewport": {"x": 0.1, "y": 0, "width": 0.5, "height": 1},
+        "calibration_session": "mine",
+    }
+    read = read_record(make_record(SAMPLE, setup=setup, viewing_start_ms=1_767_225_600_000))
+
+    assert (read.screen, read.camera, read.viewport) == (
+        Screen(598, 336), Camera(tilt_deg=5), Viewport(0.1, 0, 0.5, 1),
+    )  # fmt: skip
+    assert (read.calibration_session, read.viewing_start_ms) == ("mine", 1_767_225_600_000)
+
+
+def test_frames_with_the_same_screen_share_it():
+    first, second = (
+        read_record(make_record(SAMPLE, setup={"screen": {"width_mm": 598, "height_mm": 336}})) for _ in range(2)
+    )
+
+    assert first.screen is second.screen
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"screen": {"width_mm": -1}},
+        {"screen": {"width_mm": 10**400}},
+        {"screen": {"width_mm": [1]}},
+        {"screen": {"colour": "red"}},
+        {"screen": "wide"},
+        {"screen": [1, 2]},
+        {"viewing_start_ms": True},
+        {"viewing_start_ms": "1"},
+        {"calibration_session": 7},
+        {"calibration_session": ""},
+    ],
+)
+def test_a_damaged_setup_is_as_if_it_were_missing(damage):
+    assert read_record(make_record(SAMPLE) | damage) == read_record(make_record(SAMPLE))
+
+
+def test_an_image_is_told_from_another_by_16_hexadecimal_digits():
+    assert digest_image(b"abc") == "ba7816bf8f01cfea"
 
 
 def test_a_frame_without_a_face_is_recorded_as_such():
@@ -105,6 +152,18 @@ def test_what_belongs_to_the_session_is_read():
     assert read_camera(session) == Camera(tilt_deg=5)
     assert read_viewport(session) == Viewport(0.1, 0, 0.5, 1)
     assert read_calibration_session(session) == "mine"
+
+
+def test_what_the_first_frame_says_comes_before_what_the_session_says():
+    frames = {
+        7: make_record(SAMPLE, setup={"screen": {"width_mm": 300, "height_mm": 200}, "calibration_session": "later"}),
+        2: make_record(SAMPLE, setup={"screen": {"width_mm": 598, "height_mm": 336}, "calibration_session": "first"}),
+        1: make_record(SAMPLE),
+    }
+    session = Session("s", "203.0.113.7", "v", "", frames, {"screen": {"width_mm": 1, "height_mm": 1}})
+
+    assert read_screen(session) == Screen(598, 336)
+    assert read_calibration_session(session) == "first"
 
 
 def test_what_cannot_be_read_is_the_default():
