@@ -7,9 +7,9 @@ import time
 import pytest
 import requests
 from flask import abort, request
-from local import aggregator, session_api
 
 from gaze_tools.demo import SAMPLE, read_frames, seed_sample_maps
+from gaze_tools.stack import aggregator, session_api
 from gaze_tools.stack.gateway import Gateway
 from gaze_tools.stack.launcher import Neighbours, start_function
 from tests.adapters.neighbours import refused_url, serve
