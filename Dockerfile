@@ -88,7 +88,7 @@ COPY --from=build /opt/function /opt/function
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/function
 EXPOSE 8080
 ENTRYPOINT ["functions-framework", "--source=/opt/function/func/main.py", "--target=handle"]
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG BASE_IMAGE
 LABEL org.opencontainers.image.title="gaze-function" \

@@ -81,7 +81,7 @@ sbom: $(VENV)/.installed ## write out/sbom.cdx.json, the image's packages and mo
 audit: $(VENV)/.installed ## ask the Python advisory service for known vulnerabilities of the locked packages (network)
 	@$(BIN)/python -m venv .cache/pip-audit
 	@.cache/pip-audit/bin/python -m pip install --quiet pip-audit==2.10.1
-	@.cache/pip-audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	@.cache/pip-audit/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
 
 image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
