@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from func.errors import SettingsError
 from func.model_paths import locate_packaged_model, parse_model_path, parse_sha256, require_digest
-from func.session_token import parse_keys
+from func.session_token import parse_keys, read_key_file
 
 _METADATA_KEY = "setting"
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -141,15 +141,6 @@ def _parse_database(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
         raise ValueError("must be letters, digits, _ and -, at most 63")
     return text
-
-
-def _read_key_file(text: str) -> tuple[bytes, ...]:
-    if not Path(text).is_file():
-        raise ValueError("must be the path of a file")
-    try:
-        return parse_keys(Path(text).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise ValueError("must be the path of a text file that can be read") from None
 
 
 def _count_default_landmarkers(start: _Start) -> int:
@@ -317,7 +308,7 @@ class Settings:
     )
     session_token_file_keys: tuple[bytes, ...] = _setting(
         "SESSION_TOKEN_KEYS_FILE",
-        _read_key_file,
+        read_key_file,
         "Path of a file with further such keys, one per line or separated by commas.",
         default=lambda _: (),
         default_text="none",
