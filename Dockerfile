@@ -17,16 +17,13 @@ FROM ${BASE_IMAGE} AS build
 ARG SOURCE_DATE_EPOCH=0
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-# What others wrote, installed as everywhere else, with empty packages in place of ours: so it is repeated only when a
-# dependency changes, and two builds give the same files.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+# Third-party packages: every wheel has the hash that requirements.lock lists. This layer changes only with the lock.
+COPY requirements.lock ./
 COPY .ci/install .ci/install
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/venv \
-    && mkdir -p func/adapters func/session func/web func/shim/function gaze_core models \
-        gaze_tools/bench gaze_tools/capacity gaze_tools/report gaze_tools/saliency/models gaze_tools/stack \
-    && .ci/install python /opt/venv/bin/python serve \
-    && /opt/venv/bin/python -m pip uninstall --quiet --yes function pip setuptools \
+    && .ci/install locked /opt/venv/bin/python \
+    && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
     # What is never imported: other people's tests, type stubs, sources for compiling against them, sample data.
     && site=$(echo /opt/venv/lib/python3.*/site-packages) \
     && find "$site/numpy" "$site/scipy" "$site/sklearn" "$site/joblib" "$site/mediapipe" \
@@ -37,13 +34,15 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && find /opt/venv -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 # What we wrote, in a place of its own: a new version is a small layer on the same large one.
+COPY pyproject.toml README.md LICENSE ./
 COPY gaze_core gaze_core
 COPY func func
 COPY models models
 COPY gaze_tools gaze_tools
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /build/tools \
-    && /build/tools/bin/python -m pip install --quiet --no-deps --target /opt/function . \
+    && .ci/install locked /build/tools/bin/python setuptools \
+    && /build/tools/bin/python -m pip install --quiet --no-build-isolation --no-deps --target /opt/function . \
     && mkdir /opt/neighbours && mv /opt/function/gaze_tools /opt/neighbours/ \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/function /opt/neighbours \
     && find /opt/function /opt/neighbours -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
@@ -66,8 +65,10 @@ USER 65532:65532
 FROM runtime AS func-base
 USER 0:0
 # hadolint ignore=DL3042
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,source=constraints.txt,target=/constraints.txt \
-    python3 -m pip install --quiet --no-deps --constraint /constraints.txt mediapipe
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=requirements.lock,target=/build/requirements.lock \
+    --mount=type=bind,source=.ci/install,target=/build/.ci/install \
+    /build/.ci/install locked python3 mediapipe
 USER 65532:65532
 
 # --- neighbours for the dev overlay -----------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ COPY --from=build /opt/function /opt/function
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/function
 EXPOSE 8080
 ENTRYPOINT ["functions-framework", "--source=/opt/function/func/main.py", "--target=handle"]
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG BASE_IMAGE
 LABEL org.opencontainers.image.title="gaze-function" \

@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up they need. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow check format clip dataset train evaluate bench bench-score capacity capacity-measure image cluster-check deploy clean help
+.PHONY: demo serve test test-slow check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -68,6 +68,20 @@ capacity: $(VENV)/.installed ## what 10 to 1,000,000 viewers need, and how the a
 
 capacity-measure: $(VENV)/.installed ## load two functions on this machine; hold the capacity plan's formulas against it
 	@$(BIN)/python -m gaze_tools.capacity measure
+
+lock: $(VENV)/.installed ## rewrite requirements.lock, the hashes of what the image installs, from constraints.txt
+	@$(BIN)/python .ci/lock.py
+
+lock-check: $(VENV)/.installed ## resolve the pins for Python 3.11 and 3.12, x86_64 and aarch64, without installing
+	@$(BIN)/python .ci/lock.py --check
+
+sbom: $(VENV)/.installed ## write out/sbom.cdx.json, the image's packages and models as a CycloneDX bill of materials
+	@$(BIN)/python .ci/sbom.py out/sbom.cdx.json
+
+audit: $(VENV)/.installed ## ask the Python advisory service for known vulnerabilities of the locked packages (network)
+	@$(BIN)/python -m venv .cache/pip-audit
+	@.cache/pip-audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	@.cache/pip-audit/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
 
 image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \

@@ -91,9 +91,12 @@ def build_application(settings: Settings) -> Application:
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
 
-    model = load_gaze_model(settings.gaze_model)
+    model = load_gaze_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
     landmarker = MediapipeFaceLandmarker(
-        settings.face_landmarker_model, landmarkers=settings.landmarkers, wait_s=settings.landmarker_wait_s
+        settings.face_landmarker_model,
+        sha256=settings.face_landmarker_model_sha256,
+        landmarkers=settings.landmarkers,
+        wait_s=settings.landmarker_wait_s,
     )
     landmarker.warm_up()
     sessions = HttpSessionStore(

@@ -12,6 +12,7 @@ from functools import partial
 import flask
 
 from func.bootstrap import OncePerProcess, build_application
+from func.core_dumps import disable_core_dumps
 from func.errors import SettingsError
 from func.settings import read_settings
 from func.web.handler import Handler
@@ -22,6 +23,7 @@ _log = logging.getLogger("func.main")  # functions-framework loads this file und
 
 def _start() -> Handler:
     """Return the handler; a wrong variable ends the process with one line that names it."""
+    disable_core_dumps()
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:

@@ -4,7 +4,6 @@
 to the empty string counts as not set.
 """
 
-import importlib.util
 import logging
 import math
 import os
@@ -16,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from func.errors import SettingsError
-from func.session_token import parse_keys
+from func.model_paths import locate_packaged_model, parse_model_path, parse_sha256, require_digest
+from func.session_token import parse_keys, read_key_file
 
 _METADATA_KEY = "setting"
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -143,23 +143,6 @@ def _parse_database(text: str) -> str:
     return text
 
 
-def _read_key_file(text: str) -> tuple[bytes, ...]:
-    if not Path(text).is_file():
-        raise ValueError("must be the path of a file")
-    try:
-        return parse_keys(Path(text).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise ValueError("must be the path of a text file that can be read") from None
-
-
-def _locate_packaged(name: str) -> Path:
-    """Return where a file of the package `models` lies, without importing that package."""
-    spec = importlib.util.find_spec("models")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError("must be set, since no package `models` is installed")
-    return Path(spec.submodule_search_locations[0]) / name
-
-
 def _count_default_landmarkers(start: _Start) -> int:
     """Return one landmarker for each CPU, but leave threads to waiting last frames, to health and to metrics."""
     spare = count_frame_threads(int(start.values["threads"])) - int(start.values["scoring_places"])
@@ -194,17 +177,31 @@ class Settings:
     )
     face_landmarker_model: Path = _setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",
-        Path,
+        parse_model_path,
         "Path of the landmarker's bundle.",
-        default=lambda _: _locate_packaged("face_landmarker.task"),
+        default=lambda _: locate_packaged_model("face_landmarker.task"),
         default_text="the packaged models/face_landmarker.task",
+    )
+    face_landmarker_model_sha256: str | None = _setting(
+        "FACE_LANDMARKER_MODEL_SHA256",
+        parse_sha256,
+        "SHA-256 that the bundle must have; required when FACE_LANDMARKER_MODEL is not in the packaged folder.",
+        default="",
+        default_text="none",
     )
     gaze_model: Path = _setting(  # noqa: RUF009 - likewise
         "GAZE_MODEL",
-        Path,
+        parse_model_path,
         "Path of the gaze model; its card lies beside it.",
-        default=lambda _: _locate_packaged("gaze_model.joblib"),
+        default=lambda _: locate_packaged_model("gaze_model.joblib"),
         default_text="the packaged models/gaze_model.joblib",
+    )
+    gaze_model_sha256: str | None = _setting(
+        "GAZE_MODEL_SHA256",
+        parse_sha256,
+        "SHA-256 that the gaze model must have; required when GAZE_MODEL is not in the packaged folder.",
+        default="",
+        default_text="none",
     )
     threads: int = _setting(
         "THREADS",
@@ -311,7 +308,7 @@ class Settings:
     )
     session_token_file_keys: tuple[bytes, ...] = _setting(
         "SESSION_TOKEN_KEYS_FILE",
-        _read_key_file,
+        read_key_file,
         "Path of a file with further such keys, one per line or separated by commas.",
         default=lambda _: (),
         default_text="none",
@@ -356,6 +353,8 @@ def read_settings(
             f"must be at most THREADS − 2 − LANDMARKERS = {settings.threads} − 2 − {settings.landmarkers}, "
             f"not {settings.scoring_places}",
         )
+    require_digest("FACE_LANDMARKER_MODEL", settings.face_landmarker_model, settings.face_landmarker_model_sha256)
+    require_digest("GAZE_MODEL", settings.gaze_model, settings.gaze_model_sha256)
     return settings
 
 

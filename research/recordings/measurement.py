@@ -224,7 +224,7 @@ class _Measurement:
 
     def _describe(self, frames: Sequence[SeenFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]
-        features, origin_mm, openness = stack_measured([measured for _, measured in valid if measured is not None])
+        features, origin_mm, openness = stack_measured([measured for _, measured in valid])
 
         def describe_with(correcting: Calibration | None) -> dict[str, Any]:
             directions_deg = predict_directions(self.model, features, openness, correcting)

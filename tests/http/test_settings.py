@@ -1,6 +1,7 @@
 """Every environment variable: its default, what is refused, and that the message names it."""
 
 import os
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -51,6 +52,11 @@ def test_the_model_files_are_the_packaged_ones():
         ("MONGO_URI", ""),
         ("MONGO_DATABASE", "a.b"),
         ("FACE_LANDMARKER", "litert"),
+        ("GAZE_MODEL", "/nowhere/gaze_model.joblib"),
+        ("GAZE_MODEL", "/"),
+        ("FACE_LANDMARKER_MODEL", "/dev/null"),
+        ("GAZE_MODEL_SHA256", "cb53abd"),
+        ("FACE_LANDMARKER_MODEL_SHA256", "g" * 64),
         ("LANDMARKERS", "0"),
         ("LANDMARKERS", "two"),
         ("LANDMARKERS", "1.5"),
@@ -179,3 +185,48 @@ def test_the_container_s_limit_counts(tmp_path, monkeypatch, limit, cpus):
     monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: {0, 1, 2})
 
     assert count_usable_cpus() == cpus
+
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture(params=[("GAZE_MODEL", "gaze_model.joblib"), ("FACE_LANDMARKER_MODEL", "face_landmarker.task")])
+def elsewhere(request, tmp_path):
+    """A variable, and a model file outside the packaged folder that it may name."""
+    variable, name = request.param
+    shutil.copy(MODELS / name, tmp_path)
+    return variable, tmp_path / name
+
+
+def test_a_model_outside_the_packaged_folder_needs_its_digest(elsewhere):
+    variable, path = elsewhere
+
+    with pytest.raises(SettingsError, match=rf"^{variable}_SHA256 must be set to the SHA-256 of '{path}'"):
+        read_settings({**REQUIRED, variable: str(path)})
+
+
+def test_a_link_from_the_outside_counts_as_what_it_leads_to(elsewhere):
+    variable, path = elsewhere
+    link = path.with_name("link")
+    link.symlink_to(MODELS / path.name)
+
+    read_settings({**REQUIRED, variable: str(link)})
+
+
+def test_a_model_outside_the_packaged_folder_is_accepted_with_its_digest(elsewhere):
+    variable, path = elsewhere
+
+    settings = read_settings({**REQUIRED, variable: str(path), f"{variable}_SHA256": "AB" * 32})
+
+    assert "ab" * 32 in {settings.gaze_model_sha256, settings.face_landmarker_model_sha256}
+
+
+def test_the_packaged_models_named_outright_need_no_digest():
+    read_settings({**REQUIRED, "GAZE_MODEL": str(MODELS / "gaze_model.joblib")})
+
+
+def test_a_fifo_as_model_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "gaze_model.joblib")
+
+    with pytest.raises(SettingsError, match=r"^GAZE_MODEL must be the path of a regular file"):
+        read_settings({**REQUIRED, "GAZE_MODEL": str(tmp_path / "gaze_model.joblib"), "GAZE_MODEL_SHA256": "ab" * 32})

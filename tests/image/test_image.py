@@ -116,6 +116,7 @@ def test_it_holds_the_models_with_their_cards(function_image):
         "face_landmarker.task",
         "gaze_model.joblib",
         "gaze_model.json",
+        "py.typed",
     }
 
 
