@@ -243,7 +243,7 @@ class Handler:
         with self._metrics.time_stage("score"):
             done = complete(application.completer, last, self._scoring_places)
         self._metrics.count_score(is_valid=done.result.score_valid)
-        exchange.warnings += [*done.warnings, *warn_of_other_video(metadata.video_id, done.result.video_id)]
+        exchange.warnings += [*done.warnings, *warn_of_other_video(metadata.video_id, done.result.video_id or None)]
         return answer_completed(metadata.session_id, done.result, exchange.warnings)
 
     def _parse(self, request: flask.Request, exchange: _Exchange) -> ParsedFrame:
