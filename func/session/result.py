@@ -244,10 +244,16 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
+def _complete_schema(schema: dict[str, Any]) -> None:
+    """Add an example, and say which key may be left out."""
+    schema["examples"] = [_EXAMPLE]
+    schema["required"] = [name for name in schema.get("required", ()) if name != "viewing_start_ms"]
+
+
 class SessionResult(Statistics, SessionFacts):
     """The score of a session and how far it can be trusted."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra=_complete_schema)
 
     maps_digest: Annotated[str | None, Field(description="SHA-256 of the saliency maps; null if unknown.")] = None
     at_accuracy: Annotated[
