@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from func.detectors import Detectors
 from func.errors import NotReadyError
-from func.session.completion import Scorer
+from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
+from func.session.session_score import SessionScorer
 from func.settings import Settings
 from gaze_core.ports import SessionStore
 
@@ -71,14 +72,18 @@ class Application:
 
     detectors: Detectors
     sessions: SessionStore
-    scorer: Scorer
+    completer: Completer
     probes: NeighbourProbes
 
 
-def build_application(settings: Settings) -> Application:
+def build_application(settings: Settings, observer: CompletionObserver) -> Application:
     """Return the application, its model loaded and its landmarkers warm.
 
     Must run in the process that serves: a landmarker that is made before a fork hangs after it.
+
+    Args:
+        settings: The settings of the process.
+        observer: Counts the results that are stored and delivered.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -116,16 +121,19 @@ def build_application(settings: Settings) -> Application:
     return Application(
         detectors=Detectors(landmarker, model, sessions, refresh_s=settings.calibration_refresh_s),
         sessions=sessions,
-        scorer=Scorer(
+        completer=Completer(
             sessions,
-            maps,
+            SessionScorer(
+                sessions,
+                maps,
+                model=model,
+                smoothing=settings.scoring_smoothing,
+                accuracy_deg=settings.gaze_accuracy_deg,
+            ),
             sink,
-            model=model,
-            smoothing=settings.scoring_smoothing,
-            accuracy_deg=settings.gaze_accuracy_deg,
+            observer=observer,
             barrier_timeout_s=settings.barrier_timeout_s,
             poll_s=settings.barrier_poll_s,
-            places=settings.scoring_places,
         ),
         probes=NeighbourProbes(
             {

@@ -34,7 +34,7 @@ def _start() -> Handler:
         _log.warning("SESSION_TOKEN_KEYS is not set: anybody who guesses a session id can use the session")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
     metrics = Metrics()
-    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings)))
+    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings, metrics)))
 
 
 _handler = _start()

@@ -5,6 +5,7 @@
     ├── LandmarkerBusyError
     ├── ModelError
     ├── SessionNotFoundError
+    ├── SessionExpiredError
     ├── SessionScoredError
     ├── SessionStoreError
     │   └── SessionStoreTimeoutError
@@ -17,6 +18,8 @@
 
 Absence is not here: a frame without a face is ordinary and has a `Validity`. Misuse is not here: it is `ValueError`.
 """
+
+import math
 
 
 class GazeError(Exception):
@@ -40,19 +43,43 @@ class ModelError(GazeError):
 
 
 class SessionNotFoundError(GazeError):
-    """The session API does not know the session."""
+    """The session API does not know the session.
+
+    Attributes:
+        session_id: Id of the session.
+        expired_at: When a session under this id expired, as the API wrote it; None when it knows of none.
+    """
+
+    def __init__(self, session_id: str, expired_at: str | None = None) -> None:
+        super().__init__(f"no session {session_id!r}")
+        self.session_id = session_id
+        self.expired_at = expired_at
+
+
+class SessionExpiredError(GazeError):
+    """The session is gone from the session API, and with it the frames that its last request promises."""
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(f"no session {session_id!r}")
+        super().__init__(f"session {session_id!r} has expired")
         self.session_id = session_id
 
 
 class SessionScoredError(GazeError):
-    """The session already has its result; it takes no new frame."""
+    """The session already has its result; it takes no new frame.
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"session {session_id!r} is already scored")
+    Attributes:
+        session_id: Id of the session.
+        free_in_s: When the id can be used again, in seconds from now; None when the session API does not say.
+    """
+
+    def __init__(self, session_id: str, free_in_s: float | None = None) -> None:
+        free = "" if free_in_s is None else f", or wait {math.ceil(free_in_s)} s until this one is free"
+        super().__init__(
+            f"session {session_id!r} is already scored and takes no new frame; "
+            f"for a new viewing use a new session_id{free}"
+        )
         self.session_id = session_id
+        self.free_in_s = free_in_s
 
 
 class SessionStoreError(GazeError):

@@ -59,6 +59,9 @@ class Session:
         frames: Record of each frame by its number, as stored; see `contracts` of the session API.
         settings: The keys that are not frame numbers: `screen`, `camera`, `viewport`,
             `calibration_session`, `result`, `result_delivered`.
+        earlier_expired_at: When an earlier session under this id expired, as the session API wrote it; None when the
+            API knows of none. An older API knows nothing of the past.
+        ttl_s: How long a session lives after its last use; None with an older API, which does not say.
     """
 
     session_id: str
@@ -67,6 +70,8 @@ class Session:
     created_at: str
     frames: Mapping[int, Any] = field(repr=False)
     settings: Mapping[str, Any] = field(repr=False)
+    earlier_expired_at: str | None = None
+    ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +82,22 @@ class StoredUpdate:
         stored: The values that now stand under the keys of the update that are written once (frame numbers and
             `result`); with an older service, which does not say, the values that were sent.
         written: Those of these keys that this very update wrote; with an older service all of them.
+        earlier_expired_at: When the earlier session under this id expired, if this update had to create the session
+            anew after that: the frames stored before are lost. None otherwise.
     """
 
     stored: Mapping[str, Any]
     written: frozenset[str]
+    earlier_expired_at: str | None = None
 
 
 class SessionStore(Protocol):
     """The central session API: the only place that keeps state."""
+
+    @property
+    def ttl_s(self) -> float | None:
+        """How long a session lives after its last use; None until the API has said it."""
+        ...
 
     def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
         """Create the session unless it exists.
@@ -137,11 +150,19 @@ class SessionStore(Protocol):
         """
         ...
 
-    def store_settings(self, session_id: str, settings: Mapping[str, Any]) -> StoredUpdate:
+    def store_settings(
+        self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
+    ) -> StoredUpdate:
         """Store keys of the session as a whole, such as `result`, whose first value stands.
 
+        Args:
+            session_id: Id of the session.
+            settings: The keys and their JSON values.
+            created_at: Store them only in the session created then, not in a later one under the same id; None for
+                any. An older API does not check it.
+
         Raises:
-            SessionNotFoundError: The API does not know the session.
+            SessionNotFoundError: The API does not know the session, or only a later one.
             SessionStoreError: The API failed; SessionStoreTimeoutError: it did not answer in time.
         """
         ...
@@ -151,22 +172,55 @@ class SessionStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class UsableMap:
+    """A saliency map and the frames of the video that it stands for.
+
+    Attributes:
+        frame_nums: Numbers of the frames, ascending, at least one.
+        saliency_map: The map, shape (height, width).
+    """
+
+    frame_nums: tuple[int, ...]
+    saliency_map: SaliencyMap
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableMap:
+    """A stored saliency map that cannot be used, and the frames of the video that it was meant for.
+
+    Attributes:
+        frame_nums: Numbers of the frames, ascending, at least one.
+        reason: What is wrong with it.
+    """
+
+    frame_nums: tuple[int, ...]
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class VideoMaps:
     """The saliency maps of a video, or those of some of its frames.
 
     Attributes:
-        maps: Pairs of frame number and map; a map that cannot be used is its `SaliencyMapError`. Read once. Frames
-            during which one map is held come one after the other, with the very same array.
-        digest: What tells this set of maps from another; None when nobody wrote it down.
-        fps: Frames a second of the video, to tell its frame from a position in time; None when nobody wrote it down.
-        held_every: A map stands for so many frames, its own and those after it; None when for its own alone.
+        stored: Each stored map once, in the order of the frames. Can be read once.
+        digest: Identifies this set of maps; None when it was not written down.
+        fps: Frame rate of the video, to find its frame at a position in time; None when it was not written down.
+        held_every: How many frames a map stands for, its own and those after it; None when for its own alone.
     """
 
-    maps: Iterator[tuple[int, SaliencyMap | Exception]]
+    stored: Iterator[UsableMap | UnusableMap]
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
+
+    @property
+    def maps(self) -> Iterator[tuple[int, SaliencyMap]]:
+        """Pairs of frame number and usable map; reads `stored`."""
+        for each in self.stored:
+            if isinstance(each, UsableMap):
+                for number in each.frame_nums:
+                    yield number, each.saliency_map
 
 
 class SaliencyMaps(Protocol):

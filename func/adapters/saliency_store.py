@@ -34,7 +34,7 @@ from gaze_core.errors import (
     SaliencyStoreError,
     SaliencyStoreTimeoutError,
 )
-from gaze_core.ports import VideoMaps
+from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
 from gaze_core.saliency import MAX_MAP_PIXELS, check_map
 from gaze_core.types import SaliencyMap
 
@@ -83,8 +83,8 @@ class MongoSaliencyMaps:
         Args:
             video_id: Of the video; see `check_video_id`.
             frame_nums: Only these frames; None means every map under its own number. Where the facts say that maps are
-                held, a frame is answered with the latest map among the `every` frames that end with it, and the frames
-                of one map come one after the other with the same array. Frames without a map are left out.
+                held, a frame gets the latest map among the `every` frames that end with it. Frames without a map are
+                left out.
 
         Raises:
             ValueError: `video_id` cannot be the name of a collection.
@@ -135,19 +135,18 @@ class MongoSaliencyMaps:
 
     def _read_maps(
         self, video_id: str, facts: "VideoFacts", asked: Sequence[int] | None
-    ) -> Iterator[tuple[int, SaliencyMap | Exception]]:
+    ) -> Iterator[UsableMap | UnusableMap]:
         size = facts.map_size
         for listing, frames in self._list_maps(video_id, facts, asked):
-            for stored_num, saliency_map in self._fetch(video_id, listing):
-                usable = saliency_map
-                if not isinstance(usable, Exception):
-                    size = size or (usable.shape[0], usable.shape[1])
-                    if usable.shape != size:
-                        usable = SaliencyMapError(
-                            f"the map has {usable.shape[0]}×{usable.shape[1]} pixels, not {size[0]}×{size[1]}"
-                        )
-                for number in frames[stored_num]:
-                    yield number, usable
+            for stored in self._fetch(video_id, listing, frames):
+                if isinstance(stored, UsableMap):
+                    height, width = stored.saliency_map.shape
+                    size = size or (height, width)
+                    if (height, width) != size:
+                        reason = f"the map has {height}×{width} pixels, not {size[0]}×{size[1]}"
+                        yield UnusableMap(stored.frame_nums, reason)
+                        continue
+                yield stored
 
     def _list_maps(
         self, video_id: str, facts: "VideoFacts", asked: Sequence[int] | None
@@ -174,8 +173,8 @@ class MongoSaliencyMaps:
             yield [listed for listed in listing if listed.frame_num in frames], frames
 
     def _fetch(
-        self, video_id: str, listing: "Sequence[_ListedMap]"
-    ) -> Iterator[tuple[int, SaliencyMap | SaliencyMapError]]:
+        self, video_id: str, listing: "Sequence[_ListedMap]", frames: Mapping[int, Sequence[int]]
+    ) -> Iterator[UsableMap | UnusableMap]:
         for batch in _split(listing):
             ids = [document_id for listed in batch for document_id in listed.document_ids]
             documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
@@ -185,16 +184,10 @@ class MongoSaliencyMaps:
             except (PyMongoError, BSONError) as error:
                 raise _translate(error) from error
             for listed in batch:
-                # Freed as it is passed on: nested lists of floats take eight times the map.
-                found = documents.pop(listed.frame_num)
-                if len(found) < len(listed.document_ids):
+                if len(documents[listed.frame_num]) < len(listed.document_ids):
                     raise SaliencyStoreError(f"the maps of {video_id!r} were replaced while they were read")
-                try:
-                    usable: SaliencyMap | SaliencyMapError = decode_map(found)
-                except SaliencyMapError as error:
-                    usable = error
-                del found
-                yield listed.frame_num, usable
+                # Freed once they are decoded: nested lists of floats take eight times the map.
+                yield _read_map(tuple(frames[listed.frame_num]), documents.pop(listed.frame_num))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +263,13 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
 def of_generation(generation: int) -> dict[str, Any]:
     """Return the query for a generation's documents."""
     return {"generation": generation or {"$in": [0, None]}}
+
+
+def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]]) -> UsableMap | UnusableMap:
+    try:
+        return UsableMap(frame_nums, decode_map(documents))
+    except SaliencyMapError as error:
+        return UnusableMap(frame_nums, str(error))
 
 
 def _positive(value: object) -> int | None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from func.adapters.http_client import Answer, HttpClient
@@ -18,6 +19,9 @@ COMPONENT = "gaze_tracking"
 
 PAGE_FRAMES = 5000
 """Frames that are read at a time: some two megabytes."""
+
+MAX_TTL_S = 1e9
+"""Longest lifetime of a session that is believed."""
 
 _FRAME_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 
@@ -47,6 +51,7 @@ class HttpSessionStore:
             ValueError: A value is impossible.
         """
         self._read_frame = read_frame
+        self._ttl_s: float | None = None
         self._client = HttpClient(
             base_url,
             neighbour="session API",
@@ -56,6 +61,11 @@ class HttpSessionStore:
             retries=retries,
             proxy=proxy,
         )
+
+    @property
+    def ttl_s(self) -> float | None:
+        """How long a session lives after its last use; None until the API has said it."""
+        return self._ttl_s
 
     def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
         """Create the session unless it exists."""
@@ -93,6 +103,8 @@ class HttpSessionStore:
                 created_at=str(body.get("created_at") or ""),
                 frames=records,
                 settings={key: value for key, value in found.items() if not _FRAME_NUMBER.fullmatch(key)},
+                earlier_expired_at=_text(body.get("earlier_expired_at")),
+                ttl_s=_seconds(body.get("ttl_s")),
             )
             start = body.get("next_from")
             if not isinstance(start, int) or start <= end or (last is not None and start > last):
@@ -103,7 +115,8 @@ class HttpSessionStore:
         answer = self._client.call("GET", ("get_session", session_id), expected=(200, 404), params=params)
         if answer.status == 404:
             _demand_text(answer, "error")
-            raise SessionNotFoundError(session_id)
+            raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))
+        self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
         return answer.body
 
     def update_session(
@@ -120,30 +133,36 @@ class HttpSessionStore:
         records = {str(frame_number): gaze_data, **(settings or {})}
         try:
             return self._put(session_id, records)
-        except SessionNotFoundError:
+        except SessionNotFoundError as error:
             self.create_session(session_id, ip_address=ip_address, video_id=video_id)
-            return self._put(session_id, records)
+            return replace(self._put(session_id, records), earlier_expired_at=error.expired_at)
 
-    def store_settings(self, session_id: str, settings: Mapping[str, Any]) -> StoredUpdate:
+    def store_settings(
+        self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
+    ) -> StoredUpdate:
         """Store keys of the session as a whole, such as `result`, whose first value stands."""
-        return self._put(session_id, settings)
+        return self._put(session_id, settings, created_at=created_at)
 
     def is_reachable(self) -> bool:
         """Return whether the API answers at all."""
         return self._client.is_reachable()
 
-    def _put(self, session_id: str, records: Mapping[str, Any]) -> StoredUpdate:
+    def _put(self, session_id: str, records: Mapping[str, Any], *, created_at: str | None = None) -> StoredUpdate:
+        condition = {} if created_at is None else {"created_at": created_at}
         answer = self._client.call(
             "PUT",
             ("update_session", session_id),
             expected=(200, 404, 409),
-            payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}},
+            payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}, **condition},
         )
         if answer.status == 200:
             _demand_text(answer, "message")
+            self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
             return _read_update(answer, records)
         _demand_text(answer, "error")
-        raise SessionNotFoundError(session_id) if answer.status == 404 else SessionScoredError(session_id)
+        if answer.status == 404:
+            raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))
+        raise SessionScoredError(session_id, _seconds(answer.body.get("free_in_s")))
 
 
 def _read_update(answer: Answer, records: Mapping[str, Any]) -> StoredUpdate:
@@ -187,6 +206,16 @@ def _find_records(session: Mapping[str, Any]) -> dict[str, Any]:
         flat = {key: value for key, value in records.items() if key != "components"}
         return {**nested[COMPONENT], **flat}
     return records
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_TTL_S:
+        return None
+    return float(value)
 
 
 def _demand_text(answer: Answer, key: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from func.session.frame_record import DotUse, read_camera, read_screen, stack_measured
 from func.session.gaze_track import Records, read_records
+from func.session.result import CalibrationCheck, CalibrationSummary
 from gaze_core.calibration import (
     HEAD_ANGLES,
     Accuracy,
@@ -70,34 +71,31 @@ def validate_session(
 
 def describe_calibration(
     calibration: Calibration | None, *, why_not: str | None = None, checked: Accuracy | None = None
-) -> dict[str, Any]:
-    """Return what a client is told about a calibration.
+) -> CalibrationSummary:
+    """Return what the result says about a calibration.
 
     Args:
         calibration: None when there is none to use.
-        why_not: Then the reason.
-        checked: How it does on dots that it was not made from; None without such dots.
+        why_not: The reason in that case.
+        checked: Its errors on validation targets; None without such targets.
     """
     accuracy = None if calibration is None else calibration.accuracy
     if calibration is not None:
         why_not = None if calibration.why_not is None else str(calibration.why_not)
-    told: dict[str, Any] = {
-        "used": calibration is not None and calibration.correction is not None,
-        "reason": why_not,
-        "fitted": str(Fitted.NOTHING if calibration is None else calibration.fitted),
-        "dots": 0,
-        "frames": 0,
-        **dict.fromkeys(_ANGLES),
-    }
-    if accuracy is not None:
-        told |= _describe_accuracy(accuracy)
-    told["validation"] = None
+    validation = None
     if checked is not None:
-        told["validation"] = _describe_accuracy(checked) | {
-            "shift_deg": [_round(angle) for angle in checked.shift_deg],
-            "drifted": None if accuracy is None else _has_drifted(accuracy, checked),
-        }
-    return told
+        validation = CalibrationCheck(
+            **_describe_accuracy(checked),
+            shift_deg=[_round(angle) for angle in checked.shift_deg],
+            drifted=None if accuracy is None else _has_drifted(accuracy, checked),
+        )
+    return CalibrationSummary(
+        used=calibration is not None and calibration.correction is not None,
+        reason=why_not,
+        fitted=str(Fitted.NOTHING if calibration is None else calibration.fitted),
+        **_describe_accuracy(accuracy),
+        validation=validation,
+    )
 
 
 def _has_drifted(then: Accuracy, now: Accuracy) -> bool:
@@ -107,7 +105,10 @@ def _has_drifted(then: Accuracy, now: Accuracy) -> bool:
 _ANGLES = ("accuracy_deg", "frame_accuracy_deg", "precision_deg", "generic_accuracy_deg")
 
 
-def _describe_accuracy(accuracy: Accuracy) -> dict[str, Any]:
+def _describe_accuracy(accuracy: Accuracy | None) -> dict[str, Any]:
+    """Return the fields of `CalibrationErrors`."""
+    if accuracy is None:
+        return {"dots": 0, "frames": 0, **dict.fromkeys(_ANGLES)}
     return {
         "dots": accuracy.dots,
         "frames": accuracy.frames,

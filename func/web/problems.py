@@ -29,6 +29,7 @@ from gaze_core.errors import (
     SaliencyMapNotFoundError,
     SaliencyStoreError,
     SaliencyStoreTimeoutError,
+    SessionExpiredError,
     SessionNotFoundError,
     SessionScoredError,
     SessionStoreError,
@@ -65,8 +66,12 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     UnknownPathError: Problem(404, "unknown-path", "Unknown path"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
     RequestTimeoutError: Problem(408, "body-timeout", "Body timed out"),
-    SessionScoredError: Problem(
-        409, "session-scored", "Session already scored", "The session has its result and takes no new frame."
+    SessionScoredError: Problem(409, "session-scored", "Session already scored"),
+    SessionExpiredError: Problem(
+        410,
+        "session-expired",
+        "Session expired",
+        "The session's frames are gone, or none has arrived. Nothing was scored; start a new viewing.",
     ),
     OtherViewingError: Problem(
         409,

@@ -27,9 +27,11 @@ from func.adapters.aggregator import HttpResultSink
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from func.session.completion import Scorer
+from func.session.completion import Completer, LastFrame, complete
 from func.session.frame_record import read_record
+from func.session.session_score import SessionScorer
 from func.settings import read_settings
+from func.web.metrics import Metrics
 from gaze_tools.saliency.models import make_model
 from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.stack.launcher import Neighbours, start_neighbours
@@ -141,7 +143,8 @@ def score(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> di
     sessions = HttpSessionStore(neighbours.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
     sink = HttpResultSink(neighbours.aggregator_url, timeout_s=60, retries=0)
     model = load_gaze_model(read_settings({"MONGO_URI": neighbours.mongo_uri}).gaze_model)
-    scorer = Scorer(sessions, maps, sink, model=model, accuracy_deg=accuracy_deg)
+    scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
+    completer = Completer(sessions, scorer, sink, observer=Metrics())
     # Connected and warm: the process's resting memory.
     next(maps.extract_saliencyMap(VIDEO_ID, frame_nums=[1]).maps)
     sessions.get_session(f"bench-{frames}", first=1, last=1)
@@ -156,14 +159,13 @@ def score(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> di
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    result = scorer.complete_session(
-        f"bench-{frames}", video_id=VIDEO_ID, ip_address="192.0.2.1", frame_number=frames + 1, has_image=False
-    )
+    last = LastFrame(f"bench-{frames}", VIDEO_ID, "192.0.2.1", frame_number=frames + 1, has_image=False)
+    result = complete(completer, last, threading.Semaphore(1)).result
     seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor_started
     stop.set()
     watcher.join()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert result["frames"]["scored"] == frames  # noqa: S101
+    assert result.frames.scored == frames  # noqa: S101
     return {
         "seconds": seconds,
         "processor_seconds": processor_seconds,

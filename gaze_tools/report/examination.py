@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,14 +18,17 @@ from func.session.attention_score import (
 )
 from func.session.frame_record import read_calibration_session, read_camera, read_screen, read_viewport
 from func.session.gaze_track import Records, find_gazes, find_video_frames, read_records
+from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import calibrate_session
 from gaze_core.attention import Attention
-from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError
+from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError, SessionStoreError
 from gaze_core.events import find_fixations_by_dispersion
 from gaze_core.gaze import direction_to, screen_to_video
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
 from gaze_core.smoothing import smooth_zero_lag
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
+
+MAX_MISSING = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Report:
     fixations: tuple[ScreenFixation, ...] | None
     maps_digest: str | None
     fps: float | None
-    stored_result: Mapping[str, Any] | None
+    stored_result: SessionResult | None
     screen: Screen = field(default_factory=Screen)
     viewport: Viewport = field(default_factory=Viewport)
     notes: tuple[str, ...] = ()
@@ -130,8 +132,8 @@ def read_gazes(
         SessionStoreError: The session API failed.
     """
     records = find_video_frames(read_records(session))
-    result = _result(session) or {}
-    name, smoothing = read_calibration_session(session), str(result.get("smoothing", "none"))
+    result = _result(session)
+    name, smoothing = read_calibration_session(session), "none" if result is None else result.smoothing
     usual_deg = _usual_accuracy_deg(result)
     if name is None and smoothing == "none":
         stored: dict[int, GazePoint | None] = {
@@ -139,7 +141,7 @@ def read_gazes(
         }
         return stored, find_accuracy(None, usual_deg)
     model, calibration = load_model(), None
-    if result.get("model_digest") not in (None, model.digest):
+    if result is not None and result.model_digest not in (None, model.digest):
         notes.append("The gaze was computed by another model than the one that scored the session.")
     if name is not None:
         try:
@@ -187,14 +189,14 @@ def examine_session(
     if stored is None:
         notes.append("The session is not complete: it has no result of its own yet.")
     elif attention is not None and not _agrees(attention, stored):
-        kind = "the same maps as" if stored.get("maps_digest") == digest else "other maps than"
-        notes.append(f"The session's own result is {stored.get('final_score')}, with {kind} those in the store now.")
+        kind = "the same maps as" if stored.maps_digest == digest else "other maps than"
+        notes.append(f"The session's own result is {stored.final_score}, with {kind} those in the store now.")
     return Report(
         session_id=session.session_id,
         video_id=session.video_id,
         rows=tuple(rows),
         attention=attention,
-        at_accuracy=numbers.at_accuracy,
+        at_accuracy=numbers.attention_at_accuracy,
         accuracy=accuracy,
         fixations=fixations,
         maps_digest=digest,
@@ -245,42 +247,39 @@ def _make_rows(
 def _expected_frames(session: Session, records: Records) -> list[int]:
     """Return the numbers of the frames that were to come; gaps count as lost only if the result says so."""
     received = {number for number in records if number >= 1}
-    missing = _lost(_result(session), "missing")
+    result = _result(session)
+    missing = 0 if result is None else min(result.lost.missing, MAX_MISSING)
     gaps = sorted(set(range(1, max(received, default=0) + missing + 1)) - set(session.frames)) if missing else []
     return sorted(received | set(gaps[:missing]))
 
 
-def _result(session: Session) -> Mapping[str, Any] | None:
-    result = session.settings.get("result")
-    return result if isinstance(result, Mapping) else None
+def _result(session: Session) -> SessionResult | None:
+    """Return the session's own result; None before it is complete and when the result is malformed."""
+    with contextlib.suppress(SessionStoreError):
+        return read_result(session.settings.get("result"))
+    return None
 
 
-def _agrees(attention: Attention, stored: Mapping[str, Any]) -> bool:
-    return abs(attention.final_score_percent.value - (_number(stored.get("final_score")) or 0.0)) <= 0.01
+def _agrees(attention: Attention, stored: SessionResult) -> bool:
+    return abs(attention.final_score_percent.value - stored.final_score) <= 0.01
 
 
-def _lost(stored: Mapping[str, Any] | None, reason: str) -> int:
-    lost = stored.get("lost") if stored else None
-    count = lost.get(reason) if isinstance(lost, Mapping) else None
-    return min(count, 1_000_000) if isinstance(count, int) else 0
-
-
-def _usual_accuracy_deg(result: Mapping[str, Any]) -> float | None:
-    """Return how far off the settings of the scoring said that a gaze is; None when they were not asked."""
-    told = result.get("at_accuracy")
-    return _number(told.get("accuracy_deg")) if isinstance(told, Mapping) and told.get("source") == "setting" else None
+def _usual_accuracy_deg(result: SessionResult | None) -> float | None:
+    """Return the angular error that the settings of the scoring said; None when they were not used."""
+    at_accuracy = None if result is None else result.at_accuracy
+    return at_accuracy.accuracy_deg if at_accuracy is not None and at_accuracy.source == "setting" else None
 
 
 def _add_trace(rows: Sequence[TraceRow], numbers: SessionNumbers) -> list[TraceRow]:
     """Return the rows with what the maps say of each frame."""
-    told, trace = list(rows), numbers.result["trace"]
-    places = {} if trace is None else {number: place for place, number in enumerate(trace["frame_number"])}
+    told, trace = list(rows), numbers.trace
+    places = {} if trace is None else {number: place for place, number in enumerate(trace.frame_number)}
     for index, row in enumerate(rows):
         place = places.get(row.frame_number)
         if row.frame_number in numbers.bad_maps:
             told[index] = replace(row, status="bad_map")
-        elif place is not None and trace["hit"][place] is not None:
-            values = {name: trace[name][place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
+        elif trace is not None and place is not None and trace.hit[place] is not None:
+            values = {name: getattr(trace, name)[place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
             told[index] = replace(row, status="scored", **values)
     return told
 

@@ -132,8 +132,7 @@ def _draw_key_frames(report: Report, maps: SaliencyMaps, video: Path | None, pat
     found: dict[int, SaliencyMap] = {}
     with contextlib.suppress(SaliencyMapNotFoundError):
         for number, saliency_map in maps.extract_saliencyMap(report.video_id, frame_nums=chosen).maps:
-            if not isinstance(saliency_map, Exception):
-                found[number] = saliency_map  # noqa: PERF403  what was read before an error counts
+            found[number] = saliency_map  # noqa: PERF403  what was read before an error counts
     frames = read_video_frames(video, chosen) if video else {}
     distances = [row.distance_mm for row in looked if row.distance_mm]
     distance_mm = float(np.median(distances)) if distances else 600.0
@@ -260,12 +259,12 @@ def _render(report: Report, figures: Sequence[tuple[str, str, Path]]) -> str:
         f"<tr><th scope=row><code>{html.escape(name)}</code><td>{html.escape(meaning)}</tr>\n"
         for name, meaning in COLUMNS.items()
     )
-    model = (report.stored_result or {}).get("model_digest")
+    model = None if report.stored_result is None else report.stored_result.model_digest
     facts = [
         ("Session", report.session_id),
         ("Video", report.video_id),
         ("Maps", report.maps_digest or "nobody wrote down a digest"),
-        ("Gaze model", str(model) if model else "unknown"),
+        ("Gaze model", model or "unknown"),
     ]
     about = "".join(f"<dt>{html.escape(name)}<dd>{html.escape(value)}\n" for name, value in facts)
     return _PAGE.format(

@@ -9,6 +9,7 @@ import numpy as np
 from pymongo.database import Database
 
 from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
+from gaze_core.ports import UnusableMap
 from gaze_tools.saliency.writer import find_missing, update_digest
 
 
@@ -63,10 +64,11 @@ def check_maps(
     unusable: dict[int, str] = {}
     flat, present = [], []
     size: tuple[int, int] | None = None
-    for number, saliency_map in video.maps:
-        if isinstance(saliency_map, Exception):
-            unusable[number] = str(saliency_map)
+    for stored in video.stored:
+        if isinstance(stored, UnusableMap):
+            unusable |= dict.fromkeys(stored.frame_nums, stored.reason)
         else:
+            (number,), saliency_map = stored.frame_nums, stored.saliency_map
             present.append(number)
             size = size or (saliency_map.shape[0], saliency_map.shape[1])
             if saliency_map.min() == saliency_map.max():

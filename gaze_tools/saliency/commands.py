@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, check_video_id
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
+from gaze_core.ports import UnusableMap
 from gaze_core.types import SaliencyMap
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, make_progress, mongo_uri_option, said_plainly
 from gaze_tools.saliency.check import check_maps, describe_frames
@@ -238,15 +239,15 @@ def export_maps(video_id: str, target: Path, mongo_uri: str, database: str) -> N
     with open_database(mongo_uri, database) as maps:
         facts = maps[VIDEOS].find_one({"_id": video_id}) or {}
         store = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
-        count = facts.get("map_count") or sum(1 for _ in store.extract_saliencyMap(video_id).maps)
+        count = facts.get("map_count") or sum(1 for _ in store.extract_saliencyMap(video_id).stored)
         skipped: dict[int, str] = {}
 
         def usable() -> Iterator[tuple[int, SaliencyMap]]:
-            for number, found in store.extract_saliencyMap(video_id).maps:
-                if isinstance(found, Exception):
-                    skipped[number] = str(found)
+            for stored in store.extract_saliencyMap(video_id).stored:
+                if isinstance(stored, UnusableMap):
+                    skipped.update(dict.fromkeys(stored.frame_nums, stored.reason))
                 else:
-                    yield number, found
+                    yield stored.frame_nums[0], stored.saliency_map
 
         numbers = write_target(target, usable(), count=count, fps=facts.get("fps") or 25.0)
         known = {key: facts[key] for key in ("fps", "width", "height", "frame_count", "how", "digest") if key in facts}
@@ -282,14 +283,15 @@ def show(
             last = facts["first_frame"] + (facts["frame_count"] - facts["first_frame"])
             wanted = sorted({round(each) for each in np.linspace(facts["first_frame"], last, count)})
         else:
-            numbers = [number for number, _ in store.extract_saliencyMap(video_id).maps]
+            numbers = [stored.frame_nums[0] for stored in store.extract_saliencyMap(video_id).stored]
             wanted = [numbers[round(each)] for each in np.linspace(0, len(numbers) - 1, count)]
         drawn: dict[int, SaliencyMap] = {}
-        for number, found in store.extract_saliencyMap(video_id, frame_nums=wanted).maps:
-            if isinstance(found, Exception):
-                console.print(f"[yellow]frame {number}: {found}", highlight=False)
-            else:
-                drawn[number] = found
+        for stored in store.extract_saliencyMap(video_id, frame_nums=wanted).stored:
+            for number in stored.frame_nums:
+                if isinstance(stored, UnusableMap):
+                    console.print(f"[yellow]frame {number}: {stored.reason}", highlight=False)
+                else:
+                    drawn[number] = stored.saliency_map
         if not drawn:
             raise SaliencyMapNotFoundError(video_id)
         out.parent.mkdir(parents=True, exist_ok=True)

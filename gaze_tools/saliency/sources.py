@@ -18,6 +18,7 @@ from pymongo.database import Database
 
 from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, decode_map
 from gaze_core.errors import SaliencyMapError
+from gaze_core.ports import UnusableMap, UsableMap
 from gaze_core.types import SaliencyMap
 from gaze_tools.command_line import TIMEOUT_S
 from gaze_tools.saliency.compute import open_video, probe_video
@@ -262,8 +263,7 @@ def open_source(
         known: dict[str, Any] = {
             key: stored[key] for key in ("fps", "width", "height", "how", "held", "every") if key in stored
         }
-        read = store.extract_saliencyMap(name).maps
-        return ((number, _as_map_error(found)) for number, found in read), known
+        return _number_maps(store.extract_saliencyMap(name).stored), known
     path = Path(source)
     facts: dict[str, Any] = {}
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
@@ -286,7 +286,8 @@ def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | Salien
     return scaled
 
 
-def _as_map_error(found: SaliencyMap | Exception) -> SaliencyMap | SaliencyMapError:
-    if isinstance(found, Exception) and not isinstance(found, SaliencyMapError):
-        raise found
-    return found
+def _number_maps(stored: Iterable[UsableMap | UnusableMap]) -> Iterator[NumberedMap]:
+    """Yield the maps of a store as a source does, each under the number of its own frame."""
+    for each in stored:
+        (number,) = each.frame_nums
+        yield number, SaliencyMapError(each.reason) if isinstance(each, UnusableMap) else each.saliency_map

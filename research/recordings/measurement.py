@@ -220,7 +220,7 @@ class _Measurement:
         )
         calibration = calibrate_session(session, self.model)
         checked = validate_session(session, read_records(session), calibration.correction, self.model)
-        return calibration, describe_calibration(calibration, checked=checked)
+        return calibration, describe_calibration(calibration, checked=checked).as_json()
 
     def _describe(self, frames: Sequence[SeenFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]

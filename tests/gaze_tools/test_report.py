@@ -3,11 +3,14 @@
 import csv
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
 
-from func.session.completion import Scorer
+from func.session.completion import Completer, LastFrame, complete
+from func.session.session_score import SessionScorer
+from func.web.metrics import Metrics
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint
@@ -37,6 +40,10 @@ def examine(frames, maps=None, **settings):
     notes = []
     gazes, accuracy = read_gazes(session, FakeSessionStore(), lambda: pytest.fail("the model was loaded"), notes)
     return examine_session(session, store, gazes, notes, accuracy=accuracy), store
+
+
+def result_of(final_score, **more):
+    return {"final_score": final_score, "score_valid": True, "coverage": 1.0, **more}
 
 
 def right_and_left(count=40):
@@ -115,8 +122,10 @@ class TestAgainstTheResult:
         for session_id, records in (("s", frames), ("dots", calibration or {})):
             for number, each in records.items():
                 sessions.update_session(session_id, number, each, settings=settings, **viewer)
-        scorer = Scorer(sessions, maps, FakeResultSink(), model=model, accuracy_deg=accuracy_deg)
-        result = scorer.complete_session("s", frame_number=max(frames) + 1, has_image=False, **viewer)
+        scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
+        completer = Completer(sessions, scorer, FakeResultSink(), observer=Metrics())
+        last = LastFrame("s", frame_number=max(frames) + 1, has_image=False, **viewer)
+        result = complete(completer, last, threading.Semaphore(1)).result.as_json()
         session, notes = sessions.get_session("s"), []
         gazes, accuracy = read_gazes(session, sessions, lambda: model, notes)
         return result, examine_session(session, maps, gazes, notes, accuracy=accuracy)
@@ -189,7 +198,7 @@ class TestStatuses:
         report, _ = examine(
             frames,
             {1: RIGHT, 7: SaliencyMapError("bad"), 10: RIGHT},
-            result={"lost": {"missing": 1}, "final_score": 100},
+            result=result_of(100.0, lost={"missing": 1}),
         )
 
         assert [(row.frame_number, row.status) for row in report.rows] == [
@@ -277,7 +286,7 @@ class TestFiles:
 
     def test_names_are_no_markup(self, tmp_path):
         report, store = examine(
-            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"model_digest": "<script>alert(1)</script>"}
+            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(100.0, model_digest="<script>alert(1)</script>")
         )
 
         page = write_report(report, store, tmp_path).read_text()
@@ -312,14 +321,12 @@ class TestOddSessions:
         assert "too short for the intervals" in page
 
     def test_a_result_of_other_maps_is_pointed_out(self):
-        report, _ = examine(
-            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"final_score": 12.5, "maps_digest": "old", "lost": {}}
-        )
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(12.5, maps_digest="old"))
 
         assert "The session's own result is 12.5, with other maps than those in the store now." in report.notes
 
     def test_a_result_that_agrees_needs_no_note(self):
-        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"final_score": 100.0, "maps_digest": "d1"})
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(100.0, maps_digest="d1"))
 
         assert report.notes == ()
 
@@ -332,7 +339,7 @@ class TestOddSessions:
 
     def test_the_calibration_of_another_session_changes_the_gaze(self):
         session = make_session(
-            {1: record(LOOKS_RIGHT)}, calibration_session="gone", result={"model_digest": "another", "final_score": 1}
+            {1: record(LOOKS_RIGHT)}, calibration_session="gone", result=result_of(1.0, model_digest="another")
         )
         notes = []
 

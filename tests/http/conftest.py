@@ -8,7 +8,8 @@ from werkzeug.test import Client
 
 from func.bootstrap import Application, NeighbourProbes
 from func.detectors import Detectors
-from func.session.completion import Scorer
+from func.session.completion import Completer
+from func.session.session_score import SessionScorer
 from func.settings import read_settings
 from func.web.handler import Handler
 from func.web.metrics import Metrics
@@ -42,15 +43,13 @@ class World:
         self.model = FakeGazeModel()
         self.sessions, self.maps, self.sink = FakeSessionStore(), FakeSaliencyMaps(), FakeResultSink()
         self.metrics = Metrics()
-        self.scorer = Scorer(
+        self.completer = Completer(
             self.sessions,
-            self.maps,
+            SessionScorer(self.sessions, self.maps, model=self.model, smoothing=self.settings.scoring_smoothing),
             self.sink,
-            model=self.model,
-            smoothing=self.settings.scoring_smoothing,
+            observer=self.metrics,
             barrier_timeout_s=self.settings.barrier_timeout_s,
             poll_s=self.settings.barrier_poll_s,
-            places=self.settings.scoring_places,
         )
         self.probes = NeighbourProbes(
             {
@@ -73,7 +72,7 @@ class World:
         return Application(
             detectors=self.detectors,
             sessions=self.sessions,
-            scorer=self.scorer,
+            completer=self.completer,
             probes=self.probes,
         )
 
