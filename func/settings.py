@@ -276,7 +276,7 @@ class Settings:
         "LAST_FRAME_TIMEOUT_S",
         _seconds(0.1, 300),
         "Time for waiting, scoring and delivering after a last frame; at least BARRIER_TIMEOUT_S.",
-        default="300",
+        default="270",
     )
     http_timeout_s: float = _setting(
         "HTTP_TIMEOUT_S",

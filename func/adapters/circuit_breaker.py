@@ -1,6 +1,6 @@
 """Stop calling a service that keeps failing, and find out with one call at a time whether it has recovered."""
 
-# Not pybreaker (BSD, maintained): it holds its lock during a call, which serialises all calls, and names no time to wait.
+# Not pybreaker (BSD, maintained): its lock is held during a call, so calls would wait for each other.
 
 import logging
 import threading

@@ -39,6 +39,10 @@ _FAIR_TIMEOUT_S = 1.0
 _DEFAULT_RETRY_AFTER_S = 1.0
 _MAX_RETRY_AFTER_S = 3600.0
 _STATUSES_TO_REPEAT = frozenset({429, 502, 503, 504})
+_JSON_MARKS = (b"[", b"{", b",", b":")
+_BYTES_PER_JSON_MARK = 8
+"""A parser makes an object of up to 230 bytes of four marks: so the objects of an answer take no more than some seven
+times the bytes that it may have. Our records have 9 bytes a mark."""
 _MAX_CONNECTIONS = 1000
 """Kept open for the next call: as many as a process may have threads."""
 
@@ -165,7 +169,8 @@ class HttpClient:
             payload: JSON object to send.
             params: Query parameters.
             headers: Sent beside the content type.
-            max_answer_bytes: A longer answer is an error; no more than that is read.
+            max_answer_bytes: A longer answer is an error; no more than that is read. So is one with more than an eighth
+                as many brackets, commas and colons, whose objects would take several times the memory.
 
         Raises:
             ValueError: A segment cannot be part of a path or the payload is not JSON.
@@ -195,7 +200,7 @@ class HttpClient:
                 self._sleep(pause_s)
                 tries += 1
             else:
-                return Answer(status, self._parse(what, status, text), tries)
+                return Answer(status, self._parse(what, status, text, max_answer_bytes), tries)
 
     def is_reachable(self) -> bool:
         """Return whether the service answers anything at all within a second; never waits for the breaker."""
@@ -290,7 +295,10 @@ class HttpClient:
             return None
         return pause_s if self._budget.take() else None
 
-    def _parse(self, what: str, status: int, text: bytearray) -> Mapping[str, Any]:
+    def _parse(self, what: str, status: int, text: bytearray, max_bytes: int) -> Mapping[str, Any]:
+        # Marks within strings count too: that is far faster than finding the strings, and our data has few of them.
+        if sum(map(text.count, _JSON_MARKS)) > max_bytes // _BYTES_PER_JSON_MARK:
+            raise self._errors.failed(f"{self._service}: {what} was answered {status} with too many JSON elements")
         try:
             body = json.loads(text)
         except (ValueError, RecursionError) as error:

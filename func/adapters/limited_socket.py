@@ -4,9 +4,10 @@ The threat: an upstream service, or a proxy before it, that is broken or hostile
 every byte, so a peer that sends one byte now and then holds a thread for as long as it likes, in the status line, in a
 header, in the body, in the TLS handshake or in a proxy's answer to CONNECT. `http.client` skips any number of
 `100 Continue` answers, and of headers after CONNECT; urllib3 skips any number of trailers. A timeout of urllib3 covers
-one read, and no library bounds the sum of what it reads beside the body. So the limits lie beneath all of them: each operation of a socket gets what is left of the deadline as its
-timeout, and receiving more bytes than allowed is an error. Under TLS, CPython applies a socket's timeout to a whole
-handshake, record or write, however slowly their bytes arrive, so the same holds there.
+one read, and no library bounds the sum of what it reads beside the body. So the limits lie beneath all of them: each
+operation of a socket gets what is left of the deadline as its timeout, and receiving more bytes than allowed is an
+error. Under TLS, CPython applies a socket's timeout to a whole handshake, record or write, however slowly their bytes
+arrive, so the same holds there.
 
 Not covered: looking up a name has no timeout but the resolver's own (`options timeout` in resolv.conf).
 """

@@ -113,8 +113,8 @@ class MongoReader:
                         timeoutMS=timeout_ms,
                         **self._tls_options,
                     )
-                except (PyMongoError, ValueError) as error:
-                    raise SaliencyStoreError("the saliency store's URI cannot be used") from error
+                except (PyMongoError, ValueError, OSError) as error:
+                    raise SaliencyStoreError("the saliency store's URI or CA bundle cannot be used") from error
                 self._client_pid = os.getpid()
             return self._client[self._database_name]
 

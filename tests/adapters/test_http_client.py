@@ -220,3 +220,18 @@ def test_a_compressed_answer_is_not_expanded(clock, encoding):
         pytest.raises(ResultSinkError, match="not JSON"),
     ):
         call(make_client(service, clock))
+
+
+@pytest.mark.parametrize("element", [b'{"":0}', b"[]", b"0", b'{"a":{}}', b"[1.5]"])
+def test_an_answer_of_very_many_elements_is_not_parsed(clock, element):
+    body = b'{"a":[' + b",".join([element] * (1_000_000 // (len(element) + 1))) + b"]}"
+    with misbehave(Answer(200, body)) as service, pytest.raises(ResultSinkError) as caught:
+        call(make_client(service, clock))
+
+    assert str(caught.value) == "aggregator: GET /x was answered 200 with too many JSON elements"
+
+
+def test_as_many_elements_as_an_eighth_of_the_bytes_allowed_are_parsed(clock):
+    body = {"a": [0] * 131_068}
+    with misbehave(Answer(200, body)) as service:
+        assert call(make_client(service, clock)).body == body
