@@ -82,10 +82,10 @@ class LimitedSocket(socket.socket):
         if limits is not None:
             self.settimeout(limits.remaining_s())
 
-    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Receive bytes, counted against the limit."""
         self._use_deadline()
-        received = super().recv(bufsize, flags)
+        received = super().recv(buflen, flags)
         _count(len(received))
         return received
 
