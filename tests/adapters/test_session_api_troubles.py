@@ -102,6 +102,21 @@ class TestRequests:
 
         assert len({sent.port for sent in neighbour.requests}) == 4
 
+    def test_as_many_connections_are_kept_as_there_are_threads(self):
+        with misbehave(UPDATED) as neighbour, ThreadPoolExecutor(20) as pool:
+            store = HttpSessionStore(neighbour.url, timeout_s=30, retries=0)
+            meeting = threading.Barrier(20)
+
+            def post(number):
+                meeting.wait(30)
+                store.update_session("s", number, RECORD, **VIEWER)
+
+            list(pool.map(post, range(20)))
+            first = {sent.port for sent in neighbour.requests}
+            list(pool.map(post, range(20)))
+
+        assert {sent.port for sent in neighbour.requests} <= first
+
     def test_the_proxy_of_the_environment_is_ignored(self, monkeypatch):
         monkeypatch.setenv("HTTP_PROXY", refused_url())
         with misbehave(UPDATED) as neighbour:
