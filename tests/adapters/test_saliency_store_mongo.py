@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 import warnings
 import zlib
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 from func.adapters.saliency_store import MongoSaliencyMaps
-from func.deadline import limit_calls
 from gaze_core.errors import (
     SaliencyMapError,
     SaliencyMapNotFoundError,
@@ -19,7 +17,6 @@ from gaze_core.errors import (
     SaliencyStoreTimeoutError,
 )
 from tests.adapters.neighbours import refused_url
-from tests.fakes.clock import FakeClock
 
 FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
 PIXELS = bytes([1, 2, 3, 4, 5, 6])
@@ -310,37 +307,6 @@ class TestGenerations:
 
         with pytest.raises(SaliencyStoreError, match="replaced while they were read"):
             next(maps)
-
-
-class TestDeadlines:
-    def test_maps_are_read_until_the_deadline_of_the_request(self, mongo_uri, database):
-        clock = FakeClock()
-        database["v"].insert_many([whole(number) for number in range(1, 101)])
-        maps = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").maps
-        with limit_calls(8.0, clock=clock):
-            assert next(maps)[0] == 1
-            clock.advance(8.0)
-
-            with pytest.raises(SaliencyStoreTimeoutError, match="the time of the request is over"):
-                list(maps)
-
-    def test_after_the_deadline_nothing_is_read(self, mongo_uri, database):
-        clock = FakeClock()
-        database["v"].insert_one(whole(1))
-        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
-        with limit_calls(8.0, clock=clock):
-            clock.advance(8.0)
-
-            with pytest.raises(SaliencyStoreTimeoutError, match="the time of the request is over"):
-                store.extract_saliencyMap("v")
-
-    def test_the_deadline_cuts_the_search_for_a_server_short(self):
-        nowhere = refused_url().replace("http", "mongodb")
-        started_s = time.monotonic()
-        with limit_calls(0.3), pytest.raises(SaliencyStoreTimeoutError):
-            MongoSaliencyMaps(nowhere, timeout_s=30).extract_saliencyMap("v")
-
-        assert time.monotonic() - started_s < 10
 
 
 class TestTroubles:
