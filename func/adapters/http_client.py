@@ -27,10 +27,10 @@ from func.deadline import Deadline, find_deadline
 from gaze_core.errors import GazeError
 
 MAX_ANSWER_BYTES = 1024 * 1024
-"""Of a call that does not say otherwise: head, body and their framing."""
+"""Default size limit of an answer: head, body and their framing."""
 
 MAX_PAUSE_S = 2.0
-"""Between two tries. A service that asks for more with `Retry-After` is not waited for: the wish is passed on."""
+"""Longest pause between two tries. A service that asks for more with `Retry-After` is not waited for: the wish is passed on."""
 
 _FIRST_PAUSE_S = 0.05
 _REACHABLE_TIMEOUT_S = 1.0
@@ -118,7 +118,7 @@ class HttpClient:
             proxy: URL of a proxy, if one must be used; it may hold user and password.
             ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
             retry_budget: Shared by all calls; None makes the usual one.
-            breaker: Likewise.
+            breaker: Shared by all calls; None makes the usual one.
             sleep: Waits so many seconds.
 
         Raises:

@@ -23,13 +23,13 @@ PAGE_FRAMES = 5000
 """Frames that are read at a time: some two megabytes."""
 
 MAX_FRAME_BYTES = 2048
-"""Of one frame's record in a page; ours take some 400."""
+"""Size limit of one frame's record in a page; ours take some 400."""
 
 MAX_SETTINGS_BYTES = 16 * 1024 * 1024
-"""Of the keys of the session as a whole, a result with its trace among them, in every page and in a PUT of them."""
+"""Size limit of the keys of the session as a whole; a result with its trace is among them."""
 
 MAX_WHOLE_SESSION_BYTES = 64 * 1024 * 1024
-"""Of a session that an older service answers at once: an hour at 20 frames a second, 900 bytes each."""
+"""Size limit of a session that an older service answers at once: an hour at 20 frames a second, 900 bytes each."""
 
 MAX_PAGES = 200
 """A million frames: beyond that a service leads us in circles."""
