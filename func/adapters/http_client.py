@@ -30,7 +30,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 """Default size limit of an answer: head, body and their framing."""
 
 MAX_PAUSE_S = 2.0
-"""Longest pause between two tries. A service that asks for more with `Retry-After` is not waited for: the wish is passed on."""
+"""Longest pause between two tries. When `Retry-After` asks for more, the call ends and passes the wish on."""
 
 _FIRST_PAUSE_S = 0.05
 _REACHABLE_TIMEOUT_S = 1.0
