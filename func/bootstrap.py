@@ -109,14 +109,21 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         timeout_s=settings.http_timeout_s,
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
+        ca_bundle=settings.ca_bundle,
         read_frame=read_record,
     )
-    maps = MongoSaliencyMaps(settings.mongo_uri, database=settings.mongo_database, timeout_s=settings.mongo_timeout_s)
+    maps = MongoSaliencyMaps(
+        settings.mongo_uri,
+        database=settings.mongo_database,
+        timeout_s=settings.mongo_timeout_s,
+        ca_bundle=settings.ca_bundle,
+    )
     sink = HttpResultSink(
         settings.aggregator_url,
         timeout_s=settings.http_timeout_s,
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
+        ca_bundle=settings.ca_bundle,
     )
     return Application(
         detectors=Detectors(landmarker, model, sessions, refresh_s=settings.calibration_refresh_s),

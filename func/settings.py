@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -143,6 +144,18 @@ def _parse_database(text: str) -> str:
     return text
 
 
+def _parse_ca_bundle(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError("must be the path of a file")
+    try:
+        ssl.create_default_context(cafile=text)
+    except ssl.SSLError as error:
+        raise ValueError("must be a PEM file with certificates") from error
+    except OSError as error:
+        raise ValueError("must be a file that can be read") from error
+    return Path(text)
+
+
 def _count_default_landmarkers(start: _Start) -> int:
     """Return one landmarker for each CPU, but leave threads to waiting last frames, to health and to metrics."""
     spare = count_frame_threads(int(start.values["threads"])) - int(start.values["scoring_places"])
@@ -253,11 +266,37 @@ class Settings:
         "Largest picture, width × height, checked before it is decoded; beyond it 413.",
         default=str(3840 * 2160),
     )
+    request_timeout_s: float = _setting(
+        "REQUEST_TIMEOUT_S",
+        _seconds(0.1, 300),
+        "Time for one frame once its body is read, all calls to upstream services and their retries included.",
+        default="8",
+    )
+    last_frame_timeout_s: float = _setting(
+        "LAST_FRAME_TIMEOUT_S",
+        _seconds(0.1, 300),
+        "Time for waiting, scoring and delivering after a last frame; at least BARRIER_TIMEOUT_S.",
+        default="270",
+    )
     http_timeout_s: float = _setting(
-        "HTTP_TIMEOUT_S", _seconds(0.05, 60), "Timeout of one call to a neighbouring service.", default="5"
+        "HTTP_TIMEOUT_S",
+        _seconds(0.05, 60),
+        "Timeout of one HTTP call to an upstream service, from connecting to the last byte.",
+        default="5",
     )
     http_retries: int = _setting(
-        "HTTP_RETRIES", _whole(0, 10), "How often such a call is repeated after a failure.", default="2"
+        "HTTP_RETRIES",
+        _whole(0, 10),
+        "Retries of such a call after a failure, within the time of the request and a budget of 20 % of all calls.",
+        default="2",
+    )
+    ca_bundle: Path | None = _setting(  # noqa: RUF009 - a field, not a default
+        "CA_BUNDLE",
+        _parse_ca_bundle,
+        "PEM file of the only certificate authorities to trust in TLS with upstream services, MongoDB included unless "
+        "its address has tlsCAFile.",
+        default="",
+        default_text="certifi's; for MongoDB the system's",
     )
     outbound_proxy: str | None = _setting(
         "OUTBOUND_PROXY",
@@ -355,6 +394,12 @@ def read_settings(
         )
     require_digest("FACE_LANDMARKER_MODEL", settings.face_landmarker_model, settings.face_landmarker_model_sha256)
     require_digest("GAZE_MODEL", settings.gaze_model, settings.gaze_model_sha256)
+    if settings.last_frame_timeout_s < settings.barrier_timeout_s:
+        raise SettingsError(
+            "LAST_FRAME_TIMEOUT_S",
+            f"must be at least BARRIER_TIMEOUT_S = {settings.barrier_timeout_s:g}, "
+            f"not {settings.last_frame_timeout_s:g}",
+        )
     return settings
 
 

@@ -8,13 +8,15 @@
     ├── SessionExpiredError
     ├── SessionScoredError
     ├── SessionStoreError
-    │   └── SessionStoreTimeoutError
+    │   ├── SessionStoreTimeoutError
+    │   └── SessionStoreBusyError
     ├── SaliencyMapNotFoundError
     ├── SaliencyMapError
     ├── SaliencyStoreError
     │   └── SaliencyStoreTimeoutError
     └── ResultSinkError
-        └── ResultSinkTimeoutError
+        ├── ResultSinkTimeoutError
+        └── ResultSinkBusyError
 
 Absence is not here: a frame without a face is ordinary and has a `Validity`. Misuse is not here: it is `ValueError`.
 """
@@ -90,6 +92,14 @@ class SessionStoreTimeoutError(SessionStoreError):
     """The session API did not answer in time."""
 
 
+class SessionStoreBusyError(SessionStoreError):
+    """The session API asks to be called later, or fails so often that it is not called for the moment."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class SaliencyMapNotFoundError(GazeError):
     """No saliency map is stored for the video."""
 
@@ -116,3 +126,11 @@ class ResultSinkError(GazeError):
 
 class ResultSinkTimeoutError(ResultSinkError):
     """The result aggregator did not answer in time."""
+
+
+class ResultSinkBusyError(ResultSinkError):
+    """The result aggregator asks to be called later, or fails so often that it is not called for the moment."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -18,6 +18,7 @@ from typing import Any
 import flask
 
 from func.bootstrap import Application
+from func.deadline import limit_calls
 from func.errors import (
     BadRequestError,
     MethodNotAllowedError,
@@ -55,9 +56,11 @@ from gaze_core.detector import GazeDetector
 from gaze_core.errors import (
     GazeError,
     LandmarkerBusyError,
+    ResultSinkBusyError,
     SessionExpiredError,
     SessionNotFoundError,
     SessionScoredError,
+    SessionStoreBusyError,
 )
 from gaze_core.types import GazePoint, GazeSample
 
@@ -65,6 +68,9 @@ _log = logging.getLogger(__name__)
 
 _NAME_THE_SESSION = (SessionNotFoundError, SessionExpiredError, SessionScoredError)
 """Errors whose message is not for the log."""
+
+_SAY_WHEN = (ScoringBusyError, SessionStoreBusyError, ResultSinkBusyError)
+"""Errors that know when to come back."""
 
 _WAITING_PICTURES = 2
 """How many may be decoded and wait beside those whose landmarks are sought; each may take 25 MB and more."""
@@ -151,10 +157,14 @@ class Handler:
         exchange.viewing_start_ms = check_tokens(self._verifier, metadata)
         has_image = image is not None
         application = self._find_application()
-        answer = None if image is None else self._process_frame(application, metadata, image, exchange)
+        answer = None
+        if image is not None:
+            with limit_calls(self._settings.request_timeout_s):
+                answer = self._process_frame(application, metadata, image, exchange)
         del parsed, image  # a last frame may wait long
         if metadata.last_frame:
-            answer = self._complete(application, metadata, exchange, has_image=has_image)
+            with limit_calls(self._settings.last_frame_timeout_s):
+                answer = self._complete(application, metadata, exchange, has_image=has_image)
         return _respond_json(200, answer)
 
     def _process_frame(
@@ -337,7 +347,7 @@ class Handler:
             headers["Allow"] = ", ".join(error.allowed)
         if problem.status == 401:
             headers["WWW-Authenticate"] = "SessionToken"  # which RFC 9110 requires
-        retry_after_s = error.retry_after_s if isinstance(error, ScoringBusyError) else problem.retry_after_s
+        retry_after_s = error.retry_after_s if isinstance(error, _SAY_WHEN) else problem.retry_after_s
         if retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(retry_after_s))
         return _respond_json(

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
+import certifi
 import pytest
 
 from func import settings as settings_module
@@ -27,6 +28,7 @@ def test_the_defaults_are_those_of_the_documentation():
     assert (settings.max_body_bytes, settings.max_image_pixels) == (8_388_608, 8_294_400)
     assert (settings.body_timeout_s, settings.workers) == (10.0, 1)
     assert (settings.http_timeout_s, settings.http_retries, settings.mongo_timeout_s) == (5.0, 2, 5.0)
+    assert (settings.request_timeout_s, settings.last_frame_timeout_s, settings.ca_bundle) == (8.0, 270.0, None)
     assert (settings.barrier_timeout_s, settings.barrier_poll_s, settings.landmarker_wait_s) == (10.0, 0.2, 2.0)
     assert (settings.face_landmarker, settings.log_level) == ("mediapipe", "INFO")
 
@@ -69,6 +71,13 @@ def test_the_model_files_are_the_packaged_ones():
         ("HTTP_TIMEOUT_S", "inf"),
         ("HTTP_TIMEOUT_S", "0"),
         ("HTTP_RETRIES", "-1"),
+        ("REQUEST_TIMEOUT_S", "0"),
+        ("REQUEST_TIMEOUT_S", "301"),
+        ("LAST_FRAME_TIMEOUT_S", "0"),
+        ("LAST_FRAME_TIMEOUT_S", "301"),
+        ("CA_BUNDLE", "/nowhere/ca.pem"),
+        ("CA_BUNDLE", "/"),
+        ("CA_BUNDLE", __file__),
         ("OUTBOUND_PROXY", "proxy:3128"),
         ("MONGO_TIMEOUT_S", "soon"),
         ("BARRIER_TIMEOUT_S", "301"),
@@ -149,6 +158,22 @@ def test_waiting_last_frames_must_leave_threads_to_frames():
         SettingsError, match=r"^SCORING_PLACES must be at most THREADS − 2 − LANDMARKERS = 8 − 2 − 2, not 5$"
     ):
         read_settings({**REQUIRED, "THREADS": "8", "LANDMARKERS": "2", "SCORING_PLACES": "5"})
+
+
+def test_a_last_frame_has_at_least_the_time_that_it_waits():
+    with pytest.raises(SettingsError, match=r"^LAST_FRAME_TIMEOUT_S must be at least BARRIER_TIMEOUT_S = 10, not 9$"):
+        read_settings({**REQUIRED, "LAST_FRAME_TIMEOUT_S": "9"})
+
+
+def test_a_bundle_of_certificates_is_taken():
+    assert read_settings({**REQUIRED, "CA_BUNDLE": certifi.where()}).ca_bundle == Path(certifi.where())
+
+
+def test_a_bundle_without_a_certificate_is_refused(tmp_path):
+    (tmp_path / "empty.pem").write_bytes(b"")
+
+    with pytest.raises(SettingsError, match=r"^CA_BUNDLE must be a PEM file with certificates"):
+        read_settings({**REQUIRED, "CA_BUNDLE": str(tmp_path / "empty.pem")})
 
 
 def test_two_threads_are_kept_from_frames():

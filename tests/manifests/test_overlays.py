@@ -131,15 +131,20 @@ def test_there_are_threads_for_probes_beside_all_requests(render):
 def test_the_time_limit_is_above_the_longest_request(render):
     manifests = render("knative/overlays/prod")
     settings = find_settings(manifests)
-    call_s = settings.http_timeout_s * (settings.http_retries + 1) + MAX_PAUSE_S * settings.http_retries
-    # A frame whose calibration is read (1 call) and that is stored in a session that must be created first (3); two
-    # waits of the last frame, each with a call that outlasts it (2); the calibration read afresh (1); the result
-    # stored, sent and marked as sent (3).
-    # Before all that, a body that takes its time and a picture that waits to be decoded and then for a landmarker.
-    longest_s = settings.body_timeout_s + 2 * settings.landmarker_wait_s + 10 * call_s + 2 * settings.barrier_timeout_s
+    longest_s = settings.body_timeout_s + settings.request_timeout_s + settings.last_frame_timeout_s
 
-    assert longest_s == 224
-    assert find_template(manifests)["spec"]["timeoutSeconds"] >= longest_s + READS_THE_MAPS_S + DRAIN_S
+    assert longest_s == 288
+    assert find_template(manifests)["spec"]["timeoutSeconds"] >= longest_s + DRAIN_S
+
+
+def test_a_last_frame_has_time_for_upstream_services_that_are_slow(render):
+    settings = find_settings(render("knative/overlays/prod"))
+    call_s = settings.http_timeout_s * (settings.http_retries + 1) + MAX_PAUSE_S * settings.http_retries
+    # Two waits, each with a call that outlasts it (2); the calibration read afresh (1); the result stored, sent and
+    # marked as sent (3).
+    slowest_s = 6 * call_s + 2 * settings.barrier_timeout_s
+
+    assert settings.last_frame_timeout_s >= slowest_s + READS_THE_MAPS_S
 
 
 def test_a_pod_that_stops_has_time_for_what_it_has_begun(render):
