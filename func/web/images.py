@@ -1,5 +1,6 @@
 """JPEG, PNG and WebP files to RGB frames, checked before they are decoded."""
 
+import contextlib
 import struct
 import threading
 from collections.abc import Callable
@@ -60,8 +61,10 @@ _CONTAINERS: dict[ImageFormat, _Container] = {
     "webp": _Container(webp.read_webp_size, webp.rebuild_webp),
 }
 
-_webp_decoding = threading.Lock()
-"""Held while a WebP is decoded: the tables of a lossless one can be far larger than its pixels."""
+_LARGE_PIXELS = 2 * 2**20
+
+_heavy_decoding = threading.Lock()
+"""Held while an image is decoded that can take far more memory than its pixels."""
 
 
 def decode_image(data: bytes, *, max_pixels: int) -> Frame:
@@ -86,10 +89,7 @@ def decode_image(data: bytes, *, max_pixels: int) -> Frame:
         raise PayloadTooLargeError(f"a side of the image is longer than {MAX_IMAGE_SIDE_PX} pixels")
     file = np.frombuffer(_CONTAINERS[header.format].reduce(data), np.uint8)
     try:
-        if header.format == "webp":
-            with _webp_decoding:
-                frame = cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)
-        else:
+        with _heavy_decoding if _is_heavy(header, data) else contextlib.nullcontext():
             frame = cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise _broken(header.format) from error
@@ -121,6 +121,14 @@ def read_image_header(data: bytes) -> ImageHeader:
     if size is None or min(size) < 1:
         raise _broken(image_format)
     return ImageHeader(image_format, *size)
+
+
+def _is_heavy(header: ImageHeader, data: bytes) -> bool:
+    """Return whether decoding needs much beside the pixels: tables, coefficients or a second copy of a large image."""
+    is_large = header.width_px * header.height_px > _LARGE_PIXELS
+    if header.format == "jpeg":
+        return is_large and jpeg.is_progressive(data)
+    return is_large or (header.format == "webp" and webp.is_lossless(data))
 
 
 def _broken(image_format: str) -> UndecodableImageError:

@@ -62,6 +62,11 @@ def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def is_progressive(data: bytes) -> bool:
+    """Return whether a JPEG, already checked, is progressive: a decoder then keeps all of its coefficients."""
+    return any(segment.marker == 0xC2 for segment in _walk(data))
+
+
 def trim_jpeg(data: bytes) -> memoryview:
     """Return a JPEG up to its end marker, once all its markers are checked.
 

@@ -58,6 +58,11 @@ def rebuild_webp(data: bytes) -> bytes:
         raise UndecodableImageError("the WebP is malformed") from error
 
 
+def is_lossless(data: bytes) -> bool:
+    """Return whether a WebP, already checked, may be lossless."""
+    return data.find(b"VP8L", 12) >= 0 and data[12:16] != b"VP8 "
+
+
 def estimate_table_bytes(width_px: int, height_px: int, file_bytes: int) -> int:
     """Return the memory that the prefix codes of a lossless image of this size may need at most."""
     blocks = -(-width_px // 4) * -(-height_px // 4)

@@ -6,6 +6,8 @@ import struct
 import zlib
 from functools import cache
 
+import cv2
+
 from tests.corpus.containers import exif, jpeg_segment, png_chunk, png_file, png_header, riff, riff_chunk, vp8x
 from tests.http.pictures import encode, make_picture, make_pixels
 
@@ -72,11 +74,11 @@ class _Bits:
         self._bits = []
 
     def put(self, value, count):
-        self._bits += [value >> bit & 1 for bit in range(count)]
+        self._bits.append(f"{value:0{count}b}"[::-1])
 
     def pack(self):
-        padded = self._bits + [0] * (-len(self._bits) % 8)
-        return bytes(sum(bit << place for place, bit in enumerate(padded[at : at + 8])) for at in range(0, len(padded), 8))
+        bits = "".join(self._bits)
+        return int(bits[::-1], 2).to_bytes(-(-len(bits) // 8), "little")
 
 
 @cache
@@ -108,7 +110,8 @@ def lossless_webp_of_groups(width_px, height_px):
     for block in range(blocks):
         bits.put(backwards[block % groups & 255], 8)
         bits.put(backwards[block % groups >> 8], 8)
-    bits.put(int("0001" * 5 * groups, 2), 20 * groups)
+    for _ in range(groups):
+        bits.put(0x11111, 20)
     return riff(riff_chunk(b"VP8L", bits.pack()))
 
 
@@ -204,6 +207,7 @@ def as_request(image):
 
 
 def largest_honest_images():
-    """Return images of the largest size that is decoded, by kind."""
+    """Return images of the largest size that is decoded: JPEG, progressive JPEG without subsampling, and PNG."""
     pixels = make_pixels(3840, 2160)
-    return {suffix: encode(pixels, suffix) for suffix in (".jpg", ".png")}
+    parameters = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111)
+    return [encode(pixels, ".jpg"), cv2.imencode(".jpg", pixels, parameters)[1].tobytes(), encode(pixels, ".png")]

@@ -41,3 +41,14 @@ def exif(*, orientation=None, entries=0, size=0):
     text_at = 8 + 2 + 12 * entries + 4
     directory = struct.pack(">H", entries) + struct.pack(">HHII", 0x010E, 2, size - text_at, text_at) * entries
     return b"MM\0*\0\0\0\x08" + directory + bytes(4) + b"a" * (size - text_at)
+
+
+def jpeg_without_huffman_tables(image):
+    """Return a JPEG as Motion-JPEG cameras send it: with the standard tables, which are left out."""
+    at, kept = 2, image[:2]
+    while image[at + 1] != 0xDA:
+        (length,) = struct.unpack_from(">H", image, at + 2)
+        if image[at + 1] != 0xC4:
+            kept += image[at : at + 2 + length]
+        at += 2 + length
+    return kept + image[at:]
