@@ -84,7 +84,9 @@ def decode_image(data: bytes, *, max_pixels: int) -> Frame:
     """
     header = read_image_header(data)
     if header.width_px * header.height_px > max_pixels:
-        raise PayloadTooLargeError(f"the image has {header.width_px} × {header.height_px} pixels, more than {max_pixels}")
+        raise PayloadTooLargeError(
+            f"the image has {header.width_px} × {header.height_px} pixels, more than {max_pixels}"
+        )
     if max(header.width_px, header.height_px) > MAX_IMAGE_SIDE_PX:
         raise PayloadTooLargeError(f"a side of the image is longer than {MAX_IMAGE_SIDE_PX} pixels")
     file = np.frombuffer(_CONTAINERS[header.format].reduce(data), np.uint8)

@@ -39,14 +39,22 @@ _DATA_URL_PREFIX = re.compile(
 )
 
 _ESCAPES = {
-    **{rb"\/": b"/", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t"},
-    **{rb"\u002b": b"+", rb"\u002B": b"+", rb"\u002f": b"/", rb"\u002F": b"/", rb"\u003d": b"=", rb"\u003D": b"="},
+    rb"\/": b"/",
+    rb"\n": b"\n",
+    rb"\r": b"\r",
+    rb"\t": b"\t",
+    rb"\u002b": b"+",
+    rb"\u002B": b"+",
+    rb"\u002f": b"/",
+    rb"\u002F": b"/",
+    rb"\u003d": b"=",
+    rb"\u003D": b"=",
 }
 """How JSON writers escape characters of base64 and the white space in it."""
 
 _WHITESPACE = b" \t\r\n\f\v"
 
-_PLACEHOLDER = re.compile(r"~{%d}([0-9]{1,2})" % LONG_STRING_BYTES)
+_PLACEHOLDER = re.compile(f"~{{{LONG_STRING_BYTES}}}([0-9]{{1,2}})")
 
 _Part = TypeVar("_Part", bound=RequestPart)
 
@@ -179,7 +187,10 @@ def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
 
 
 def _decode_base64(text: bytes, start: int = 0, stop: int | None = None) -> bytes:
-    """Return what base64 stands for; a data URL's beginning and white space are skipped. Copies only white space out."""
+    """Return what base64 stands for, without a data URL's beginning and white space.
+
+    Only text with white space is copied.
+    """
     stop = len(text) if stop is None else stop
     prefix = _DATA_URL_PREFIX.match(text, start, stop)
     start = prefix.end() if prefix else start

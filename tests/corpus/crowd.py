@@ -47,7 +47,8 @@ def _main():
         for _ in range(2):
             for kind, body in bodies:
                 statuses += clients.map(post, [kind] * CLIENTS, [body] * CLIENTS)
-    print(json.dumps({"peak_mb": (read_memory_kb("VmHWM") - rest_kb) / 1024, "statuses": sorted(set(statuses))}))
+    peak_mb = (read_memory_kb("VmHWM") - rest_kb) / 1024
+    json.dump({"peak_mb": peak_mb, "statuses": sorted(set(statuses))}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,37 @@ import zlib
 
 NUMBERS = (0, 1, 2, 4, 0x7F, 0xFF, 0x100, 0x3FFF, 0x7FFF, 0xFFFF, 0xFF_FFFF, 0x7FFF_FFFF, 0xFFFF_FFFF)
 
-TOKENS = (b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\", b"\\u0000", b"\\ud800", b"1e999", b"9" * 50, b"NaN", b"null",
-          b'{"":', b"[[", b'"frame":', b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b"\r\n", b"--X", b"\r\n--X\r\n", b"--X--",
-          b"Content-Disposition: form-data; name=", b";", b"=", b'name="metadata"')  # fmt: skip
+TOKENS = (
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b",",
+    b":",
+    b'"',
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"1e999",
+    b"99999999999999999999999999999999999999999999999999",
+    b"NaN",
+    b"null",
+    b'{"":',
+    b"[[",
+    b'"frame":',
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"--X",
+    b"\r\n--X\r\n",
+    b"--X--",
+    b"Content-Disposition: form-data; name=",
+    b";",
+    b"=",
+    b'name="metadata"',
+)
 
 
 def mutate(random, name, seeds):

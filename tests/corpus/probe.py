@@ -81,7 +81,7 @@ def _main():
         cpu_s = time.process_time() - started_s
         peak_mb = (read_memory_kb("VmHWM") - rest_kb) / 1024
         cost = {"status": status, "cpu_s": cpu_s, "peak_mb": peak_mb, "checksum": checksum}
-        print(json.dumps(cost), flush=True)
+        sys.stdout.write(json.dumps(cost) + "\n")
 
 
 def read_memory_kb(name):
