@@ -1,6 +1,7 @@
 """JPEG, PNG and WebP files to RGB frames, checked before they are decoded."""
 
 import contextlib
+import ctypes
 import struct
 import threading
 from collections.abc import Callable
@@ -23,6 +24,29 @@ MAX_IMAGE_SIDE_PX = 16_383
 
 # OpenCV would write its warnings about broken images to stderr.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""From malloc.h."""
+
+_MMAP_BYTES = 4 * 2**20
+"""Allocations from this size on go back to the system when they are freed. Fits frames of 1280 × 720 pixels."""
+
+_TRIM_BYTES = 8 * 2**20
+"""What a thread keeps of freed smaller ones, so that the next frame needs no new pages."""
+
+
+def _return_freed_memory() -> None:
+    """Fix glibc's thresholds.
+
+    Otherwise they grow with the first large image, and every thread keeps up to 64 MB of what it has freed.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+
+
+_return_freed_memory()
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 

@@ -35,6 +35,10 @@ def test_every_kind_of_file_decodes_as_it_does_without_the_checks(name):
     assert np.array_equal(decode(SEEDS[name]), decode_unguarded(SEEDS[name]))
 
 
+def test_a_motion_jpeg_without_huffman_tables_decodes_like_the_whole_file():
+    assert np.array_equal(decode(SEEDS["no_huffman_tables.jpg"]), decode(SEEDS["baseline.jpg"]))
+
+
 @pytest.mark.parametrize("name", ["exif.jpg", "exif_and_text.png", "exif.webp"])
 def test_an_exif_orientation_turns_the_image(name):
     assert decode(SEEDS[name]).shape == (40, 30, 3)
