@@ -1,4 +1,4 @@
-"""Everything that can go wrong while a frame becomes a gaze point or a session a score.
+"""Errors of the whole project.
 
     GazeError
     ├── LandmarkerError
@@ -18,22 +18,22 @@
         ├── ResultSinkTimeoutError
         └── ResultSinkBusyError
 
-Absence is not here: a frame without a face is ordinary and has a `Validity`. Misuse is not here: it is `ValueError`.
+Absence is not an error: a frame without a face has a `Validity`. Misuse raises `ValueError`.
 """
 
 import math
 
 
 class GazeError(Exception):
-    """Root of every error that this project raises on purpose."""
+    """Base class of all errors that this project raises deliberately."""
 
 
 class LandmarkerError(GazeError):
-    """The face landmarker could not be created or failed on a frame."""
+    """The face landmarker could not be created, or failed on a frame."""
 
 
 class LandmarkerBusyError(GazeError):
-    """Every landmarker is taken and none became free in time."""
+    """All face landmarkers are busy and none became free in time."""
 
     def __init__(self, waited_s: float) -> None:
         super().__init__(f"no face landmarker became free within {waited_s:g} s")
@@ -41,7 +41,7 @@ class LandmarkerBusyError(GazeError):
 
 
 class ModelError(GazeError):
-    """The model file is missing, is not the one its card describes, or does not fit this scikit-learn."""
+    """The model file is missing, does not match its card, or needs another scikit-learn version."""
 
 
 class SessionNotFoundError(GazeError):
@@ -49,7 +49,7 @@ class SessionNotFoundError(GazeError):
 
     Attributes:
         session_id: Id of the session.
-        expired_at: When a session under this id expired, as the API wrote it; None when it knows of none.
+        expired_at: Expiry time of an earlier session with this id, in the format of the session API; None without one.
     """
 
     def __init__(self, session_id: str, expired_at: str | None = None) -> None:
@@ -59,7 +59,7 @@ class SessionNotFoundError(GazeError):
 
 
 class SessionExpiredError(GazeError):
-    """The session is gone from the session API, and with it the frames that its last request promises."""
+    """The session expired in the session API before its last frame, and its stored frames are lost."""
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"session {session_id!r} has expired")
@@ -67,11 +67,11 @@ class SessionExpiredError(GazeError):
 
 
 class SessionScoredError(GazeError):
-    """The session already has its result; it takes no new frame.
+    """The session already has its result and accepts no new frames.
 
     Attributes:
         session_id: Id of the session.
-        free_in_s: When the id can be used again, in seconds from now; None when the session API does not say.
+        free_in_s: Seconds until the id can be used again; None if the session API does not report it.
     """
 
     def __init__(self, session_id: str, free_in_s: float | None = None) -> None:
@@ -85,7 +85,7 @@ class SessionScoredError(GazeError):
 
 
 class SessionStoreError(GazeError):
-    """The session API failed or answered something that is not its contract."""
+    """The session API failed or broke its contract."""
 
 
 class SessionStoreTimeoutError(SessionStoreError):
@@ -101,7 +101,7 @@ class SessionStoreBusyError(SessionStoreError):
 
 
 class SaliencyMapNotFoundError(GazeError):
-    """No saliency map is stored for the video."""
+    """The video has no saliency map."""
 
     def __init__(self, video_id: str) -> None:
         super().__init__(f"no saliency map for video {video_id!r}")
@@ -109,7 +109,7 @@ class SaliencyMapNotFoundError(GazeError):
 
 
 class SaliencyMapError(GazeError):
-    """One stored saliency map cannot be used: corrupt, of the wrong size, or with impossible values."""
+    """A saliency map is unusable: corrupt, of the wrong size, or with impossible values."""
 
 
 class SaliencyStoreError(GazeError):

@@ -260,8 +260,8 @@ def gaze_errors(viewing: Viewing, truth: dict[str, Any]) -> list[tuple[float, fl
         if gaze is None:
             continue
         found, target = GazePoint(gaze["x"], gaze["y"]), GazePoint(known["x"], known["y"])
-        degrees = visual_angle_deg(
-            *(direction_to(point, known["origin_mm"], screen, camera) for point in (found, target))
+        degrees = float(
+            visual_angle_deg(*(direction_to(point, known["origin_mm"], screen, camera) for point in (found, target)))
         )
         away_mm = screen_point_mm(found, screen, camera) - screen_point_mm(target, screen, camera)
         errors.append((degrees, float(np.linalg.norm(away_mm))))

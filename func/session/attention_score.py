@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from func.session.frame_record import FrameRecord
 from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics
 from gaze_core.attention import Attention, FrameValues, SessionScore
+from gaze_core.blur import blur_map, blur_sigma_px
 from gaze_core.calibration import Calibration
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import SaliencyMaps, UnusableMap, UsableMap, VideoMaps
-from gaze_core.saliency import blur_map, blur_sigma_px
 from gaze_core.types import GazePoint, SaliencyMap, Screen, Viewport
 
 DEFAULT_FPS = 20.0

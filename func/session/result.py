@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gaze_core.attention import Attention, Estimate
+from gaze_core.attention import Attention
 from gaze_core.errors import SessionStoreError
+from gaze_core.intervals import Estimate
 
 RESULT_VERSION = 1
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from func.session.attention_score import find_accuracy, score_gazes
 from func.session.expected_frames import ExpectedFrames
-from func.session.frame_record import DotUse, FrameRecord, read_calibration_session, read_screen, read_viewport
+from func.session.frame_record import FrameRecord, TargetUse, read_calibration_session, read_screen, read_viewport
 from func.session.gaze_track import Records, find_gazes, find_video_frames, is_calibration, read_records
 from func.session.result import (
     RESULT_VERSION,
@@ -123,9 +123,11 @@ class SessionScorer:
             SessionStoreError: It exists but cannot be read; a repeat loses nothing.
         """
         name = read_calibration_session(session)
-        uses = {record.dot_use for record in records.values() if record is not None and record.dot_use is not None}
+        uses = {
+            record.target_use for record in records.values() if record is not None and record.target_use is not None
+        }
         calibration, why_not = None, "no_calibration_session"
-        if is_calibration(records.values()) and DotUse.FIT in uses:
+        if is_calibration(records.values()) and TargetUse.FIT in uses:
             calibration = calibrate_session(session, self._model)
         elif name is not None:
             try:

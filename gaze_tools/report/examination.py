@@ -22,7 +22,7 @@ from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import calibrate_session
 from gaze_core.attention import Attention
 from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError, SessionStoreError
-from gaze_core.events import find_fixations_by_dispersion
+from gaze_core.fixations import find_fixations
 from gaze_core.gaze import direction_to, screen_to_video
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
 from gaze_core.smoothing import smooth_zero_lag
@@ -294,7 +294,8 @@ def _find_fixations(rows: list[TraceRow], session: Session) -> tuple[list[TraceR
         if row.gaze_x is None or row.gaze_y is None or not isinstance(origin, list | tuple) or len(origin) != 3:
             continue
         direction = direction_to(GazePoint(row.gaze_x, row.gaze_y), origin, screen, camera)
-        samples.setdefault(row.time_s, (place, (direction.gaze_x_deg, direction.gaze_y_deg)))
+        gaze_x_deg, gaze_y_deg = direction.tolist()
+        samples.setdefault(row.time_s, (place, (gaze_x_deg, gaze_y_deg)))
     if not samples:
         return rows, None
     times = np.array(sorted(samples))
@@ -302,7 +303,7 @@ def _find_fixations(rows: list[TraceRow], session: Session) -> tuple[list[TraceR
     gaze_deg = smooth_zero_lag(times, np.array([samples[time_s][1] for time_s in times.tolist()]))
     numbered = list(rows)
     fixations = []
-    for number, fixation in enumerate(find_fixations_by_dispersion(times, gaze_deg), start=1):
+    for number, fixation in enumerate(find_fixations(times, gaze_deg), start=1):
         first = int(np.searchsorted(times, fixation.onset_s - 1e-6))
         last = int(np.searchsorted(times, fixation.onset_s + fixation.duration_s + 1e-6))
         members = places[first:last]

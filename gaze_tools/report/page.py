@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from gaze_core.attention import Estimate
+from gaze_core.blur import blur_sigma_px
 from gaze_core.errors import SaliencyMapNotFoundError
+from gaze_core.intervals import Estimate
 from gaze_core.ports import SaliencyMaps
-from gaze_core.saliency import blur_sigma_px
 from gaze_core.types import SaliencyMap
 from gaze_tools.report import plots
 from gaze_tools.report.examination import Report, TraceRow

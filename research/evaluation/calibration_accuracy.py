@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, Calibration, Correction, Looks, calibrate
-from gaze_core.gaze import gaze_direction, gaze_vector, point_of_regard, screen_point_mm
-from gaze_core.types import GazeDirection
+from gaze_core.calibration import HEAD_ANGLES, Calibration, TargetFrames, calibrate
+from gaze_core.correction import Correction
+from gaze_core.gaze import gaze_direction, point_of_gaze, screen_point_mm, visual_angle_deg
 from research.dataset.plan import DOTS
 from research.dataset.table import Table
 from research.evaluation.ranges import find_in_range
@@ -170,10 +170,10 @@ def _describe_part(sittings: Sequence[Sitting], table: Table, mask: NDArray[np.b
     return {"people": len(means_deg)} | describe(means_deg)
 
 
-def _looks(table: Table, measured: Measurements, rows: NDArray[np.int64], generic_deg: Floats) -> Looks:
-    return Looks(
-        dots=np.array([(PLACES[dot].x, PLACES[dot].y) for dot in table.dot[rows].tolist()]).reshape(-1, 2),
-        generic_deg=generic_deg[rows],
+def _looks(table: Table, measured: Measurements, rows: NDArray[np.int64], generic_deg: Floats) -> TargetFrames:
+    return TargetFrames(
+        targets=np.array([(PLACES[dot].x, PLACES[dot].y) for dot in table.dot[rows].tolist()]).reshape(-1, 2),
+        uncalibrated_deg=generic_deg[rows],
         head_deg=measured.features[rows, HEAD_ANGLES],
         origin_mm=measured.origin_mm[rows],
         openness=measured.openness[rows],
@@ -193,19 +193,18 @@ def _offsets_deg(table: Table, measured: Measurements, rows: NDArray[np.int64], 
     off_deg = np.empty((len(rows), 2))
     for number, (row, gaze) in enumerate(zip(rows.tolist(), gaze_deg.tolist(), strict=True)):
         screen, camera = table.screen_of(row), table.camera_of(row)
-        seen = GazeDirection(*gaze)
-        point = point_of_regard(seen, measured.origin_mm[row], screen, camera)
+        seen = np.array(gaze)
+        point = point_of_gaze(seen, measured.origin_mm[row], screen, camera)
         if point is not None:
             seen = gaze_direction(screen_point_mm(point, screen, camera) - table.origin_mm[row])
-        off_deg[number] = _between_deg(seen, GazeDirection(*table.gaze_deg[row].tolist()))
+        off_deg[number] = _between_deg(seen, table.gaze_deg[row])
     return off_deg
 
 
-def _between_deg(seen: GazeDirection, truth: GazeDirection) -> tuple[float, float]:
+def _between_deg(seen: Floats, truth: Floats) -> tuple[float, float]:
     """Return the angle from one direction to another, split into right and up."""
-    a, b = gaze_vector(seen), gaze_vector(truth)
-    angle_deg = float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
-    right = (seen.gaze_x_deg - truth.gaze_x_deg) * float(np.cos(np.radians(truth.gaze_y_deg)))
-    up = seen.gaze_y_deg - truth.gaze_y_deg
+    angle_deg = float(visual_angle_deg(seen, truth))
+    right = float((seen[0] - truth[0]) * np.cos(np.radians(truth[1])))
+    up = float(seen[1] - truth[1])
     length = float(np.hypot(right, up))
     return (0.0, 0.0) if length == 0 else (angle_deg * right / length, angle_deg * up / length)

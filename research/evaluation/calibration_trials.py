@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, Looks, calibrate
+from gaze_core.calibration import HEAD_ANGLES, TargetFrames, calibrate
 from research.dataset.plan import DOTS
 from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
 from research.evaluation.calibration_accuracy import FIVE_DOTS
@@ -70,11 +70,11 @@ def try_gate(table: Table, strangers: Strangers, dots: Sequence[int], max_loss: 
     }
 
 
-def _looks(table: Table, strangers: Strangers, chosen: NDArray[np.int64]) -> Looks:
+def _looks(table: Table, strangers: Strangers, chosen: NDArray[np.int64]) -> TargetFrames:
     rows = strangers.rows[chosen]
-    return Looks(
-        dots=np.array([(PLACES[dot].x, PLACES[dot].y) for dot in table.dot[rows].tolist()]),
-        generic_deg=strangers.generic_deg[chosen],
+    return TargetFrames(
+        targets=np.array([(PLACES[dot].x, PLACES[dot].y) for dot in table.dot[rows].tolist()]),
+        uncalibrated_deg=strangers.generic_deg[chosen],
         head_deg=strangers.features[chosen][:, HEAD_ANGLES],
         origin_mm=strangers.origin_mm[chosen],
         openness=strangers.openness[chosen],

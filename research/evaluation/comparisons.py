@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from gaze_core import outline_weights
+from gaze_core import eye_region_weights
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.gaze import gaze_direction
 from research.evaluation.statistics import bootstrap_interval, describe
@@ -108,9 +108,7 @@ def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Rep
     ):
         predicted_deg = np.empty_like(examples.gaze_deg)
         for part, tested in zip(parts, rays, strict=True):
-            predicted_deg[part.rows] = [
-                (seen.gaze_x_deg, seen.gaze_y_deg) for seen in map(gaze_direction, tested.features[:, :3])
-            ]
+            predicted_deg[part.rows] = gaze_direction(tested.features[:, :3])
         found[name] = describe(angular_errors_deg(predicted_deg, examples.gaze_deg))
         report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
     return found
@@ -170,7 +168,7 @@ def draw_learning_curve(
 
 
 def _learn_from(learnt: Examples, test: Examples, estimator: str, hyperparameters: dict[str, Any], seed: int) -> float:
-    outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
+    outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
     regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
     predicted_deg = regressors.predict(test.with_outline(outline).features)
     return float(angular_errors_deg(predicted_deg, test.gaze_deg).mean())

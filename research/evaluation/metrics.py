@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from gaze_core.gaze import gaze_direction, point_of_regard
-from gaze_core.types import GazeDirection
+from gaze_core.gaze import gaze_direction, point_of_gaze
 from research.dataset.table import Table
 from research.evaluation.ranges import distance_from_middle, find_in_range
 from research.evaluation.statistics import bootstrap_interval, describe, round_number
@@ -62,8 +61,8 @@ def hold_against_truth(
     screen_mm = np.full(len(rows), np.nan)
     for place, row in enumerate(rows.tolist()):
         screen, camera = table.screen_of(row), table.camera_of(row)
-        found = point_of_regard(GazeDirection(*predicted_deg[place].tolist()), origin_mm[place], screen, camera)
-        truth = point_of_regard(GazeDirection(*table.gaze_deg[row].tolist()), table.origin_mm[row], screen, camera)
+        found = point_of_gaze(predicted_deg[place], origin_mm[place], screen, camera)
+        truth = point_of_gaze(table.gaze_deg[row], table.origin_mm[row], screen, camera)
         if found is not None and truth is not None:
             screen_mm[place] = np.hypot((found.x - truth.x) * screen.width_mm, (found.y - truth.y) * screen.height_mm)
     return Predictions(
@@ -115,7 +114,6 @@ def find_baselines(
     features, bare = test.features, test.with_outline(None).features
     learnt, learnt_deg = mirror(training.features, training.gaze_deg)
     head = slice(3, 6)
-    directions = [gaze_direction(vector) for vector in bare[:, :3]]
     return {
         "centre: always the training people's mean direction": np.tile(training.gaze_deg.mean(axis=0), (len(rows), 1)),
         "head, not learned: where the nose points": features[:, [4, 3]],
@@ -123,9 +121,7 @@ def find_baselines(
         "head, learned: linear in the three head angles": LinearRegression()
         .fit(learnt[:, head], learnt_deg)
         .predict(features[:, head]),
-        "eyes, not learned: the direction of the irises alone": np.array(
-            [(direction.gaze_x_deg, direction.gaze_y_deg) for direction in directions]
-        ),
+        "eyes, not learned: the direction of the irises alone": gaze_direction(bare[:, :3]),
         "all, linear: linear in the seven features": LinearRegression().fit(learnt, learnt_deg).predict(features),
     }
 

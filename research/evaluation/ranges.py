@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.gaze import point_of_regard
-from gaze_core.types import GazeDirection, GazePoint
+from gaze_core.gaze import point_of_gaze
+from gaze_core.types import GazePoint
 from research.dataset.table import Table
 
 DISTANCE_MM = (400.0, 800.0)
@@ -25,11 +25,10 @@ def find_in_range(table: Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def true_point(table: Table, row: int) -> GazePoint | None:
     """Return where somebody really looks; None when that is not on the screen's plane."""
-    truth = GazeDirection(*table.gaze_deg[row].tolist())
-    return point_of_regard(truth, table.origin_mm[row], table.screen_of(row), table.camera_of(row))
+    return point_of_gaze(table.gaze_deg[row], table.origin_mm[row], table.screen_of(row), table.camera_of(row))
 
 
 def distance_from_middle(table: Table, row: int) -> float:
-    """Return how far the true point of regard lies from the screen's middle, 0.5 at the edge."""
+    """Return how far the true point of gaze lies from the screen's middle, 0.5 at the edge."""
     point = true_point(table, row)
     return np.inf if point is None else max(abs(point.x - 0.5), abs(point.y - 0.5))

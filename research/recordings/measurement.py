@@ -20,7 +20,7 @@ from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
 from func.session.frame_record import stack_measured
 from func.session.gaze_track import read_records
-from func.session.viewer_calibration import MAX_LOOKS, calibrate_session, describe_calibration, validate_session
+from func.session.viewer_calibration import MAX_TARGET_FRAMES, calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, predict_directions
 from gaze_core.errors import GazeError
@@ -150,8 +150,8 @@ class _Measurement:
         if not fitting:
             notes.append("no calibration rows: nothing is calibrated")
             return None, None
-        if sum(frame.measured is not None for frame in fitting) > MAX_LOOKS:
-            notes.append(f"only the first {MAX_LOOKS} valid calibration frames count, as in the service")
+        if sum(frame.measured is not None for frame in fitting) > MAX_TARGET_FRAMES:
+            notes.append(f"only the first {MAX_TARGET_FRAMES} valid calibration frames count, as in the service")
         calibration, told = self._calibrate_with(self.frames)
         if calibration.correction is None:
             notes.append("the calibration is not used (calibration.reason): the calibrated errors are the generic ones")

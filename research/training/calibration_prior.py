@@ -1,4 +1,4 @@
-"""Says how much people differ in what a calibration corrects: the prior in `gaze_core.calibration`.
+"""Says how much people differ in what a calibration corrects: the prior in `gaze_core.correction`.
 
     python -m research.training.calibration_prior [--table …] [--folds 10]
 
@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, design_axes, missing_in_head_deg
+from gaze_core.calibration import HEAD_ANGLES
+from gaze_core.correction import design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
 from models import GAZE_MODEL_PATH
 from models.card import read_card
@@ -77,7 +78,6 @@ def predict_strangers(table: Table, *, folds: int, seed: int = 0) -> Strangers:
     rows = np.flatnonzero(measured.is_usable & ~table.is_held_out)
     shipped = read_card(GAZE_MODEL_PATH.with_suffix(".json")).model.hyperparameters
     generic_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
-    true = [gaze_direction(towards) for towards in table.target_mm[rows] - measured.origin_mm[rows]]
     return Strangers(
         rows=rows,
         identity=examples.identity,
@@ -85,7 +85,7 @@ def predict_strangers(table: Table, *, folds: int, seed: int = 0) -> Strangers:
         origin_mm=measured.origin_mm[rows],
         openness=measured.openness[rows],
         generic_deg=generic_deg,
-        true_deg=np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true]),
+        true_deg=gaze_direction(table.target_mm[rows] - measured.origin_mm[rows]),
     )
 
 
@@ -128,7 +128,7 @@ def fit_random_effects(designs: Sequence[Floats], missing_deg: Sequence[Floats])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the priors as `gaze_core.calibration` holds them."""
+    """Print the priors as `gaze_core.correction` holds them."""
     parser = argparse.ArgumentParser(
         prog="python -m research.training.calibration_prior", description=__doc__.splitlines()[0]
     )

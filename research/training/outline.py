@@ -1,4 +1,4 @@
-"""Learns how much the outline of eyes and brows counts, and writes it into `gaze_core.outline_weights`.
+"""Learns how much the outline of eyes and brows counts, and writes it into `gaze_core.eye_region_weights`.
 
     python -m research.training.outline [--table …]
 
@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
+from gaze_core.eye_region import PAIRS, EyeRegionModel, describe_pose, split_pairs
 from gaze_core.features import FaceGeometry
 from gaze_core.gaze import gaze_direction, gaze_vector
-from gaze_core.outline import PAIRS, Outline, describe_pose, split_pairs
-from gaze_core.types import GazeDirection
 from models.card import replace_file
 from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.training.examples import Examples, angular_errors_deg, measure_table, select_examples
@@ -33,10 +32,10 @@ TOLERANCE = 0.04
 """By what share of the best error a stronger pull may be worse: what it costs on rendered faces it may save on real
 ones, in which points lie otherwise."""
 
-WEIGHTS_PATH = Path(__file__).resolve().parents[2] / "gaze_core" / "outline_weights.py"
+WEIGHTS_PATH = Path(__file__).resolve().parents[2] / "gaze_core" / "eye_region_weights.py"
 
 
-def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strength: float) -> Outline:
+def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strength: float) -> EyeRegionModel:
     """Return the outline's weights under which what the irises lack is explained best.
 
     Args:
@@ -47,24 +46,24 @@ def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strengt
     Raises:
         ValueError: No face has both eyes open.
     """
-    lacking: list[tuple[float, float]] = []
+    lacking: list[Floats] = []
     apart: list[Floats] = []
     common: list[Floats] = []
     sideways: list[Floats] = []
     upwards: list[Floats] = []
     for geometry, truth in zip(geometries, gaze_deg.tolist(), strict=True):
-        if geometry.irises is None or geometry.outline_mm is None:
+        if geometry.irises is None or geometry.eye_region_mm is None:
             continue
         pose = geometry.head_pose
-        in_head = gaze_direction(pose.head_rotation.T @ gaze_vector(GazeDirection(*truth)))
+        in_head = gaze_direction(pose.head_rotation.T @ gaze_vector(truth))
         irises = geometry.irises
-        lacking.append((in_head.gaze_x_deg - irises.gaze_x_deg, in_head.gaze_y_deg - irises.gaze_y_deg))
+        lacking.append(in_head - irises)
         head_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
         for rows, values in zip(
             (sideways, upwards), describe_pose(irises, head_deg, geometry.distance_mm), strict=True
         ):
             rows.append(values)
-        for rows, values in zip((apart, common), split_pairs(geometry.outline_mm), strict=True):
+        for rows, values in zip((apart, common), split_pairs(geometry.eye_region_mm), strict=True):
             rows.append(values.ravel())
     if not lacking:
         raise ValueError("no face has both eyes open")
@@ -73,7 +72,7 @@ def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strengt
     across = _solve(np.column_stack([apart, sideways]), right_deg, strength)
     along = _solve(np.column_stack([common, np.array(upwards)[:, 1:]]), up_deg, strength, with_constant=True)
     width = 2 * len(PAIRS)
-    return Outline(
+    return EyeRegionModel(
         sideways=across[:width].reshape(-1, 2),
         upwards=along[1 : 1 + width].reshape(-1, 2),
         sideways_terms=across[width:],
@@ -106,23 +105,23 @@ def choose_strength(examples: Examples, *, folds: int) -> tuple[float, dict[floa
             learnt = examples.of(train)
             outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=strength)
             rays = examples.of(test).with_outline(outline).features[:, :3]
-            predicted[test] = [(d.gaze_x_deg, d.gaze_y_deg) for d in map(gaze_direction, rays)]
+            predicted[test] = gaze_direction(rays)
         errors_deg[strength] = float(angular_errors_deg(predicted, examples.gaze_deg).mean())
     limit_deg = (1 + TOLERANCE) * min(errors_deg.values())
     return max(strength for strength, error_deg in errors_deg.items() if error_deg <= limit_deg), errors_deg
 
 
-def render_weights(outline: Outline, strength: float) -> str:
-    """Return the source of `gaze_core.outline_weights`; five digits, so that the last bits of a CPU do not matter."""
+def render_weights(outline: EyeRegionModel, strength: float) -> str:
+    """Return the source of `gaze_core.eye_region_weights`; five digits, so that CPUs agree."""
 
     def tuple_of(values: Floats) -> str:
         return f"({', '.join(f'{value:.5g}' for value in values.tolist())})"
 
     pairs = np.concatenate([outline.sideways, outline.upwards], axis=1)
     lines = [
-        '"""How much each point counts in `outline`. Written by `python -m research.training.outline`, not by hand."""',
+        '"""Weights of `eye_region.EYE_REGION_MODEL`. Generated by fitting the training table; do not edit by hand."""',
         "",
-        "# Per mm: sideways of x and y, upwards of x and y.",
+        "# For each pair of points, degrees per mm: horizontal for x and y, vertical for x and y.",
         "PAIRS = (",
         *(f"    {tuple_of(row)}," for row in pairs),
         ")",
@@ -131,7 +130,7 @@ def render_weights(outline: Outline, strength: float) -> str:
         f"ALONE_SIDEWAYS = {tuple_of(outline.alone_sideways)}",
         f"ALONE_UPWARDS = {tuple_of(outline.alone_upwards)}",
         "",
-        "# Of the pull towards zero with which they were found.",
+        "# Ridge penalty of the fit.",
         f"STRENGTH = {strength:g}",
         "",
     ]

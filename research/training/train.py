@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from gaze_core import outline_weights
+from gaze_core import eye_region_weights
 from gaze_core.errors import ModelError
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from models.card import (
@@ -147,7 +147,7 @@ def split_people(examples: Examples, folds: int) -> list[Fold]:
     parts = []
     for train_rows, test_rows in GroupKFold(folds).split(examples.features, groups=examples.identity):
         learnt = examples.of(train_rows)
-        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
+        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
         parts.append(Fold(learnt.with_outline(outline), examples.of(test_rows).with_outline(outline), test_rows))
     return parts
 
@@ -233,7 +233,7 @@ def train(
 
 def digest_outline() -> str:
     """Return the digest of the outline's weights, to which the model belongs: with others its features differ."""
-    return hashlib.sha256(Path(outline_weights.__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(Path(eye_region_weights.__file__).read_bytes()).hexdigest()
 
 
 def describe_data(table: Table, measured: Measurements, examples: Examples) -> dict[str, Any]:

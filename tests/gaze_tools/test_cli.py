@@ -132,7 +132,7 @@ class TestImport:
 
         said = gaze("saliency", "import", tmp_path / "bad.npy", "--video-id", "v", "--fps", "25", fails=True)
 
-        assert "frame 2: a saliency map holds a value that is not finite" in said
+        assert "frame 2: a saliency map contains a value that is not finite" in said
         assert "1 maps cannot be used" in said
         assert len(numbers(store)) == 6
 

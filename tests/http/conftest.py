@@ -20,7 +20,7 @@ from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.recordings import FakeRecording
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
-from tests.fakes.viewer import FIVE_DOTS
+from tests.fakes.viewer import FIVE_TARGETS
 from tests.http.pictures import as_base64, make_picture
 
 
@@ -104,7 +104,7 @@ RECORDED_SETUP = {
 def recording(tmp_path):
     """Somebody whose gaze the model finds beside it by less to the right than to the left, and a blink."""
     made = FakeRecording(tmp_path / "me", description=RECORDED_SETUP)
-    for use, places in (("calibration", FIVE_DOTS), ("test", RECORDED_TESTS)):
+    for use, places in (("calibration", FIVE_TARGETS), ("test", RECORDED_TESTS)):
         for x, y in places:
             for frame in range(3):
                 made.add(x, y, use, off_deg=(4.0 - 2.0 * x + 0.3 * frame, -3.0))
@@ -116,7 +116,7 @@ def recording(tmp_path):
 def _irises_alone(monkeypatch):
     """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
     for module in ("func.detectors", "research.recordings.camera", "research.recordings.measurement"):
-        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, outline=None))
+        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, eye_region=None))
 
 
 @pytest.fixture

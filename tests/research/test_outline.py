@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from gaze_core import outline_weights
+from gaze_core import eye_region_weights
+from gaze_core.eye_region import EYE_REGION_MODEL, PAIRS
 from gaze_core.features import measure_face
-from gaze_core.outline import OUTLINE, PAIRS
 from gaze_core.types import GazeDirection
 from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.training.examples import Examples, measure_table, select_examples
@@ -28,7 +28,7 @@ def make_faces(count, *, seed=0):
         right_deg = 2.0 * (points[0, 2, 0] + points[1, 2, 0]) / 2
         up_deg = 3.0 * (points[0, 4, 1] + points[1, 4, 1]) / 2
         irises = GazeDirection(*rng.normal(0, 5, 2).tolist())
-        geometries.append(dataclasses.replace(face, irises=irises, outline_mm=points.reshape(-1, 2)))
+        geometries.append(dataclasses.replace(face, irises=irises, eye_region_mm=points.reshape(-1, 2)))
         gaze_deg.append((irises.gaze_x_deg + right_deg, irises.gaze_y_deg + up_deg))
     return tuple(geometries), np.array(gaze_deg)
 
@@ -53,7 +53,7 @@ def test_a_strong_pull_makes_weights_small():
 
 def test_faces_with_one_eye_shut_teach_nothing():
     geometries, gaze_deg = make_faces(100)
-    shut = tuple(dataclasses.replace(geometry, outline_mm=None) for geometry in geometries)
+    shut = tuple(dataclasses.replace(geometry, eye_region_mm=None) for geometry in geometries)
 
     both = fit_outline(geometries + shut, np.concatenate([gaze_deg, gaze_deg + 50]), strength=1.0)
 
@@ -79,7 +79,7 @@ def test_the_shipped_strength_was_chosen_among_weaker_and_stronger_ones():
 
     strength, errors_deg = choose_strength(examples, folds=5)
 
-    assert strength == outline_weights.STRENGTH
+    assert strength == eye_region_weights.STRENGTH
     assert min(STRENGTHS) < strength < max(STRENGTHS)
     assert errors_deg[strength] <= 1.04 * min(errors_deg.values())
 
@@ -99,11 +99,11 @@ def test_the_shipped_weights_are_those_of_the_shipped_table():
     table = load_table(TRAINING_TABLE_PATH)
     examples = select_examples(table, measure_table(table), held_out=False)
 
-    outline = fit_outline(examples.geometries, examples.gaze_deg, strength=outline_weights.STRENGTH)
+    outline = fit_outline(examples.geometries, examples.gaze_deg, strength=eye_region_weights.STRENGTH)
 
-    assert outline.sideways == approx(OUTLINE.sideways, abs=2e-3)
-    assert outline.upwards == approx(OUTLINE.upwards, abs=2e-3)
-    assert outline.upwards_terms == approx(OUTLINE.upwards_terms, abs=2e-2)
-    assert outline.sideways_terms == approx(OUTLINE.sideways_terms, abs=2e-3)
-    assert outline.alone_upwards == approx(OUTLINE.alone_upwards, abs=2e-2)
-    assert outline.alone_sideways == approx(OUTLINE.alone_sideways, abs=2e-3)
+    assert outline.sideways == approx(EYE_REGION_MODEL.sideways, abs=2e-3)
+    assert outline.upwards == approx(EYE_REGION_MODEL.upwards, abs=2e-3)
+    assert outline.upwards_terms == approx(EYE_REGION_MODEL.upwards_terms, abs=2e-2)
+    assert outline.sideways_terms == approx(EYE_REGION_MODEL.sideways_terms, abs=2e-3)
+    assert outline.alone_upwards == approx(EYE_REGION_MODEL.alone_upwards, abs=2e-2)
+    assert outline.alone_sideways == approx(EYE_REGION_MODEL.alone_sideways, abs=2e-3)

@@ -1,7 +1,7 @@
-"""The map metrics against the MIT saliency benchmark's published definitions, run in Octave on maps made for it.
+"""Saliency metrics compared with the published definitions of the MIT saliency benchmark, run in Octave.
 
-The smallest case can be read; the others are packed: value times a million, four bytes little-endian, sorted by byte
-plane, deflated, base 85. Without ties at the fixations the staircase AUC needs no jitter; cases with ties leave it out.
+The smallest case is readable. The others are packed: value times a million, four bytes little-endian, sorted by byte
+plane, deflated, base 85. AUC-Judd needs no jitter without ties at the fixations; cases with ties leave it out.
 """
 
 import base64
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from gaze_core.saliency import auc_judd, cc, kl_divergence, nss, sim
+from gaze_core.saliency_metrics import auc_judd, cc, kl_divergence, nss, sim
 
 METRICS = {"nss": nss, "cc": cc, "sim": sim, "kl_divergence": kl_divergence, "auc_judd": auc_judd}
 
