@@ -49,7 +49,7 @@ def test_its_numbers_are_those_of_the_manifests(render):
         "THREADS": settings["data"]["THREADS"],
         "timeoutSeconds": str(spec["timeoutSeconds"]),
     }
-    assert yaml.safe_load((ROOT / "knative/neighbours/external/inputs.yaml").read_text())["data"].keys() >= {
+    assert yaml.safe_load((ROOT / "knative/upstream/external/inputs.yaml").read_text())["data"].keys() >= {
         "mongoSecret"
     }
     assert f"over {service['metadata']['annotations']['serving.knative.dev/rollout-duration'][:-1]} s" in GUIDE
