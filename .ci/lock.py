@@ -80,7 +80,9 @@ def run_pip(arguments: list[str], python: str, machine: str, folder: Path) -> di
         *arguments,
     ]
     if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - the arguments are ours
-        sys.exit(f"constraints.txt does not resolve to wheels for Python {python} on {machine}; see pip's message above")
+        sys.exit(
+            f"constraints.txt does not resolve to wheels for Python {python} on {machine}; see pip's message above"
+        )
     report: dict[str, Any] = json.loads(report_path.read_text(encoding="utf-8"))
     return report
 
