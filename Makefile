@@ -83,6 +83,10 @@ audit: $(VENV)/.installed ## ask the Python advisory service for known vulnerabi
 	@.cache/pip-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	@.cache/pip-audit/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
 
+.PHONY: docs
+docs: $(VENV)/.installed ## update the generated tables in docs/
+	@PYTHONPATH=. $(BIN)/python .ci/docs.py
+
 image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
