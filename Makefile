@@ -36,8 +36,9 @@ check: $(VENV)/.installed ## formatting, lint, types and the layer rule
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
+	@$(BIN)/python .ci/prose.py
 
-format: $(VENV)/.installed ## format the code and mend what lint can mend
+format: $(VENV)/.installed ## format the code and apply automatic lint fixes
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
