@@ -26,7 +26,7 @@ GOLDEN = ROOT / "tests/manifests/golden"
 
 
 def find_template(manifests):
-    """Return the pod template of the function, whoever makes its pods."""
+    """Return the pod template of the function, under Knative and without."""
     key = ("serving.knative.dev/v1", "Service", "gaze-function")
     return manifests.get(key, manifests.get(("apps/v1", "Deployment", "gaze-function")))["spec"]["template"]
 
