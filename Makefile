@@ -36,8 +36,9 @@ check: $(VENV)/.installed ## formatting, lint, types and the layer rule
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo
+	@$(BIN)/python .ci/prose.py
 
-format: $(VENV)/.installed ## format the code and mend what lint can mend
+format: $(VENV)/.installed ## format the code and apply automatic lint fixes
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
@@ -82,6 +83,10 @@ audit: $(VENV)/.installed ## ask the Python advisory service for known vulnerabi
 	@$(BIN)/python -m venv .cache/pip-audit
 	@.cache/pip-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	@.cache/pip-audit/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
+
+.PHONY: docs
+docs: $(VENV)/.installed ## update the generated tables in docs/
+	@PYTHONPATH=. $(BIN)/python .ci/docs.py
 
 image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \

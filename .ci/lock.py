@@ -1,10 +1,10 @@
-"""Write requirements.lock: the pins of what the image runs, with the SHA-256 of each wheel it may install.
+"""Write requirements.lock: the image's Python packages, pinned, with the SHA-256 of each wheel.
 
     python .ci/lock.py           rewrite requirements.lock from constraints.txt (network)
-    python .ci/lock.py --check   resolve the pins and write nothing (network); on x86_64 those of all extras
+    python .ci/lock.py --check   only resolve the pins (network); on x86_64 including all extras
 
-`constraints.txt` says which versions; pip says which packages are needed and which wheel it would choose for each
-Python and platform. The lock holds no addresses: pip fetches the files from the index that it is configured with.
+The versions come from `constraints.txt`. pip decides which packages are needed and which wheel it would choose for each
+Python version and platform. The lock contains no addresses: pip uses its configured index.
 """
 
 import argparse
@@ -26,7 +26,7 @@ LOCK = ROOT / "requirements.lock"
 PYTHONS = ("3.11", "3.12")
 MACHINES = ("x86_64", "aarch64")
 GLIBC_TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
-"""Debian bookworm, with glibc 2.36, accepts all of these."""
+"""Platform tags that Debian bookworm (glibc 2.36) accepts."""
 
 HEADER = """\
 # What the image installs: `pip install --require-hashes --no-deps -r requirements.lock`.
@@ -35,7 +35,7 @@ HEADER = """\
 
 
 def main() -> None:
-    """Write the lock, or only check the pins."""
+    """Write the lock, or only check that the pins resolve."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def read_requirements(*, all_extras: bool) -> list[str]:
-    """Return what pyproject.toml lists for building and running the function, or for every extra too."""
+    """Return the requirements for building and running the function, optionally of all extras."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = settings["project"]["optional-dependencies"]
     chosen = extras.values() if all_extras else [extras["serve"]]
@@ -62,7 +62,7 @@ def read_requirements(*, all_extras: bool) -> list[str]:
 
 
 def resolve(requirements: list[str], python: str, machine: str) -> dict[str, Any]:
-    """Return pip's installation report for one platform, mediapipe included without its dependencies."""
+    """Return pip's installation report for one platform, with mediapipe but without its dependencies."""
     with tempfile.TemporaryDirectory() as folder:
         report = run_pip(requirements, python, machine, Path(folder))
         report["install"] += run_pip(["--no-deps", "mediapipe"], python, machine, Path(folder))["install"]
@@ -70,7 +70,7 @@ def resolve(requirements: list[str], python: str, machine: str) -> dict[str, Any
 
 
 def run_pip(arguments: list[str], python: str, machine: str, folder: Path) -> dict[str, Any]:
-    """Let pip resolve the arguments without installing anything; it prints its own errors."""
+    """Resolve the arguments with pip without installing anything. pip prints its own errors."""
     report_path = folder / "report.json"
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"),
@@ -80,7 +80,9 @@ def run_pip(arguments: list[str], python: str, machine: str, folder: Path) -> di
         *arguments,
     ]
     if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - the arguments are ours
-        sys.exit(f"constraints.txt does not resolve to wheels for Python {python} on {machine}; pip's reason is above")
+        sys.exit(
+            f"constraints.txt does not resolve to wheels for Python {python} on {machine}; see pip's message above"
+        )
     report: dict[str, Any] = json.loads(report_path.read_text(encoding="utf-8"))
     return report
 
@@ -97,7 +99,7 @@ def read_report(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def format_lock(hashes: dict[str, set[str]]) -> str:
-    """Return the lock's text: one requirement for each pin, its hashes sorted."""
+    """Return the text of the lock file: one requirement for each pin, with sorted hashes."""
     requirements = (
         " \\\n    ".join([pin, *(f"--hash=sha256:{digest}" for digest in sorted(hashes[pin]))])
         for pin in sorted(hashes, key=str.lower)

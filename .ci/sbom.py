@@ -1,9 +1,9 @@
-"""Write the bill of materials of the image's Python packages and models, as CycloneDX 1.6 JSON.
+"""Write a bill of materials of the image's Python packages and models as CycloneDX 1.6 JSON.
 
     python .ci/sbom.py OUT.json
 
-Packages, versions and hashes come from requirements.lock, licences and bundled system libraries from the packages as
-installed in this environment, models from their cards. Debian's packages of the base image are not included.
+Packages, versions and hashes come from requirements.lock; licences and bundled system libraries from the installed
+packages; models from their cards. Debian packages of the base image are not included.
 """
 
 import json
@@ -25,7 +25,7 @@ BUILD_ONLY = {"setuptools"}
 
 
 def main() -> None:
-    """Write the file that the command line names."""
+    """Write the file named on the command line."""
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} OUT.json")
     out = Path(sys.argv[1])
@@ -87,7 +87,7 @@ def read_license(installed: Distribution) -> str:
 
 
 def describe_bundled_libraries(installed: Distribution) -> list[Component]:
-    """Return the system libraries that a wheel carries, as the tool that put them in (auditwheel) recorded."""
+    """Return the system libraries bundled in a wheel, as recorded by auditwheel."""
     described = {}
     for path in installed.files or ():
         if path.name == "auditwheel.cdx.json":
@@ -104,7 +104,7 @@ def describe_bundled_libraries(installed: Distribution) -> list[Component]:
 
 
 def describe_models() -> Iterable[Component]:
-    """Yield each model file with the digest and the licence that its card states."""
+    """Yield each model file with digest and licence from its card."""
     for path in sorted((ROOT / "models").glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
         model = card.get("model", card)

@@ -1,7 +1,8 @@
 """Every setting of the function: its environment variable, its default and what it means.
 
-`Settings` is the one place that documents them; `describe_settings` lists them for the README. A variable that is set
-to the empty string counts as not set.
+`Settings` is the one place that documents them; `describe_settings` lists them for docs/settings.md. A variable that is
+set to the empty string counts as not set. Not pydantic-settings: defaults computed from the machine, one line that names
+the wrong variable and an environment passed as an argument would need about as much code, and python-dotenv in the image.
 """
 
 import logging
@@ -167,52 +168,55 @@ class Settings:
     """What the environment says, checked."""
 
     session_api_url: str = _setting(
-        "SESSION_API_URL", _parse_base_url, "Base address of the central session API.", default="http://session-service"
+        "SESSION_API_URL", _parse_base_url, "Base URL of the session API.", default="http://session-service"
     )
     aggregator_url: str = _setting(
         "AGGREGATOR_URL",
         _parse_base_url,
-        "Base address of the result aggregator.",
+        "Base URL of the result aggregator.",
         default="http://result-aggregator-service",
     )
     mongo_uri: str = _setting(
         "MONGO_URI",
         _parse_mongo_uri,
-        "Address of the MongoDB that holds the saliency maps; may hold a password and is never shown.",
+        "URI of the MongoDB with the saliency maps. It may contain a password and is never printed.",
         default=None,
         is_secret=True,
     )
     mongo_database: str = _setting(
-        "MONGO_DATABASE", _parse_database, "Database with one collection for each video.", default="saliency_db"
+        "MONGO_DATABASE",
+        _parse_database,
+        "Database of the saliency maps, with one collection for each video.",
+        default="saliency_db",
     )
     face_landmarker: str = _setting(
-        "FACE_LANDMARKER", _one_of("mediapipe"), "Engine that finds the face landmarks.", default="mediapipe"
+        "FACE_LANDMARKER", _one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
     )
     face_landmarker_model: Path = _setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",
         parse_model_path,
-        "Path of the landmarker's bundle.",
+        "Path of the face landmarker bundle.",
         default=lambda _: locate_packaged_model("face_landmarker.task"),
         default_text="the packaged models/face_landmarker.task",
     )
     face_landmarker_model_sha256: str | None = _setting(
         "FACE_LANDMARKER_MODEL_SHA256",
         parse_sha256,
-        "SHA-256 that the bundle must have; required when FACE_LANDMARKER_MODEL is not in the packaged folder.",
+        "Expected SHA-256 of the bundle. Required if FACE_LANDMARKER_MODEL is outside the packaged folder.",
         default="",
         default_text="none",
     )
     gaze_model: Path = _setting(  # noqa: RUF009 - likewise
         "GAZE_MODEL",
         parse_model_path,
-        "Path of the gaze model; its card lies beside it.",
+        "Path of the gaze model, with its card beside it.",
         default=lambda _: locate_packaged_model("gaze_model.joblib"),
         default_text="the packaged models/gaze_model.joblib",
     )
     gaze_model_sha256: str | None = _setting(
         "GAZE_MODEL_SHA256",
         parse_sha256,
-        "SHA-256 that the gaze model must have; required when GAZE_MODEL is not in the packaged folder.",
+        "Expected SHA-256 of the gaze model. Required if GAZE_MODEL is outside the packaged folder.",
         default="",
         default_text="none",
     )
@@ -227,7 +231,7 @@ class Settings:
     workers: int = _setting(
         "WORKERS",
         _parse_workers,
-        "Processes of functions-framework, which reads it too; only 1, since metrics are per process: scale with pods.",
+        "Server processes. Must be 1, because metrics are counted per process: scale with pods.",
         default="1",
     )
     scoring_places: int = _setting(
@@ -252,7 +256,10 @@ class Settings:
         default="2",
     )
     max_body_bytes: int = _setting(
-        "MAX_BODY_BYTES", _whole(1024, 256 * 2**20), "Largest request body; beyond it 413.", default=str(8 * 2**20)
+        "MAX_BODY_BYTES",
+        _whole(1024, 256 * 2**20),
+        "Maximum size of a request body; larger ones get 413.",
+        default=str(8 * 2**20),
     )
     body_timeout_s: float = _setting(
         "BODY_TIMEOUT_S",
@@ -263,19 +270,19 @@ class Settings:
     max_image_pixels: int = _setting(
         "MAX_IMAGE_PIXELS",
         _whole(1, 10**8),
-        "Largest picture, width × height, checked before it is decoded; beyond it 413.",
+        "Maximum image size, width × height, checked before decoding; larger ones get 413.",
         default=str(3840 * 2160),
     )
     request_timeout_s: float = _setting(
         "REQUEST_TIMEOUT_S",
         _seconds(0.1, 300),
-        "Time for one frame once its body is read, all calls to upstream services and their retries included.",
+        "Maximum time for a frame after its body is read, including all upstream calls and retries.",
         default="8",
     )
     last_frame_timeout_s: float = _setting(
         "LAST_FRAME_TIMEOUT_S",
         _seconds(0.1, 300),
-        "Time for waiting, scoring and delivering after a last frame; at least BARRIER_TIMEOUT_S.",
+        "Maximum time for waiting, scoring and delivering after a last frame; at least BARRIER_TIMEOUT_S.",
         default="270",
     )
     http_timeout_s: float = _setting(
@@ -287,60 +294,59 @@ class Settings:
     http_retries: int = _setting(
         "HTTP_RETRIES",
         _whole(0, 10),
-        "Retries of such a call after a failure, within the time of the request and a budget of 20 % of all calls.",
+        "Maximum retries of a failed HTTP call, within the request's time and a budget of 20 % of all calls.",
         default="2",
     )
     ca_bundle: Path | None = _setting(  # noqa: RUF009 - a field, not a default
         "CA_BUNDLE",
         _parse_ca_bundle,
-        "PEM file of the only certificate authorities to trust in TLS with upstream services, MongoDB included unless "
-        "its address has tlsCAFile.",
+        "PEM file of the only certificate authorities trusted for upstream services, including MongoDB unless its URI "
+        "has tlsCAFile.",
         default="",
         default_text="certifi's; for MongoDB the system's",
     )
     outbound_proxy: str | None = _setting(
         "OUTBOUND_PROXY",
         _parse_base_url,
-        "Proxy for calls to neighbouring services; HTTP_PROXY and its like are not read.",
+        "HTTP proxy for calls to upstream services; HTTP_PROXY and similar variables are ignored.",
         default="",
         default_text="none",
         is_secret=True,
     )
-    mongo_timeout_s: float = _setting(
-        "MONGO_TIMEOUT_S", _seconds(0.05, 60), "Timeout of one call to MongoDB.", default="5"
-    )
+    mongo_timeout_s: float = _setting("MONGO_TIMEOUT_S", _seconds(0.05, 60), "Timeout of a MongoDB call.", default="5")
     barrier_timeout_s: float = _setting(
         "BARRIER_TIMEOUT_S",
         _seconds(0, 300),
-        "How long the last frame waits for frames that are still on their way.",
+        "Maximum time that a last frame waits for missing frames.",
         default="10",
     )
     barrier_poll_s: float = _setting(
-        "BARRIER_POLL_S", _seconds(0.01, 10), "How often it looks whether they have come.", default="0.2"
+        "BARRIER_POLL_S", _seconds(0.01, 10), "Interval between checks for missing frames.", default="0.2"
     )
     calibration_refresh_s: float = _setting(
         "CALIBRATION_REFRESH_S",
         _seconds(0, 3600),
-        "Age from which a viewer's calibration is read again for the answers; the score always reads it afresh.",
+        "Cache lifetime of a viewer's calibration. Scoring always reads it again.",
         default="10",
     )
     scoring_smoothing: str = _setting(
         "SCORING_SMOOTHING",
         _one_of("none", "zero_lag"),
-        "Whether the score smooths a session's gaze, equally far ahead and back, before it is held against the maps.",
+        "Smoothing of the gaze before scoring; `zero_lag` smooths symmetrically in time.",
         default="none",
     )
     gaze_accuracy_deg: float | None = _setting(
         "GAZE_ACCURACY_DEG",
         _number(0.1, 30, unit="degrees"),
-        "Usual error of a gaze in degrees, for a score on maps blurred to it as well; a calibration comes first.",
+        "Typical angular error in degrees. If set, sessions are also scored on maps blurred to it. A calibration's own "
+        "error takes precedence.",
         default="",
         default_text="none",
     )
     session_token_keys: tuple[bytes, ...] = _setting(
         "SESSION_TOKEN_KEYS",
         parse_keys,
-        "Keys that verify session tokens, separated by commas: `hex:…`, `base64:…` or text, at least 32 bytes each.",
+        "Keys for session tokens, separated by commas: `hex:…`, `base64:…` or text, at least 32 bytes each.",
         default=lambda _: (),
         default_text="none: tokens are not checked",
         is_secret=True,
@@ -348,7 +354,7 @@ class Settings:
     session_token_file_keys: tuple[bytes, ...] = _setting(
         "SESSION_TOKEN_KEYS_FILE",
         read_key_file,
-        "Path of a file with further such keys, one per line or separated by commas.",
+        "Path of a file with more keys, one per line or separated by commas.",
         default=lambda _: (),
         default_text="none",
         is_secret=True,
@@ -356,7 +362,7 @@ class Settings:
     log_level: str = _setting(
         "LOG_LEVEL",
         _one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
-        "Least severe level that is logged.",
+        "Minimum level of logged messages.",
         default="INFO",
     )
 

@@ -26,7 +26,7 @@ GOLDEN = ROOT / "tests/manifests/golden"
 
 
 def find_template(manifests):
-    """Return the pod template of the function, whoever makes its pods."""
+    """Return the pod template of the function, under Knative and without."""
     key = ("serving.knative.dev/v1", "Service", "gaze-function")
     return manifests.get(key, manifests.get(("apps/v1", "Deployment", "gaze-function")))["spec"]["template"]
 
@@ -183,15 +183,15 @@ def test_without_knative_it_scales_within_the_same_bounds(render, knative, plain
     }
 
 
-def test_the_function_may_call_dns_and_the_three_neighbours_alone(manifests):
+def test_the_function_may_call_dns_and_the_three_upstream_services_alone(manifests):
     policy = manifests["networking.k8s.io/v1", "NetworkPolicy", "gaze-function-egress"]["spec"]
-    dns, *neighbours = policy["egress"]
+    dns, *upstream = policy["egress"]
 
     assert policy["policyTypes"] == ["Egress"]
     assert policy["podSelector"]["matchLabels"].items() <= find_template(manifests)["metadata"]["labels"].items()
     assert {port["port"] for port in dns["ports"]} == {53}
-    assert len(neighbours) == 3
-    for rule in neighbours:
+    assert len(upstream) == 3
+    for rule in upstream:
         (peer,), (port,) = rule["to"], rule["ports"]
         if "ipBlock" in peer:
             assert ipaddress.ip_network(peer["ipBlock"]["cidr"]).prefixlen >= 24
@@ -302,7 +302,7 @@ def test_every_pod_fits_the_restricted_level(manifests):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
 
 
-def test_the_neighbours_of_the_dev_overlay_are_modules_that_listen_as_they_are_told(render):
+def test_the_upstream_services_of_the_dev_overlay_are_modules_that_listen_on_the_declared_port(render):
     import importlib.util
 
     manifests = render("knative/overlays/dev")
