@@ -7,7 +7,7 @@ import click
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, said_plainly
+from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
 from models import GAZE_MODEL_PATH
@@ -35,7 +35,7 @@ def report_command(
     *, session_id: str, session_api: str, video: Path | None, out: Path, gaze_model: Path, mongo_uri: str, database: str
 ) -> None:
     """Write what the viewer of SESSION_ID looked at: report.html, its pictures, trace.csv and trace.json."""
-    with said_plainly():
+    with translated_errors():
         sessions = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         session = sessions.get_session(session_id)

@@ -18,7 +18,14 @@ from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, check_video_
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.ports import UnusableMap
 from gaze_core.types import SaliencyMap
-from gaze_tools.command_line import TIMEOUT_S, console, database_option, make_progress, mongo_uri_option, said_plainly
+from gaze_tools.command_line import (
+    TIMEOUT_S,
+    console,
+    database_option,
+    make_progress,
+    mongo_uri_option,
+    translated_errors,
+)
 from gaze_tools.saliency.check import check_maps, describe_frames
 from gaze_tools.saliency.compute import compute_maps, probe_video, read_video_frames
 from gaze_tools.saliency.models import MODELS, make_model
@@ -60,7 +67,7 @@ def open_database(mongo_uri: str, database: str) -> Iterator[Database[dict[str, 
     """Yield the database with the maps, and say plainly what goes wrong with it."""
     client: MongoClient[dict[str, Any]]
     wait_ms = round(min(TIMEOUT_S, 10.0) * 1000)
-    with said_plainly(), MongoClient(mongo_uri, serverSelectionTimeoutMS=wait_ms, appname="gaze") as client:
+    with translated_errors(), MongoClient(mongo_uri, serverSelectionTimeoutMS=wait_ms, appname="gaze") as client:
         try:
             yield client[database]
         except ReplacedError as error:
@@ -108,7 +115,7 @@ def compute(
     with open_database(mongo_uri, database) as maps:
         check_video_id(video_id)
         probed = probe_video(video)
-        with make_progress("maps") as progress:
+        with make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=probed.stated_frames, rate="")
             started = time.monotonic()
 
@@ -191,7 +198,7 @@ def import_maps(
         generation = open_generation(maps, video_id, {"source": source, "import": uuid.uuid4().hex})
         assert generation is not None  # noqa: S101  nobody else has this recipe
         unusable: dict[int, str] = {}
-        with make_progress("maps") as progress:
+        with make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=None, rate="")
             for number, found in numbered:
                 saliency_map = normalise_map(found) if normalise else found
@@ -309,7 +316,7 @@ def verify(video_id: str, mongo_uri: str, database: str) -> None:
         prune(maps, video_id)
         facts = maps[VIDEOS].find_one({"_id": video_id}) or {}
         store = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
-        with make_progress("maps") as progress:
+        with make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=facts.get("map_count"), rate="")
             found = check_maps(maps, store, video_id, on_map=lambda: progress.update(bar, advance=1))
         size = f" of {found.size[0]}×{found.size[1]} pixels" if found.size else ""

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from gaze_tools.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
-from gaze_tools.stack.gateway import Gateway, GatewayError
+from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
+from gaze_tools.stack.client import GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_function_server, start_neighbours
 
 FRAMES = 24
@@ -45,7 +45,7 @@ def new_gateway(functions):
     """Return gateways of one viewer, each viewer another one, to either function."""
 
     def make(function=0, viewer=None):
-        return Gateway(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(OCTETS)}")
+        return GazeClient(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(OCTETS)}")
 
     return make
 
@@ -154,7 +154,7 @@ def test_a_killed_function_loses_no_frame_that_was_answered(neighbours, frames, 
     assert FRAMES // 3 <= len(answered) <= FRAMES // 3 + POSTERS - 1
 
     with start_function(neighbours, tmp_path, name="restarted") as url:
-        gateway = Gateway(url, video_id="sample", ip_address=viewer)
+        gateway = GazeClient(url, video_id="sample", ip_address=viewer)
         stored = stored_session(neighbours, gateway)
         assert {number: stored[str(number)]["gaze"] for number in answered} == answered
         for number in range(1, FRAMES + 1):
@@ -180,11 +180,11 @@ class PostingUntilDeath:
         self._lock = threading.Lock()
 
     def run(self):
-        gateway = Gateway(self._server.url, video_id="sample", ip_address=self._viewer, attempts=1)
+        gateway = GazeClient(self._server.url, video_id="sample", ip_address=self._viewer, attempts=1)
         for number in self._numbers:
             try:
                 gaze = gateway.post_frame(number, self._frames[number - 1]).body["gaze"]
-            except GatewayError:
+            except GazeClientError:
                 return
             with self._lock:
                 self.answered[number] = None if gaze is None else [gaze["x"], gaze["y"]]
