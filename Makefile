@@ -100,8 +100,8 @@ clean: ## remove the environment, caches and output
 
 INSTALL_INPUTS := pyproject.toml constraints.txt .ci/install
 # Debian's Python lacks ensurepip until its venv package is installed.
-VENV_PACKAGE = $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null \
-	|| $(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+VENV_PACKAGE = $(if $(PYTHON),$(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	|| $(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' 2>/dev/null))
 
 define require-python
 @$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
