@@ -10,9 +10,9 @@ import numpy as np
 from rich.table import Table
 
 from gaze_tools.command_line import console
-from gaze_tools.saliency.commands import Size
 from gaze_tools.saliency.compute import default_size, open_video, probe_video
 from gaze_tools.saliency.models import MODELS, make_model
+from gaze_tools.saliency.options import Size
 from gaze_tools.saliency.writer import quantise
 
 
