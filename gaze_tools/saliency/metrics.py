@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze_core.errors import SaliencyMapError
-from gaze_core.saliency import auc_judd, cc, check_map, kl_divergence, nss, sim
+from gaze_core.saliency import check_map
+from gaze_core.saliency_metrics import auc_judd, cc, kl_divergence, nss, sim
 from gaze_core.types import SaliencyMap
 from gaze_tools.saliency.sources import NumberedMap
 
@@ -29,8 +30,8 @@ METRICS: Mapping[str, str] = {
 """Names of the metrics, in the order of a table."""
 
 DENSITY_SIGMA = 0.03
-"""Default standard deviation of the fixation density, as a fraction of the map's width: 1 degree, the usual choice, of a
-video that is 33 degrees wide."""
+"""Default standard deviation of the fixation density, as a fraction of the map's width: 1 degree, the usual choice, of
+a video that is 33 degrees wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ def score_maps(
             density = None if densities is None else densities.get(frame)
             if densities is not None and density is None:
                 continue
-            yield _score_frame(saliency_map, frame, fixations[frame], others, density_sigma, density)
+            yield _score_frame(
+                saliency_map, frame, fixations[frame], others, density_sigma=density_sigma, density=density
+            )
 
 
 def average(frames: Iterable[FrameMetrics]) -> dict[str, float]:
@@ -148,6 +151,7 @@ def _score_frame(
     frame: int,
     points: Points,
     others: list[Points],
+    *,
     density_sigma: float,
     density: SaliencyMap | None,
 ) -> FrameMetrics:

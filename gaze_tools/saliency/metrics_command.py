@@ -101,9 +101,9 @@ def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
 
 def _as_table(scored: list[FrameMetrics]) -> Table:
     fixations = sum(frame.fixations for frame in scored)
-    table = Table(title=f"Mean over {len(scored)} frames with {fixations} fixations", title_justify="left")
+    table = Table(title=f"frames: {len(scored)}, fixations: {fixations}", title_justify="left")
     table.add_column("metric")
-    table.add_column("value", justify="right")
+    table.add_column("mean", justify="right")
     for name, value in average(scored).items():
         table.add_row(METRICS[name], "–" if math.isnan(value) else f"{value:.4f}")
     return table

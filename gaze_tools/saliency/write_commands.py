@@ -146,7 +146,7 @@ def import_maps(
         if "fps" not in facts:
             raise click.UsageError("The frame rate of the video is unknown: add --fps or --video.")
         generation = open_generation(maps, video_id, {"source": source, "import": uuid.uuid4().hex})
-        assert generation is not None  # noqa: S101  nobody else has this recipe
+        assert generation is not None  # noqa: S101  the recipe is unique
         unusable: dict[int, str] = {}
         with make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=None, rate="")

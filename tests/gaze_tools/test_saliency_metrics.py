@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from pytest import approx
 
 from gaze_tools.cli import main
-from tests.unit.test_saliency_reference import CASES
+from tests.unit.test_saliency_metrics_reference import CASES
 
 # Row 0 is 1 2 3, row 1 is 4 5 6.
 SIX = np.arange(1, 7, dtype=np.uint8).reshape(2, 3)
@@ -92,7 +92,7 @@ def test_a_density_around_the_only_bright_pixel_fits_a_map_of_the_same_shape(met
 def test_the_table_names_every_metric(metrics):
     printed = metrics({1: SIX}, [(1, 0.9, 0.9), (2, 0.1, 0.1)])
 
-    assert "Mean over 1 frames with 1 fixations" in printed
+    assert "frames: 1, fixations: 1" in printed
     assert all(name in printed for name in ("NSS", "CC", "SIM", "KL divergence", "AUC-Judd", "shuffled AUC"))
 
 
