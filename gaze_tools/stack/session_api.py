@@ -27,7 +27,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
-from gaze_tools.stack.server import serve
+from gaze_tools.stack.server import make_server_command
 from gaze_tools.stack.sessions import (
     INTEGER_KEY,
     MAX_RECORD_BYTES,
@@ -185,9 +185,7 @@ def _read_update(component: str, values: object) -> Update:
     return Update(component, frames, settings, result)
 
 
-def main() -> None:
-    """Serve the API."""
-    serve(__doc__, create_app, database="session_api")
+main = make_server_command(create_app, database="session_api", help_text=__doc__)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def test_maps_of_two_sizes_are_refused(database, store):
 
 
 def test_maps_at_irregular_distances_cannot_be_held(database):
-    with pytest.raises(ValueError, match="irregular distances"):
+    with pytest.raises(ValueError, match="irregularly spaced"):
         seed_saliency_maps(database, "v", {number: make_map(1) for number in (1, 3, 4)}, **FACTS, held=True)
 
 

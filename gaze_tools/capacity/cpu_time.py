@@ -1,4 +1,4 @@
-"""CPU time of the stack's processes, from /proc."""
+"""CPU time of the stack's processes, read from /proc."""
 
 import os
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from pathlib import Path
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PARTS = {"function": "functions-framework", "session API": "gaze_tools.stack.session_api", "database": "secantusd"}
-"""What the command lines of their processes hold."""
+"""Text in the command lines of the processes of each part."""
 
 
 def read_cpu_s(part: str) -> float:
-    """Return the user and system time that a part of the stack has used so far: those of our descendants."""
+    """Return the user and system time of a part of the stack so far; only descendants of this process count."""
     ticks = 0
     for process in _list_descendants(os.getpid()):
-        # A process may end while it is read.
+        # A process may end meanwhile.
         with suppress(OSError):
             if PARTS[part] in (process / "cmdline").read_text():
                 fields = _read_fields(process)
@@ -37,5 +37,5 @@ def _list_descendants(pid: int) -> Iterable[Path]:
 
 
 def _read_fields(process: Path) -> list[str]:
-    """Return what follows the name in `stat`; the name may hold blanks."""
+    """Return the fields of `stat` after the name, which may contain spaces."""
     return (process / "stat").read_text().rpartition(")")[2].split()
