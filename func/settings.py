@@ -1,8 +1,9 @@
 """Every setting of the function: its environment variable, its default and what it means.
 
-`Settings` is the one place that documents them; `describe_settings` lists them for docs/settings.md. A variable that is
-set to the empty string counts as not set. Not pydantic-settings: defaults computed from the machine, one line that names
-the wrong variable and an environment passed as an argument would need about as much code, and python-dotenv in the image.
+`Settings` is the one place that documents them; `describe_settings` lists them for docs/settings.md. A variable that
+is set to the empty string counts as not set. Not pydantic-settings: defaults computed from the machine, one line that
+names the wrong variable and an environment passed as an argument would need about as much code, and python-dotenv in
+the image.
 """
 
 import logging
