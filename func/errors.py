@@ -12,8 +12,12 @@
     │   └── UndecodableImageError
     ├── OtherViewingError
     ├── NotReadyError
-    ├── ThreadsBusyError
-    └── ScoringBusyError
+    └── BusyError
+        ├── DetectionBusyError
+        ├── ThreadsBusyError
+        ├── BodiesFullError
+        ├── WaitingListFullError
+        └── ScoringBusyError
     SettingsError
 
 The message of a `RequestError` is written for the client and names nothing of the inside. Which status each error gets
@@ -106,19 +110,47 @@ class NotReadyError(GazeError):
     """The model or the landmarker could not be loaded in this process."""
 
 
-class ThreadsBusyError(GazeError):
-    """As many frames as allowed are being answered; the threads that are left are for health and metrics."""
+class BusyError(GazeError):
+    """The process has more to do than it can; a repeat later may succeed."""
+
+    def __init__(self, message: str = "over capacity", retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DetectionBusyError(BusyError):
+    """The frame would wait too long for a landmarker."""
+
+    def __init__(self, expected_wait_s: float) -> None:
+        super().__init__(f"a frame would wait {expected_wait_s:.1f} s for a landmarker", max(1.0, expected_wait_s))
+
+
+class ThreadsBusyError(BusyError):
+    """The frame would wait too long for a thread that stores it: the session API is slow."""
+
+    def __init__(self, expected_wait_s: float) -> None:
+        super().__init__(f"a frame would wait {expected_wait_s:.1f} s to be stored", max(1.0, expected_wait_s))
+
+
+class BodiesFullError(BusyError):
+    """Request bodies take all the memory that they may take."""
 
     def __init__(self) -> None:
-        super().__init__("every thread for frames is taken")
+        super().__init__("request bodies take all the memory that they may take")
 
 
-class ScoringBusyError(GazeError):
+class WaitingListFullError(BusyError):
+    """As many last frames are waiting as may wait, in all or of this client."""
+
+    def __init__(self) -> None:
+        super().__init__("every place for waiting last frames is taken", retry_after_s=2.0)
+
+
+class ScoringBusyError(BusyError):
     """As many sessions as allowed are being scored."""
 
     def __init__(self, retry_after_s: float = 2.0) -> None:
-        super().__init__("every place for scoring is taken")
-        self.retry_after_s = retry_after_s
+        super().__init__("every place for scoring is taken", retry_after_s)
 
 
 class SettingsError(Exception):

@@ -1,45 +1,23 @@
 """The target of functions-framework: `functions-framework --source func/main.py --target handle`.
 
-The server loads this file once, before it forks: settings are read here, and everything else is built in the process
-that serves, at its first request or readiness probe.
+The server loads this file once, before it forks. See `func.web.server` for what then serves.
 """
 
-import logging
 import os
-import sys
-from functools import partial
+from typing import cast
 
-import flask
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
 
-from func.bootstrap import OncePerProcess, build_application
-from func.core_dumps import disable_core_dumps
-from func.errors import SettingsError
-from func.settings import read_settings
-from func.web.handler import Handler
-from func.web.metrics import Metrics
+from func.web.server import install_worker
+from func.web.start import start
 
-_log = logging.getLogger("func.main")  # functions-framework loads this file under another name
+_started = start(os.environ)
+install_worker(_started.handler, _started.settings, _started.metrics)
 
 
-def _start() -> Handler:
-    """Return the handler; a wrong variable ends the process with one line that names it."""
-    disable_core_dumps()
-    try:
-        settings = read_settings(os.environ)
-    except SettingsError as error:
-        sys.exit(f"gaze-function cannot start: {error}")
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("func").setLevel(settings.log_level)
-    if not settings.token_keys:
-        _log.warning("SESSION_TOKEN_KEYS is not set: anybody who guesses a session id can use the session")
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
-    metrics = Metrics()
-    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings, metrics)))
-
-
-_handler = _start()
-
-
-def handle(request: flask.Request) -> flask.Response:
-    """Answer one request."""
-    return _handler.handle(request)
+@functions_framework.aio.http
+async def handle(_request: Request) -> Response:
+    """Return what answers the request: Starlette serves any ASGI application that a function returns."""
+    return cast(Response, _started.handler)

@@ -9,17 +9,25 @@ the image.
 import logging
 import math
 import os
-import re
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from func.errors import SettingsError
 from func.model_paths import locate_packaged_model, parse_model_path, parse_sha256, require_digest
 from func.session_token import parse_keys, read_key_file
+from func.setting_parsers import (
+    number,
+    one_of,
+    parse_base_url,
+    parse_ca_bundle,
+    parse_database,
+    parse_mongo_uri,
+    parse_workers,
+    seconds,
+    whole,
+)
 
 _METADATA_KEY = "setting"
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -82,116 +90,34 @@ def _setting(
     return field(repr=not is_secret, metadata={_METADATA_KEY: (described, _Reader(parse, default, is_secret))})
 
 
-def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
-            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
-        return int(text)
-
-    return parse
-
-
-def _number(minimum: float, maximum: float, *, unit: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not minimum <= value <= maximum:
-            raise ValueError(f"must be a number of {unit} from {minimum:g} to {maximum:g}")
-        return value
-
-    return parse
-
-
-def _seconds(minimum_s: float, maximum_s: float) -> Callable[[str], float]:
-    return _number(minimum_s, maximum_s, unit="seconds")
-
-
-def _parse_workers(text: str) -> int:
-    if text != "1":
-        raise ValueError("must be 1, since metrics are counted per process: scale with pods")
-    return 1
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"must be one of: {', '.join(choices)}")
-        return text
-
-    return parse
-
-
-def _parse_base_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        is_usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or url.query or url.fragment:
-        raise ValueError("must be an http:// or https:// address without query and fragment")
-    return text.rstrip("/")
-
-
-def _parse_mongo_uri(text: str) -> str:
-    if not re.fullmatch(r"mongodb(\+srv)?://[^/\s]+.*", text):
-        raise ValueError("must be a mongodb:// or mongodb+srv:// address")
-    return text
-
-
-def _parse_database(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
-        raise ValueError("must be letters, digits, _ and -, at most 63")
-    return text
-
-
-def _parse_ca_bundle(text: str) -> Path:
-    if not Path(text).is_file():
-        raise ValueError("must be the path of a file")
-    try:
-        ssl.create_default_context(cafile=text)
-    except ssl.SSLError as error:
-        raise ValueError("must be a PEM file with certificates") from error
-    except OSError as error:
-        raise ValueError("must be a file that can be read") from error
-    return Path(text)
-
-
-def _count_default_landmarkers(start: _Start) -> int:
-    """Return one landmarker for each CPU, but leave threads to waiting last frames, to health and to metrics."""
-    spare = count_frame_threads(int(start.values["threads"])) - int(start.values["scoring_places"])
-    return max(1, min(start.usable_cpus, spare))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the environment says, checked."""
 
     session_api_url: str = _setting(
-        "SESSION_API_URL", _parse_base_url, "Base URL of the session API.", default="http://session-service"
+        "SESSION_API_URL", parse_base_url, "Base URL of the session API.", default="http://session-service"
     )
     aggregator_url: str = _setting(
         "AGGREGATOR_URL",
-        _parse_base_url,
+        parse_base_url,
         "Base URL of the result aggregator.",
         default="http://result-aggregator-service",
     )
     mongo_uri: str = _setting(
         "MONGO_URI",
-        _parse_mongo_uri,
+        parse_mongo_uri,
         "URI of the MongoDB with the saliency maps. It may contain a password and is never printed.",
         default=None,
         is_secret=True,
     )
     mongo_database: str = _setting(
         "MONGO_DATABASE",
-        _parse_database,
+        parse_database,
         "Database of the saliency maps, with one collection for each video.",
         default="saliency_db",
     )
     face_landmarker: str = _setting(
-        "FACE_LANDMARKER", _one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
+        "FACE_LANDMARKER", one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
     )
     face_landmarker_model: Path = _setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",
@@ -223,84 +149,126 @@ class Settings:
     )
     threads: int = _setting(
         "THREADS",
-        _whole(4, 1000),
-        "Requests that one process serves at a time, two of them for health and metrics: frames beyond that get 503. "
-        "functions-framework reads it too.",
+        whole(4, 1000),
+        "Threads that store frames in the session API. Frames that would wait too long for one get 503.",
         default=lambda start: 4 * start.host_cpus,
         default_text="4 × CPUs of the host",
     )
     workers: int = _setting(
         "WORKERS",
-        _parse_workers,
+        parse_workers,
         "Server processes. Must be 1, because metrics are counted per process: scale with pods.",
         default="1",
     )
     scoring_places: int = _setting(
         "SCORING_PLACES",
-        _whole(1, 1000),
-        "Last frames that may wait and be scored at a time; at most THREADS − 2 − LANDMARKERS, so that they never "
-        "block the frames that they wait for.",
+        whole(1, 1000),
+        "Maximum concurrent scorings. A last frame that waits for other frames takes none.",
         default=lambda start: max(1, int(start.values["threads"]) // 4),
         default_text="a quarter of THREADS",
     )
     landmarkers: int = _setting(
         "LANDMARKERS",
-        _whole(1, 256),
-        "Frames whose landmarks are sought at a time; each costs 27 MB. Two pictures more may be decoded and wait.",
-        default=_count_default_landmarkers,
-        default_text="CPUs that this process may use, as far as THREADS has room",
+        whole(1, 256),
+        "Maximum concurrent landmark detections; each costs 27 MB.",
+        default=lambda start: start.usable_cpus,
+        default_text="CPUs that this process may use",
     )
     landmarker_wait_s: float = _setting(
         "LANDMARKER_WAIT_S",
-        _seconds(0, 60),
-        "How long a frame waits to be decoded, and again for a free landmarker, before it is refused with 503.",
+        seconds(0, 60),
+        "Maximum expected wait for a landmarker, and for a thread that stores; frames beyond it get 503 at once.",
         default="2",
     )
     max_body_bytes: int = _setting(
         "MAX_BODY_BYTES",
-        _whole(1024, 256 * 2**20),
+        whole(1024, 256 * 2**20),
         "Maximum size of a request body; larger ones get 413.",
         default=str(8 * 2**20),
     )
     body_timeout_s: float = _setting(
         "BODY_TIMEOUT_S",
-        _seconds(0.1, 300),
-        "How long a request body may take to come in all; beyond it 408. Not under func's own server.",
+        seconds(0.1, 300),
+        "Maximum time to receive a request body; slower ones get 408.",
         default="10",
+    )
+    max_bodies_bytes: int = _setting(
+        "MAX_BODIES_BYTES",
+        whole(1024, 16 * 2**30),
+        "Maximum memory of all request bodies; beyond it the largest unfinished one gets 503.",
+        default=lambda start: max(64 * 2**20, int(start.values["max_body_bytes"])),
+        default_text="64 MiB, or MAX_BODY_BYTES if that is more",
+    )
+    head_timeout_s: float = _setting(
+        "HEAD_TIMEOUT_S",
+        seconds(0.1, 300),
+        "Maximum time to receive a request line and headers; slower ones get 408. Not under func's own server.",
+        default="5",
+    )
+    answer_timeout_s: float = _setting(
+        "ANSWER_TIMEOUT_S",
+        seconds(0.1, 300),
+        "Time after which a connection with an unread answer is cut. Not under func's own server.",
+        default="10",
+    )
+    max_connections: int = _setting(
+        "MAX_CONNECTIONS",
+        whole(8, 100_000),
+        "Maximum open connections. For a new one the longest idle one is closed; without such, it gets 503. Not under "
+        "func's own server.",
+        default="1024",
+    )
+    max_connections_per_peer: int = _setting(
+        "MAX_CONNECTIONS_PER_PEER",
+        whole(4, 100_000),
+        "Maximum open connections of one peer address; a gateway is one peer. Not under func's own server.",
+        default="512",
+    )
+    max_waiting: int = _setting(
+        "MAX_WAITING",
+        whole(1, 100_000),
+        "Maximum last frames that wait or are scored; beyond it 503.",
+        default="256",
+    )
+    max_waiting_per_viewer: int = _setting(
+        "MAX_WAITING_PER_VIEWER",
+        whole(1, 100_000),
+        "Maximum waiting last frames with the same `ip_address`.",
+        default="16",
     )
     max_image_pixels: int = _setting(
         "MAX_IMAGE_PIXELS",
-        _whole(1, 10**8),
+        whole(1, 10**8),
         "Maximum image size, width × height, checked before decoding; larger ones get 413.",
         default=str(3840 * 2160),
     )
     request_timeout_s: float = _setting(
         "REQUEST_TIMEOUT_S",
-        _seconds(0.1, 300),
+        seconds(0.1, 300),
         "Maximum time for a frame after its body is read, including all upstream calls and retries.",
         default="8",
     )
     last_frame_timeout_s: float = _setting(
         "LAST_FRAME_TIMEOUT_S",
-        _seconds(0.1, 300),
+        seconds(0.1, 300),
         "Maximum time for waiting, scoring and delivering after a last frame; at least BARRIER_TIMEOUT_S.",
         default="270",
     )
     http_timeout_s: float = _setting(
         "HTTP_TIMEOUT_S",
-        _seconds(0.05, 60),
+        seconds(0.05, 60),
         "Timeout of one HTTP call to an upstream service, from connecting to the last byte.",
         default="5",
     )
     http_retries: int = _setting(
         "HTTP_RETRIES",
-        _whole(0, 10),
+        whole(0, 10),
         "Maximum retries of a failed HTTP call, within the request's time and a budget of 20 % of all calls.",
         default="2",
     )
     ca_bundle: Path | None = _setting(  # noqa: RUF009 - a field, not a default
         "CA_BUNDLE",
-        _parse_ca_bundle,
+        parse_ca_bundle,
         "PEM file of the only certificate authorities trusted for upstream services, including MongoDB unless its URI "
         "has tlsCAFile.",
         default="",
@@ -308,37 +276,37 @@ class Settings:
     )
     outbound_proxy: str | None = _setting(
         "OUTBOUND_PROXY",
-        _parse_base_url,
+        parse_base_url,
         "HTTP proxy for calls to upstream services; HTTP_PROXY and similar variables are ignored.",
         default="",
         default_text="none",
         is_secret=True,
     )
-    mongo_timeout_s: float = _setting("MONGO_TIMEOUT_S", _seconds(0.05, 60), "Timeout of a MongoDB call.", default="5")
+    mongo_timeout_s: float = _setting("MONGO_TIMEOUT_S", seconds(0.05, 60), "Timeout of a MongoDB call.", default="5")
     barrier_timeout_s: float = _setting(
         "BARRIER_TIMEOUT_S",
-        _seconds(0, 300),
+        seconds(0, 300),
         "Maximum time that a last frame waits for missing frames.",
         default="10",
     )
     barrier_poll_s: float = _setting(
-        "BARRIER_POLL_S", _seconds(0.01, 10), "Interval between checks for missing frames.", default="0.2"
+        "BARRIER_POLL_S", seconds(0.01, 10), "Interval between checks for missing frames.", default="0.2"
     )
     calibration_refresh_s: float = _setting(
         "CALIBRATION_REFRESH_S",
-        _seconds(0, 3600),
+        seconds(0, 3600),
         "Cache lifetime of a viewer's calibration. Scoring always reads it again.",
         default="10",
     )
     scoring_smoothing: str = _setting(
         "SCORING_SMOOTHING",
-        _one_of("none", "zero_lag"),
+        one_of("none", "zero_lag"),
         "Smoothing of the gaze before scoring; `zero_lag` smooths symmetrically in time.",
         default="none",
     )
     gaze_accuracy_deg: float | None = _setting(
         "GAZE_ACCURACY_DEG",
-        _number(0.1, 30, unit="degrees"),
+        number(0.1, 30, unit="degrees"),
         "Typical angular error in degrees. If set, sessions are also scored on maps blurred to it. A calibration's own "
         "error takes precedence.",
         default="",
@@ -362,7 +330,7 @@ class Settings:
     )
     log_level: str = _setting(
         "LOG_LEVEL",
-        _one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
+        one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
         "Minimum level of logged messages.",
         default="INFO",
     )
@@ -393,12 +361,8 @@ def read_settings(
     for name, setting, reader in _list_settings():
         values[name] = _read(setting.variable, reader, environ, start)
     settings = Settings(**values)
-    if settings.scoring_places > count_frame_threads(settings.threads) - settings.landmarkers:
-        raise SettingsError(
-            "SCORING_PLACES",
-            f"must be at most THREADS − 2 − LANDMARKERS = {settings.threads} − 2 − {settings.landmarkers}, "
-            f"not {settings.scoring_places}",
-        )
+    if settings.max_bodies_bytes < settings.max_body_bytes:
+        raise SettingsError("MAX_BODIES_BYTES", f"must be at least MAX_BODY_BYTES = {settings.max_body_bytes}")
     require_digest("FACE_LANDMARKER_MODEL", settings.face_landmarker_model, settings.face_landmarker_model_sha256)
     require_digest("GAZE_MODEL", settings.gaze_model, settings.gaze_model_sha256)
     if settings.last_frame_timeout_s < settings.barrier_timeout_s:
@@ -413,11 +377,6 @@ def read_settings(
 def describe_settings() -> list[Setting]:
     """Return every variable with its default and meaning, in the order of `Settings`."""
     return [setting for _, setting, _ in _list_settings()]
-
-
-def count_frame_threads(threads: int) -> int:
-    """Return how many of a process's threads may answer frames; the others are for health and metrics."""
-    return max(1, threads - 2)
 
 
 def count_usable_cpus() -> int:

@@ -1,109 +1,86 @@
-"""Paths, and the way of a request through the application."""
+"""The ASGI application: paths, and the way of a request through its stages.
 
-import contextlib
-import json
+The event loop reads and writes, refuses, and answers health, metrics and the API description. Everything that blocks
+runs in the threads of a stage: detection, storing, scoring, and whatever asks upstream services for readiness.
+"""
+
+import asyncio
 import logging
-import math
-import socket
-import threading
 import time
-import traceback
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import flask
 
 from func.bootstrap import Application
 from func.deadline import limit_calls
 from func.errors import (
-    BadRequestError,
+    BusyError,
+    DetectionBusyError,
     MethodNotAllowedError,
-    PayloadTooLargeError,
-    RequestTimeoutError,
-    ScoringBusyError,
     ThreadsBusyError,
     UnknownPathError,
     UnsupportedMediaTypeError,
 )
-from func.session.completion import LastFrame, complete
-from func.session.frame_record import FrameRecord, digest_image, make_record, read_record, stack_measured
-from func.session.viewing import require_viewing
+from func.session.completion import LastFrame
 from func.session_token import TokenVerifier
-from func.settings import Settings, count_frame_threads
-from func.web.answer_warnings import warn_of_other_video, warn_of_repeat
-from func.web.body_deadline import BodyTimer
-from func.web.images import decode_image
+from func.settings import Settings
+from func.web.answer_warnings import warn_of_other_video
+from func.web.answers import Answer, answer_error, answer_json
+from func.web.bodies import Bodies, ClientGoneError
+from func.web.exchange import Exchange, Receive, Scope, Send
+from func.web.frames import FrameWork
+from func.web.last_frames import LastFrames
 from func.web.metrics import Metrics
 from func.web.openapi import describe_api
-from func.web.problems import PROBLEMS, UNEXPECTED
 from func.web.request import ParsedFrame, parse_json_request, parse_multipart_request
-from func.web.schemas import (
-    FieldError,
-    FrameMetadata,
-    LivenessAnswer,
-    ProblemDocument,
-    ReadinessAnswer,
-    answer_completed,
-    answer_frame,
-    can_answer,
-)
+from func.web.schemas import LivenessAnswer, ReadinessAnswer, answer_completed
+from func.web.stages import Stage
 from func.web.tokens import check_tokens
-from gaze_core.detector import GazeDetector
-from gaze_core.errors import (
-    GazeError,
-    LandmarkerBusyError,
-    ResultSinkBusyError,
-    SessionExpiredError,
-    SessionNotFoundError,
-    SessionScoredError,
-    SessionStoreBusyError,
-)
-from gaze_core.types import GazePoint, GazeSample
 
 _log = logging.getLogger(__name__)
 
-_NAME_THE_SESSION = (SessionNotFoundError, SessionExpiredError, SessionScoredError)
-"""Errors whose message is not for the log."""
-
-_SAY_WHEN = (ScoringBusyError, SessionStoreBusyError, ResultSinkBusyError)
-"""Errors that know when to come back."""
-
-_WAITING_PICTURES = 2
-"""How many may be decoded and wait beside those whose landmarks are sought; each may take 25 MB and more."""
-
-_DROP_S = 0.2
-"""How long the rest of an unwanted body is awaited, so that the connection can be used again."""
-
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-
-@dataclass(slots=True)
-class _Exchange:
-    """One request on its way."""
-
-    request_id: uuid.UUID
-    is_body_read: bool = False
-    viewing_start_ms: int | None = None
-    warnings: list[str] = field(default_factory=list)
+_PARSED_AT_ONCE_BYTES = 256 * 1024
+"""Bodies up to this size take about a millisecond to parse, less than handing them to a thread may cost."""
 
 
 class Handler:
-    """Answers requests; safe to call from several threads."""
+    """Answers requests; an ASGI application for one event loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics, find_application: Callable[[], Application]) -> None:
         self._settings = settings
         self._metrics = metrics
         self._find_application = find_application
-        self._places = threading.BoundedSemaphore(count_frame_threads(settings.threads))
-        self._pictures = threading.BoundedSemaphore(settings.landmarkers + _WAITING_PICTURES)
-        self._scoring_places = threading.BoundedSemaphore(settings.scoring_places)
-        self._bodies = BodyTimer()
+        self._application: Application | None = None
+        self._loading: asyncio.Future[Application] | None = None
+        self._probing: asyncio.Future[dict[str, bool]] | None = None
+        self._probes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="readiness")
+        self._bodies = Bodies(
+            max_bytes=settings.max_body_bytes,
+            timeout_s=settings.body_timeout_s,
+            max_total_bytes=settings.max_bodies_bytes,
+        )
+        self._detection = Stage(
+            "detect",
+            places=settings.landmarkers,
+            wait_s=settings.landmarker_wait_s,
+            make_busy_error=DetectionBusyError,
+        )
+        self._storing = Stage(
+            "store", places=settings.threads, wait_s=settings.landmarker_wait_s, make_busy_error=ThreadsBusyError
+        )
+        self._last_frames = LastFrames(settings)
         self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
-        self._routes: dict[str, tuple[str, Callable[[flask.Request, _Exchange], flask.Response]]] = {
+        metrics.watch_queue("detect", lambda: self._detection.queue_length)
+        metrics.watch_queue("store", lambda: self._storing.queue_length)
+        metrics.watch_queue("score", lambda: self._last_frames.scoring_queue_length)
+        metrics.watch_waiting(lambda: len(self._last_frames))
+        metrics.watch_body_bytes(lambda: self._bodies.total_bytes)
+        self._routes: dict[str, tuple[str, Callable[[Exchange], Any]]] = {
             "/gaze": ("POST", self._post_gaze),
             "/health/liveness": ("GET", self._get_liveness),
             "/health/readiness": ("GET", self._get_readiness),
@@ -111,136 +88,156 @@ class Handler:
             "/openapi.json": ("GET", self._get_openapi),
         }
 
-    def handle(self, request: flask.Request) -> flask.Response:
-        """Return the answer to a request; never raises."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])  # servers take that as "not supported"
+        exchange = Exchange(scope, receive)
+        answer = await self.answer(exchange)
+        if answer is not None:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.list_headers()})
+            body = b"" if exchange.method == "HEAD" else answer.body
+            await send({"type": "http.response.body", "body": body})
+
+    async def answer(self, exchange: Exchange) -> Answer | None:
+        """Return the answer to a request; None when its client has gone."""
         started_s = time.perf_counter()
-        exchange = _Exchange(uuid.uuid4())
+        answer: Answer | None
         with self._metrics.count_in_flight():
             try:
-                response = self._dispatch(request, exchange)
+                answer = await self._dispatch(exchange)
+            except ClientGoneError:
+                self._metrics.count_client_gone()
+                answer = None
             except Exception as error:
-                response = self._answer_error(error, exchange)
-        if not exchange.is_body_read and (request.content_length or "Transfer-Encoding" in request.headers):
-            response.call_on_close(partial(self._drop_body, request))
+                self._metrics.count_failure(error)
+                answer = answer_error(error, uuid.uuid4())
         self._metrics.observe_request(
-            request.path if request.path in self._routes else "unknown",
-            request.method if request.method in _METHODS else "other",
-            response.status_code,
+            exchange.path if exchange.path in self._routes else "unknown",
+            exchange.method if exchange.method in _METHODS else "other",
+            499 if answer is None else answer.status,
             time.perf_counter() - started_s,
         )
-        return response
+        return answer
 
-    def _dispatch(self, request: flask.Request, exchange: _Exchange) -> flask.Response:
-        if request.path not in self._routes:
-            raise UnknownPathError
-        method, answer = self._routes[request.path]
-        allowed = ("OPTIONS", "POST") if method == "POST" else ("GET", "HEAD", "OPTIONS")
-        if request.method not in allowed:
-            raise MethodNotAllowedError(allowed)
-        if request.method == "OPTIONS":
-            return _respond(204, b"", "application/json", {"Allow": ", ".join(allowed)})
-        return answer(request, exchange)
-
-    def _post_gaze(self, request: flask.Request, exchange: _Exchange) -> flask.Response:
-        """Answer a frame, unless so many are being answered that no thread would be left for health and metrics."""
-        if not self._places.acquire(blocking=False):
-            raise ThreadsBusyError
+    def refuse_frame(self) -> Answer | None:
+        """Return the answer to a frame that comes now and would wait too long; None for one that may come in."""
         try:
-            return self._answer_gaze(request, exchange)
-        finally:
-            self._places.release()
+            self._check_load()
+        except BusyError as error:
+            self._metrics.count_failure(error)
+            answer = answer_error(error, uuid.uuid4())
+            self._metrics.observe_request("/gaze", "POST", answer.status, 0.0)
+            return answer
+        return None
 
-    def _answer_gaze(self, request: flask.Request, exchange: _Exchange) -> flask.Response:
-        parsed = self._parse(request, exchange)
-        metadata, image = parsed.metadata, parsed.image
-        exchange.warnings += parsed.warnings
-        exchange.viewing_start_ms = check_tokens(self._verifier, metadata)
-        has_image = image is not None
-        application = self._find_application()
-        answer = None
-        if image is not None:
-            with limit_calls(self._settings.request_timeout_s):
-                answer = self._process_frame(application, metadata, image, exchange)
-        del parsed, image  # a last frame may wait long
-        if metadata.last_frame:
-            with limit_calls(self._settings.last_frame_timeout_s):
-                answer = self._complete(application, metadata, exchange, has_image=has_image)
-        return _respond_json(200, answer)
+    async def load(self) -> Application:
+        """Return the application, building it in a thread unless that has been done.
 
-    def _process_frame(
-        self, application: Application, metadata: FrameMetadata, image: bytes, exchange: _Exchange
-    ) -> dict[str, Any]:
-        """Store what a frame says; return the answer that the stored record gives.
-
-        When the frame number was there before, that is the first frame's record, so that a repeated or retried request
-        is answered as the first one was.
+        Raises:
+            NotReadyError: It cannot be built.
         """
-        detector = application.detectors.get_or_create_gaze_detector(
-            metadata.session_id,
-            screen=None if metadata.screen is None else metadata.screen.to_screen(),
-            camera=None if metadata.camera is None else metadata.camera.to_camera(),
-            calibration_session=metadata.calibration_session,
-        )
-        sample = self._look(detector, image)
-        self._metrics.count_frame(sample.validity)
-        setup = metadata.describe_setup()
-        record = make_record(
-            sample,
-            timestamp_ms=metadata.timestamp_ms,
-            video_time_ms=metadata.video_time_ms,
-            target=metadata.calibration_target,
-            calibration_use=metadata.calibration_use,
-            setup=setup,
-            image_digest=digest_image(image),
-            viewing_start_ms=exchange.viewing_start_ms,
-        )
-        with self._metrics.time_stage("store"):
-            update = application.sessions.update_session(
-                metadata.session_id,
-                metadata.frame_number,
-                record,
-                ip_address=metadata.ip_address,
-                video_id=metadata.video_id,
-            )
-        stored = update.stored.get(str(metadata.frame_number), record)
-        require_viewing(stored, exchange.viewing_start_ms)
-        if not can_answer(stored):  # somebody else's record, in another format
-            stored = record
-        exchange.warnings += warn_of_repeat(metadata.frame_number, record, stored)
-        if setup and metadata.frame_number == 1 and "1" in update.written:
-            # For readers of the session as a whole. Scoring does not need them: each record has its own.
-            with contextlib.suppress(GazeError):
-                application.sessions.store_settings(metadata.session_id, setup)
-        corrected, calibrated = None, None
-        if metadata.calibration_session is not None:
-            corrected = _correct(detector, read_record(stored))
-            calibrated = corrected is not None
-        return answer_frame(
-            metadata.session_id,
-            metadata.frame_number,
-            stored,
-            corrected=corrected,
-            calibrated=calibrated,
-            warnings=exchange.warnings,
-        )
+        if self._application is None:
+            if self._loading is None:
+                loop = asyncio.get_running_loop()
+                self._loading = loop.run_in_executor(self._probes, self._find_application)
+                self._loading.add_done_callback(self._end_loading)
+            return await asyncio.shield(self._loading)
+        return self._application
 
-    def _look(self, detector: GazeDetector, image: bytes) -> GazeSample:
-        """Return what a picture says; only so many are decoded at a time as the memory is meant for."""
-        wait_s = self._settings.landmarker_wait_s
-        if not self._pictures.acquire(timeout=wait_s):
-            raise LandmarkerBusyError(wait_s)
-        try:
-            with self._metrics.time_stage("decode"):
-                frame = decode_image(image, max_pixels=self._settings.max_image_pixels)
-            with self._metrics.time_stage("detect"):
-                return detector.process_single_frame(frame)
-        finally:
-            self._pictures.release()
+    def load_now(self) -> None:
+        """Build the application in this thread.
 
-    def _complete(
-        self, application: Application, metadata: FrameMetadata, exchange: _Exchange, *, has_image: bool
+        Raises:
+            NotReadyError: It cannot be built.
+        """
+        self._application = self._find_application()
+
+    def close(self) -> None:
+        """Take no new work."""
+        for stage in (self._detection, self._storing, self._last_frames):
+            stage.close()
+
+    def _end_loading(self, loading: "asyncio.Future[Application]") -> None:
+        self._loading = None
+        if not loading.cancelled() and loading.exception() is None:
+            self._application = loading.result()
+
+    async def _dispatch(self, exchange: Exchange) -> Answer:
+        if exchange.path not in self._routes:
+            raise UnknownPathError
+        method, respond = self._routes[exchange.path]
+        allowed = ("OPTIONS", "POST") if method == "POST" else ("GET", "HEAD", "OPTIONS")
+        if exchange.method not in allowed:
+            raise MethodNotAllowedError(allowed)
+        if exchange.method == "OPTIONS":
+            return Answer(204, b"", headers={"Allow": ", ".join(allowed)})
+        answer: Answer = await respond(exchange)
+        return answer
+
+    async def _post_gaze(self, exchange: Exchange) -> Answer:
+        """Answer a frame; one that would wait too long is refused before its body is read."""
+        parse = self._choose_parser(exchange)
+        self._bodies.check_size(exchange.content_length or 0)
+        self._check_load()
+        body = await self._bodies.read(exchange.receive, exchange.content_length)
+        with self._bodies.hold(len(body)):
+            parsed = await self._parse(parse, body)
+            del body
+            viewing_start_ms = check_tokens(self._verifier, parsed.metadata)
+            application = await self.load()
+            with limit_calls(self._settings.request_timeout_s):
+                answer = await self._process_frame(exchange, application, parsed, viewing_start_ms)
+        if parsed.metadata.last_frame:
+            has_image = parsed.image is not None
+            parsed = replace(parsed, image=None)  # a last frame may wait long
+            with limit_calls(self._settings.last_frame_timeout_s):
+                answer = await self._complete(exchange, application, parsed, viewing_start_ms, has_image=has_image)
+        return answer_json(200, answer)
+
+    def _check_load(self) -> None:
+        for stage in (self._detection, self._storing):
+            stage.check()
+
+    async def _parse(self, parse: Callable[[bytes], ParsedFrame], body: bytes) -> ParsedFrame:
+        if len(body) <= _PARSED_AT_ONCE_BYTES:
+            return parse(body)
+        return await self._detection.run(partial(parse, body))
+
+    async def _process_frame(
+        self, exchange: Exchange, application: Application, parsed: ParsedFrame, viewing_start_ms: int | None
+    ) -> dict[str, Any] | None:
+        """Detect and store one frame. A last frame's image counts even if its client has gone."""
+        metadata, image = parsed.metadata, parsed.image
+        if image is None:
+            return None
+        work = FrameWork(
+            application,
+            self._metrics,
+            self._settings.max_image_pixels,
+            metadata,
+            viewing_start_ms,
+            parsed.warnings,
+        )
+        gone = None if metadata.last_frame else exchange.wait_until_gone
+        if metadata.calibration_session is None:
+            detector = work.find_detector()
+        else:
+            detector = await self._storing.run(work.find_detector, gone=gone)
+        record = await self._detection.run(partial(work.detect, detector, image), gone=gone)
+        return await self._storing.run(partial(work.store, detector, record))
+
+    async def _complete(
+        self,
+        exchange: Exchange,
+        application: Application,
+        parsed: ParsedFrame,
+        viewing_start_ms: int | None,
+        *,
+        has_image: bool,
     ) -> dict[str, Any]:
-        """Score the session. Holds no landmarker and no scoring place while it waits for frames on their way."""
+        """Score the session; holds neither a landmarker nor a thread for frames while it waits."""
+        metadata = parsed.metadata
         last = LastFrame(
             session_id=metadata.session_id,
             video_id=metadata.video_id,
@@ -248,152 +245,46 @@ class Handler:
             frame_number=metadata.frame_number,
             has_image=has_image,
             total_frames=metadata.total_frames,
-            viewing_start_ms=exchange.viewing_start_ms,
+            viewing_start_ms=viewing_start_ms,
         )
         with self._metrics.time_stage("score"):
-            done = complete(application.completer, last, self._scoring_places)
+            done = await self._last_frames.complete(application.completer, last, peer=exchange.peer)
         self._metrics.count_score(is_valid=done.result.score_valid)
-        exchange.warnings += [*done.warnings, *warn_of_other_video(metadata.video_id, done.result.video_id or None)]
-        return answer_completed(metadata.session_id, done.result, exchange.warnings)
+        other_video = warn_of_other_video(metadata.video_id, done.result.video_id or None)
+        return answer_completed(metadata.session_id, done.result, [*parsed.warnings, *done.warnings, *other_video])
 
-    def _parse(self, request: flask.Request, exchange: _Exchange) -> ParsedFrame:
-        """Return the valid request; an unfit content type is refused before the body is read."""
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    def _choose_parser(self, exchange: Exchange) -> Callable[[bytes], ParsedFrame]:
+        """Return what parses the body; an unsupported content type is refused before the body is read."""
+        if exchange.content_encoding != "identity":
             raise UnsupportedMediaTypeError("the body must not be compressed")
-        if request.mimetype == "application/json":
-            return parse_json_request(self._read_body(request, exchange))
-        boundary = request.mimetype_params.get("boundary")
-        if request.mimetype == "multipart/form-data" and boundary:
-            return parse_multipart_request(self._read_body(request, exchange), boundary)
+        media_type, parameters = exchange.read_content_type()
+        if media_type == "application/json":
+            return parse_json_request
+        if media_type == "multipart/form-data" and parameters.get("boundary"):
+            return partial(parse_multipart_request, boundary=parameters["boundary"])
         raise UnsupportedMediaTypeError("the body must be application/json or multipart/form-data with a boundary")
 
-    def _read_body(self, request: flask.Request, exchange: _Exchange) -> bytes:
-        """Return the body; one that says or turns out to be too large is not read to its end."""
-        limit = self._settings.max_body_bytes
-        too_large = PayloadTooLargeError(f"the body has more than {limit} bytes")
-        if (request.content_length or 0) > limit:
-            raise too_large
-        # One byte more: of a body without a length, Werkzeug silently returns what fits.
-        request.max_content_length = limit + 1
-        timeout_s = self._settings.body_timeout_s
-        with self._bodies.limit(_find_connection(request), timeout_s) as watch:
-            try:
-                body = request.get_data(cache=False)
-            except Exception as error:  # each server has its own for a connection that breaks or chunks that are none
-                if watch.is_over:
-                    raise RequestTimeoutError(timeout_s) from error
-                raise BadRequestError("the body ended early or is malformed") from error
-        if watch.is_over:
-            raise RequestTimeoutError(timeout_s)
-        if len(body) > limit:
-            raise too_large
-        exchange.is_body_read = True
-        return body
+    async def _get_liveness(self, _exchange: Exchange) -> Answer:
+        return answer_json(200, LivenessAnswer().model_dump())
 
-    def _drop_body(self, request: flask.Request) -> None:
-        """Read on after the answer, briefly: where much is still to come, the server would wait for it and then linger.
-
-        A connection whose body has ended can be used again; any other is closed.
-        """
-        connection = _find_connection(request)
-        if connection is None:
-            return
-        left_bytes = self._settings.max_body_bytes
-        with self._bodies.limit(connection, _DROP_S) as watch, contextlib.suppress(Exception):
-            while piece := request.environ["wsgi.input"].read(65536):
-                left_bytes -= len(piece)
-                if left_bytes < 0:
-                    watch.end()
-                    break
-
-    def _get_liveness(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
-        return _respond_json(200, LivenessAnswer().model_dump())
-
-    def _get_readiness(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
-        application = self._find_application()
-        states = application.probes.find_states()
+    async def _get_readiness(self, _exchange: Exchange) -> Answer:
+        application = await self.load()
+        if self._probing is None:
+            loop = asyncio.get_running_loop()
+            self._probing = loop.run_in_executor(self._probes, application.probes.find_states)
+            self._probing.add_done_callback(self._end_probing)
+        states = await asyncio.shield(self._probing)
         answer = ReadinessAnswer(
             neighbours={name: "reachable" if state else "unreachable" for name, state in states.items()},
             session_ttl_s=application.sessions.ttl_s,
         )
-        return _respond_json(200, answer.model_dump(exclude_none=True))
+        return answer_json(200, answer.model_dump(exclude_none=True))
 
-    def _get_metrics(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
-        return _respond(200, self._metrics.render(), self._metrics.content_type)
+    def _end_probing(self, _: object) -> None:
+        self._probing = None
 
-    def _get_openapi(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
-        return _respond_json(200, describe_api())
+    async def _get_metrics(self, _exchange: Exchange) -> Answer:
+        return Answer(200, self._metrics.render(), self._metrics.content_type)
 
-    def _answer_error(self, error: Exception, exchange: _Exchange) -> flask.Response:
-        problem = PROBLEMS.get(type(error), UNEXPECTED) if isinstance(error, GazeError) else UNEXPECTED
-        self._metrics.count_failure(error)
-        if problem is UNEXPECTED:
-            _log.error("request %s failed unexpectedly\n%s", exchange.request_id, _trace(error))
-        else:
-            level = logging.WARNING if problem.status >= 500 else logging.INFO
-            message = problem.title if isinstance(error, _NAME_THE_SESSION) else error
-            _log.log(level, "request %s: %d %s: %s", exchange.request_id, problem.status, type(error).__name__, message)
-        fields = error.fields if isinstance(error, BadRequestError) else ()
-        document = ProblemDocument(
-            type=f"/problems/{problem.slug}",
-            title=problem.title,
-            status=problem.status,
-            detail=problem.detail or str(error),
-            instance=exchange.request_id.urn,
-            errors=[FieldError(field=entry.field, detail=entry.detail) for entry in fields] or None,
-        )
-        headers = {}
-        if isinstance(error, MethodNotAllowedError):
-            headers["Allow"] = ", ".join(error.allowed)
-        if problem.status == 401:
-            headers["WWW-Authenticate"] = "SessionToken"  # which RFC 9110 requires
-        retry_after_s = error.retry_after_s if isinstance(error, _SAY_WHEN) else problem.retry_after_s
-        if retry_after_s is not None:
-            headers["Retry-After"] = str(math.ceil(retry_after_s))
-        return _respond_json(
-            problem.status, document.model_dump(exclude_none=True), "application/problem+json", headers
-        )
-
-
-def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | None:
-    """Return what the detector's calibration makes of a stored frame; None without a correction or a gaze."""
-    if detector.calibration is None or detector.calibration.correction is None or record is None:
-        return None
-    if record.gaze is None or record.measured is None:
-        return None
-    (gaze,) = detector.locate(*stack_measured([record.measured]))
-    return gaze
-
-
-def _find_connection(request: flask.Request) -> socket.socket | None:
-    """Return the client's connection; only gunicorn gives it away."""
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
-    return connection
-
-
-def _trace(error: BaseException) -> str:
-    """Return the classes and frames of an error and of what led to it; the messages may name a viewer."""
-    lines: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        lines.append(type(cause).__qualname__)
-        for frame, line in traceback.walk_tb(cause.__traceback__):
-            lines.append(f"  {'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{line} {frame.f_code.co_name}")
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return "\n".join(lines)
-
-
-def _respond_json(
-    status: int, answer: object, content_type: str = "application/json", headers: Mapping[str, str] | None = None
-) -> flask.Response:
-    return _respond(status, json.dumps(answer, allow_nan=False).encode(), content_type, headers)
-
-
-def _respond(status: int, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> flask.Response:
-    """Return an answer that is streamed, since functions-framework reads the whole request before any other."""
-    response = flask.Response(iter((body,)), status=status, content_type=content_type)
-    if status != 204:
-        response.content_length = len(body)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers.update(headers or {})
-    return response
+    async def _get_openapi(self, _exchange: Exchange) -> Answer:
+        return answer_json(200, describe_api())

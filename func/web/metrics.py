@@ -1,11 +1,14 @@
 """What one process counts and times, for Prometheus; no label ever holds a viewer, a session or an address."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from func.errors import BusyError
+from gaze_core.errors import LandmarkerBusyError
 
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STAGE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0)
@@ -48,6 +51,53 @@ class Metrics:
         self._results_delivered = Counter(
             "gaze_results_delivered", "Results accepted by the aggregator.", registry=self._registry
         )
+        self._waiting = Gauge(
+            "gaze_last_frames_waiting", "Last frames that wait or are scored.", registry=self._registry
+        )
+        self._queues = Gauge("gaze_queue_length", "Calls that wait for a thread.", ["stage"], registry=self._registry)
+        self._body_bytes = Gauge("gaze_body_bytes", "Memory of request bodies.", registry=self._registry)
+        self._shed = Counter("gaze_shed", "Requests refused for want of capacity.", ["reason"], registry=self._registry)
+        self._clients_gone = Counter(
+            "gaze_clients_gone", "Requests whose client left before the answer.", registry=self._registry
+        )
+        self._connections = Gauge("gaze_connections", "Open connections.", registry=self._registry)
+        self._connections_refused = Counter(
+            "gaze_connections_refused",
+            "Connections that the server closed by itself, by reason.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._log_lines_suppressed = Counter(
+            "gaze_log_lines_suppressed", "Log lines left out because there were many alike.", registry=self._registry
+        )
+
+    def watch_waiting(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of waiting last frames."""
+        self._waiting.set_function(count)
+
+    def watch_queue(self, stage: str, count: Callable[[], float]) -> None:
+        """Ask `count` for the length of a stage's queue."""
+        self._queues.labels(stage).set_function(count)
+
+    def watch_body_bytes(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the bytes of all bodies in memory."""
+        self._body_bytes.set_function(count)
+
+    def watch_connections(self, count: Callable[[], float]) -> None:
+        """Ask `count` for the number of open connections."""
+        self._connections.set_function(count)
+
+    def count_refused_connection(self, reason: str) -> None:
+        """Count a connection that the server closed by itself."""
+        self._connections_refused.labels(reason).inc()
+
+    def count_client_gone(self) -> None:
+        """Count a request whose client left before the answer."""
+        self._clients_gone.inc()
+
+    def count_suppressed_log_line(self) -> None:
+        """Count a log line that was left out."""
+        self._log_lines_suppressed.inc()
 
     @contextmanager
     def count_in_flight(self) -> Iterator[None]:
@@ -83,6 +133,8 @@ class Metrics:
     def count_failure(self, error: BaseException) -> None:
         """Count a request that ended in an error, under the name of its class."""
         self._failures.labels(type(error).__name__).inc()
+        if isinstance(error, BusyError | LandmarkerBusyError):
+            self._shed.labels(type(error).__name__).inc()
 
     def count_score(self, *, is_valid: bool) -> None:
         """Count a last frame that was answered with a score."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from func.errors import (
     BadRequestError,
+    BodiesFullError,
+    BusyError,
+    DetectionBusyError,
     MethodNotAllowedError,
     NotReadyError,
     OtherViewingError,
@@ -17,6 +20,7 @@ from func.errors import (
     UndecodableImageError,
     UnknownPathError,
     UnsupportedMediaTypeError,
+    WaitingListFullError,
 )
 from gaze_core.errors import (
     GazeError,
@@ -96,8 +100,12 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     SaliencyStoreError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     ResultSinkError: Problem(502, "aggregator-failed", "Result aggregator failed", _RETRY_DETAIL),
     LandmarkerBusyError: Problem(503, "busy", "Over capacity", "Every landmarker is taken.", retry_after_s=1),
-    ThreadsBusyError: Problem(503, "busy", "Over capacity", "Every thread for frames is taken.", retry_after_s=1),
-    ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken.", retry_after_s=2),
+    BusyError: Problem(503, "busy", "Over capacity", "Try again later."),
+    DetectionBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long for a landmarker."),
+    ThreadsBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long to be stored."),
+    BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies take all the memory that they may take."),
+    WaitingListFullError: Problem(503, "busy", "Over capacity", "Every place for waiting last frames is taken."),
+    ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken."),
     NotReadyError: Problem(503, "not-ready", "Not ready", "Model or landmarker is not loaded.", retry_after_s=5),
     SessionStoreBusyError: Problem(503, "session-api-busy", "Session API busy", _RETRY_DETAIL, retry_after_s=1),
     ResultSinkBusyError: Problem(503, "aggregator-busy", "Result aggregator busy", _RETRY_DETAIL, retry_after_s=1),
@@ -108,3 +116,10 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
 """Every error class has its own entry; a test demands it."""
 
 UNEXPECTED = PROBLEMS[GazeError]
+
+MALFORMED_REQUEST = Problem(400, "bad-request", "Bad request", "The request is not valid HTTP/1.1.")
+HEAD_TIMEOUT = Problem(408, "head-timeout", "Request head timed out", "The request line and headers took too long.")
+URI_TOO_LONG = Problem(414, "uri-too-long", "URI too long", "The request line is too long.")
+HEAD_TOO_LARGE = Problem(431, "head-too-large", "Request head too large", "Request line and headers are too large.")
+TOO_MANY_CONNECTIONS = Problem(503, "busy", "Over capacity", "Every connection is in use.", retry_after_s=1)
+"""What the server itself refuses before a request reaches the application."""

@@ -2,9 +2,7 @@
 
 from functools import partial
 
-import flask
 import pytest
-from werkzeug.test import Client
 
 from func.bootstrap import Application, NeighbourProbes
 from func.detectors import Detectors
@@ -21,6 +19,7 @@ from tests.fakes.recordings import FakeRecording
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS
+from tests.http.asgi_client import make_client
 from tests.http.pictures import as_base64, make_picture
 
 
@@ -64,7 +63,7 @@ class World:
         )
         self.build_error = None
         self.handler = Handler(self.settings, self.metrics, self._find_application)
-        self.client = Client(flask.Request.application(self.handler.handle))
+        self.client = make_client(self.handler)
 
     def _find_application(self):
         if self.build_error is not None:
@@ -139,3 +138,9 @@ def make_body():
 
 
 PICTURE = as_base64(make_picture())
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    """Coroutines of tests run in asyncio, as the servers run ours."""
+    return "asyncio"

@@ -10,7 +10,7 @@ import pytest
 
 from func import settings as settings_module
 from func.errors import SettingsError
-from func.settings import Settings, count_frame_threads, count_usable_cpus, describe_settings, read_settings
+from func.settings import Settings, count_usable_cpus, describe_settings, read_settings
 
 REQUIRED = {"MONGO_URI": "mongodb://localhost"}
 
@@ -26,7 +26,10 @@ def test_the_defaults_are_those_of_the_documentation():
     )
     assert (settings.threads, settings.scoring_places, settings.landmarkers) == (16, 4, 2)
     assert (settings.max_body_bytes, settings.max_image_pixels) == (8_388_608, 8_294_400)
-    assert (settings.body_timeout_s, settings.workers) == (10.0, 1)
+    assert (settings.body_timeout_s, settings.head_timeout_s, settings.answer_timeout_s) == (10.0, 5.0, 10.0)
+    assert (settings.max_bodies_bytes, settings.workers) == (67_108_864, 1)
+    assert (settings.max_connections, settings.max_connections_per_peer) == (1024, 512)
+    assert (settings.max_waiting, settings.max_waiting_per_viewer) == (256, 16)
     assert (settings.http_timeout_s, settings.http_retries, settings.mongo_timeout_s) == (5.0, 2, 5.0)
     assert (settings.request_timeout_s, settings.last_frame_timeout_s, settings.ca_bundle) == (8.0, 270.0, None)
     assert (settings.barrier_timeout_s, settings.barrier_poll_s, settings.landmarker_wait_s) == (10.0, 0.2, 2.0)
@@ -87,6 +90,13 @@ def test_the_model_files_are_the_packaged_ones():
         ("WORKERS", "2"),
         ("WORKERS", "0"),
         ("BODY_TIMEOUT_S", "0"),
+        ("HEAD_TIMEOUT_S", "0"),
+        ("ANSWER_TIMEOUT_S", "0"),
+        ("MAX_BODIES_BYTES", "1"),
+        ("MAX_CONNECTIONS", "7"),
+        ("MAX_CONNECTIONS_PER_PEER", "3"),
+        ("MAX_WAITING", "0"),
+        ("MAX_WAITING_PER_VIEWER", "0"),
         ("LOG_LEVEL", "verbose"),
     ],
 )
@@ -153,11 +163,13 @@ def test_a_slash_at_the_end_of_an_address_is_dropped():
     assert read_settings({**REQUIRED, "SESSION_API_URL": "http://h/api/"}).session_api_url == "http://h/api"
 
 
-def test_waiting_last_frames_must_leave_threads_to_frames():
-    with pytest.raises(
-        SettingsError, match=r"^SCORING_PLACES must be at most THREADS − 2 − LANDMARKERS = 8 − 2 − 2, not 5$"
-    ):
-        read_settings({**REQUIRED, "THREADS": "8", "LANDMARKERS": "2", "SCORING_PLACES": "5"})
+def test_all_bodies_together_may_hold_at_least_one():
+    with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be at least MAX_BODY_BYTES = 8388608$"):
+        read_settings({**REQUIRED, "MAX_BODIES_BYTES": "8388607"})
+
+
+def test_one_large_body_fits_by_default():
+    assert read_settings({**REQUIRED, "MAX_BODY_BYTES": str(2**28)}).max_bodies_bytes == 2**28
 
 
 def test_a_last_frame_has_at_least_the_time_that_it_waits():
@@ -176,23 +188,11 @@ def test_a_bundle_without_a_certificate_is_refused(tmp_path):
         read_settings({**REQUIRED, "CA_BUNDLE": str(tmp_path / "empty.pem")})
 
 
-def test_two_threads_are_kept_from_frames():
-    assert [count_frame_threads(threads) for threads in (4, 10)] == [2, 8]
-
-
 def test_several_processes_are_refused():
     with pytest.raises(
         SettingsError, match=r"^WORKERS must be 1, since metrics are counted per process: scale with pods, not '2'$"
     ):
         read_settings({**REQUIRED, "WORKERS": "2"})
-
-
-@pytest.mark.parametrize("threads", range(4, 40))
-@pytest.mark.parametrize("cpus", [1, 2, 64])
-def test_the_defaults_fit_together_whatever_the_machine(threads, cpus):
-    settings = read_settings({**REQUIRED, "THREADS": str(threads)}, host_cpus=64, usable_cpus=cpus)
-
-    assert settings.scoring_places + settings.landmarkers <= settings.threads - 2
 
 
 def test_every_setting_is_described():

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from func.errors import DetectionBusyError
 from func.web.metrics import Metrics
 from tests.manifests.conftest import ROOT
 
@@ -16,7 +17,10 @@ def test_every_metric_is_one_that_the_function_exposes():
     metrics.observe_request("/gaze", "POST", 200, 0.01)
     metrics.count_frame("ok")
     metrics.count_failure(ValueError())
+    metrics.count_failure(DetectionBusyError(1.0))
     metrics.count_score(is_valid=True)
+    metrics.count_refused_connection("limit")
+    metrics.watch_queue("detect", lambda: 0)
     with metrics.time_stage("store"):
         pass
     exposed = set(re.findall(r"^(gaze_\w+)", metrics.render().decode(), re.MULTILINE))
@@ -44,6 +48,7 @@ def test_its_numbers_are_those_of_the_manifests(render):
     rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", GUIDE, re.MULTILINE))
     assert rows == {
         "LANDMARKERS": settings["data"]["LANDMARKERS"],
+        "MAX_WAITING": settings["data"]["MAX_WAITING"],
         "SCORING_PLACES": settings["data"]["SCORING_PLACES"],
         "containerConcurrency": str(spec["containerConcurrency"]),
         "THREADS": settings["data"]["THREADS"],

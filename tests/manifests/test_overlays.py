@@ -11,6 +11,8 @@ import yaml
 from func.adapters.http_client import MAX_PAUSE_S
 from func.settings import describe_settings, read_settings
 from func.web.handler import Handler
+from func.web.last_frames import SCORING_WAIT_S
+from func.web.metrics import Metrics
 from tests.manifests.conftest import ROOT
 from tests.manifests.knative_rules import is_knative
 
@@ -101,7 +103,7 @@ def test_every_variable_is_one_that_the_function_reads_and_the_required_ones_are
 
 def test_the_probes_ask_paths_that_the_function_serves_on_the_port_of_the_image(manifests):
     container = find_container(manifests)
-    served = Handler(find_settings(manifests), None, None)._routes
+    served = Handler(find_settings(manifests), Metrics(), None)._routes
     exposed = re.search(r"^EXPOSE (\d+)\nENTRYPOINT \[\"functions-framework", (ROOT / "Dockerfile").read_text(), re.M)
 
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -118,13 +120,12 @@ def test_it_runs_as_the_user_of_the_image(manifests):
     assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in (ROOT / "Dockerfile").read_text()
 
 
-def test_there_are_threads_for_probes_beside_all_requests(render):
+def test_waiting_last_frames_leave_room_for_frames(render):
     manifests = render("knative/overlays/prod")
     settings = find_settings(manifests)
     concurrency = find_template(manifests)["spec"]["containerConcurrency"]
 
-    assert settings.threads >= concurrency + 2
-    assert concurrency > settings.landmarkers + settings.scoring_places
+    assert concurrency >= settings.max_waiting + 2 * settings.landmarkers
     assert int(find_container(manifests)["resources"]["limits"]["cpu"]) == settings.landmarkers
 
 
@@ -144,7 +145,7 @@ def test_a_last_frame_has_time_for_upstream_services_that_are_slow(render):
     # marked as sent (3).
     slowest_s = 6 * call_s + 2 * settings.barrier_timeout_s
 
-    assert settings.last_frame_timeout_s >= slowest_s + READS_THE_MAPS_S
+    assert settings.last_frame_timeout_s >= slowest_s + READS_THE_MAPS_S + SCORING_WAIT_S
 
 
 def test_a_pod_that_stops_has_time_for_what_it_has_begun(render):

@@ -1,0 +1,96 @@
+"""How the text of an environment variable becomes a value; ValueError says what it must be."""
+
+import math
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def whole(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return parse
+
+
+def number(minimum: float, maximum: float, *, unit: str) -> Callable[[str], float]:
+    """Return a parser of numbers."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must be a number of {unit} from {minimum:g} to {maximum:g}")
+        return value
+
+    return parse
+
+
+def seconds(minimum_s: float, maximum_s: float) -> Callable[[str], float]:
+    """Return a parser of durations in seconds."""
+    return number(minimum_s, maximum_s, unit="seconds")
+
+
+def parse_workers(text: str) -> int:
+    """Return 1, the only number of processes allowed."""
+    if text != "1":
+        raise ValueError("must be 1, since metrics are counted per process: scale with pods")
+    return 1
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a parser of one of several words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def parse_base_url(text: str) -> str:
+    """Return an http or https address without a slash at its end."""
+    try:
+        url = urlsplit(text)
+        is_usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or url.query or url.fragment:
+        raise ValueError("must be an http:// or https:// address without query and fragment")
+    return text.rstrip("/")
+
+
+def parse_mongo_uri(text: str) -> str:
+    """Return the address of a MongoDB."""
+    if not re.fullmatch(r"mongodb(\+srv)?://[^/\s]+.*", text):
+        raise ValueError("must be a mongodb:// or mongodb+srv:// address")
+    return text
+
+
+def parse_database(text: str) -> str:
+    """Return the name of a database."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
+        raise ValueError("must be letters, digits, _ and -, at most 63")
+    return text
+
+
+def parse_ca_bundle(text: str) -> Path:
+    """Return the path of a PEM file with certificates."""
+    if not Path(text).is_file():
+        raise ValueError("must be the path of a file")
+    try:
+        ssl.create_default_context(cafile=text)
+    except ssl.SSLError as error:
+        raise ValueError("must be a PEM file with certificates") from error
+    except OSError as error:
+        raise ValueError("must be a file that can be read") from error
+    return Path(text)

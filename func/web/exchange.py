@@ -1,0 +1,43 @@
+"""One request as ASGI passes it on."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from werkzeug.http import parse_options_header
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Exchange:
+    """Method, path and headers of a request, and its body still to be received."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.peer: str = (scope.get("client") or ("",))[0]
+        self.receive = receive
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    @property
+    def content_length(self) -> int | None:
+        """Announced size of the body in bytes; None without a usable one."""
+        text = self._headers.get(b"content-length", b"")
+        return int(text) if text.isdigit() and len(text) < 19 else None
+
+    @property
+    def content_encoding(self) -> str:
+        """Content encoding in lower case."""
+        return self._headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
+
+    def read_content_type(self) -> tuple[str, dict[str, str]]:
+        """Return the media type in lower case and its parameters."""
+        media_type, parameters = parse_options_header(self._headers.get(b"content-type", b"").decode("latin-1"))
+        return media_type.lower(), parameters
+
+    async def wait_until_gone(self) -> None:
+        """Return once the client has closed its connection; only for a body that has been read."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass

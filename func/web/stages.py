@@ -1,0 +1,137 @@
+"""Stages of a request: threads of their own, a queue before them, and a limit on how long a request may wait there."""
+
+import asyncio
+import contextvars
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from func.web.bodies import ClientGoneError
+
+_SMOOTHING = 0.1
+"""Weight of the newest service time in the moving mean."""
+
+PATIENCE = 3.0
+"""How many times the longest expected wait a call that was let in may really wait: refusing it late helps nobody."""
+
+_T = TypeVar("_T")
+
+
+class Stage:
+    """Blocking work in its own threads, first come first served. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        places: int,
+        wait_s: float,
+        make_busy_error: Callable[[float], Exception],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start with idle threads.
+
+        Args:
+            name: Of the threads.
+            places: How many calls run concurrently.
+            wait_s: Longest expected wait; a call that would wait longer is refused at once.
+            make_busy_error: Makes the error for a call that would wait longer, from the expected wait in seconds.
+            clock: Monotonic, in seconds.
+        """
+        self._executor = ThreadPoolExecutor(max_workers=places, thread_name_prefix=name)
+        self._free = places
+        self._places = places
+        self._wait_s = wait_s
+        self._make_busy_error = make_busy_error
+        self._clock = clock
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._mean_s = 0.0
+
+    @property
+    def queue_length(self) -> int:
+        """Calls that wait for a place."""
+        return len(self._waiting)
+
+    def expect_wait_s(self) -> float:
+        """Return how long a call that comes now would wait: by the mean service time, or as long as the oldest has."""
+        if self._free > 0:
+            return 0.0
+        expected_s = (len(self._waiting) + 1) * self._mean_s / self._places
+        oldest_s = self._clock() - self._waiting[0][1] if self._waiting else 0.0
+        return max(expected_s, oldest_s)
+
+    def check(self) -> None:
+        """Raise the busy error if a call that comes now would wait too long."""
+        expected_s = self.expect_wait_s()
+        if self._free <= 0 and expected_s >= self._wait_s:
+            raise self._make_busy_error(expected_s)
+
+    async def run(self, work: Callable[[], _T], *, gone: Callable[[], Awaitable[object]] | None = None) -> _T:
+        """Return what `work` returns, called in one of the threads.
+
+        Work that has begun is always finished, even when the caller is cancelled. It runs in a copy of the caller's
+        context, and so under its deadline.
+
+        Args:
+            work: Blocks.
+            gone: Returns when nobody waits for the result any more; watched while the call waits for its place.
+
+        Raises:
+            ClientGoneError: `gone` returned before the work began.
+            Exception: The busy error, when no place became free in time; what `work` raises.
+        """
+        await self._take_place(gone)
+        started_s = self._clock()
+        future = asyncio.get_running_loop().run_in_executor(self._executor, contextvars.copy_context().run, work)
+        future.add_done_callback(lambda _: self._end(started_s))
+        return await asyncio.shield(future)
+
+    def close(self) -> None:
+        """Take no new work."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _take_place(self, gone: Callable[[], Awaitable[object]] | None) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        self.check()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (turn, self._clock())
+        self._waiting.append(entry)
+        watcher: asyncio.Future[Any] | None = asyncio.ensure_future(gone()) if gone is not None else None
+        awaited: list[asyncio.Future[Any]] = [turn] if watcher is None else [turn, watcher]
+        try:
+            await asyncio.wait(awaited, timeout=PATIENCE * self._wait_s, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._leave(entry)
+            raise
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+        if watcher is not None and watcher.done() and not watcher.cancelled():
+            self._leave(entry)
+            raise ClientGoneError
+        if not turn.done():
+            self._leave(entry)
+            raise self._make_busy_error(self._wait_s)
+
+    def _leave(self, entry: tuple[asyncio.Future[None], float]) -> None:
+        """Give up a turn, passing the place on if it has been given already."""
+        if entry[0].done():
+            self._free_place()
+        else:
+            self._waiting.remove(entry)
+
+    def _end(self, started_s: float) -> None:
+        took_s = self._clock() - started_s
+        self._mean_s = took_s if self._mean_s == 0 else self._mean_s + _SMOOTHING * (took_s - self._mean_s)
+        self._free_place()
+
+    def _free_place(self) -> None:
+        if self._waiting:
+            turn, _ = self._waiting.popleft()
+            turn.set_result(None)
+        else:
+            self._free += 1

@@ -1,0 +1,48 @@
+"""From the environment to a handler; both servers start here."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from func.bootstrap import OncePerProcess, build_application
+from func.core_dumps import disable_core_dumps
+from func.errors import SettingsError
+from func.settings import Settings, read_settings
+from func.web.handler import Handler
+from func.web.log_lines import RateLimit
+from func.web.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A handler and what it was made from."""
+
+    handler: Handler
+    settings: Settings
+    metrics: Metrics
+
+
+def start(environ: Mapping[str, str]) -> Started:
+    """Set up logging and return the handler; a wrong variable ends the process with one line that names it.
+
+    Settings are read here, before a server forks. Everything else is built in the process that serves.
+    """
+    disable_core_dumps()
+    try:
+        settings = read_settings(environ)
+    except SettingsError as error:
+        sys.exit(f"gaze-function cannot start: {error}")
+    metrics = Metrics()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RateLimit(metrics.count_suppressed_log_line))
+    logging.getLogger("func").setLevel(settings.log_level)
+    if not settings.token_keys:
+        _log.warning("SESSION_TOKEN_KEYS is not set: anybody who guesses a session id can use the session")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
+    application = OncePerProcess(partial(build_application, settings, metrics))
+    return Started(Handler(settings, metrics, application), settings, metrics)

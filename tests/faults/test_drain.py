@@ -1,0 +1,89 @@
+"""SIGTERM under load: every request of a connection that was accepted gets its answer, and the exit status is 0."""
+
+import http.client
+import json
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+import requests
+
+from tests.http.pictures import as_base64, make_picture
+from tests.running import run_function, serve_upstream
+
+CLIENTS = 12
+
+
+class Client(threading.Thread):
+    """Sends frames until the port is closed; on one connection, or on a new one for each frame."""
+
+    def __init__(self, port, number, *, keeps_connection):
+        super().__init__(daemon=True)
+        self.port = port
+        self.keeps_connection = keeps_connection
+        self.outcomes = Counter()
+        self.errors = []
+        fields = {"session_id": f"s{number}", "video_id": "v", "ip_address": "203.0.113.7", "last_frame": False}
+        self.fields = {**fields, "frame": as_base64(make_picture())}
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+        connection.auto_open = 0
+        frame_number = 0
+        while True:
+            frame_number += 1
+            if connection.sock is None:
+                try:
+                    connection.connect()
+                except OSError:  # nobody listens any more
+                    return
+            try:
+                body = json.dumps({**self.fields, "frame_number": frame_number})
+                connection.request("POST", "/gaze", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(error)
+                return
+            self.outcomes[response.status] += 1
+            if not self.keeps_connection:
+                connection.close()
+
+
+def stop_under_load(folder):
+    """Return the exit status, the statuses of all answers and the errors of clients."""
+    with (
+        serve_upstream() as upstream,
+        run_function(upstream, folder, LANDMARKERS="1", THREADS="4", LANDMARKER_WAIT_S="20") as function,
+    ):
+        assert requests.get(function.url("/health/readiness"), timeout=60).ok
+        clients = [Client(function.port, number, keeps_connection=number % 2 == 0) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        while sum(sum(client.outcomes.values()) for client in clients) < 2 * CLIENTS:
+            time.sleep(0.01)
+        function.process.send_signal(signal.SIGTERM)
+        status = function.process.wait(40)
+        for client in clients:
+            client.join(60)
+            assert not client.is_alive()
+        assert "Traceback" not in function.log_path.read_text()
+    outcomes = sum((client.outcomes for client in clients), Counter())
+    return status, outcomes, [error for client in clients for error in client.errors]
+
+
+def test_stopping_under_load_resets_nobody(tmp_path):
+    status, outcomes, errors = stop_under_load(tmp_path)
+
+    assert (status, set(outcomes), errors) == (0, {200}, [])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_stopping_ten_times_under_load_resets_nobody(tmp_path):
+    for _ in range(10):
+        status, outcomes, errors = stop_under_load(tmp_path)
+
+        assert (status, set(outcomes), errors) == (0, {200}, [])

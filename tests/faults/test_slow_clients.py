@@ -1,0 +1,228 @@
+"""Clients that are slow, silent or greedy: while they are there, health, metrics and honest frames are answered."""
+
+import contextlib
+import json
+import socket
+import statistics
+import threading
+import time
+
+import pytest
+import requests
+
+from tests.http.pictures import as_base64, make_picture
+from tests.running import run_function, serve_upstream
+
+HEAD_TIMEOUT_S = 3.0
+BODY_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 2.0
+MAX_CONNECTIONS = 300
+PROMPT_S = 1.0
+POST = b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def function(tmp_path_factory):
+    settings = {
+        "HEAD_TIMEOUT_S": HEAD_TIMEOUT_S,
+        "BODY_TIMEOUT_S": BODY_TIMEOUT_S,
+        "ANSWER_TIMEOUT_S": ANSWER_TIMEOUT_S,
+        "MAX_CONNECTIONS": MAX_CONNECTIONS,
+        "MAX_CONNECTIONS_PER_PEER": MAX_CONNECTIONS,
+        "LANDMARKER_WAIT_S": 20,
+        "LANDMARKERS": 1,
+        "THREADS": 4,
+    }
+    environ = {name: str(value) for name, value in settings.items()}
+    with serve_upstream() as upstream, run_function(upstream, tmp_path_factory.mktemp("slow"), **environ) as running:
+        assert requests.get(running.url("/health/readiness"), timeout=60).ok
+        yield running
+
+
+@pytest.fixture
+def attack(function):
+    """Return a maker of connections that send something and are closed after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(count, sent=b"", *, receive_buffer_bytes=None):
+            connections = []
+            for _ in range(count):
+                connection = stack.enter_context(socket.socket())
+                connection.settimeout(20)
+                if receive_buffer_bytes:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+                connection.connect(("127.0.0.1", function.port))
+                if sent:
+                    send(connection, sent)
+                connections.append(connection)
+            return connections
+
+        yield connect
+    deadline_s = time.monotonic() + 20
+    while function.read_metric("gaze_connections ") > 5:
+        assert time.monotonic() < deadline_s, "connections stay open though their clients have gone"
+        time.sleep(0.1)
+
+
+def send(connection, data):
+    """Send as far as the server takes it."""
+    connection.settimeout(0.2)
+    with contextlib.suppress(OSError):
+        connection.sendall(data)
+    connection.settimeout(20)
+
+
+@contextlib.contextmanager
+def drip(connections, piece, *, pause_s=0.1):
+    """Send a piece on every connection again and again while the block runs."""
+    is_over = threading.Event()
+
+    def run():
+        while not is_over.wait(pause_s):
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.send(piece, socket.MSG_DONTWAIT)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def assert_honest_clients_are_served(function):
+    """Ask for health and metrics on new connections and send a frame, as gateways and probes do."""
+    durations_s = []
+    for path in ("/health/liveness", "/metrics") * 3:
+        started_s = time.monotonic()
+        assert requests.get(function.url(path), timeout=10).status_code == 200
+        durations_s.append(time.monotonic() - started_s)
+    assert statistics.median(durations_s) < PROMPT_S
+    body = {
+        "session_id": "honest",
+        "video_id": "v",
+        "ip_address": "203.0.113.7",
+        "frame_number": time.monotonic_ns() % 10**9 + 1,
+        "last_frame": False,
+        "frame": as_base64(make_picture()),
+    }
+    assert requests.post(function.url("/gaze"), json=body, timeout=30).status_code == 200
+
+
+def read_status(connection):
+    """Return the status of the answer and its content type."""
+    with connection.makefile("rb") as answer:
+        head = answer.read().partition(b"\r\n\r\n")[0].lower()
+    return int(head.split()[1]), head.partition(b"content-type: ")[2].partition(b"\r\n")[0].decode()
+
+
+ATTACKS = {
+    "one byte and silence": (40, b"G"),
+    "half a head": (40, b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Le"),
+    "a body that never comes": (40, POST + b"Content-Length: 1000\r\n\r\n{"),
+    "a body without end": (40, POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"2\r\n  \r\n" * 100),
+    "keep-alive and silence": (40, b"GET /health/liveness HTTP/1.1\r\nHost: h\r\n\r\n"),
+    "silence, on more connections than there may be": (MAX_CONNECTIONS + 50, b""),
+}
+
+
+@pytest.mark.parametrize(("count", "sent"), ATTACKS.values(), ids=ATTACKS)
+def test_clients_that_fall_silent_keep_nobody_waiting(function, attack, count, sent):
+    attack(count, sent)
+    time.sleep(0.5)
+
+    assert_honest_clients_are_served(function)
+
+
+def test_a_head_that_drips_keeps_nobody_waiting_and_is_408_in_time(function, attack):
+    connections = attack(40, b"GET /health/liveness HTTP/1.1\r\n")
+    with drip(connections, b"X-A: b\r\n"):
+        assert_honest_clients_are_served(function)
+        time.sleep(HEAD_TIMEOUT_S)
+
+    assert read_status(connections[0]) == (408, "application/problem+json")
+
+
+def test_many_bodies_that_drip_keep_nobody_waiting(function, attack):
+    connections = attack(200, POST + b"Content-Length: 100000\r\n\r\n{")
+    with drip(connections, b" ", pause_s=0.2):
+        assert_honest_clients_are_served(function)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"a" * 1_000_000, 414),
+        (b"GET / HTTP/1.1\r\nX-A: " + b"a" * 1_000_000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 100_000, 431),
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400),
+    ],
+    ids=["request line", "header", "headers", "no HTTP", "length"],
+)
+def test_a_head_that_is_endless_or_malformed_gets_a_problem_document(function, attack, sent, status):
+    first, *_ = attack(20, sent)
+
+    assert_honest_clients_are_served(function)
+    assert read_status(first) == (status, "application/problem+json")
+
+
+def test_an_endless_request_line_costs_next_to_no_cpu(function, attack):
+    piece = b"a" * 65536
+    (connection,) = attack(1, b"GET /")
+    cpu_s = function.read_metric("process_cpu_seconds_total")
+    for _ in range(1000):
+        try:
+            connection.sendall(piece)
+        except OSError:
+            break
+
+    assert function.read_metric("process_cpu_seconds_total") - cpu_s < 1
+    assert function.read_metric("process_resident_memory_bytes") < 800e6
+
+
+def test_pipelined_requests_whose_answers_nobody_reads_keep_nobody_waiting(function, attack):
+    attack(12, b"GET /health/liveness HTTP/1.1\r\nHost: h\r\n\r\n" * 20_000, receive_buffer_bytes=4096)
+
+    assert_honest_clients_are_served(function)
+
+
+def test_large_answers_that_nobody_reads_keep_nobody_waiting_and_are_cut(function, attack):
+    cut = function.read_metric('gaze_connections_refused_total{reason="unread"}')
+    attack(12, b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n" * 1000, receive_buffer_bytes=4096)
+
+    assert_honest_clients_are_served(function)
+    deadline_s = time.monotonic() + 20
+    while function.read_metric('gaze_connections_refused_total{reason="unread"}') < cut + 1:
+        assert time.monotonic() < deadline_s, "no connection is cut"
+        time.sleep(0.2)
+
+
+def test_one_client_s_many_large_bodies_do_not_keep_small_ones_out(function, attack):
+    attack(12, POST + b"Content-Length: 8000000\r\n\r\n" + b" " * 7_000_000)
+
+    assert_honest_clients_are_served(function)
+    assert function.read_metric("gaze_body_bytes") <= 64 * 2**20
+
+
+def test_frames_whose_clients_have_gone_are_not_detected(function):
+    fields = {"session_id": "gone", "video_id": "v", "ip_address": "203.0.113.7", "frame_number": 1}
+    image = as_base64(make_picture(width_px=1920, height_px=1080))
+    body = json.dumps({**fields, "last_frame": False, "frame": image}).encode()
+    gone, detected = function.read_metric("gaze_clients_gone_total"), function.read_metric("gaze_frames_total")
+    connections = [socket.create_connection(("127.0.0.1", function.port)) for _ in range(30)]
+    for connection in connections:
+        connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    for connection in connections:
+        connection.close()
+    deadline_s = time.monotonic() + 20
+    ended = 0
+    while ended < 30:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+        ended = function.read_metric("gaze_clients_gone_total") + function.read_metric("gaze_frames_total")
+        ended -= gone + detected
+
+    assert function.read_metric("gaze_clients_gone_total") > gone
