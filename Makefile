@@ -20,7 +20,7 @@ OVERLAY ?= knative/overlays/prod
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed-demo ## stream a clip of a person through the whole path; VIDEO=file or CAMERA=0 for your own
+demo: $(VENV)/.installed-demo ## send a clip of a rendered person through the system to a score; VIDEO=file or CAMERA=0 for your own
 	@$(BIN)/gaze demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(CAMERA),--camera "$(CAMERA)")
 
 serve: $(VENV)/.installed-demo ## run the function on port 8080 (PORT=…) with its upstream services until Ctrl-C
@@ -32,7 +32,7 @@ test: $(VENV)/.installed-test ## install what the tests need and run them
 test-slow: $(VENV)/.installed-test ## run the tests that take longer than a few seconds
 	@$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.installed ## check formatting, lint, types and layers
+check: $(VENV)/.installed ## check formatting, lint, types, layers and prose
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
@@ -43,19 +43,19 @@ format: $(VENV)/.installed ## format the code and apply automatic lint fixes
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-clip: $(VENV)/.installed-research ## render the sample clip and the video that is watched in it
+clip: $(VENV)/.installed-research ## render the sample clip and the video that its person watches
 	@$(BIN)/python -m research.clip
 
-dataset: $(VENV)/.installed-research ## render people and find their landmarks: long, resumable; makes the two tables
+dataset: $(VENV)/.installed-research ## render people and detect their landmarks into the two tables: an hour, resumable
 	@$(BIN)/python -m research.dataset --identities 360 --frames-per-identity 18 --seed 2 --jobs $(JOBS)
 	@$(BIN)/python -m research.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
 		--out research/tables/calibration_table.npz
 
-train: $(VENV)/.installed ## learn what the outline of the eyes tells, and fit the gaze model, from the committed table
+train: $(VENV)/.installed ## fit the gaze model to the committed table: two minutes
 	@$(BIN)/python -m research.training.outline
 	@$(BIN)/python -m research.training.train
 
-evaluate: $(VENV)/.installed ## measure the shipped model on people it never saw; renews card, tables and figures
+evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures
 	@$(BIN)/python -m research.evaluation
 
 bench: $(VENV)/.installed-demo ## time the steps of a frame
@@ -71,16 +71,16 @@ capacity: $(VENV)/.installed-demo ## show what 10 to 1,000,000 viewers need, and
 capacity-measure: $(VENV)/.installed-demo ## load two functions on this machine and compare with the capacity formulas
 	@$(BIN)/gaze capacity measure
 
-lock: $(VENV)/.installed ## rewrite requirements.lock, the hashes of what the image installs, from constraints.txt
+lock: $(VENV)/.installed ## rewrite requirements.lock, the image's pinned wheels and hashes, from constraints.txt
 	@$(BIN)/python .ci/lock.py
 
-lock-check: $(VENV)/.installed ## resolve the pins for Python 3.11 and 3.12, x86_64 and aarch64, without installing
+lock-check: $(VENV)/.installed ## check that the pins resolve for Python 3.11 and 3.12, x86_64 and aarch64
 	@$(BIN)/python .ci/lock.py --check
 
-sbom: $(VENV)/.installed ## write out/sbom.cdx.json, the image's packages and models as a CycloneDX bill of materials
+sbom: $(VENV)/.installed ## write the image's bill of materials (CycloneDX) to out/sbom.cdx.json
 	@$(BIN)/python .ci/sbom.py out/sbom.cdx.json
 
-audit: $(VENV)/.installed ## ask the Python advisory service for known vulnerabilities of the locked packages (network)
+audit: $(VENV)/.installed ## check the locked packages for known vulnerabilities (needs the network)
 	@$(BIN)/python -m venv .cache/pip-audit
 	@.cache/pip-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	@.cache/pip-audit/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
@@ -89,14 +89,14 @@ audit: $(VENV)/.installed ## ask the Python advisory service for known vulnerabi
 docs: $(VENV)/.installed ## update the generated tables in docs/
 	@PYTHONPATH=. $(BIN)/python .ci/docs.py
 
-image: ## build the function's image; BASE_IMAGE=name@sha256:… pins what it stands on
+image: ## build the function's image; pin its base with BASE_IMAGE=name@sha256:…
 	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
 
-cluster-check: $(VENV)/.installed ## say what a cluster lacks, and how to get it
+cluster-check: $(VENV)/.installed ## report what a cluster lacks and how to install it
 	@KUBECTL=$(BIN)/kubectl .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)
 
-deploy: $(VENV)/.installed ## deploy OVERLAY with func, and put right what func cannot say; safe to repeat
+deploy: $(VENV)/.installed ## deploy OVERLAY with func and the settings that func lacks; safe to repeat
 	@KUBECTL=$(BIN)/kubectl .ci/deploy $(OVERLAY)
 
 clean: ## remove the environment, caches and output

@@ -50,7 +50,6 @@ EXCEPTIONS = {
 PENDING = (
     "docs/accuracy.md",
     "docs/attention-score.md",
-    "docs/capacity.md",
     "docs/realism.md",
     "docs/recordings.md",
     "func/",
