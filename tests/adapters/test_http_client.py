@@ -7,7 +7,7 @@ from func.adapters.http_client import HttpClient, UpstreamErrors
 from func.adapters.retry_budget import RetryBudget
 from func.deadline import limit_calls
 from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
-from tests.adapters.neighbours import Answer, Hang, misbehave
+from tests.adapters.upstream_services import Answer, Hang, misbehave
 from tests.fakes.clock import FakeClock
 
 OK = Answer(200, {})

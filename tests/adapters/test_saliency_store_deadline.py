@@ -7,7 +7,7 @@ import pytest
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.deadline import limit_calls
 from gaze_core.errors import SaliencyStoreTimeoutError
-from tests.adapters.neighbours import refused_url
+from tests.adapters.upstream_services import refused_url
 from tests.fakes.clock import FakeClock
 
 

@@ -17,7 +17,7 @@ from gaze_core.errors import (
     SaliencyStoreTimeoutError,
 )
 from gaze_core.ports import UnusableMap
-from tests.adapters.neighbours import refused_url
+from tests.adapters.upstream_services import refused_url
 
 FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
 PIXELS = bytes([1, 2, 3, 4, 5, 6])

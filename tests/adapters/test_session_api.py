@@ -9,7 +9,7 @@ import pytest
 from func.adapters.session_api import HttpSessionStore
 from gaze_core.errors import SessionNotFoundError, SessionScoredError
 from gaze_tools.stack.session_api import create_app
-from tests.adapters.neighbours import serve
+from tests.adapters.upstream_services import serve
 from tests.fakes.session_api import FakeSessionStore
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
