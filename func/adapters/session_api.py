@@ -159,10 +159,9 @@ class HttpSessionStore:
         *,
         ip_address: str,
         video_id: str,
-        settings: Mapping[str, Any] | None = None,
     ) -> StoredUpdate:
         """Store the record of one frame; a missing session is created once and the update tried once more."""
-        records = {str(frame_number): gaze_data, **(settings or {})}
+        records = {str(frame_number): gaze_data}
         try:
             return self._put(session_id, records)
         except SessionNotFoundError as error:

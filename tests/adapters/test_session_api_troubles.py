@@ -40,7 +40,7 @@ class TestRequests:
     def test_an_update_is_the_documented_put(self):
         with misbehave(UPDATED) as service:
             HttpSessionStore(service.url + "/", timeout_s=5, retries=0).update_session(
-                "s", 17, RECORD, settings={"screen": {"width_mm": 345}}, **VIEWER
+                "s", 17, RECORD, **VIEWER
             )
 
         (sent,) = service.requests
@@ -48,9 +48,7 @@ class TestRequests:
         assert sent.headers["Content-Type"] == "application/json"
         assert sent.body == {
             "component": "gaze_tracking",
-            "data": {
-                "components": {"gaze_tracking": {"17": {"gaze": [0.25, 0.75]}, "screen": {"width_mm": 345}}},
-            },
+            "data": {"components": {"gaze_tracking": {"17": {"gaze": [0.25, 0.75]}}}},
         }
 
     def test_a_session_is_created_with_its_viewer_and_video(self):
@@ -348,7 +346,7 @@ class TestOlderServices:
             yield store
 
     def test_what_was_sent_counts_as_stored_and_written(self, older):
-        update = older.update_session("s", 17, {"gaze": (0.25, 0.75)}, settings={"screen": 1}, **VIEWER)
+        update = older.update_session("s", 17, {"gaze": (0.25, 0.75)}, **VIEWER)
 
         assert update.stored == {"17": {"gaze": [0.25, 0.75]}}
         assert update.written == {"17"}
@@ -361,7 +359,8 @@ class TestOlderServices:
         assert (update.stored, update.written) == ({"result": {"final_score": 1.5}}, {"result"})
 
     def test_a_session_is_read_back(self, older):
-        older.update_session("s", 17, RECORD, settings={"screen": {"width_mm": 345}}, **VIEWER)
+        older.update_session("s", 17, RECORD, **VIEWER)
+        older.store_settings("s", {"screen": {"width_mm": 345}})
 
         assert older.get_session("s") == Session(
             session_id="s",
