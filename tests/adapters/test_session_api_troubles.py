@@ -31,17 +31,13 @@ HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"message"'
 
 
 def update(service, *, retries=2, timeout_s=5):
-    return HttpSessionStore(service.url, timeout_s=timeout_s, retries=retries).update_session(
-        "s", 17, RECORD, **VIEWER
-    )
+    return HttpSessionStore(service.url, timeout_s=timeout_s, retries=retries).update_session("s", 17, RECORD, **VIEWER)
 
 
 class TestRequests:
     def test_an_update_is_the_documented_put(self):
         with misbehave(UPDATED) as service:
-            HttpSessionStore(service.url + "/", timeout_s=5, retries=0).update_session(
-                "s", 17, RECORD, **VIEWER
-            )
+            HttpSessionStore(service.url + "/", timeout_s=5, retries=0).update_session("s", 17, RECORD, **VIEWER)
 
         (sent,) = service.requests
         assert (sent.method, sent.path) == ("PUT", "/update_session/s")

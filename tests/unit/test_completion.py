@@ -129,6 +129,17 @@ class TestWaiting:
 
         assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (2, 0, 50.0)
 
+    def test_without_new_frames_a_session_is_scored_once(self, world):
+        # Two frames count, one is a validation target, one is beyond the last frame, and frame 3 is missing.
+        world.store(record(HIT), record(HIT, target=[0.5, 0.5], calibration_use="validate"))
+        world.store(record(HIT), record(HIT), start=4)
+        reads = []
+        extract = world.maps.extract_saliencyMap
+        world.maps.extract_saliencyMap = lambda *args, **kwargs: reads.append(1) or extract(*args, **kwargs)
+
+        assert world.complete(4, has_image=True)["lost"]["missing"] == 1
+        assert len(reads) == 2  # the facts of the video and its maps
+
     def test_without_a_scoring_place_it_is_busy_and_the_place_is_given_back(self, world):
         world.store(record(HIT))
         world.places.acquire()
