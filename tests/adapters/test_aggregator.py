@@ -109,8 +109,8 @@ def test_a_repeat_after_a_lost_answer_has_the_same_key():
     ("answer", "reason"),
     [
         (Answer(500, {"status": "error", "message": "secret"}), "was answered 500"),
-        (Answer(200, {"status": "error", "message": "secret"}), "200 without success"),
-        (Answer(200, {}), "200 without success"),
+        (Answer(200, {"status": "error", "message": "secret"}), "200 without status success"),
+        (Answer(200, {}), "200 without status success"),
         (Answer(200, b"secret"), "not JSON"),
         (Answer(201, {"status": "success"}), "was answered 201"),
         (Answer(503, b"secret"), "was answered 503"),

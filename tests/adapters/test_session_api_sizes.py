@@ -62,7 +62,27 @@ class TestLongAnswers:
 
             assert store.store_settings("s", {"result": result}).stored == {"result": result}
 
-    def test_a_service_that_leads_in_circles_is_left(self):
+    def test_a_page_may_end_before_the_last_frame_asked_for(self):
+        pages = [
+            Answer(200, {"components": {"gaze_tracking": {"1": "a", "2": "b"}}, "next_from": 3}),
+            Answer(200, {"components": {"gaze_tracking": {"3": "c"}}, "next_from": 4}),
+            Answer(200, {"components": {"gaze_tracking": {"4": "d"}}, "next_from": None}),
+        ]
+        with misbehave(*pages) as service:
+            session = HttpSessionStore(service.url, timeout_s=20, retries=0).get_session("s")
+
+        assert session.frames == {1: "a", 2: "b", 3: "c", 4: "d"}
+
+    @pytest.mark.parametrize("next_from", [3, 2, "4", 4.0, True])
+    def test_a_page_that_does_not_lead_on_is_an_error(self, next_from):
+        pages = [
+            Answer(200, {"components": {}, "next_from": 3}),
+            Answer(200, {"components": {}, "next_from": next_from}),
+        ]
+        with misbehave(*pages) as service, pytest.raises(SessionStoreError, match=r"next page|`next_from`"):
+            HttpSessionStore(service.url, timeout_s=20, retries=0).get_session("s")
+
+    def test_the_number_of_pages_is_limited(self):
         app, asked = Flask("circles"), []
 
         @app.get("/get_session/<_id>")

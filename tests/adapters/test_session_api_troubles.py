@@ -235,9 +235,15 @@ class TestTroubles:
             (Answer(200, b"[" * 100_000), "answered 200 with something that is not JSON"),
             (Answer(200, ["secret"]), "answered 200 with JSON that is not an object"),
             (Answer(200, {}), "an answer 200 has no `message`"),
-            (Answer(200, {"message": "ok", "stored": []}), "`stored` does not hold the keys sent"),
-            (Answer(200, {"message": "ok", "stored": {"18": "secret"}}), "`stored` does not hold the keys sent"),
-            (Answer(200, {"message": "ok", "stored": {"17": 1}, "written": 17}), "`written` is not a list"),
+            (Answer(200, {"message": "ok", "stored": []}), "`stored` in the answer to a PUT lacks a key that was sent"),
+            (
+                Answer(200, {"message": "ok", "stored": {"18": "secret"}}),
+                "`stored` in the answer to a PUT lacks a key that was sent",
+            ),
+            (
+                Answer(200, {"message": "ok", "stored": {"17": 1}, "written": 17}),
+                "`written` in the answer to a PUT is not a list",
+            ),
             (Answer(404, b"<h1>Not Found</h1>"), "answered 404 with something that is not JSON"),
             (Answer(404, {"detail": "secret"}), "an answer 404 has no `error`"),
             (Answer(204, b""), "answered 204"),
