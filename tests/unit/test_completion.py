@@ -53,6 +53,15 @@ class TestWaiting:
         assert world.now_s == 0
         assert (result["frames"]["expected"], result["lost"]["missing"]) == (3, 0)
 
+    def test_with_a_total_a_late_frame_beyond_the_last_number_is_waited_for(self, world):
+        world.store(record(HIT), record(HIT))
+        world.on_sleep[2.0] = lambda: world.store(record(MISS), start=9)
+
+        result = world.complete(5, total_frames=3)
+
+        assert world.now_s == 2.0
+        assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (3, 0, 66.67)
+
     def test_a_client_that_claims_two_thousand_million_frames_costs_nothing(self, world):
         world.store(record(HIT))
 
