@@ -1,4 +1,4 @@
-"""Keep faces off the disk: a core dump of this process would hold the frames it is working on."""
+"""Disable core dumps, which would contain the frames that the process is working on."""
 
 import ctypes
 import resource
@@ -8,14 +8,14 @@ _PR_SET_DUMPABLE = 4
 
 
 def disable_core_dumps() -> None:
-    """Let neither this process nor the workers it forks write a core dump.
+    """Disable core dumps of this process and of the workers that it forks.
 
-    The size limit stops the kernel's own core files. A collector that the kernel pipes dumps to, such as
-    systemd-coredump, ignores that limit; only a process that is not dumpable is kept from it. As a side effect,
-    debuggers and py-spy need root to attach.
+    The size limit prevents core files of the kernel. A collector to which the kernel pipes dumps, such as
+    systemd-coredump, ignores that limit, so the process is also made not dumpable. As a side effect, debuggers and
+    py-spy need root to attach.
 
     Raises:
-        OSError: The system refuses.
+        OSError: The operating system refused.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

@@ -1,8 +1,8 @@
-"""The time that a request has left, for every call that is made on its behalf.
+"""Deadline of the current request, for all calls made on its behalf.
 
-The web layer sets the deadline once; adapters read it before each exchange. It travels in a context variable, so that
-the code between them need not pass it on. A thread that is started for a request does not see it unless it runs in a
-copy of the context (`contextvars.copy_context().run`, or `asyncio.to_thread`, which copies it).
+The web layer sets the deadline once; adapters read it before each exchange. It is a context variable, so that the code
+between them need not pass it on. A thread started for a request only sees it in a copy of the context
+(`contextvars.copy_context().run`, or `asyncio.to_thread`, which makes a copy).
 """
 
 import contextlib
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment on a monotonic clock.
+    """Point in time on a monotonic clock.
 
     Attributes:
-        due_at_s: The moment, in seconds of `clock`.
-        clock: Monotonic, in seconds.
+        due_at_s: Time of the deadline on `clock`.
+        clock: Monotonic clock in seconds.
     """
 
     due_at_s: float
     clock: Callable[[], float] = time.monotonic
 
     def remaining_s(self) -> float:
-        """Return the seconds left; zero or negative once the deadline has passed."""
+        """Return the time left; zero or negative once the deadline has passed."""
         return self.due_at_s - self.clock()
 
 
@@ -34,11 +34,11 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextlib.contextmanager
 def limit_calls(timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> Iterator[Deadline]:
-    """Give everything that the block calls one deadline, at most the one that holds already.
+    """Set the deadline for all calls in the block; an earlier deadline of an enclosing block stays in force.
 
     Args:
-        timeout_s: Seconds from now.
-        clock: Monotonic, in seconds.
+        timeout_s: Time until the deadline.
+        clock: Monotonic clock in seconds.
     """
     deadline = Deadline(clock() + timeout_s, clock)
     outer = _current.get()
@@ -52,5 +52,5 @@ def limit_calls(timeout_s: float, *, clock: Callable[[], float] = time.monotonic
 
 
 def find_deadline() -> Deadline | None:
-    """Return the deadline of the request that this code serves; None outside of one."""
+    """Return the deadline of the current request; None outside a request."""
     return _current.get()

@@ -1,4 +1,4 @@
-"""Detectors configured for a viewer: a cache that a process can lose at any moment."""
+"""Gaze detectors configured for viewers: a cache that a process may lose at any time."""
 
 import hashlib
 import json
@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class Detectors:
-    """Gaze detectors by session, the least recently used one forgotten first.
+    """Cache of gaze detectors by session, which drops the least recently used one first; thread-safe.
 
-    All of them share one landmarker and one model. Nothing stored depends on what is in here: a detector is made anew
-    from the request and the session API.
+    All detectors share one landmarker and one model. No stored data depends on this cache: a detector can always be
+    created again from the request and the session API.
     """
 
     def __init__(
@@ -37,15 +37,18 @@ class Detectors:
         capacity: int = 256,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start empty.
+        """Create an empty cache.
 
         Args:
-            landmarker: For all detectors.
-            model: Likewise.
-            sessions: Where calibrations are.
-            refresh_s: Age from which a calibration is read again.
-            capacity: How many detectors, and how many calibrations, are kept.
-            clock: Monotonic, in seconds.
+            landmarker: Face landmarker of all detectors.
+            model: Gaze model of all detectors.
+            sessions: Session API, for calibration sessions.
+            refresh_s: Calibration cache lifetime.
+            capacity: Maximum number of cached detectors, and of cached calibrations.
+            clock: Monotonic clock in seconds.
+
+        Raises:
+            ValueError: `capacity` is below 1.
         """
         if capacity < 1:
             raise ValueError("capacity must be at least 1")
@@ -64,16 +67,16 @@ class Detectors:
         camera: Camera | None = None,
         calibration_session: str | None = None,
     ) -> GazeDetector:
-        """Return the session's detector for that screen, camera and calibration; any other one makes it anew.
+        """Return the detector of a session, created again when the screen, camera or calibration changes.
 
-        Never fails for want of a calibration: when it cannot be read, the last one that could counts, and with none
-        the detector has none.
+        An unreadable calibration is not an error: the last readable one is used, or else the detector is uncalibrated.
 
         Args:
-            session_id: Of the session.
-            screen: The viewer's; None means the default laptop.
-            camera: Likewise.
-            calibration_session: Session whose targets calibrate this one; may be read, so no lock is held meanwhile.
+            session_id: Session id.
+            screen: Screen of the viewer; None for a default laptop.
+            camera: Camera of the viewer; None for that of a default laptop.
+            calibration_session: Id of the session with the viewer's calibration; None for an uncalibrated detector. No
+                lock is held while that session is read.
         """
         screen, camera = screen or Screen(), camera or Camera()
         calibration = None if calibration_session is None else self._calibrations.find(calibration_session)
@@ -100,12 +103,12 @@ class Detectors:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What is known of a calibration session.
+    """Cached calibration of a calibration session.
 
     Attributes:
-        calibration: None when the session could not be found or read.
-        digest: Of the records that it was made from; None likewise.
-        read_at_s: When that was last tried.
+        calibration: Calibration; None if the session was missing or unreadable.
+        digest: Digest of the records it was fitted to; None if the session was missing or unreadable.
+        read_at_s: Time of the last attempt to read the session.
     """
 
     calibration: Calibration | None
@@ -114,7 +117,7 @@ class _Entry:
 
 
 class _Calibrations:
-    """Calibrations by the session that they were made in, read again when they are too old."""
+    """Cache of calibrations by calibration session, which reads them again once they are too old; thread-safe."""
 
     def __init__(
         self, sessions: SessionStore, model: GazeModel, *, refresh_s: float, capacity: int, clock: Callable[[], float]
@@ -128,9 +131,9 @@ class _Calibrations:
         self._lock = threading.Lock()
 
     def find(self, session_id: str) -> Calibration | None:
-        """Return a session's calibration; None when there is none that can be read.
+        """Return the calibration of a calibration session; None if the session is missing or was never readable.
 
-        While one request reads it again, others get the last one; only before the first there is nothing to give.
+        While one thread reads an expired entry again, the others get the old calibration.
         """
         now_s = self._clock()
         with self._lock:
@@ -154,7 +157,7 @@ class _Calibrations:
         except SessionNotFoundError:
             return _Entry(None, None, now_s)
         except SessionStoreError as error:
-            _log.warning("a calibration could not be read, the last one counts: %s", type(error).__name__)
+            _log.warning("calibration session unreadable, using the last calibration: %s", type(error).__name__)
             return _Entry(None, None, now_s) if known is None else _Entry(known.calibration, known.digest, now_s)
         digest = _digest(session)
         if known is not None and digest == known.digest:
@@ -163,9 +166,9 @@ class _Calibrations:
 
 
 def _digest(session: Session) -> str:
-    """Return what tells one state of a session from another, so that only a change costs a fit."""
+    """Return a digest of everything that the calibration depends on, so that it is only fitted again after a change."""
     settings = json.dumps([session.settings.get("screen"), session.settings.get("camera")], sort_keys=True)
     records = read_records(session)
-    # Within one process the text of a record tells it from another.
+    # The repr of a record identifies its content within one process, which is all that a cache needs.
     described = repr([(number, records[number]) for number in sorted(records)])
     return hashlib.sha256(f"{settings}{described}".encode()).hexdigest()

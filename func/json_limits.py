@@ -1,7 +1,7 @@
-"""Bounds on a JSON text, checked before it is parsed.
+"""Limits on a JSON text, checked before it is parsed.
 
-A parser makes objects of 50 to 230 bytes from two or three bytes of brackets, so the size of a text says little about
-the memory that parsing takes. The scan here finds the strings with `bytes.find`: base64 costs next to nothing.
+A parser creates objects of 50 to 230 bytes from two or three bytes of brackets, so the size of a text says little about
+the memory that parsing takes. This scan finds strings with `bytes.find`, so base64 takes almost no time.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONG_STRING_BYTES = 4096
-"""Strings beyond this length are reported, so that a caller can keep them out of the parser."""
+"""Longer strings are reported, so that a caller can keep them out of the parser."""
 
 _REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
@@ -19,7 +19,7 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class JsonLimitError(ValueError):
-    """The text exceeds a limit; the message says which one."""
+    """The text exceeds a limit, which the message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +36,24 @@ class JsonLimits:
 
 
 def check_json(text: bytes, limits: JsonLimits) -> list[slice]:
-    """Check a JSON text against limits; time is linear in its size.
+    """Check a JSON text in linear time and return the positions of its long strings.
 
     Args:
-        text: UTF-8. It need not be valid JSON: a parser has the last word.
-        limits: What is accepted.
+        text: Text in UTF-8; it need not be valid JSON.
+        limits: Limits on the text.
 
     Returns:
-        Where the strings of more than `LONG_STRING_BYTES` bytes lie, without their quotes, in order.
+        Positions of strings of more than `LONG_STRING_BYTES` bytes, without their quotes, in order.
 
     Raises:
         JsonLimitError: The text exceeds a limit.
-        ValueError: A string has no end.
+        ValueError: A string is not terminated.
     """
     strings: list[slice] = []
     between: list[bytes] = []
     at = 0
     for string in _find_strings(text):
-        # Two strings have at least one structural character between them, so this also bounds the loop.
+        # In valid JSON, strings are separated by structural characters, so this also limits the loop.
         if len(between) > limits.structure:
             raise JsonLimitError(f"has more than {limits.structure} JSON elements")
         between.append(text[at : string.start])
@@ -70,7 +70,7 @@ def check_json(text: bytes, limits: JsonLimits) -> list[slice]:
 
 
 def _find_strings(text: bytes) -> Iterator[slice]:
-    """Yield where each string's contents lie."""
+    """Yield the position of the content of each string."""
     at = 0
     while (start := text.find(_QUOTE, at) + 1) > 0:
         end = text.find(_QUOTE, start)
@@ -78,7 +78,7 @@ def _find_strings(text: bytes) -> Iterator[slice]:
             rest = _REST_OF_STRING.match(text, start)
             end = rest.end() - 1 if rest else -1
         if end < 0:
-            raise ValueError("a string has no end")
+            raise ValueError("a string is not terminated")
         yield slice(start, end)
         at = end + 1
 

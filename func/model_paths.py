@@ -1,8 +1,7 @@
-"""Which model files the settings may name.
+"""Paths of model files in the settings.
 
-The files of the package `models` are as trustworthy as the code beside them. Any other model file needs a digest from
-the operator: its card lies beside it, so anyone who can replace the model can replace the card, and unpickling a
-replaced model runs its code.
+The files in the package `models` are as trustworthy as the code. Any other model file needs a digest from the operator:
+anyone who can replace the model can also replace the card beside it, and unpickling a replaced model runs its code.
 """
 
 import importlib.util
@@ -13,22 +12,22 @@ from func.errors import SettingsError
 
 
 def locate_packaged_model(name: str) -> Path:
-    """Return the path of a file of the package `models`, without importing that package.
+    """Return the path of a file in the package `models`, without importing the package.
 
     Raises:
-        ValueError: No such package is installed.
+        ValueError: The package is not installed.
     """
     spec = importlib.util.find_spec("models")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError("must be set, since no package `models` is installed")
+        raise ValueError("must be set, because the package `models` is not installed")
     return Path(spec.submodule_search_locations[0]) / name
 
 
 def parse_model_path(text: str) -> Path:
-    """Return the path of a model file; a FIFO would block its reader for ever, and a device may never end.
+    """Return the path of a model file, but refuse FIFOs, which block their reader, and devices, which may be endless.
 
     Raises:
-        ValueError: It is not the path of a regular file.
+        ValueError: The path is not that of a regular file.
     """
     path = Path(text)
     try:
@@ -36,7 +35,7 @@ def parse_model_path(text: str) -> Path:
     except OSError:
         is_file = False
     if not is_file:
-        raise ValueError("must be the path of a regular file that this process can read")
+        raise ValueError("must be the path of a regular file that is readable")
     return path
 
 
@@ -44,7 +43,7 @@ def parse_sha256(text: str) -> str:
     """Return a SHA-256 in lower case.
 
     Raises:
-        ValueError: It is not 64 hexadecimal digits.
+        ValueError: The text is not 64 hexadecimal digits.
     """
     if not re.fullmatch(r"[0-9A-Fa-f]{64}", text):
         raise ValueError("must be a SHA-256, 64 hexadecimal digits")
@@ -52,12 +51,12 @@ def parse_sha256(text: str) -> str:
 
 
 def require_digest(variable: str, path: Path, sha256: str | None) -> None:
-    """Demand the digest of a model file outside the package `models`.
+    """Check that there is a digest for a model file outside the package `models`.
 
     Args:
-        variable: The environment variable that names the file.
-        path: The file; a link counts as what it leads to.
-        sha256: The digest, where the settings have one.
+        variable: Environment variable with the path.
+        path: Path of the file; links are followed.
+        sha256: Digest from the settings; None without one.
 
     Raises:
         SettingsError: The digest is missing.
@@ -65,7 +64,7 @@ def require_digest(variable: str, path: Path, sha256: str | None) -> None:
     if sha256 is None and not _is_packaged(path):
         raise SettingsError(
             f"{variable}_SHA256",
-            f"must be set to the SHA-256 of {str(path)!r}, since {variable} is not in the packaged folder",
+            f"must be set to the SHA-256 of {str(path)!r}, because {variable} is not a packaged file",
         )
 
 

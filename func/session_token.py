@@ -1,10 +1,10 @@
-"""Session tokens: proof that the API gateway started a viewing. docs/security.md describes the format.
+"""Session tokens, which prove that the API gateway started a viewing. docs/security.md describes the format.
 
     v1.<start_ms>.<video_id>.<HMAC-SHA256 in hex>
 
-The signed message is five lines joined by line feeds: `gaze-session-token-v1`, session id, IP address, video id and
-start time in milliseconds. No field can contain a line feed, so two viewings never share a message. The start time
-travels in the token, and so does the video id, because a calibration is usually made with another one.
+The signed message has five lines, joined by line feeds: `gaze-session-token-v1`, session id, IP address, video id and
+start time in milliseconds. No field can contain a line feed, so different viewings always have different messages. The
+token includes the start time, and the video id because a calibration session usually has a different one.
 """
 
 import base64
@@ -30,9 +30,9 @@ class Viewing:
 
     Attributes:
         session_id: Session id.
-        ip_address: The viewer's IP address as the gateway sends it.
-        video_id: Video that is watched.
-        start_ms: Start of the viewing, milliseconds since 1970. Tells two viewings under one session id apart.
+        ip_address: IP address of the viewer, as sent by the gateway.
+        video_id: Video id.
+        start_ms: Start of the viewing, Unix time in ms. Distinguishes viewings with the same session id.
     """
 
     session_id: str
@@ -42,19 +42,20 @@ class Viewing:
 
 
 def parse_keys(text: str) -> tuple[bytes, ...]:
-    """Return the keys in a list separated by commas or line ends; the first one signs, all of them verify.
+    """Return the keys in a list separated by commas or line feeds; the first one signs, all of them verify.
 
-    A key is `hex:` and hexadecimal digits, `base64:` and standard base64, or any other text, which stands for its bytes
-    in UTF-8.
+    A key is `hex:` with hexadecimal digits, `base64:` with standard base64, or any other text, which is encoded in
+    UTF-8.
 
     Raises:
-        ValueError: No key, too many, a malformed one or one that is too short. The message never contains a key.
+        ValueError: There is no key, there are too many, or a key is malformed or too short. The message never contains
+            a key.
     """
     keys = tuple(_parse_key(entry) for part in re.split(r"[,\n]", text) if (entry := part.strip()))
     if not 1 <= len(keys) <= MAX_KEYS:
-        raise ValueError(f"must hold 1 to {MAX_KEYS} keys, separated by commas")
+        raise ValueError(f"must contain 1 to {MAX_KEYS} keys, separated by commas")
     if any(len(key) < MIN_KEY_BYTES for key in keys):
-        raise ValueError(f"must hold keys of at least {MIN_KEY_BYTES} bytes each")
+        raise ValueError(f"must contain keys of at least {MIN_KEY_BYTES} bytes each")
     return keys
 
 
@@ -62,7 +63,7 @@ def read_key_file(name: str) -> tuple[bytes, ...]:
     """Return the keys in a text file, in the format of `parse_keys`.
 
     Raises:
-        ValueError: It is not a readable text file, or `parse_keys` refuses its content.
+        ValueError: The file is not a readable text file, or its content is invalid.
     """
     path = Path(name)
     if not path.is_file():
@@ -70,7 +71,7 @@ def read_key_file(name: str) -> tuple[bytes, ...]:
     try:
         return parse_keys(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        raise ValueError("must be the path of a text file that can be read") from None
+        raise ValueError("must be the path of a readable text file") from None
 
 
 def sign_viewing(key: bytes, viewing: Viewing) -> str:
@@ -88,8 +89,8 @@ def sign_viewing(key: bytes, viewing: Viewing) -> str:
 class TokenVerifier:
     """Verifies tokens with a set of keys.
 
-    Tokens have no expiry date: a token gives access to one viewing only, stays inside the gateway, and is worthless
-    once the session has expired. The start time is never compared with a clock, so clocks need not agree.
+    Tokens do not expire: a token gives access to one viewing only, never leaves the gateway, and is useless once the
+    session has expired. The start time is not compared with a clock, so clocks need not be synchronised.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -98,20 +99,20 @@ class TokenVerifier:
         self._keys = tuple(keys)
 
     def verify(self, token: str, *, session_id: str, ip_address: str, video_id: str | None = None) -> Viewing | None:
-        """Return the viewing that a token was signed for; None when the token does not fit or is malformed.
+        """Return the viewing that a token was signed for; None if the token does not match or is malformed.
 
         Args:
-            token: As sent.
-            session_id: Must be the signed one.
-            ip_address: Must be the signed one.
-            video_id: Must be the signed one; None accepts any, for the token of a calibration session.
+            token: Token as received.
+            session_id: Required session id.
+            ip_address: Required IP address.
+            video_id: Required video id; None accepts any, for the token of a calibration session.
         """
         parts = _TOKEN.fullmatch(token)
         if parts is None or "\n" in session_id + ip_address:
             return None
         start_ms, signed_video_id, mac = parts.groups()
         viewing = Viewing(session_id, ip_address, signed_video_id, int(start_ms))
-        # Every key is tried, and each comparison takes the same time wherever two codes differ.
+        # All keys are tried, each in constant time.
         fits = [hmac.compare_digest(_compute_mac(key, viewing), mac) for key in self._keys]
         return viewing if any(fits) and video_id in {None, signed_video_id} else None
 
@@ -122,15 +123,15 @@ def _compute_mac(key: bytes, viewing: Viewing) -> str:
 
 
 def _parse_key(entry: str) -> bytes:
-    # Neither message quotes the key, and no cause does: bytes.fromhex and base64 would.
+    # The errors have no cause, because those of bytes.fromhex and base64 would quote the key.
     if entry.startswith("hex:"):
         try:
             return bytes.fromhex(entry.removeprefix("hex:"))
         except ValueError:
-            raise ValueError("holds a key after `hex:` that is not hexadecimal") from None
+            raise ValueError("contains a key after `hex:` that is not hexadecimal") from None
     if entry.startswith("base64:"):
         try:
             return base64.b64decode(entry.removeprefix("base64:"), validate=True)
         except (binascii.Error, ValueError):
-            raise ValueError("holds a key after `base64:` that is not standard base64") from None
+            raise ValueError("contains a key after `base64:` that is not standard base64") from None
     return entry.encode("utf-8", "surrogatepass")

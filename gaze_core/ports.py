@@ -132,7 +132,6 @@ class SessionStore(Protocol):
         *,
         ip_address: str,
         video_id: str,
-        settings: Mapping[str, Any] | None = None,
     ) -> StoredUpdate:
         """Store the record of one frame. If the session is missing, create it and try once more.
 
@@ -144,7 +143,6 @@ class SessionStore(Protocol):
             gaze_data: Record of the frame, JSON values only.
             ip_address: Address of the viewer, used to create a missing session.
             video_id: Id of the video, used to create a missing session.
-            settings: Session settings to store with the record.
 
         Raises:
             SessionScoredError: The session already has its result, and this frame is new.

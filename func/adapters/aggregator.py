@@ -1,4 +1,4 @@
-"""The result aggregator over HTTP."""
+"""Result aggregator over HTTP."""
 
 import math
 from pathlib import Path
@@ -10,7 +10,7 @@ MODEL_TYPE = "gaze"
 
 
 class HttpResultSink:
-    """Delivers scores to the aggregator; repeats are safe where it honours the idempotency key."""
+    """Delivers scores to the aggregator. Repeats have no effect if it supports idempotency keys."""
 
     def __init__(
         self,
@@ -21,17 +21,17 @@ class HttpResultSink:
         proxy: str | None = None,
         ca_bundle: Path | None = None,
     ) -> None:
-        """Prepare to call the aggregator; nothing is sent yet.
+        """Prepare to call the aggregator, without connecting.
 
         Args:
-            base_url: Address of the aggregator.
-            timeout_s: Limit of one try.
-            retries: How many tries may follow the first.
-            proxy: URL of a proxy, if one must be used.
-            ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
+            base_url: URL of the aggregator.
+            timeout_s: Timeout of one attempt.
+            retries: Maximum number of retries.
+            proxy: URL of a proxy; None for none.
+            ca_bundle: PEM file of the certificate authorities to trust; None for those of certifi.
 
         Raises:
-            ValueError: A value is impossible.
+            ValueError: A value is out of range.
         """
         self._client = HttpClient(
             base_url,
@@ -54,10 +54,12 @@ class HttpResultSink:
         coverage: float,
         idempotency_key: str,
     ) -> None:
-        """Deliver a score, 0 to 100; safe to repeat under the same key.
+        """Deliver a score from 0 to 100. Repeating the call with the same idempotency key has no further effect.
 
         Raises:
-            ValueError: The score is not a number from 0 to 100 or the coverage is not finite.
+            ValueError: The score is not between 0 and 100, or the coverage is not finite.
+            ResultSinkError: The aggregator failed or refused the result.
+            ResultSinkTimeoutError: The aggregator did not answer in time.
         """
         if not (math.isfinite(final_result) and 0.0 <= final_result <= 100.0):
             raise ValueError(f"final_result must lie between 0 and 100, not {final_result}")
@@ -79,8 +81,8 @@ class HttpResultSink:
             headers={"Idempotency-Key": idempotency_key},
         )
         if answer.body.get("status") != "success":
-            raise ResultSinkError("aggregator: POST /aggregate was answered 200 without success")
+            raise ResultSinkError("aggregator: POST /aggregate was answered 200 without status success")
 
     def is_reachable(self) -> bool:
-        """Return whether the aggregator answers at all."""
+        """Return whether the aggregator answers."""
         return self._client.is_reachable()

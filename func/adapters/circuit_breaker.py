@@ -1,6 +1,6 @@
-"""Stop calling a service that keeps failing, and find out with one call at a time whether it has recovered."""
+"""Stop calls to a service that keeps failing, and send single probes until it has recovered."""
 
-# Not pybreaker (BSD, maintained): its lock is held during a call, so calls would wait for each other.
+# Why not pybreaker: it holds its lock during a call, so calls would wait for each other.
 
 import logging
 import threading
@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 class CircuitOpenError(Exception):
-    """The service failed too often just now; it was not called."""
+    """The service was not called, because it failed too often recently."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(f"not called again for {retry_after_s:.1f} s")
@@ -19,10 +19,10 @@ class CircuitOpenError(Exception):
 
 
 class CircuitBreaker:
-    """Counts consecutive failures of one service; safe to use from several threads.
+    """Counts consecutive failures of one service; thread-safe.
 
-    Closed: every call goes out. Open, after `failures` consecutive failures: none does. Half-open, `pause_s` later: one
-    call goes out as a probe; its success closes the circuit, its failure opens it again.
+    Closed: all calls are allowed. Open, after `failures` consecutive failures: no call is allowed. Half-open, `pause_s`
+    later: one call is allowed as a probe. If it succeeds, the circuit closes; if it fails, the circuit opens again.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class CircuitBreaker:
         """Start closed.
 
         Args:
-            service: Its name in the log.
-            failures: Consecutive failures that open the circuit.
-            pause_s: How long it stays open before the next probe.
-            clock: Monotonic, in seconds.
+            service: Name of the service in the log.
+            failures: Number of consecutive failures that open the circuit.
+            pause_s: Time before the next probe.
+            clock: Monotonic clock in seconds.
         """
         self._service = service
         self._max_failures = failures
@@ -48,19 +48,19 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._probe_at_s: float | None = None
-        """When the next probe may go out; None while closed."""
+        """Time of the next probe; None while closed."""
         self._is_probing = False
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are refused, but for probes."""
+        """Whether all calls except probes are refused."""
         return self._probe_at_s is not None
 
     def admit(self) -> bool:
-        """Let a call go out, which must be followed by `record`; return whether it is the probe.
+        """Allow a call, whose outcome must be recorded, and return whether it is the probe.
 
         Raises:
-            CircuitOpenError: It may not go out.
+            CircuitOpenError: The call is not allowed.
         """
         with self._lock:
             if self._probe_at_s is None:
@@ -72,11 +72,11 @@ class CircuitBreaker:
             return True
 
     def record(self, *, failed: bool | None, is_probe: bool) -> None:
-        """Count the outcome of a call.
+        """Record the outcome of a call.
 
         Args:
-            failed: None when the call says nothing about the service.
-            is_probe: As `admit` returned it.
+            failed: Whether the call failed; None if it says nothing about the service.
+            is_probe: Return value of `admit`.
         """
         with self._lock:
             if is_probe:

@@ -1,8 +1,8 @@
-"""Face landmarks by MediaPipe Tasks, in the mode that remembers nothing between pictures.
+"""Face landmarks by MediaPipe Tasks, in IMAGE mode, which keeps no state between frames.
 
-MediaPipe's library reports its use to a Google host: at the first picture after a minute, and when a landmarker is
-closed. It has no switch for that. It does obey HTTPS_PROXY, so `load_mediapipe` points it at a closed port of this
-machine. Nothing else here reads that variable: our own HTTP sessions take a proxy from the settings only.
+MediaPipe's library sends usage reports to a Google host, with the first frame after a minute and when a landmarker is
+closed. It has no option to disable that. It does respect HTTPS_PROXY, so `load_mediapipe` sets that to a closed local
+port. Nothing else here uses that variable: our HTTP clients get their proxy from the settings.
 """
 
 import atexit
@@ -28,10 +28,10 @@ from gaze_core.landmarks import Landmarks
 from gaze_core.types import Frame
 
 CLOSED_PORT = "http://127.0.0.1:9"
-"""Nobody listens on the discard port, so whoever takes it for a proxy reaches nobody."""
+"""The discard port, on which nothing listens, so that a client that uses it as its proxy cannot connect."""
 
 DEBIAN_PACKAGES = ("libegl1", "libgles2")
-"""What MediaPipe's library is linked against, even where it computes on the CPU alone."""
+"""Packages of the libraries that MediaPipe's library is linked against, even if it only uses the CPU."""
 
 _log = logging.getLogger(__name__)
 _alive: set[Any] = set()
@@ -39,10 +39,10 @@ _alive: set[Any] = set()
 
 @atexit.register
 def _close_all() -> None:
-    """Close what nobody closed: MediaPipe's own destructor fails once the interpreter has let its modules go.
+    """Close all open landmarkers, because MediaPipe's destructor fails once the interpreter has unloaded its modules.
 
-    Registered before MediaPipe is imported, so it runs after MediaPipe's own exit handler, which by then has made
-    closing safe even for a landmarker that was inherited over a fork.
+    Registered before MediaPipe is imported, so it runs after MediaPipe's own exit handler, which makes closing safe,
+    even for a landmarker that was inherited across a fork.
     """
     for landmarker in tuple(_alive):
         with contextlib.suppress(RuntimeError):
@@ -50,21 +50,21 @@ def _close_all() -> None:
 
 
 class MediapipeFaceLandmarker:
-    """A pool of MediaPipe landmarkers; safe to call from several threads.
+    """Pool of MediaPipe landmarkers; thread-safe.
 
-    Each landmarker serves one picture at a time, on about one CPU. They are made at first use, in the process that uses
-    them: a landmarker hangs after a fork, and a process forked from one that holds a landmarker makes its own. Such a
-    process must end by `os._exit`, as multiprocessing's do: MediaPipe's library hangs in its ordinary exit.
+    Each landmarker processes one frame at once and uses about one CPU. Landmarkers are created at first use, and again
+    after a fork, because they hang there. A forked process must end by `os._exit`, as those of multiprocessing do:
+    MediaPipe's library hangs in the normal exit.
 
     Args:
-        model_path: The bundle. What it must be stands in the JSON file of the same name beside it.
-        sha256: The digest that the bundle must have, whatever that JSON file says; None trusts it.
-        landmarkers: How many pictures are served at a time.
-        wait_s: How long a picture waits for a free landmarker.
-        max_faces: How many faces are found at most.
+        model_path: Path of the bundle; its description has the same name with the suffix `.json`.
+        sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
+        landmarkers: Maximum number of concurrent detections.
+        wait_s: Maximum time that a frame waits for a free landmarker.
+        max_faces: Maximum number of detected faces.
 
     Raises:
-        LandmarkerError: The bundle is missing or is not the one that the JSON file describes.
+        LandmarkerError: The bundle is missing or does not match its description.
         ValueError: `landmarkers` or `max_faces` is below one, or `wait_s` is negative.
     """
 
@@ -83,15 +83,15 @@ class MediapipeFaceLandmarker:
         self._pools: dict[int, queue.LifoQueue[_Place]] = {}
 
     def detect(self, frame: Frame) -> list[Landmarks]:
-        """Return the landmarks of every face found, in any order; empty without a face.
+        """Return the landmarks of every detected face, in any order; empty without a face.
 
         Args:
             frame: RGB uint8, contiguous, shape (height, width, 3), not mirrored.
 
         Raises:
-            ValueError: Another type, shape or layout.
-            LandmarkerError: The landmarker could not be made or failed; it is replaced at its next use.
-            LandmarkerBusyError: Every landmarker is taken and none became free in time.
+            ValueError: The type, shape or layout is wrong.
+            LandmarkerError: The landmarker could not be created or failed; it is replaced at its next use.
+            LandmarkerBusyError: All landmarkers are busy and none became free in time.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
             raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
@@ -103,21 +103,21 @@ class MediapipeFaceLandmarker:
         return [Landmarks(points, width_px, height_px) for points in faces]
 
     def warm_up(self) -> None:
-        """Make every landmarker and let it see one picture, so that no viewer waits for that.
+        """Create all landmarkers and run each once, so that the first requests do not wait for that.
 
         Raises:
-            LandmarkerError: A landmarker could not be made.
-            LandmarkerBusyError: They are busy with other pictures.
+            LandmarkerError: A landmarker could not be created.
+            LandmarkerBusyError: The landmarkers are busy with other frames.
         """
         with contextlib.ExitStack() as stack:
             for place in [stack.enter_context(self._borrow()) for _ in range(self._landmarkers)]:
                 place.detect(np.zeros((64, 64, 3), np.uint8))
 
     def close(self) -> None:
-        """Close this process's landmarkers once they are free; the pool cannot be used afterwards.
+        """Close the landmarkers of this process once they are free; the pool is unusable afterwards.
 
         Raises:
-            LandmarkerBusyError: One did not become free in time; it is left to the end of the process.
+            LandmarkerBusyError: A landmarker did not become free in time; it stays open until the process ends.
         """
         if self._is_closed:
             return
@@ -145,15 +145,15 @@ class MediapipeFaceLandmarker:
             pool.put(place)
 
     def _own_pool(self) -> "queue.LifoQueue[_Place]":
-        """Return the pool of this very process.
+        """Return the pool of the current process.
 
-        A pool inherited over a fork is kept, unused: its destructor would wait for threads that did not come along.
-        No lock guards the dictionary, as a lock might have been inherited locked; `setdefault` is atomic.
+        A pool inherited across a fork is kept but not used, because its destructor would wait for threads that do not
+        exist here. The dictionary has no lock, because a lock could be inherited locked; `setdefault` is atomic.
         """
         pid = os.getpid()
         pool = self._pools.get(pid)
         if pool is None:
-            # Last in, first out: the landmarker that just worked is used again before another is made.
+            # Last in, first out: a landmarker that exists is used before another one is created.
             fresh: queue.LifoQueue[_Place] = queue.LifoQueue()
             for _ in range(self._landmarkers):
                 fresh.put(_Place(self._bundle, self._max_faces))
@@ -162,7 +162,7 @@ class MediapipeFaceLandmarker:
 
 
 class _Place:
-    """Room for one landmarker, made at first use and anew after a failure; one thread at a time."""
+    """Place for one landmarker, created at first use and again after a failure; used by one thread at once."""
 
     def __init__(self, bundle: bytes, max_faces: int) -> None:
         self._bundle = bundle
@@ -170,10 +170,10 @@ class _Place:
         self._landmarker: Any = None
 
     def detect(self, frame: Frame) -> list[NDArray[np.float64]]:
-        """Return the points of every face, each of shape (478, 3).
+        """Return the landmarks of every face, each of shape (478, 3), normalised to the frame.
 
         Raises:
-            LandmarkerError: The landmarker could not be made or failed.
+            LandmarkerError: The landmarker could not be created or failed.
         """
         mediapipe = load_mediapipe()
         if self._landmarker is None:
@@ -188,7 +188,7 @@ class _Place:
             raise LandmarkerError("the face landmarker failed on a frame") from error
 
     def discard(self) -> None:
-        """Close the landmarker; the next picture gets a new one."""
+        """Close the landmarker; the next frame gets a new one."""
         landmarker, self._landmarker = self._landmarker, None
         if landmarker is not None:
             _alive.discard(landmarker)
@@ -199,15 +199,15 @@ class _Place:
 
 
 def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool = False) -> Any:  # noqa: ANN401
-    """Return MediaPipe's own landmarker, in IMAGE mode: every picture by itself.
+    """Return MediaPipe's own landmarker in IMAGE mode.
 
     Args:
-        bundle: The content of the `.task` file.
-        max_faces: How many faces are found at most.
-        with_matrices: Whether results carry MediaPipe's own head pose, the oracle of ours.
+        bundle: Content of the `.task` file.
+        max_faces: Maximum number of detected faces.
+        with_matrices: Whether results include the head pose by MediaPipe, with which tests compare ours.
 
     Raises:
-        LandmarkerError: It cannot be made, usually for want of a system library.
+        LandmarkerError: The landmarker cannot be created, usually because a system library is missing.
     """
     try:
         load_mediapipe()
@@ -222,16 +222,18 @@ def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool 
         landmarker = face_landmarker.FaceLandmarker.create_from_options(options)
     except OSError as error:  # the dynamic linker's
         packages = " ".join(DEBIAN_PACKAGES)
-        raise LandmarkerError(f"MediaPipe's library cannot be loaded; Debian packages {packages}: {error}") from error
+        raise LandmarkerError(
+            f"MediaPipe's library cannot be loaded; install Debian packages {packages}: {error}"
+        ) from error
     except (ImportError, RuntimeError, ValueError) as error:
-        raise LandmarkerError(f"the face landmarker cannot be made: {error}") from error
+        raise LandmarkerError(f"the face landmarker cannot be created: {error}") from error
     _alive.add(landmarker)
     return landmarker
 
 
 @functools.cache
 def load_mediapipe() -> types.ModuleType:
-    """Return the module `mediapipe`, kept from reaching the network.
+    """Return the module `mediapipe`, without access to the network.
 
     Raises:
         ImportError: It is not installed.
@@ -239,7 +241,7 @@ def load_mediapipe() -> types.ModuleType:
     os.environ["HTTPS_PROXY"] = os.environ["https_proxy"] = CLOSED_PORT
     for exemption in ("NO_PROXY", "no_proxy"):  # may name Google's hosts
         os.environ.pop(exemption, None)
-    with _matplotlib_left_out():
+    with _without_matplotlib():
         import mediapipe  # noqa: PLC0415
 
     module: types.ModuleType = mediapipe
@@ -247,10 +249,10 @@ def load_mediapipe() -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def _matplotlib_left_out() -> Iterator[None]:
-    """Let MediaPipe import an empty matplotlib, of which it needs only the name, for drawings that we never make.
+def _without_matplotlib() -> Iterator[None]:
+    """Let MediaPipe import an empty matplotlib, which it only needs for drawings that we never make.
 
-    The real one costs as much time and memory as the rest; it can be imported afterwards all the same.
+    The real one would take as much time and memory as all the rest. It can still be imported afterwards.
     """
     if "matplotlib" in sys.modules or "mediapipe" in sys.modules:
         yield
@@ -267,14 +269,14 @@ def _matplotlib_left_out() -> Iterator[None]:
 
 
 def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
-    """Return the content of the landmarker's bundle after comparing it with the JSON file beside it.
+    """Return the content of a landmarker bundle that matches its description.
 
     Args:
-        model_path: The `.task` file.
-        sha256: The digest that it must have, whatever the JSON file says; None trusts that file.
+        model_path: Path of the `.task` file; the description has the same name with the suffix `.json`.
+        sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
 
     Raises:
-        LandmarkerError: A file is missing or is not a regular file, or the bundle is another one.
+        LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
     """
     description_path = model_path.with_suffix(".json")
     try:
@@ -288,7 +290,7 @@ def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
     try:
         expected = json.loads(description)["sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise LandmarkerError(f"{description_path.name} does not say the bundle's sha256") from error
+        raise LandmarkerError(f"{description_path.name} does not contain the sha256 of the bundle") from error
     if hashlib.sha256(bundle).hexdigest() != expected:
-        raise LandmarkerError(f"{model_path.name} is not the file that {description_path.name} describes")
+        raise LandmarkerError(f"{model_path.name} does not match {description_path.name}: different SHA-256")
     return bundle

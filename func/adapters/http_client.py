@@ -1,7 +1,7 @@
-"""JSON over HTTP with limits and retries, for upstream services whose every call is safe to repeat."""
+"""JSON over HTTP with limits and retries, for upstream services with idempotent calls only."""
 
-# The loop over tries is ours: urllib3's Retry ends where the head of an answer is read, so it repeats no call whose
-# body breaks off, and stamina and tenacity sleep themselves; none knows a deadline, a retry budget and a breaker.
+# Why our own retry loop: urllib3's Retry stops once it has read the headers, so it does not repeat a call whose body
+# breaks off. stamina and tenacity sleep themselves. None of them supports a deadline, a retry budget and a breaker.
 
 import json
 import os
@@ -27,28 +27,28 @@ from func.deadline import Deadline, find_deadline
 from gaze_core.errors import GazeError
 
 MAX_ANSWER_BYTES = 1024 * 1024
-"""Default size limit of an answer: head, body and their framing."""
+"""Default size limit of an answer: headers, body and their framing."""
 
 MAX_PAUSE_S = 2.0
-"""Longest pause between two tries. When `Retry-After` asks for more, the call ends and passes the wish on."""
+"""Maximum pause between two attempts. If `Retry-After` asks for more, the call fails and passes it on."""
 
 _FIRST_PAUSE_S = 0.05
 _REACHABLE_TIMEOUT_S = 1.0
 _FAIR_TIMEOUT_S = 1.0
-"""A try that the deadline left less than this says nothing about the service when it times out."""
+"""If the deadline leaves less time than this, a timeout says nothing about the service."""
 _DEFAULT_RETRY_AFTER_S = 1.0
 _MAX_RETRY_AFTER_S = 3600.0
 _STATUSES_TO_REPEAT = frozenset({429, 502, 503, 504})
 _JSON_MARKS = (b"[", b"{", b",", b":")
 _BYTES_PER_JSON_MARK = 8
-"""A parser makes an object of up to 230 bytes of four marks: so the objects of an answer take no more than some seven
-times the bytes that it may have. Our records have 9 bytes a mark."""
+"""A parser creates an object of up to 230 bytes from four marks, so the objects of an answer take at most about seven
+times its size limit. Our records have 9 bytes per mark."""
 _MAX_CONNECTIONS = 1000
-"""Kept open for the next call: as many as a process may have threads."""
+"""Connections kept open: at least as many as a process may have threads."""
 
 
 class BusyError(Protocol):
-    """Makes an error that says when to come back."""
+    """Creates an error with the time of the next attempt."""
 
     def __call__(self, message: str, *, retry_after_s: float) -> GazeError:
         """Return the error."""
@@ -60,9 +60,9 @@ class UpstreamErrors:
     """The errors of one upstream service.
 
     Attributes:
-        failed: It failed or answered something unexpected.
-        timed_out: It did not answer in time.
-        busy: It asks to be called later, or fails so often that it is not called for the moment.
+        failed: The service failed or gave an unexpected answer.
+        timed_out: The service did not answer in time.
+        busy: The service asks to be called later, or fails so often that it is not called for now.
     """
 
     failed: type[GazeError]
@@ -72,12 +72,12 @@ class UpstreamErrors:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON object that an upstream service answered.
+    """Answer of an upstream service.
 
     Attributes:
-        status: One of those that the caller expected.
-        body: The object.
-        tries: How often the request was sent; above 1, an earlier try may have had its effect already.
+        status: HTTP status, one of those that the caller expected.
+        body: JSON object.
+        tries: Number of attempts; if above 1, an earlier attempt may have had an effect too.
     """
 
     status: int
@@ -86,10 +86,10 @@ class Answer:
 
 
 class HttpClient:
-    """Calls one upstream service; safe to use from several threads and to create before a fork.
+    """Calls one upstream service; thread-safe, and may be created before a fork.
 
-    Connections are kept. Each serves one call at a time. Proxies and netrc of the environment are not read, redirects
-    not followed, cookies not kept, compressed answers not expanded.
+    Connections are kept open, each for one call at once. Proxy variables and netrc are ignored, redirects are not
+    followed, cookies are not stored, compressed answers are not decompressed.
     """
 
     def __init__(
@@ -106,23 +106,23 @@ class HttpClient:
         breaker: CircuitBreaker | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Prepare to call a service; nothing is sent yet.
+        """Prepare to call a service, without connecting.
 
         Args:
-            base_url: Such as `http://session-service`.
-            service: Its name in messages.
-            errors: Raised for it.
-            timeout_s: Of one try, from connecting to the last byte, with TLS and through a proxy too.
-            retries: How many tries may follow the first, each after a pause of at most `MAX_PAUSE_S`. The deadline of
-                the request that is served (`func.deadline`) ends them earlier.
-            proxy: URL of a proxy, if one must be used; it may hold user and password.
-            ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
-            retry_budget: Shared by all calls; None makes the usual one.
-            breaker: Shared by all calls; None makes the usual one.
-            sleep: Waits so many seconds.
+            base_url: URL of the service, such as `http://session-service`.
+            service: Name of the service in messages.
+            errors: Errors to raise.
+            timeout_s: Timeout of one attempt, from connecting to the last byte, also with TLS and through a proxy.
+            retries: Maximum number of retries, each after a pause of at most `MAX_PAUSE_S`. The deadline of the current
+                request (`func.deadline`) may end them earlier.
+            proxy: URL of a proxy, which may contain user and password; None for none.
+            ca_bundle: PEM file of the certificate authorities to trust; None for those of certifi.
+            retry_budget: Retry budget of all calls; None for the default one.
+            breaker: Circuit breaker of all calls; None for the default one.
+            sleep: Sleeps for a number of seconds.
 
         Raises:
-            ValueError: A value is impossible.
+            ValueError: A value is out of range.
             OSError: The CA bundle cannot be read.
         """
         parts = urlsplit(base_url)
@@ -158,22 +158,23 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """Return the JSON object answered to a request, repeating the request while that can help.
+        """Send a request and return the answer; retry after connection errors, timeouts, 429, 502, 503 and 504.
 
-        Connection errors, timeouts, 429, 502, 503 and 504 are worth repeating. So the request must be idempotent.
+        The request must be idempotent.
 
         Args:
             method: HTTP method.
-            path: Segments, not quoted.
-            expected: Statuses that are part of the contract; any other is an error.
-            payload: JSON object to send.
+            path: Path segments, not quoted.
+            expected: Statuses of the contract; any other status is an error.
+            payload: JSON object to send; None for no body.
             params: Query parameters.
-            headers: Sent beside the content type.
-            max_answer_bytes: A longer answer is an error; no more than that is read. So is one with more than an eighth
-                as many brackets, commas and colons, whose objects would take several times the memory.
+            headers: Headers in addition to the content type.
+            max_answer_bytes: Size limit of the answer. The number of brackets, commas and colons must not exceed an
+                eighth of it, because parsing them would take several times the memory.
 
         Raises:
-            ValueError: A segment cannot be part of a path or the payload is not JSON.
+            ValueError: A segment is not valid in a path, or the payload is not JSON.
+            GazeError: One of the errors of the service.
         """
         if any(segment in {"", ".", ".."} for segment in path):
             raise ValueError(f"not a path: {path}")
@@ -203,7 +204,7 @@ class HttpClient:
                 return Answer(status, self._parse(what, status, text, max_answer_bytes), tries)
 
     def is_reachable(self) -> bool:
-        """Return whether the service answers anything at all within a second; never waits for the breaker."""
+        """Return whether the service gives any answer within a second, whatever the state of the breaker."""
         timeout_s = min(self._timeout_s, _REACHABLE_TIMEOUT_S)
         try:
             with limit_sockets(timeout_s, MAX_ANSWER_BYTES):
@@ -213,14 +214,16 @@ class HttpClient:
         return True
 
     def _try(self, request: "_Request", expected: Collection[int], deadline: Deadline | None) -> tuple[int, bytearray]:
-        """Send a request once; return the status, one of those expected, and the body.
+        """Send a request once and return the status, one of those expected, and the body.
 
         Raises:
-            _FailedTryError: Anything else happened.
+            _FailedTryError: There was no expected answer.
         """
         timeout_s = self._timeout_s if deadline is None else min(self._timeout_s, deadline.remaining_s())
         if timeout_s <= 0:
-            raise _FailedTryError("was not sent: the time of the request is over", is_timeout=True, may_repeat=False)
+            raise _FailedTryError(
+                "was not sent: the deadline of the request has passed", is_timeout=True, may_repeat=False
+            )
         try:
             is_probe = self._breaker.admit()
         except CircuitOpenError as error:
@@ -230,7 +233,7 @@ class HttpClient:
             status, text, retry_after = self._send(request, timeout_s)
             has_failed = status >= 500
         except _FailedTryError as failure:
-            # Cut short by our own deadline, a try says nothing about the service.
+            # An attempt that our own deadline cut short says nothing about the service.
             is_fair = not failure.is_timeout or timeout_s >= min(self._timeout_s, _FAIR_TIMEOUT_S)
             has_failed = failure.may_repeat if is_fair else None
             raise
@@ -249,7 +252,7 @@ class HttpClient:
         )
 
     def _send(self, request: "_Request", timeout_s: float) -> tuple[int, bytearray, str | None]:
-        """Return status, body and the header `Retry-After` of any whole answer."""
+        """Return status, body and the header `Retry-After` of any complete answer."""
         try:
             with limit_sockets(timeout_s, request.max_answer_bytes):
                 response = self._open(request, timeout_s)
@@ -271,13 +274,13 @@ class HttpClient:
             raise _FailedTryError(f"failed: {type(cause).__name__}") from error
 
     def _open(self, request: "_Request", timeout_s: float) -> BaseHTTPResponse:
-        """Send a request and return its answer as soon as the head is there."""
+        """Send a request and return the answer as soon as its headers have arrived."""
         return self._find_pools().urlopen(
             request.method,
             request.url,
             body=request.body,
             headers={"User-Agent": "gaze-function", **request.headers},
-            # Beneath a proxy's own TLS, the sockets' limits see only the outer layer: this bounds each operation.
+            # With TLS to a proxy, the limits of the sockets apply to the outer layer only. This limits each operation.
             timeout=timeout_s,
             retries=False,
             redirect=False,
@@ -285,7 +288,7 @@ class HttpClient:
         )
 
     def _find_pause_s(self, failure: "_FailedTryError", tries: int, deadline: Deadline | None) -> float | None:
-        """Return how long to wait before the next try; None when there is none."""
+        """Return the pause before the next attempt; None for no further attempt."""
         if not failure.may_repeat or tries > self._retries or self._breaker.is_open:
             return None
         pause_s = random.uniform(0.5, 1.0) * min(MAX_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (tries - 1))  # noqa: S311
@@ -296,7 +299,7 @@ class HttpClient:
         return pause_s if self._budget.take() else None
 
     def _parse(self, what: str, status: int, text: bytearray, max_bytes: int) -> Mapping[str, Any]:
-        # Marks within strings count too: that is far faster than finding the strings, and our data has few of them.
+        # Marks inside strings count too: finding the strings would be much slower, and our data has few of them.
         if sum(map(text.count, _JSON_MARKS)) > max_bytes // _BYTES_PER_JSON_MARK:
             raise self._errors.failed(f"{self._service}: {what} was answered {status} with too many JSON elements")
         try:
@@ -316,7 +319,7 @@ class HttpClient:
         return self._errors.timed_out(message) if failure.is_timeout else self._errors.failed(message)
 
     def _find_pools(self) -> PoolManager:
-        """Return the connections made in this process: one must not be shared across a fork."""
+        """Return the connections of this process, because they must not be shared across a fork."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pools, self._pid = self._make_pools(), os.getpid()
@@ -349,7 +352,7 @@ class _Request:
 
 
 class _FailedTryError(Exception):
-    """One try brought no expected answer."""
+    """An attempt failed to get an expected answer."""
 
     def __init__(
         self, reason: str, *, is_timeout: bool = False, may_repeat: bool = True, retry_after_s: float | None = None
@@ -361,7 +364,7 @@ class _FailedTryError(Exception):
 
 
 def _find_cause(error: BaseException) -> BaseException:
-    """Return what urllib3's errors wrap: their last argument or attribute, as far down as it goes."""
+    """Return the innermost error that errors of urllib3 wrap."""
     while True:
         inner = getattr(error, "original_error", None) or (error.args[-1] if error.args else None)
         if not isinstance(inner, BaseException):
@@ -370,7 +373,7 @@ def _find_cause(error: BaseException) -> BaseException:
 
 
 def _parse_retry_after(value: str | None) -> float | None:
-    """Return the seconds that the header asks for; None without it and for a date, which asks for a common clock."""
+    """Return the seconds in the header; None without it, or if it is a date, which would need synchronised clocks."""
     if value is None or not (value.isascii() and value.isdigit() and len(value) < 10):
         return None
     return min(_MAX_RETRY_AFTER_S, float(value))

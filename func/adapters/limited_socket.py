@@ -1,15 +1,14 @@
-"""Connections that keep the limits of the call they serve: a deadline and a number of received bytes.
+"""Connections with limits for each call: a deadline and a number of received bytes.
 
-The threat: an upstream service, or a proxy before it, that is broken or hostile. A socket's timeout starts anew with
-every byte, so a peer that sends one byte now and then holds a thread for as long as it likes, in the status line, in a
-header, in the body, in the TLS handshake or in a proxy's answer to CONNECT. `http.client` skips any number of
-`100 Continue` answers, and of headers after CONNECT; urllib3 skips any number of trailers. A timeout of urllib3 covers
-one read, and no library bounds the sum of what it reads beside the body. So the limits lie beneath all of them: each
-operation of a socket gets what is left of the deadline as its timeout, and receiving more bytes than allowed is an
-error. Under TLS, CPython applies a socket's timeout to a whole handshake, record or write, however slowly their bytes
-arrive, so the same holds there.
+The threat is a broken or hostile upstream service or proxy. The timeout of a socket restarts with every byte, so a peer
+that sends single bytes slowly can block a thread for ever: in the status line, a header, the body, the TLS handshake or
+a proxy's answer to CONNECT. `http.client` skips any number of `100 Continue` answers and of headers after CONNECT;
+urllib3 skips any number of trailers. A timeout of urllib3 applies to one read, and no library limits the total size of
+what it reads besides the body. So the limits are below all of them: the timeout of each socket operation is the time
+left until the deadline, and receiving more bytes than allowed is an error. With TLS, CPython applies the timeout of a
+socket to a whole handshake, record or write, so the same is true there.
 
-Not covered: looking up a name has no timeout but the resolver's own (`options timeout` in resolv.conf).
+Not covered: name resolution has only the timeout of the resolver (`options timeout` in resolv.conf).
 """
 
 import contextlib
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class TooManyBytesError(Exception):
-    """More bytes came than the call allows."""
+    """A call received more bytes than allowed."""
 
 
 class _Limits:
-    """What is left to the call that this thread makes."""
+    """Time and bytes left for the current call of this thread."""
 
     def __init__(self, timeout_s: float, max_bytes: int) -> None:
         self._due_at_s = time.monotonic() + timeout_s
@@ -56,16 +55,14 @@ _limits: ContextVar[_Limits | None] = ContextVar("limits", default=None)
 
 @contextlib.contextmanager
 def limit_sockets(timeout_s: float, max_bytes: int) -> Iterator[None]:
-    """Give all that the block does on sockets of this module one deadline and one number of bytes to receive.
-
-    Operations beyond the deadline raise TimeoutError.
+    """Limit all operations of the block on sockets of this module together.
 
     Args:
-        timeout_s: Seconds from now.
-        max_bytes: Received in all, heads of answers included.
+        timeout_s: Time until the deadline; operations after it raise TimeoutError.
+        max_bytes: Maximum number of received bytes, including headers.
 
     Raises:
-        TooManyBytesError: More bytes came.
+        TooManyBytesError: More bytes were received.
     """
     token = _limits.set(_Limits(timeout_s, max_bytes))
     try:
@@ -75,7 +72,7 @@ def limit_sockets(timeout_s: float, max_bytes: int) -> Iterator[None]:
 
 
 class LimitedSocket(socket.socket):
-    """A TCP socket within the limits of the call that uses it; without limits, any other socket."""
+    """TCP socket with the limits of the current call; without limits, an ordinary socket."""
 
     def _use_deadline(self) -> None:
         limits = _limits.get()
@@ -108,19 +105,19 @@ class LimitedSocket(socket.socket):
 
 
 class LimitedTlsSocket(LimitedSocket, ssl.SSLSocket):
-    """A TLS socket within the limits of the call that uses it."""
+    """TLS socket with the limits of the current call."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Shake hands before the deadline."""
+        """Perform the handshake before the deadline."""
         self._use_deadline()
         super().do_handshake(block)
 
 
 def make_tls_context(ca_bundle: Path) -> ssl.SSLContext:
-    """Return a context whose sockets keep limits and trust the authorities of a PEM file only.
+    """Return a context with limited sockets that trusts only the certificate authorities in a PEM file.
 
     Raises:
-        OSError: The file cannot be read or holds no certificate.
+        OSError: The file cannot be read or contains no certificate.
     """
     context = ssl.create_default_context(cafile=str(ca_bundle))
     context.sslsocket_class = LimitedTlsSocket
@@ -134,7 +131,7 @@ def _count(received: int) -> None:
 
 
 def _connect(host: str, port: int) -> LimitedSocket:
-    """Return a connection to the first address of a host that accepts one; each gets its share of the time left."""
+    """Return a connection to the first address of a host that accepts one, with equal time for each address."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure = OSError("the host has no address")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -172,4 +169,4 @@ class _LimitedTlsPool(HTTPSConnectionPool):
 
 
 POOLS_BY_SCHEME = {"http": _LimitedPool, "https": _LimitedTlsPool}
-"""For `urllib3.PoolManager.pool_classes_by_scheme`."""
+"""Value for `urllib3.PoolManager.pool_classes_by_scheme`."""

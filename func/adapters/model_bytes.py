@@ -1,4 +1,4 @@
-"""Read a model file: a regular file of bounded size, with the digest that the operator expects."""
+"""Read model files safely: only regular files, of limited size, with the required digest."""
 
 import hashlib
 import os
@@ -6,19 +6,19 @@ import stat
 from pathlib import Path
 
 MAX_MODEL_BYTES = 256 * 2**20
-"""The largest model file that is read; the packaged ones have 0.1 and 3.8 MB."""
+"""Size limit of a model file; the packaged files have 0.1 and 3.8 MB."""
 
 
 def read_model_bytes(path: Path, *, sha256: str | None = None) -> bytes:
     """Return the content of a model file or of its card.
 
     Args:
-        path: A regular file; a FIFO, a directory or a device is refused without waiting for it.
-        sha256: The digest that the content must have, in lower-case hexadecimal; None accepts any.
+        path: Path of a regular file; FIFOs, directories and devices are refused without blocking.
+        sha256: Required SHA-256, lower-case hexadecimal; None accepts any content.
 
     Raises:
-        OSError: It cannot be opened or read.
-        ValueError: It is not a regular file, is too large, or has another digest.
+        OSError: The file cannot be opened or read.
+        ValueError: The file is not a regular file, is too large, or has a different digest.
     """
     with open(path, "rb", opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())

@@ -1,8 +1,8 @@
-"""The gaze model from a file made by `models.train`: two scikit-learn regressors saved by joblib, and their card.
+"""Load the gaze model: two scikit-learn regressors saved by joblib, with a model card.
 
-Unpickling runs code that the file names. So the card, JSON beside the file under the same name, is read first: nothing
-is unpickled that does not have the SHA-256 that the card says, nor by another scikit-learn than the one that wrote it.
-That catches a mix-up. A deliberate replacement could change the card too: against it, the caller passes the digest.
+Unpickling can run any code. So the card, a JSON file with the same name, is read first, and the model is only unpickled
+if it has the SHA-256 in the card and was written by the installed version of scikit-learn. This detects mistakes. An
+attacker could replace the card too; to prevent that, the caller passes the digest.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ from gaze_core.ports import GazeModel
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """What the card says of the file that belongs to it.
+    """Description of a model file in its card.
 
     Attributes:
-        sha256: Of the model's file, hexadecimal.
-        scikit_learn: Version that wrote it.
-        features: Names of the inputs in their order.
+        sha256: SHA-256 of the model file, hexadecimal.
+        scikit_learn: Version of scikit-learn that wrote the file.
+        features: Names of the features in order.
     """
 
     sha256: str
@@ -40,12 +40,12 @@ class ModelIdentity:
 
 
 class SklearnGazeModel:
-    """Two regressors, one for each angle; safe to call from several threads.
+    """Two regressors, one for each angle; thread-safe.
 
     Args:
-        model_x: Predicts gaze_x, fitted on `FEATURE_NAMES`.
-        model_y: Predicts gaze_y, likewise.
-        digest: SHA-256 of the file they come from.
+        model_x: Regressor of gaze_x, fitted on `FEATURE_NAMES`.
+        model_y: Regressor of gaze_y, fitted on `FEATURE_NAMES`.
+        digest: SHA-256 of their file, hexadecimal.
     """
 
     def __init__(self, model_x: Any, model_y: Any, digest: str) -> None:  # noqa: ANN401 - scikit-learn is not typed
@@ -55,58 +55,58 @@ class SklearnGazeModel:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the model's file, in hexadecimal."""
+        """SHA-256 of the model file, hexadecimal."""
         return self._digest
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return gaze_x and gaze_y in degrees, shape (n, 2), as `GazeDirection` defines them.
 
         Args:
-            features: In the order of `FEATURE_NAMES`, shape (n, 7).
+            features: Model inputs in the order of `FEATURE_NAMES`, shape (n, 7).
 
         Raises:
-            ValueError: Another shape or a value that is not finite.
+            ValueError: The shape is wrong or a value is not finite.
         """
         rows = np.asarray(features, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(FEATURE_NAMES):
             raise ValueError(f"features must have shape (n, {len(FEATURE_NAMES)}), not {rows.shape}")
         if not np.isfinite(rows).all():
             raise ValueError("features must be finite")
-        # Checked already; scikit-learn's own checks of one row cost as much as its trees.
+        # Checked above; the checks of scikit-learn take as long for one row as the prediction.
         with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
             return np.column_stack([self.model_x.predict(rows), self.model_y.predict(rows)])
 
 
 def load_gaze_model(path: Path, *, sha256: str | None = None) -> GazeModel:
-    """Return the model in a file after checking it against the card beside it.
+    """Return the model in a file that matches its card.
 
     Args:
-        path: The joblib file.
-        sha256: The digest that it must have, whatever its card says; None trusts the card.
+        path: Path of the joblib file; the card has the same name with the suffix `.json`.
+        sha256: Required SHA-256 of the file, in addition to that of the card; None trusts the card.
 
     Raises:
-        ModelError: The file or its card is missing or cannot be read, or they do not fit each other, this
-            scikit-learn or these features.
+        ModelError: The file or its card is missing or unreadable, they do not match, or the model needs another version
+            of scikit-learn or other features.
     """
     card_path = path.with_suffix(".json")
     identity = read_identity(card_path)
     content = _read(path, sha256)
     digest = hashlib.sha256(content).hexdigest()
     if digest != identity.sha256:
-        raise ModelError(f"{path.name} is not the file that {card_path.name} describes: another SHA-256")
+        raise ModelError(f"{path.name} does not match {card_path.name}: different SHA-256")
     if sklearn.__version__ != identity.scikit_learn:
         raise ModelError(
-            f"{path.name} was written by scikit-learn {identity.scikit_learn}, this is {sklearn.__version__}; "
-            "install that version or train again"
+            f"{path.name} was written by scikit-learn {identity.scikit_learn}, but {sklearn.__version__} is installed; "
+            "install that version or train the model again"
         )
     if identity.features != FEATURE_NAMES:
-        raise ModelError(f"{path.name} was trained on other features: {', '.join(identity.features)}")
+        raise ModelError(f"{path.name} was trained on different features: {', '.join(identity.features)}")
     try:
         models = joblib.load(io.BytesIO(content))
     except Exception as error:  # unpickling can raise anything
         raise ModelError(f"{path.name} cannot be unpickled") from error
     if not (isinstance(models, dict) and {"model_x", "model_y"} <= models.keys()):
-        raise ModelError(f"{path.name} does not hold model_x and model_y")
+        raise ModelError(f"{path.name} does not contain model_x and model_y")
     for name in ("model_x", "model_y"):
         if getattr(models[name], "n_features_in_", None) != len(FEATURE_NAMES):
             raise ModelError(f"{name} in {path.name} is not a model of {len(FEATURE_NAMES)} features")
@@ -114,10 +114,10 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> GazeModel:
 
 
 def read_identity(card_path: Path) -> ModelIdentity:
-    """Return what a card says of the file that belongs to it.
+    """Return the description of the model file in a card.
 
     Raises:
-        ModelError: The card is missing, is no JSON or leaves it out.
+        ModelError: The card is missing, unreadable or malformed.
     """
     try:
         card = json.loads(_read(card_path))

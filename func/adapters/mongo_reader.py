@@ -1,4 +1,4 @@
-"""Reading from MongoDB within the time of a request, with one retry, and with our errors instead of its own."""
+"""Read from MongoDB before the deadline of the request, with one retry and our own errors."""
 
 import contextlib
 import os
@@ -25,16 +25,16 @@ Document = dict[str, Any]
 
 
 class MongoReader:
-    """Reads from one database; safe to use from several threads and to create before a fork."""
+    """Reads from one database; thread-safe, and may be created before a fork."""
 
     def __init__(self, uri: str, *, database: str, timeout_s: float, ca_bundle: Path | None = None) -> None:
-        """Prepare to read; nothing is connected yet.
+        """Prepare to read, without connecting.
 
         Args:
-            uri: Address of MongoDB.
-            database: Its name.
-            timeout_s: Limit of one exchange with the server, finding one included.
-            ca_bundle: PEM file of the authorities that TLS trusts, unless `uri` names one; None means the system's.
+            uri: URI of MongoDB.
+            database: Name of the database.
+            timeout_s: Timeout of one exchange with the server, including its selection.
+            ca_bundle: PEM file of the certificate authorities to trust, unless `uri` has one; None for the system's.
 
         Raises:
             ValueError: `timeout_s` is not positive.
@@ -50,12 +50,13 @@ class MongoReader:
         self._client_pid = 0
 
     def read(self, operation: Callable[[Database[Document]], _T]) -> _T:
-        """Return what an operation reads; once more from its start when the connection breaks.
+        """Return the result of a read operation, restarted once if the connection breaks.
 
-        The driver repeats the first exchange of a query by itself, but no later one.
+        The driver itself only repeats the first exchange of a query.
 
         Raises:
-            SaliencyStoreError: Reading failed; SaliencyStoreTimeoutError: it took too long.
+            SaliencyStoreError: Reading failed.
+            SaliencyStoreTimeoutError: Reading took too long.
         """
         try:
             database = self._find_database()
@@ -69,7 +70,7 @@ class MongoReader:
             raise _translate(error) from error
 
     def limit_exchange(self) -> contextlib.AbstractContextManager[None]:
-        """Bound one exchange with the server by its own timeout and by the deadline of the request.
+        """Limit one exchange with the server to its own timeout and to the deadline of the request.
 
         Raises:
             SaliencyStoreTimeoutError: The deadline has passed.
@@ -77,11 +78,11 @@ class MongoReader:
         deadline = find_deadline()
         timeout_s = self._timeout_s if deadline is None else min(self._timeout_s, deadline.remaining_s())
         if timeout_s <= 0:
-            raise SaliencyStoreTimeoutError("the saliency store was not read: the time of the request is over")
+            raise SaliencyStoreTimeoutError("the saliency store was not read: the deadline of the request has passed")
         return pymongo.timeout(timeout_s)
 
     def iterate(self, cursor: Cursor[Document]) -> Iterator[Document]:
-        """Yield the documents of a cursor, each exchange within its limit."""
+        """Yield the documents of a cursor, with a limit on each exchange."""
         while True:
             with self.limit_exchange():
                 document = next(cursor, None)
@@ -99,7 +100,7 @@ class MongoReader:
         return True
 
     def _find_database(self) -> Database[Document]:
-        """Return the database through this process's own client: one made before a fork hangs after it."""
+        """Return the database through a client of this process, because clients do not survive a fork."""
         with self._lock:
             if self._client is None or self._client_pid != os.getpid():
                 timeout_ms = max(1, round(self._timeout_s * 1000))
@@ -120,7 +121,7 @@ class MongoReader:
 
 
 def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
-    """Return the driver's options for a CA bundle: none where `uri` uses no TLS or names a bundle itself."""
+    """Return the driver's options for a CA bundle: none if `uri` does not use TLS or has its own bundle."""
     options = {name.lower(): value.lower() for name, value in re.findall(r"[?&;]([A-Za-z]+)=([^&;]*)", uri)}
     switch = options.get("tls", options.get("ssl", "true" if uri.startswith("mongodb+srv:") else "false"))
     if ca_bundle is None or switch != "true" or "tlscafile" in options:
@@ -129,7 +130,7 @@ def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
 
 
 def _translate(error: Exception) -> SaliencyStoreError:
-    """Return our error for one of MongoDB's, without its message: that may name hosts and users."""
+    """Return our error for one of the driver, without its message, which may contain host and user names."""
     if isinstance(error, PyMongoError) and error.timeout:
         return SaliencyStoreTimeoutError("the saliency store did not answer in time")
     return SaliencyStoreError(f"the saliency store failed: {type(error).__name__}")

@@ -21,28 +21,28 @@ from gaze_core.ports import Session, StoredUpdate
 COMPONENT = "gaze_tracking"
 
 PAGE_FRAMES = 5000
-"""Frames that are read at a time: some two megabytes."""
+"""Frames in one page: about two megabytes."""
 
 MAX_TTL_S = 1e9
-"""Longest lifetime of a session that is believed."""
+"""Upper limit of a plausible session lifetime."""
 
 MAX_FRAME_BYTES = 2048
-"""Size limit of one frame's record in a page; ours take some 400."""
+"""Size limit of the record of one frame in a page; ours have about 400 bytes."""
 
 MAX_SETTINGS_BYTES = 16 * 1024 * 1024
-"""Size limit of the keys of the session as a whole; a result with its trace is among them."""
+"""Size limit of the settings of a session, which include the result with its trace."""
 
 MAX_WHOLE_SESSION_BYTES = 64 * 1024 * 1024
-"""Size limit of a session that an older service answers at once: an hour at 20 frames a second, 900 bytes each."""
+"""Size limit of a session that an older service returns at once: an hour at 20 frames/s with 900 bytes each."""
 
 MAX_PAGES = 200
-"""A million frames: beyond that a service leads us in circles."""
+"""Maximum number of pages: a million frames."""
 
 _FRAME_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 
 
 class HttpSessionStore:
-    """Keeps sessions in the central session API; every call may be repeated, because every call is idempotent."""
+    """Stores sessions in the central session API. All calls are idempotent, so all of them may be retried."""
 
     def __init__(
         self,
@@ -55,23 +55,23 @@ class HttpSessionStore:
         retry_budget: RetryBudget | None = None,
         read_frame: Callable[[Any], Any] = lambda value: value,
     ) -> None:
-        """Prepare to call the API; nothing is sent yet.
+        """Prepare to call the API, without connecting.
 
         Args:
-            base_url: Address of the API.
-            timeout_s: Limit of one try.
-            retries: How many tries may follow the first.
-            proxy: URL of a proxy, if one must be used.
-            ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
-            retry_budget: Shared by all calls; None makes the usual one.
-            read_frame: Applied to every frame's record as it is read, so that only what it returns is kept.
+            base_url: URL of the API.
+            timeout_s: Timeout of one attempt.
+            retries: Maximum number of retries.
+            proxy: URL of a proxy; None for none.
+            ca_bundle: PEM file of the certificate authorities to trust; None for those of certifi.
+            retry_budget: Retry budget of all calls; None for the default one.
+            read_frame: Applied to the record of each frame when it is read; only its return value is kept.
 
         Raises:
-            ValueError: A value is impossible.
+            ValueError: A value is out of range.
         """
         self._read_frame = read_frame
         self._ttl_s: float | None = None
-        # An older service says nothing of pages, in no answer; whichever answered last counts.
+        # Older services never report pages. The last answer decides.
         self._knows_pages = False
         self._client = HttpClient(
             base_url,
@@ -86,7 +86,7 @@ class HttpSessionStore:
 
     @property
     def ttl_s(self) -> float | None:
-        """How long a session lives after its last use; None until the API has said it."""
+        """Lifetime of a session after its last use; None until the API has reported it."""
         return self._ttl_s
 
     def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
@@ -100,10 +100,15 @@ class HttpSessionStore:
         _demand_text(answer, "session_id" if answer.status == 201 else "message")
 
     def get_session(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Session:
-        """Return the session, with all its frames or with those of a range.
+        """Return the session with all its frames or a range of them.
 
-        It is read page by page, so that a session of an hour is never in memory as text as a whole. An older service
-        ignores the query and answers with everything at once.
+        It is read page by page, so that the text of a long session is never in memory as a whole. Older services
+        ignore the query and return everything at once.
+
+        Raises:
+            SessionNotFoundError: The session does not exist.
+            SessionStoreError: The session API failed or broke its contract.
+            SessionStoreTimeoutError: The session API did not answer in time.
         """
         session: Session | None = None
         records: dict[int, Any] = {}
@@ -116,8 +121,7 @@ class HttpSessionStore:
             records |= {
                 int(key): self._read_frame(value) for key, value in found.items() if _FRAME_NUMBER.fullmatch(key)
             }
-            # The keys of the session as a whole are those of the first page: a result among them is older than every
-            # frame that follows.
+            # Settings are those of the first page: a result among them is older than all frames of later pages.
             session = session or Session(
                 session_id=session_id,
                 ip_address=str(body.get("ip_address") or ""),
@@ -128,9 +132,12 @@ class HttpSessionStore:
                 earlier_expired_at=_text(body.get("earlier_expired_at")),
                 ttl_s=_seconds(body.get("ttl_s")),
             )
-            start = body.get("next_from")
-            if not isinstance(start, int) or start <= end or (last is not None and start > last):
+            next_from = body.get("next_from")
+            if next_from is None or (last is not None and next_from > last):
                 return session
+            if start is not None and next_from <= start:
+                _refuse("the next page of a session starts before this one")
+            start = next_from
         raise SessionStoreError(f"session API: a session has more than {MAX_PAGES} pages")
 
     def _get_page(self, session_id: str, first: int | None, last: int) -> Mapping[str, Any]:
@@ -149,6 +156,9 @@ class HttpSessionStore:
             raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))
         self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
         self._knows_pages = "next_from" in answer.body
+        next_from = answer.body.get("next_from")
+        if next_from is not None and (isinstance(next_from, bool) or not isinstance(next_from, int)):
+            _refuse("`next_from` of a session is not an integer")
         return answer.body
 
     def update_session(
@@ -159,10 +169,9 @@ class HttpSessionStore:
         *,
         ip_address: str,
         video_id: str,
-        settings: Mapping[str, Any] | None = None,
     ) -> StoredUpdate:
-        """Store the record of one frame; a missing session is created once and the update tried once more."""
-        records = {str(frame_number): gaze_data, **(settings or {})}
+        """Store the record of one frame. If the session is missing, create it and try once more."""
+        records = {str(frame_number): gaze_data}
         try:
             return self._put(session_id, records)
         except SessionNotFoundError as error:
@@ -172,11 +181,11 @@ class HttpSessionStore:
     def store_settings(
         self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
     ) -> StoredUpdate:
-        """Store keys of the session as a whole, such as `result`, whose first value stands."""
+        """Store settings of the session, such as `result`, whose first value stays."""
         return self._put(session_id, settings, created_at=created_at)
 
     def is_reachable(self) -> bool:
-        """Return whether the API answers at all."""
+        """Return whether the API answers."""
         return self._client.is_reachable()
 
     def _put(self, session_id: str, records: Mapping[str, Any], *, created_at: str | None = None) -> StoredUpdate:
@@ -186,7 +195,7 @@ class HttpSessionStore:
             ("update_session", session_id),
             expected=(200, 404, 409),
             payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}, **condition},
-            # The answer to a result holds the one that stands.
+            # The answer to a PUT of a result contains the result that was stored first.
             max_answer_bytes=MAX_ANSWER_BYTES + (MAX_SETTINGS_BYTES if "result" in records else 0),
         )
         if answer.status == 200:
@@ -201,8 +210,8 @@ class HttpSessionStore:
 
 
 def _read_update(answer: Answer, records: Mapping[str, Any]) -> StoredUpdate:
-    """Return what stands now under the keys that are written once, and which of them this call wrote."""
-    # As the service sees them: tuples are lists in JSON.
+    """Return the values now stored under the write-once keys, and the keys that this call wrote."""
+    # Converted as the service sees them: tuples become lists in JSON.
     sent = {
         key: json.loads(json.dumps(value))
         for key, value in records.items()
@@ -212,22 +221,22 @@ def _read_update(answer: Answer, records: Mapping[str, Any]) -> StoredUpdate:
     if stored is None:
         return StoredUpdate(sent, frozenset(sent))
     if not isinstance(stored, dict) or not sent.keys() <= stored.keys():
-        _refuse("a PUT's `stored` does not hold the keys sent")
+        _refuse("`stored` in the answer to a PUT lacks a key that was sent")
     stored = {key: stored[key] for key in sent}
     written = answer.body.get("written")
     if written is None:
         return StoredUpdate(stored, frozenset(key for key in sent if stored[key] == sent[key]))
     if not isinstance(written, list):
-        _refuse("a PUT's `written` is not a list")
+        _refuse("`written` in the answer to a PUT is not a list")
     ours = {str(key) for key in written} & sent.keys()
     if answer.tries > 1:
-        # An earlier try whose answer was lost may have been the one that wrote.
+        # An earlier attempt whose answer was lost may have written them.
         ours |= {key for key in sent if stored[key] == sent[key]}
     return StoredUpdate(stored, frozenset(ours))
 
 
 def _find_records(session: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our component's records by key; some older services keep an update as it came, nested once more."""
+    """Return the records of our component by key; some older services store an update with its nesting."""
     components = session.get("components")
     if not isinstance(components, dict):
         _refuse("a session has no components")

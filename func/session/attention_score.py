@@ -1,4 +1,4 @@
-"""A session's gaze compared with its video's saliency maps."""
+"""Compare the gaze of a session with the saliency maps of its video."""
 
 import logging
 import math
@@ -22,7 +22,13 @@ from gaze_core.ports import SaliencyMaps, UnusableMap, UsableMap, VideoMaps
 from gaze_core.types import GazePoint, SaliencyMap, Screen, Viewport
 
 DEFAULT_FPS = 20.0
-"""Nominal rate of the gateway's frames, for a video of which nobody wrote down the rate."""
+"""Assumed frame rate of a video whose frame rate is not stored: that of the gateway's webcam frames."""
+
+DEFAULT_DISTANCE_MM = 600.0
+"""Assumed viewing distance of a session whose records do not contain it."""
+
+_MAX_VIDEO_FRAMES = 1e15
+"""Limit of computed frame numbers, which fits into 64 bits."""
 
 _OFF_VIDEO = GazePoint(-1.0, -1.0)
 
@@ -31,11 +37,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GazeAccuracy:
-    """How far off a viewer's gaze usually is, for scoring with maps blurred to it.
+    """Accuracy of a viewer's gaze, to which the maps are blurred.
 
     Attributes:
-        accuracy_deg: Mean error at the eyes.
-        source: Who says so.
+        accuracy_deg: Mean angular error of one frame.
+        source: Source of the accuracy.
     """
 
     accuracy_deg: float
@@ -44,18 +50,18 @@ class GazeAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class SessionNumbers:
-    """A session compared with its video's saliency maps.
+    """Comparison of a session with the saliency maps of its video.
 
     Attributes:
-        statistics: The statistics as the result has them.
-        maps_digest: Identifies the maps; None when unknown.
-        at_accuracy: The statistics on the blurred maps; None when the gaze's accuracy is not known.
-        trace: What each frame contributes; None when nothing was compared with a map.
-        lost: How many frames with a gaze could not be scored, by reason.
-        reason: Why there is no valid score; None when there is one.
-        attention: The statistics before rounding; None when no frame was scored.
-        attention_at_accuracy: The same on the blurred maps.
-        bad_maps: Numbers of the frames whose map cannot be used.
+        statistics: Rounded statistics for the result.
+        maps_digest: Identifier of the maps; None if unknown.
+        at_accuracy: Statistics on the blurred maps; None if the accuracy of the gaze is unknown.
+        trace: Values of each frame; None without a gaze or without maps.
+        lost: Number of frames with a gaze but without a score, by reason.
+        reason: Why the score is invalid; None if it is valid.
+        attention: Statistics before rounding; None without a scored frame.
+        attention_at_accuracy: Statistics on the blurred maps before rounding; None without them.
+        bad_maps: Numbers of the frames whose map is unusable.
     """
 
     statistics: Statistics
@@ -71,13 +77,13 @@ class SessionNumbers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shown:
-    """The frames with a gaze in order, and what was shown then: arrays of shape (n,), for an hour has 100,000 of them.
+    """Frames with a gaze in order of number, and the video frames on screen; arrays of shape (n,).
 
     Attributes:
-        numbers: Of the webcam's frames.
-        video_frames: Numbers of the video's frames.
+        numbers: Frame numbers of the webcam.
+        video_frames: Frame numbers of the video.
         times_s: Positions in the video.
-        points: Normalised to the video, shape (n, 2); outside 0..1 is off it.
+        points: Points of gaze, normalised to the video, shape (n, 2); off the video outside 0 to 1.
     """
 
     numbers: NDArray[np.int64]
@@ -87,7 +93,7 @@ class _Shown:
 
 
 def find_accuracy(calibration: Calibration | None, usual_deg: float | None) -> GazeAccuracy | None:
-    """Return how far off a viewer's gaze is: as their own calibration says, or else as is usual; None when unknown."""
+    """Return the accuracy of a viewer's gaze: that of their calibration, else the usual one; None if unknown."""
     known = None if calibration is None or calibration.correction is None else calibration.accuracy
     if known is not None and math.isfinite(known.frame_accuracy_deg) and known.frame_accuracy_deg > 0:
         return GazeAccuracy(known.frame_accuracy_deg, "calibration")
@@ -104,22 +110,23 @@ def score_gazes(
     viewport: Viewport,
     accuracy: GazeAccuracy | None = None,
 ) -> SessionNumbers:
-    """Return what a video's maps say of a viewer's gazes.
+    """Compare the gaze of a viewer with the saliency maps of a video.
 
-    A gaze belongs to the video's frame that was shown then: the one at its record's `video_time_ms` when that and the
-    video's frame rate are known, otherwise the one of its own number.
+    A gaze is compared with the map of the video frame on screen: the frame at `video_time_ms` of its record if that and
+    the frame rate of the video are known, otherwise the frame with its own number.
 
     Args:
-        maps: Where the maps are.
-        video_id: Of the video.
-        gazes: Points of regard by frame number.
-        records: The frames' records.
-        screen: The viewer's.
-        viewport: Where the video lies on it, for frames that do not say so themselves; the maps are blurred for it.
-        accuracy: When known, everything is scored on blurred maps as well.
+        maps: Store of the saliency maps.
+        video_id: Video id.
+        gazes: Points of gaze, normalised to the screen, by frame number.
+        records: Records of the frames, by frame number.
+        screen: Screen of the viewer.
+        viewport: Position of the video on the screen, for frames without their own and for blurring the maps.
+        accuracy: Accuracy of the gaze, to score on blurred maps too; None to skip that.
 
     Raises:
-        SaliencyStoreError: The store failed; its timeout likewise.
+        SaliencyStoreError: The saliency store failed.
+        SaliencyStoreTimeoutError: The saliency store did not answer in time.
     """
     if not gazes:
         return SessionNumbers(Statistics.from_attention(None), reason="no_valid_gaze")
@@ -133,7 +140,7 @@ def score_gazes(
 
 
 class _Blur:
-    """Blurs maps to the accuracy of a viewer's gaze."""
+    """Blurs saliency maps to the accuracy of a viewer's gaze."""
 
     def __init__(
         self, accuracy: GazeAccuracy, records: Mapping[int, FrameRecord | None], screen: Screen, viewport: Viewport
@@ -171,7 +178,7 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
                 reason = str(error)
         if reason is not None:
             bad_maps += shown.numbers[places].tolist()
-            _log.warning("saliency map of frame %d of a video left out: %s", stored.frame_nums[0], reason)
+            _log.warning("saliency map of video frame %d is unusable: %s", stored.frame_nums[0], reason)
     lost["bad_map"] = len(bad_maps)
     attention = plain.summarise()
     attention_at_accuracy = None if blurred is None else blurred.summarise()
@@ -198,31 +205,34 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
 def _find_shown(
     gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, fps: float | None
 ) -> _Shown:
-    """Return the frames with a gaze in order, and what was shown in each."""
+    """Return the frames with a gaze in order of number, and the video frames on screen."""
     known = {number: records.get(number) for number in gazes}
-    told_ms = {number: None if record is None else record.video_time_ms for number, record in known.items()}
-    known_ms = [time_ms for time_ms in told_ms.values() if time_ms is not None]
-    is_told = len(set(known_ms)) == len(gazes)
+    sent_ms = {number: None if record is None else record.video_time_ms for number, record in known.items()}
+    known_ms = [time_ms for time_ms in sent_ms.values() if time_ms is not None]
+    has_times = len(set(known_ms)) == len(gazes)
     numbers = np.array(sorted(gazes), dtype=np.int64)
     shown = _Shown(numbers, numbers.copy(), numbers / (fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):
-        time_ms, gaze, record = told_ms[number], gazes[number], known[number]
+        time_ms, gaze, record = sent_ms[number], gazes[number], known[number]
         own_viewport = viewport if record is None else record.viewport or viewport
-        # Off the screen is off the video, wherever the video may lie.
+        # A gaze off the screen is off the video, even if the video extends beyond the screen.
         point = screen_to_video(gaze, own_viewport) if gaze.on_screen else _OFF_VIDEO
+        if not (math.isfinite(point.x) and math.isfinite(point.y)):  # the viewport is almost infinitely small
+            point = _OFF_VIDEO
         shown.points[position] = point.x, point.y
         if time_ms is not None:
             if fps is not None:
                 shown.video_frames[position] = find_video_frame(time_ms, fps)
-            if is_told:
+            if has_times:
                 shown.times_s[position] = time_ms / 1000
     return shown
 
 
 def find_video_frame(time_ms: float, fps: float) -> int:
-    """Return the number of the frame that is shown at a position in the video; the first one is 1."""
-    # Positions are often rounded to milliseconds: half of one later still is the same frame.
-    return 1 + math.floor((time_ms + 0.5) / 1000 * fps)
+    """Return the number of the video frame on screen at a position in the video, from 1."""
+    # Positions are often rounded to milliseconds, so half a millisecond is added.
+    elapsed = (time_ms + 0.5) / 1000 * fps
+    return 1 + math.floor(min(max(elapsed, -_MAX_VIDEO_FRAMES), _MAX_VIDEO_FRAMES))
 
 
 def _median_distance_mm(records: Mapping[int, FrameRecord | None]) -> float:
@@ -231,11 +241,11 @@ def _median_distance_mm(records: Mapping[int, FrameRecord | None]) -> float:
         for record in records.values()
         if record is not None and record.measured is not None
     ]
-    return median(distances) if distances else 600.0
+    return median(distances) if distances else DEFAULT_DISTANCE_MM
 
 
 def _describe_trace(trace: FrameValues, shown: _Shown) -> GazeTrace:
-    """Return what each frame with a gaze contributes."""
+    """Return the values of each frame with a gaze."""
     hits = zip(trace.hits.tolist(), trace.scored.tolist(), strict=True)
     return GazeTrace(
         frame_number=shown.numbers.tolist(),

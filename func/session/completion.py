@@ -1,14 +1,13 @@
-"""The last frame: wait for frames on their way, score the session, store the result, deliver it.
+"""Complete a session: wait for late frames, score the session, store the result, deliver it.
 
-The work comes in steps, so that a last frame that waits holds neither a thread nor a scoring place:
+The work is split into steps, so that a waiting last frame blocks neither a thread nor a scoring place:
 
     begin ──▶ Wait ⇄ Wait ──▶ Score ──▶ Wait ──▶ Done
 
-A result is stored before it is delivered, and the first one stored stands. The request that stored it delivers it; a
-request that finds it stored but not marked as delivered delivers it again under the same idempotency key. So a result
-is delivered at least once, whatever process dies when, and a repeated last frame changes nothing. An empty session has
-no result: its last frame is answered, and nothing is stored or delivered.
-
+A result is stored before it is delivered, and the first stored result stays. The request that stored it delivers it. A
+request that finds a stored result without a delivery mark delivers it again with the same idempotency key. So a result
+is delivered at least once, even if processes are killed, and a repeated last frame changes nothing. An empty session
+has no result: its last frame is answered, but nothing is stored or delivered.
 """
 
 import contextlib
@@ -41,21 +40,21 @@ from gaze_core.ports import ResultSink, Session, SessionStore
 __all__ = ["Completer", "CompletionObserver", "Done", "LastFrame", "Outcome", "Score", "Step", "Wait", "complete"]
 
 PLACE_WAIT_S = 3.0
-"""How long `complete` waits for a scoring place."""
+"""Maximum time that `complete` waits for a scoring place."""
 
 
 class CompletionObserver(Protocol):
-    """Counts results; in the long run, as many are delivered as are stored."""
+    """Counts results. In the long run, as many results are delivered as are stored."""
 
     def count_result_stored(self) -> None:
-        """Count a result that was stored."""
+        """Count a stored result."""
 
     def count_result_delivered(self) -> None:
-        """Count a result that was delivered."""
+        """Count a delivered result."""
 
 
 class Completer:
-    """Turns complete sessions into delivered results, step by step; safe to use from several threads."""
+    """Turns complete sessions into delivered results, step by step; thread-safe."""
 
     def __init__(
         self,
@@ -71,13 +70,13 @@ class Completer:
         """Prepare to complete sessions.
 
         Args:
-            sessions: The session API.
-            scorer: Computes the results.
-            sink: The aggregator.
-            observer: Counts what is stored and delivered.
-            barrier_timeout_s: How long a last frame waits for frames on their way.
-            poll_s: Shortest pause between two looks at the session.
-            clock: Monotonic, in seconds.
+            sessions: Session API.
+            scorer: Computes results.
+            sink: Result aggregator.
+            observer: Counts stored and delivered results.
+            barrier_timeout_s: Maximum time that a last frame waits for late frames.
+            poll_s: Minimum pause between two reads of the session.
+            clock: Monotonic clock in seconds.
         """
         self._sessions = sessions
         self._scorer = scorer
@@ -88,78 +87,77 @@ class Completer:
         self._clock = clock
 
     def begin(self, last: LastFrame) -> Step:
-        """Look at the session; blocks on the session API, never sleeps.
+        """Read the session and return the first step; blocks on the session API, never sleeps.
 
         Raises:
-            SessionExpiredError: The session is gone, with frames that the request promises.
-            OtherViewingError: The session has the result of another viewing.
+            SessionExpiredError: The session expired, and frames that the request counts on are lost.
+            OtherViewingError: The session already has the result of another viewing.
             SessionStoreError: The session API failed or timed out.
         """
         started_s = self._clock()
         session = self._read(last, has_expired=False)
-        return self._decide(last, session, session, started_s, started_s + self._barrier_timeout_s)
+        return self._decide(last, session, started_s, started_s + self._barrier_timeout_s)
 
     def advance(self, step: Wait | Score) -> Step:
         """Take the next step; blocks on upstream services, never sleeps.
 
         Raises:
-            SessionExpiredError: The session is gone, with frames that the request promises; nothing is stored,
-                sealed or delivered.
-            OtherViewingError: The session has the result of another viewing.
+            SessionExpiredError: The session expired, and frames that the request counts on are lost. Nothing is stored
+                or delivered.
+            OtherViewingError: The session already has the result of another viewing.
             SessionStoreError: The session API failed or timed out.
             SaliencyStoreError: The saliency store failed or timed out.
-            ResultSinkError: The result is stored but could not be delivered; a repeat delivers it.
+            ResultSinkError: The result is stored but could not be delivered; repeating the last frame delivers it.
         """
         if isinstance(step, Score):
             return self._score(step)
         match step.then:
             case AwaitFrames(known, deadline_s):
-                return self._look_again(step.last, known, deadline_s)
+                return self._read_again(step.last, known, deadline_s)
             case AwaitDelivery():
-                return self._look_for_delivery(step.last, step.then)
+                return self._check_delivery(step.last, step.then)
             case Deliver(session, result):
                 return self._deliver(step.last, session, result)
             case never:
                 assert_never(never)
 
-    def _look_again(self, last: LastFrame, known: Session | MissingSession, deadline_s: float) -> Step:
+    def _read_again(self, last: LastFrame, known: Session | MissingSession, deadline_s: float) -> Step:
         started_s = self._clock()
         if isinstance(known, MissingSession):
-            session = self._read(last, has_expired=known.has_expired)
-            return self._decide(last, session, session, started_s, deadline_s)
+            return self._decide(last, self._read(last, has_expired=known.has_expired), started_s, deadline_s)
         later = self._read_late(last, known)
         if later is None:
-            # Gone, or a later session under the same id: nothing that was read belongs to it.
-            session = self._read(last, has_expired=True)
-            return self._decide(last, session, session, started_s, deadline_s)
+            # Expired, and perhaps replaced by a later session with the same id: forget all frames read so far.
+            return self._decide(last, self._read(last, has_expired=True), started_s, deadline_s)
         merged = replace(later, frames={**known.frames, **later.frames})
-        return self._decide(last, merged, None, started_s, deadline_s)
+        return self._decide(last, merged, started_s, deadline_s, is_whole=False)
 
     def _decide(
         self,
         last: LastFrame,
         found: Session | MissingSession,
-        whole: Session | MissingSession | None,
         started_s: float,
         deadline_s: float,
+        *,
+        is_whole: bool = True,
     ) -> Step:
-        """Return what follows from what was found.
+        """Return the step after a read of the session.
 
         Args:
-            last: The last request.
-            found: The session; its frames may be numbers without their records.
-            whole: The session when all of it was read at once.
-            started_s: When the reading began.
-            deadline_s: When the wait ends.
+            last: Last request.
+            found: Session as read.
+            started_s: Start of the read.
+            deadline_s: End of the wait.
+            is_whole: Whether all frames have their records; otherwise some are only numbers.
         """
         if isinstance(found, Session) and "result" in found.settings:
             return self._follow_up(last, found)
-        score = Score(last, whole if isinstance(whole, Session) else None)
+        score = Score(last, found if is_whole and isinstance(found, Session) else None)
         if isinstance(found, Session) and last.expected.is_met_by(found):
             return score
         now_s = self._clock()
         if now_s < deadline_s:
-            # A large session is read less often: waiting must not cost more than scoring.
+            # Large sessions are read less often, so that waiting does not cost more than scoring.
             pause_s = min(max(self._poll_s, 4 * (now_s - started_s)), deadline_s - now_s)
             if isinstance(found, Session):
                 found = replace(found, frames=dict.fromkeys(found.frames))
@@ -179,19 +177,20 @@ class Completer:
             return self._follow_up(last, session)
         result = self._scorer.score(session, last.expected, last.video_id)
         if last.expected.count_missing(session):
-            # Frames that came while the maps were read were answered 200: they belong to the score.
+            # Frames that arrived during scoring were acknowledged, so they belong to the score.
             later = self._read_late(last, session)
             if later is None:
                 raise SessionExpiredError(last.session_id)
             if "result" in later.settings:
                 return self._follow_up(last, later)
+            has_new_frames = not later.frames.keys() <= session.frames.keys()
             session = replace(later, frames={**session.frames, **later.frames})
-            if len(session.frames) > result.frames.received:
+            if has_new_frames:
                 result = self._scorer.score(session, last.expected, last.video_id)
         if result.is_empty:
             return Done(result, Outcome.EMPTY)
         if result.score_invalid_reason == "calibration_session":
-            # Its score is of no use, and more targets may follow.
+            # It has no score to deliver, and more targets may follow.
             return Done(result, Outcome.CALIBRATION)
         return self._store(last, replace(session, frames={}), result)
 
@@ -214,12 +213,12 @@ class Completer:
         return self._follow_up(last, replace(session, settings={**session.settings, **update.stored}))
 
     def _follow_up(self, last: LastFrame, session: Session, deadline_s: float | None = None) -> Step:
-        """Return the step after a result has been found in the session."""
+        """Return the step after a read that found a result in the session."""
         require_viewing(session.settings["result"], last.viewing_start_ms)
         result = read_result(session.settings["result"])
         session = replace(session, frames={})
         mark = session.settings.get("result_delivered")
-        # Older versions stored results of empty sessions; these must not take the place of real ones.
+        # Older versions stored empty results too; delivering one would replace a real result.
         if mark is True or result.is_empty:
             return Done(result, Outcome.REPEATED, _warn(session, result))
         if mark is not None:
@@ -230,10 +229,10 @@ class Completer:
             return Wait(0.0, last, Deliver(session, result))
         return Wait(min(self._poll_s, deadline_s - now_s), last, AwaitDelivery(session, result, deadline_s))
 
-    def _look_for_delivery(self, last: LastFrame, waiting: AwaitDelivery) -> Step:
+    def _check_delivery(self, last: LastFrame, waiting: AwaitDelivery) -> Step:
         session = waiting.session
         try:
-            # No frame at all, only the keys of the session as a whole.
+            # An empty range of frames: only the settings are needed.
             now = self._sessions.get_session(last.session_id, first=0, last=0)
         except SessionNotFoundError:
             return Wait(0.0, last, Deliver(session, waiting.result))
@@ -242,12 +241,12 @@ class Completer:
         return self._follow_up(last, now, waiting.deadline_s)
 
     def _deliver(self, last: LastFrame, session: Session, result: SessionResult) -> Done:
-        # One viewing, one key: the gateway uses an id again when the viewer comes back after the session has expired.
+        # One key for each viewing: a viewer who watches again after the session expired has the same session id.
         key = uuid.uuid5(uuid.NAMESPACE_URL, f"{session.session_id}:{session.created_at}")
         try:
             self._sink.send_result(
                 result.final_score,
-                # What the session was created with counts, not what its last request says.
+                # The session's own video and address take precedence over those of its last request.
                 session.video_id or last.video_id,
                 session.ip_address or last.ip_address,
                 session_id=session.session_id,
@@ -260,7 +259,7 @@ class Completer:
                 self._mark_delivered(session, is_delivered=False)
             raise
         self._observer.count_result_delivered()
-        # A session that has expired meanwhile needs no mark.
+        # A session that expired in the meantime needs no mark.
         with contextlib.suppress(SessionNotFoundError):
             self._mark_delivered(session, is_delivered=True)
         return Done(result, Outcome.DELIVERED, _warn(session, result))
@@ -271,14 +270,14 @@ class Completer:
         )
 
     def _read(self, last: LastFrame, *, has_expired: bool) -> Session | MissingSession:
-        """Return the session with all its frames."""
+        """Return the session with all frames of the viewing."""
         try:
             return keep_viewing(self._sessions.get_session(last.session_id), last.viewing_start_ms)
         except SessionNotFoundError as error:
             return MissingSession(has_expired or error.expired_at is not None)
 
     def _read_late(self, last: LastFrame, known: Session) -> Session | None:
-        """Return the session with the frames that may be new; None when it is gone or a later one has its id."""
+        """Return the session with the frames that may be new; None if it expired, even if a later one has its id."""
         first, end = last.expected.find_range(known)
         try:
             later = self._sessions.get_session(last.session_id, first=first, last=end)
@@ -295,11 +294,11 @@ def complete(
     *,
     place_wait_s: float | None = None,
 ) -> Done:
-    """Complete a session in the calling thread; only scoring takes a place.
+    """Complete a session in the calling thread; only scoring takes one of the places.
 
     Raises:
         ScoringBusyError: No scoring place became free in time.
-        GazeError: As `Completer.advance` says.
+        GazeError: Any error of `Completer.advance`.
     """
     step = completer.begin(last)
     while not isinstance(step, Done):
@@ -318,11 +317,10 @@ def complete(
 
 
 def _has_expired(last: LastFrame, found: Session | MissingSession) -> bool:
-    """Return whether frames that the last request promises are gone with their session, at the end of the wait.
+    """Return whether, at the end of the wait, promised frames are lost because their session expired.
 
-    A session API that remembers expired sessions says so. With an older one a session that is not there although
-    frames were promised has expired, or none of them has arrived; and so it is when the only frame is that of the last
-    request itself, which then has created the session.
+    Our session API remembers expired sessions. With older ones this is a guess: frames were promised, but the session
+    is missing, or its only frame is that of the last request, which created the session again.
     """
     promised = last.expected.promised
     if isinstance(found, MissingSession):
@@ -337,4 +335,4 @@ def _warn(session: Session, result: SessionResult) -> tuple[str, ...]:
     if session.earlier_expired_at is None or not result.lost.missing:
         return ()
     when = session.earlier_expired_at
-    return (f"an earlier session under this id expired at {when}; the result is without the frames stored before",)
+    return (f"an earlier session under this id expired at {when}; the result does not include its frames",)

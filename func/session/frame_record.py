@@ -1,4 +1,4 @@
-"""The record of a frame in the session: what we write, what we can read of what others wrote."""
+"""Record of a frame in the session: the format that we write, and the older ones that we read."""
 
 import hashlib
 import logging
@@ -32,51 +32,51 @@ class TargetUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a frame tells whichever model and calibration look at it.
+    """Measurements of a frame, independent of model and calibration.
 
-    Kept as packed doubles: a session of an hour holds a hundred thousand of them.
+    Packed as doubles, because a session of an hour has a hundred thousand frames.
     """
 
     packed: bytes
 
     @classmethod
     def pack(cls, features: tuple[float, ...], origin_mm: tuple[float, ...], openness: float) -> "Measured":
-        """Return it of the features in the order of `FEATURE_NAMES`, the midpoint and the openness."""
+        """Pack features in the order of `FEATURE_NAMES`, the midpoint between the eyes and the mean openness."""
         return cls(_MEASURED.pack(*features, *origin_mm, openness))
 
     @property
     def features(self) -> tuple[float, ...]:
-        """In the order of `FEATURE_NAMES`."""
+        """Features in the order of `FEATURE_NAMES`."""
         return _MEASURED.unpack(self.packed)[: len(FEATURE_NAMES)]
 
     @property
     def origin_mm(self) -> tuple[float, ...]:
-        """Midpoint between the eyes, camera frame."""
+        """Midpoint between the eyes, camera frame, mm."""
         return _MEASURED.unpack(self.packed)[len(FEATURE_NAMES) : -1]
 
     @property
     def openness(self) -> float:
-        """Mean eye aspect ratio of both eyes."""
+        """Eye aspect ratio, mean of both eyes."""
         return float(_MEASURED.unpack(self.packed)[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """A stored frame as the scoring reads it.
+    """Stored frame as read for scoring.
 
     Attributes:
         validity: None for a record of an older service, whose gaze is in pixels of an unknown frame size.
-        gaze: Point of regard; None unless `validity` is `ok`.
-        video_time_ms: Position in the video when the picture was taken; None when nobody said.
-        timestamp_ms: When the picture was taken; None when nobody said.
-        measured: None when the record does not hold all of it.
-        target: Target that the viewer was asked to look at, normalised to the screen; None for a frame of a video.
-        target_use: Purpose of the target; None without one.
-        screen: As the frame's request described it; None when it did not.
-        camera: As the frame's request described it; None when it did not.
-        viewport: As the frame's request described it; None when it did not.
-        calibration_session: Session whose calibration the request asked for.
-        viewing_start_ms: Start of the viewing, from the request's session token; None without one.
+        gaze: Point of gaze; None unless `validity` is `ok`.
+        video_time_ms: Position in the video at capture time; None if unknown.
+        timestamp_ms: Capture time; None if unknown.
+        measured: Measurements; None if the record is incomplete.
+        target: Target that the viewer was asked to look at, normalised to the screen; None for a video frame.
+        target_use: Purpose of the target; None without a target.
+        screen: Screen described in the frame's request; None without a description.
+        camera: Camera described in the frame's request; None without a description.
+        viewport: Viewport described in the frame's request; None without a description.
+        calibration_session: Id of the session whose calibration the request selected; None without one.
+        viewing_start_ms: Start of the viewing, from the request's session token; None without a token.
     """
 
     validity: Validity | None
@@ -104,19 +104,19 @@ def make_record(
     image_digest: str | None = None,
     viewing_start_ms: int | None = None,
 ) -> dict[str, Any]:
-    """Return what the session keeps of a frame: enough to score or to calibrate again without the picture.
+    """Return the record to store for a frame: enough to score or calibrate again without the image.
 
-    Depends on nothing but the sample and its request, so that any process writes the same. Numbers are rounded far
-    below what a webcam resolves.
+    Depends only on the sample and its request, so that every process writes the same record. Numbers are rounded far
+    below the resolution of a webcam.
 
     Args:
-        sample: What the frame says.
+        sample: Result of the detector.
         timestamp_ms: Capture time.
         video_time_ms: Position in the video.
         target: Calibration or validation target that the viewer looks at, normalised to the screen.
         calibration_use: `fit` or `validate`, for a frame with a target.
-        setup: `screen`, `camera`, `viewport` and `calibration_session`, as far as they were sent.
-        image_digest: What tells this frame's image from another; see `digest_image`.
+        setup: `screen`, `camera`, `viewport` and `calibration_session`; each only if it was sent.
+        image_digest: Digest of the image, from `digest_image`.
         viewing_start_ms: Start of the viewing, from the session token.
     """
     record: dict[str, Any] = {
@@ -156,10 +156,10 @@ def digest_image(image: bytes) -> str:
 
 
 def read_record(value: object) -> FrameRecord | None:
-    """Return a stored frame; None when it is nothing that any version of the service wrote.
+    """Return a stored frame; None if its format is unknown.
 
     An older service stored a bare `[x, y]` or `{"gaze": [x, y], "saliency_match": 0|1}` in pixels: readable, but
-    without a validity, since nobody knows the size of its frame. What has been read already is returned as it is.
+    without a validity, because the size of the frame is unknown. A `FrameRecord` is returned unchanged.
     """
     if isinstance(value, FrameRecord):
         return value
@@ -193,22 +193,22 @@ def read_record(value: object) -> FrameRecord | None:
 
 
 def read_screen(session: Session) -> Screen:
-    """Return the screen of the first frame that describes one, else the session's, else the default one."""
+    """Return the screen of the first frame with one, else that of the session, else the default screen."""
     return _read_setup(session, "screen", Screen)
 
 
 def read_camera(session: Session) -> Camera:
-    """Return the camera of the first frame that describes one, else the session's, else the default one."""
+    """Return the camera of the first frame with one, else that of the session, else the default camera."""
     return _read_setup(session, "camera", Camera)
 
 
 def read_viewport(session: Session) -> Viewport:
-    """Return the viewport of the first frame that describes one, else the session's, else the whole screen."""
+    """Return the viewport of the first frame with one, else that of the session, else the whole screen."""
     return _read_setup(session, "viewport", Viewport)
 
 
 def read_calibration_session(session: Session) -> str | None:
-    """Return the id of the session whose calibration the first frame that names one asks for; None without one."""
+    """Return the calibration session of the first frame with one, else that of the session; None without any."""
     name = _first_of_frames(session, "calibration_session") or session.settings.get("calibration_session")
     return name if isinstance(name, str) and name else None
 
@@ -233,15 +233,15 @@ _Part = TypeVar("_Part", Screen, Camera, Viewport)
 def _read_setup(session: Session, name: str, kind: type[_Part]) -> _Part:
     found: _Part | None = _first_of_frames(session, name) or _read_part(session.settings, name, kind)
     if found is None and session.settings.get(name):
-        _log.warning("the stored %s of a session is unreadable; the default counts", name)
+        _log.warning("the stored %s of a session is unreadable; using the default", name)
     return found or kind()
 
 
 def _first_of_frames(session: Session, name: str) -> Any:  # noqa: ANN401 - one of the attributes of FrameRecord
     """Return an attribute of the lowest-numbered frame that has it.
 
-    A frame's record is written once, so nobody can change what an earlier frame says; a key of the session as a whole
-    can be replaced by whoever knows its id.
+    Records of frames are write-once, so later requests cannot change them. Settings of the session can be replaced by
+    any client that knows its id.
     """
     for _, value in sorted(session.frames.items(), key=lambda entry: entry[0]):
         found = getattr(read_record(value), name, None)
@@ -251,7 +251,7 @@ def _first_of_frames(session: Session, name: str) -> Any:  # noqa: ANN401 - one 
 
 
 def _read_part(stored: Mapping[str, Any], name: str, kind: type[_Part]) -> _Part | None:
-    """Return a screen, camera or viewport; None when it is missing or unreadable."""
+    """Return a screen, camera or viewport; None if it is missing or unreadable."""
     part = stored.get(name)
     if not part:
         return None
@@ -263,7 +263,7 @@ def _read_part(stored: Mapping[str, Any], name: str, kind: type[_Part]) -> _Part
 
 @lru_cache(maxsize=256)
 def _share(name: str, items: tuple[tuple[str, Any], ...]) -> Screen | Camera | Viewport:
-    """Return one object for all equal descriptions: a session of an hour has a hundred thousand of them."""
+    """Return the same object for equal descriptions, because a session of an hour has a hundred thousand frames."""
     return _KINDS[name](**dict(items))
 
 
@@ -295,6 +295,6 @@ def _number(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except OverflowError:  # JSON's integers know no bounds
+    except OverflowError:  # integers in JSON are unbounded
         return None
     return number if math.isfinite(number) else None

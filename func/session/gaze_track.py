@@ -1,4 +1,4 @@
-"""The gaze of a session frame by frame, from its stored records."""
+"""Gaze of each frame of a session, from its stored records."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -7,25 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from func.session.frame_record import FrameRecord, TargetUse, read_camera, read_record, read_screen, stack_measured
-from gaze_core.calibration import (
-    Calibration,
-)
+from gaze_core.calibration import Calibration
 from gaze_core.detector import locate_gaze, predict_directions
 from gaze_core.ports import GazeModel, Session
 from gaze_core.smoothing import smooth_zero_lag
 from gaze_core.types import Camera, GazePoint, Screen, Validity
 
 NOMINAL_STEP_S = 0.05
-"""Time between frames when their capture times are not known."""
+"""Time between frames if their capture times are unknown."""
 
 Records = Mapping[int, FrameRecord | None]
 
 
 def is_calibration(records: Iterable[FrameRecord | None]) -> bool:
-    """Return whether a session was made to calibrate, so that none of its frames is a frame of a video.
+    """Return whether a session is a calibration session, so that none of its frames counts as a video frame.
 
-    It has more frames with a target than without, and calibration targets; or every frame has a target. A frame without
-    a target among many with one was sent by mistake; a few targets within a video validate the calibration.
+    Either all frames have a target, or most of them have one and some are calibration targets. In a calibration
+    session, frames without a target were sent by mistake; in a video, a few targets validate the calibration.
     """
     uses = [None if record is None else record.target_use for record in records]
     with_target = sum(use is not None for use in uses)
@@ -34,12 +32,12 @@ def is_calibration(records: Iterable[FrameRecord | None]) -> bool:
 
 
 def read_records(session: Session) -> dict[int, FrameRecord | None]:
-    """Return a session's frames; None for those that no version of the service wrote."""
+    """Return the frames of a session; None for records of an unknown format."""
     return {number: read_record(value) for number, value in session.frames.items()}
 
 
 def find_video_frames(records: Records) -> dict[int, FrameRecord | None]:
-    """Return the frames of a video: those without a target, none of a session that was made to calibrate."""
+    """Return the video frames: those without a target; none for a calibration session."""
     if is_calibration(records.values()):
         return {}
     return {number: record for number, record in records.items() if record is None or record.target is None}
@@ -48,16 +46,16 @@ def find_video_frames(records: Records) -> dict[int, FrameRecord | None]:
 def find_gazes(
     session: Session, records: Records, model: GazeModel, *, calibration: Calibration | None, smoothing: str
 ) -> dict[int, GazePoint | None]:
-    """Return the gaze that is scored for each frame that has one; None where a correction turns it off the screen.
+    """Return the point of gaze to score for each frame with a gaze; None if its corrected gaze misses the screen plane.
 
-    Without a calibration and smoothing it is the stored one. Else it comes from the model of today and what the frame
-    measured; a record that does not hold that keeps the stored one.
+    Without calibration and smoothing this is the stored gaze. Otherwise it is computed again with the current model
+    from the stored measurements; incomplete records keep the stored gaze.
 
     Args:
-        session: For screen and camera of the frames that do not describe their own.
-        records: Of the frames of the video.
-        model: The generic model.
-        calibration: Of the viewer; None, or one without a correction, leaves the generic directions.
+        session: Session, for the screen and camera of frames without their own.
+        records: Records of the video frames.
+        model: Uncalibrated model.
+        calibration: Calibration of the viewer; None, or one without a correction, leaves the directions uncalibrated.
         smoothing: `none` or `zero_lag`.
     """
     gazes: dict[int, GazePoint | None] = {
@@ -86,7 +84,7 @@ def _locate(
     directions_deg: NDArray[np.float64],
     origin_mm: NDArray[np.float64],
 ) -> dict[int, GazePoint | None]:
-    """Return where each frame's gaze meets the screen, on the screen and from the camera of that frame."""
+    """Return where the gaze of each frame meets the screen plane, for the screen and camera of that frame."""
     screen, camera = read_screen(session), read_camera(session)
     rows_by_setup: dict[tuple[Screen, Camera], list[int]] = defaultdict(list)
     for row, number in enumerate(numbers):
@@ -101,7 +99,7 @@ def _locate(
 
 
 def _smooth(records: Records, numbers: list[int], directions_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return directions smoothed in the order of their capture, or of their numbers at 20 Hz without such times."""
+    """Return directions smoothed in order of capture time; without capture times, in order of number at 20 Hz."""
     stamps = [record.timestamp_ms for number in numbers if (record := records[number]) is not None]
     times_s = [stamp / 1000 for stamp in stamps if stamp is not None]
     if len(set(times_s)) < len(numbers):

@@ -1,4 +1,4 @@
-"""The result of a session, as it is stored in the session API and answered to the client."""
+"""Result of a session, as stored in the session API and returned to the client."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class ResultPart(BaseModel):
-    """A part of the result: frozen and strict, so that `true` is not a number; keys of later versions are kept."""
+    """Part of the result: frozen, strict (`true` is not a number); keys of later versions are kept."""
 
     model_config = ConfigDict(
         strict=True,
@@ -33,7 +33,7 @@ class ResultPart(BaseModel):
 
 
 class FrameCounts(ResultPart):
-    """How many frames of the session reached each stage."""
+    """Number of frames that reached each stage of scoring."""
 
     expected: Annotated[Count, Field(description="Frames that the last request promised.")] = 0
     received: Annotated[Count, Field(description="Frames in the session that belong to the video.")] = 0
@@ -44,7 +44,7 @@ class FrameCounts(ResultPart):
 
 
 class LostFrames(ResultPart):
-    """How many expected frames have no score, by reason."""
+    """Number of expected frames without a score, by reason."""
 
     missing: Annotated[Count, Field(description="Never arrived, or expired with an earlier session.")] = 0
     no_face: Annotated[Count, Field(description="No face in the image.")] = 0
@@ -57,7 +57,7 @@ class LostFrames(ResultPart):
 
 
 class CalibrationErrors(ResultPart):
-    """Angular errors on calibration targets, in degrees; null where too few targets were seen."""
+    """Angular errors on calibration targets, in degrees; null with too few targets."""
 
     dots: Annotated[Count, Field(description="Calibration targets used.")] = 0
     frames: Annotated[Count, Field(description="Frames used.")] = 0
@@ -68,7 +68,7 @@ class CalibrationErrors(ResultPart):
 
 
 class CalibrationCheck(CalibrationErrors):
-    """Errors on validation targets, which the calibration was not fitted to."""
+    """Angular errors on validation targets, to which the calibration was not fitted."""
 
     shift_deg: Annotated[
         list[float | None], Field(min_length=2, max_length=2, description="Mean offset right and up, degrees.")
@@ -87,46 +87,50 @@ class CalibrationUse(ResultPart):
 
 
 class CalibrationSummary(CalibrationErrors, CalibrationUse):
-    """The viewer's calibration: whether it was used and its cross-validated errors on its own targets."""
+    """Calibration of the viewer: whether it was used, and its cross-validated errors on its own targets."""
 
     validation: Annotated[
         CalibrationCheck | None, Field(description="Errors on validation targets; null without such targets.")
     ] = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the summary as JSON values."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class EstimateSummary(ResultPart):
-    """A statistic with its 95 % interval."""
+    """Statistic with its 95 % interval."""
 
     value: float
     interval_95: Annotated[Interval | None, Field(description="Lower and upper end; null when it is unknown.")] = None
-    interval_reliable: Annotated[bool, Field(description="Whether the session is long enough for the interval.")] = (
-        False
-    )
-    frames: Annotated[Count, Field(description="Frames that it is computed from.")] = 0
+    interval_reliable: Annotated[
+        bool, Field(description="Whether the session is long enough for a reliable interval.")
+    ] = False
+    frames: Annotated[Count, Field(description="Number of frames in the statistic.")] = 0
 
 
 class LagSummary(ResultPart):
-    """A constant delay of the gaze behind the video that fits better than none."""
+    """Constant delay of the gaze relative to the video that fits better than no delay."""
 
-    lag_s: Annotated[float, Field(description="Seconds by which the gaze is late.")]
+    lag_s: Annotated[float, Field(description="Delay of the gaze, seconds.")]
     auc: Annotated[float, Field(description="Shuffled AUC at this lag, 0 to 1.")]
     auc_at_zero: Annotated[float, Field(description="Shuffled AUC without a lag, 0 to 1.")]
 
 
 class Statistics(ResultPart):
-    """How well the gaze follows the saliency maps; all but `final_score` are null when nothing was scored."""
+    """Agreement of the gaze with the saliency maps; without a scored frame, all but `final_score` are null."""
 
-    final_score: Annotated[Percent, Field(description="Scored frames that are hits, percent; 0 when nothing is.")]
-    chance_level: Annotated[float | None, Field(description="Expected score of a gaze at random, percent.")] = None
+    final_score: Annotated[
+        Percent, Field(description="Share of hits among the scored frames, percent; 0 without a scored frame.")
+    ]
+    chance_level: Annotated[float | None, Field(description="Expected score of random gaze, percent.")] = None
     lift_points: Annotated[float | None, Field(description="Score minus chance level, percentage points.")] = None
     interval_95: Annotated[Interval | None, Field(description="95 % interval of the score, percent.")] = None
-    interval_reliable: Annotated[bool, Field(description="Whether the session is long enough for intervals.")] = False
+    interval_reliable: Annotated[
+        bool, Field(description="Whether the session is long enough for reliable intervals.")
+    ] = False
     block_length_s: Annotated[float | None, Field(description="Block length of the bootstrap, seconds.")] = None
-    effective_samples: Annotated[float | None, Field(description="Independent frames that the score is worth.")] = None
+    effective_samples: Annotated[float | None, Field(description="Equivalent number of independent frames.")] = None
     lift: Annotated[EstimateSummary | None, Field(description="`lift_points` with its interval.")] = None
     nss: Annotated[EstimateSummary | None, Field(description="Normalised scanpath saliency; 0 is chance.")] = None
     auc: Annotated[EstimateSummary | None, Field(description="AUC with ties averaged, 0 to 1; 0.5 is chance.")] = None
@@ -137,7 +141,7 @@ class Statistics(ResultPart):
 
     @staticmethod
     def from_attention(attention: Attention | None) -> "Statistics":
-        """Return the statistics, rounded."""
+        """Return the rounded statistics; of None those of a session without a scored frame."""
         if attention is None:
             names = ("chance_level", "lift_points", "interval_95", "block_length_s", "effective_samples")
             nothing: dict[str, Any] = dict.fromkeys((*names, "lift", "nss", "auc", "shuffled_auc", "lag"))
@@ -162,39 +166,37 @@ class Statistics(ResultPart):
 
 
 class AccuracyStatistics(Statistics):
-    """The statistics on maps blurred to the gaze's accuracy."""
+    """The same statistics on maps blurred to the accuracy of the gaze."""
 
     accuracy_deg: Annotated[float, Field(description="Mean angular error of one frame, degrees.")]
-    source: Annotated[
-        Literal["calibration", "setting"], Field(description="Whether the viewer's calibration or a setting says so.")
-    ]
+    source: Annotated[Literal["calibration", "setting"], Field(description="Source of the accuracy.")]
 
 
 class GazeTrace(ResultPart):
-    """What each frame with a gaze contributes: columns of equal length, null where a frame has no value."""
+    """Values of each frame with a gaze: columns of equal length, null for no value."""
 
     frame_number: Annotated[list[int], Field(description="Frame numbers of the webcam, ascending.")] = []
-    video_frame: Annotated[list[int], Field(description="Frame of the video that was shown, 1-based.")] = []
+    video_frame: Annotated[list[int], Field(description="Number of the video frame on screen, from 1.")] = []
     hit: Annotated[list[int | None], Field(description="1 for a hit, 0 for a miss.")] = []
-    rank: Annotated[list[float | None], Field(description="Share of the map's pixels below the gaze, 0 to 1.")] = []
+    rank: Annotated[list[float | None], Field(description="Share of the map's pixels below the one at the gaze.")] = []
     nss: Annotated[list[float | None], Field(description="Normalised saliency at the gaze, standard deviations.")] = []
     chance: Annotated[list[float | None], Field(description="Share of the map's pixels that would hit, 0 to 1.")] = []
     shuffled: Annotated[list[float | None], Field(description="AUC against the viewer's other gazes, 0 to 1.")] = []
 
 
 class SessionFacts(ResultPart):
-    """What the score of a session rests on."""
+    """Basis of the score of a session."""
 
     version: Annotated[int, Field(ge=1, description="Version of this format.")] = RESULT_VERSION
     video_id: Annotated[str, Field(description="Id of the video that was watched.")] = ""
-    score_valid: Annotated[bool, Field(description="Whether `final_score` means anything.")]
+    score_valid: Annotated[bool, Field(description="Whether `final_score` is meaningful.")]
     score_invalid_reason: Annotated[InvalidReason | None, Field(description="Null when the score is valid.")] = None
     coverage: Annotated[float, Field(ge=0, le=1, description="Scored frames / expected frames, 0 to 1.")]
     frames: FrameCounts = FrameCounts()
     lost: LostFrames = LostFrames()
     model_digest: Annotated[str | None, Field(description="SHA-256 of the gaze model's file, hexadecimal.")] = None
     smoothing: Annotated[str, Field(description="`none` or `zero_lag`.")] = "none"
-    calibration: Annotated[CalibrationSummary | None, Field(description="Null when no calibration was asked for.")] = (
+    calibration: Annotated[CalibrationSummary | None, Field(description="Null when no calibration was requested.")] = (
         None
     )
 
@@ -246,33 +248,33 @@ _EXAMPLE: dict[str, Any] = {
 
 
 def _complete_schema(schema: dict[str, Any]) -> None:
-    """Add an example, and say which key may be left out."""
+    """Add an example, and make `viewing_start_ms` optional."""
     schema["examples"] = [_EXAMPLE]
     schema["required"] = [name for name in schema.get("required", ()) if name != "viewing_start_ms"]
 
 
 class SessionResult(Statistics, SessionFacts):
-    """The score of a session and how far it can be trusted."""
+    """Score of a session with everything needed to judge it."""
 
     model_config = ConfigDict(json_schema_extra=_complete_schema)
 
     maps_digest: Annotated[str | None, Field(description="SHA-256 of the saliency maps; null if unknown.")] = None
     at_accuracy: Annotated[
         AccuracyStatistics | None,
-        Field(description="The same on maps blurred to the gaze's accuracy; null when the accuracy is unknown."),
+        Field(description="The same statistics on maps blurred to the accuracy of the gaze; null when it is unknown."),
     ] = None
-    trace: Annotated[GazeTrace | None, Field(description="Null when nothing was compared with a map.")] = None
+    trace: Annotated[GazeTrace | None, Field(description="Null without a gaze or without maps.")] = None
     viewing_start_ms: Annotated[
-        int | None, Field(description="Start of the viewing, Unix time in ms; left out without session tokens.")
+        int | None, Field(description="Start of the viewing, Unix time in ms; absent without session tokens.")
     ] = None
 
     @property
     def is_empty(self) -> bool:
-        """Whether the session had no frame of a video."""
+        """Whether the session had no video frames."""
         return self.score_invalid_reason == "no_frames"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values: of a stored result exactly the keys that were stored."""
+        """Return the result as JSON values; for a stored result exactly the stored keys."""
         values = _in_stored_order(self.model_dump(mode="json", exclude_unset=True))
         if values.get("at_accuracy"):
             values["at_accuracy"] = _in_stored_order(values["at_accuracy"])
@@ -280,10 +282,10 @@ class SessionResult(Statistics, SessionFacts):
 
 
 def read_result(value: object) -> SessionResult:
-    """Return a stored result, of this version or an older one.
+    """Return a stored result of this or an older version.
 
     Raises:
-        SessionStoreError: No version of this service wrote it.
+        SessionStoreError: It is malformed.
     """
     try:
         return SessionResult.model_validate(value)
@@ -292,7 +294,7 @@ def read_result(value: object) -> SessionResult:
 
 
 def _in_stored_order(values: dict[str, Any]) -> dict[str, Any]:
-    """Return statistics in the order of the first version: without a score, `interval_reliable` comes second."""
+    """Return the keys in the order of version 1: without a score, `interval_reliable` comes second."""
     if values.get("chance_level") is not None or "interval_reliable" not in values:
         return values
     ordered: dict[str, Any] = {}

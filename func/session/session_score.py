@@ -1,4 +1,4 @@
-"""The result of a session from its stored frames."""
+"""Compute the result of a session from its stored frames."""
 
 from collections import Counter
 from typing import Any
@@ -23,7 +23,7 @@ from gaze_core.types import Validity
 
 
 class SessionScorer:
-    """Computes results; stores and delivers nothing."""
+    """Computes results of sessions."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class SessionScorer:
         """Prepare to score.
 
         Args:
-            sessions: Holds the sessions of calibrations.
+            sessions: Session API, for calibration sessions.
             maps: Saliency maps of the videos.
-            model: Generic gaze model.
+            model: Uncalibrated gaze model.
             smoothing: `none` or `zero_lag`.
-            accuracy_deg: Usual angular error of an uncalibrated gaze; None when unknown.
+            accuracy_deg: Typical angular error of uncalibrated gaze; None if unknown.
         """
         self._sessions = sessions
         self._maps = maps
@@ -53,9 +53,9 @@ class SessionScorer:
         """Return the result of a session.
 
         Args:
-            session: With all its frames.
-            expected: The frames that the last request promises.
-            video_id: Of the video, for a session that does not say.
+            session: Session with all its frames.
+            expected: Frames that the last request promises.
+            video_id: Video id, used if the session has none.
 
         Raises:
             SessionStoreError: The session API failed or timed out.
@@ -78,7 +78,7 @@ class SessionScorer:
         attention = numbers.attention
         scored = 0 if attention is None else attention.frames
         lost = Counter({"missing": expected.count_missing(session)})
-        lost.update(_reason_lost(record) for record in records.values())
+        lost.update(_find_loss_reason(record) for record in records.values())
         lost.update(numbers.lost)
         lost[Validity.LOW_QUALITY] += len(gazes) - len(valid)
         reason: InvalidReason | None = numbers.reason if records else "no_frames"
@@ -86,7 +86,7 @@ class SessionScorer:
             reason = "calibration_session"
         without_target = len(records) - sum(expected.counts(number) for number in stored)
         expected_count = expected.count(session) + without_target
-        # Left out without tokens, as before there were any.
+        # Absent without tokens, so that old results stay the same byte for byte.
         start_ms = expected.viewing_start_ms
         viewing: dict[str, Any] = {} if start_ms is None else {"viewing_start_ms": start_ms}
         return SessionResult(
@@ -117,10 +117,10 @@ class SessionScorer:
     def _find_calibration(
         self, session: Session, records: Records
     ) -> tuple[Calibration | None, CalibrationSummary | None]:
-        """Return the session's calibration and its summary; None without any calibration target or request for one.
+        """Return the calibration and its summary; None if the session neither has targets nor selects a calibration.
 
         Raises:
-            SessionStoreError: It exists but cannot be read; a repeat loses nothing.
+            SessionStoreError: The calibration session could not be read; the last frame can be repeated.
         """
         name = read_calibration_session(session)
         uses = {
@@ -141,7 +141,7 @@ class SessionScorer:
         return calibration, describe_calibration(calibration, why_not=why_not, checked=checked)
 
 
-def _reason_lost(record: FrameRecord | None) -> str:
+def _find_loss_reason(record: FrameRecord | None) -> str:
     if record is None:
         return "unreadable"
     return "old_format" if record.validity is None else str(record.validity)

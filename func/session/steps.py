@@ -1,4 +1,4 @@
-"""What the completion of a session has to do next, and what it ends with."""
+"""Steps and outcomes of the completion of a session."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,17 +10,17 @@ from gaze_core.ports import Session
 
 @dataclass(frozen=True, slots=True)
 class LastFrame:
-    """The last request of a session.
+    """Last request of a session.
 
     Attributes:
-        session_id: Id of the session.
-        video_id: Video whose maps count, for a session that does not say.
-        ip_address: Address of the viewer, for a session that does not say.
+        session_id: Session id.
+        video_id: Video id, used if the session has none.
+        ip_address: Address of the viewer, used if the session has none.
         frame_number: Frame number of the request.
-        has_image: Whether the request carried an image, so that its number is that of a frame.
-        total_frames: How many distinct frames were sent; None when the client did not say.
-        viewing_start_ms: Start of the viewing, from its session token: frames of other viewings under the same id do
-            not count. None without tokens.
+        has_image: Whether the request contained an image, so that a frame with this number exists.
+        total_frames: Number of distinct frames that the client sent; None if it did not report it.
+        viewing_start_ms: Start of the viewing, from its session token. Frames of other viewings with the same session
+            id do not count. None without tokens.
     """
 
     session_id: str
@@ -33,21 +33,21 @@ class LastFrame:
 
     @property
     def expected(self) -> ExpectedFrames:
-        """The frames that the request promises."""
+        """Frames that the request promises."""
         return ExpectedFrames(self.frame_number, self.has_image, self.total_frames, self.viewing_start_ms)
 
 
 class Outcome(StrEnum):
-    """How a last frame ended."""
+    """Outcome of a last frame."""
 
     DELIVERED = "delivered"
     """The result is stored, and this request delivered it."""
     REPEATED = "repeated"
-    """The result had been stored and delivered before."""
+    """The result was stored and delivered before."""
     EMPTY = "empty"
-    """The session has no frame of a video; nothing is stored or delivered."""
+    """The session has no video frames; nothing is stored or delivered."""
     CALIBRATION = "calibration"
-    """The session is a calibration, which has no score; nothing is stored or delivered."""
+    """The session is a calibration session and has no score; nothing is stored or delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class MissingSession:
     """The session API does not know the session.
 
     Attributes:
-        has_expired: Whether there was one, as the API says or this request has seen.
+        has_expired: Whether it existed before, according to the API or to an earlier read of this request.
     """
 
     has_expired: bool
@@ -63,11 +63,11 @@ class MissingSession:
 
 @dataclass(frozen=True, slots=True)
 class AwaitFrames:
-    """Frames, or the session itself, may still come.
+    """Frames, or the session itself, may still arrive.
 
     Attributes:
-        known: What has been read; its frames are numbers without their records.
-        deadline_s: When the wait ends, on the clock of the completer.
+        known: Session as read; its frames are numbers without records.
+        deadline_s: End of the wait, on the clock of the completer.
     """
 
     known: Session | MissingSession
@@ -76,7 +76,13 @@ class AwaitFrames:
 
 @dataclass(frozen=True, slots=True)
 class AwaitDelivery:
-    """Another request stored the result and may be delivering it."""
+    """Another request stored the result and is probably delivering it.
+
+    Attributes:
+        session: Session without its frames.
+        result: Stored result.
+        deadline_s: End of the wait, on the clock of the completer.
+    """
 
     session: Session
     result: SessionResult
@@ -85,7 +91,12 @@ class AwaitDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """The result is stored; this request delivers it."""
+    """The result is stored, and this request delivers it.
+
+    Attributes:
+        session: Session without its frames.
+        result: Stored result.
+    """
 
     session: Session
     result: SessionResult
@@ -93,10 +104,12 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Advance after a pause; holds nothing that is scarce.
+    """Pause, then advance; needs no scoring place.
 
     Attributes:
-        pause_s: How long to pause first; 0 for not at all.
+        pause_s: Length of the pause; 0 for none.
+        last: Last request.
+        then: State after the pause.
     """
 
     pause_s: float
@@ -106,10 +119,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Advance when there is a scoring place: reading maps and scoring take memory and processor time.
+    """Advance once a scoring place is free, because reading maps and scoring take memory and CPU time.
 
     Attributes:
-        session: With all its frames; None when it must be read again.
+        last: Last request.
+        session: Session with all its frames; None if it must be read again.
     """
 
     last: LastFrame
@@ -118,12 +132,12 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer.
+    """The session is complete.
 
     Attributes:
-        result: The session's result.
-        outcome: How it ended.
-        warnings: What the client should know, in plain text.
+        result: Result of the session.
+        outcome: Outcome of the last frame.
+        warnings: Warnings for the client, in plain text.
     """
 
     result: SessionResult

@@ -1,4 +1,4 @@
-"""A viewer's calibration from the records of a session, and what clients see of it."""
+"""Calibration of a viewer from the records of a session, and its description in the result."""
 
 import math
 from typing import Any
@@ -23,21 +23,21 @@ from gaze_core.ports import GazeModel, Session
 from gaze_core.types import Validity
 
 MAX_TARGET_FRAMES = 2000
-"""Largest number of frames used for a calibration; those with the lowest frame numbers."""
+"""Maximum number of frames used for a calibration; those with the lowest frame numbers are used."""
 
 DRIFT_FACTOR = 1.5
 
 DRIFT_DEG = 1.0
-"""A calibration has drifted when targets are missed by both this factor and so much more than when it was made."""
+"""A calibration has drifted when the error exceeds its own error by both this angle and `DRIFT_FACTOR`."""
 
 
 def find_target_frames(records: Records, use: TargetUse, model: GazeModel) -> TargetFrames:
-    """Return the frames in which the viewer looked at targets, as the current model measures them.
+    """Return the frames in which the viewer looked at targets, with the directions of the current model.
 
     Args:
-        records: Of a session, by frame number.
+        records: Records of a session, by frame number.
         use: Calibration or validation targets.
-        model: The generic model.
+        model: Uncalibrated model.
     """
     found = [
         (record.target, record.measured)
@@ -57,7 +57,7 @@ def find_target_frames(records: Records, use: TargetUse, model: GazeModel) -> Ta
 
 
 def calibrate_session(session: Session, model: GazeModel) -> Calibration:
-    """Return the calibration of a session's viewer: the same in every process."""
+    """Return the calibration that a session yields; the same in every process."""
     frames = find_target_frames(read_records(session), TargetUse.FIT, model)
     return calibrate(frames, screen=read_screen(session), camera=read_camera(session))
 
@@ -65,7 +65,7 @@ def calibrate_session(session: Session, model: GazeModel) -> Calibration:
 def validate_session(
     session: Session, records: Records, correction: Correction | None, model: GazeModel
 ) -> TargetAccuracy | None:
-    """Return how well a correction does on a session's validation targets; None when it has none."""
+    """Return the errors of a correction on the validation targets of a session; None without targets."""
     frames = find_target_frames(records, TargetUse.VALIDATE, model)
     return measure_accuracy(correction, frames, screen=read_screen(session), camera=read_camera(session))
 
@@ -73,12 +73,12 @@ def validate_session(
 def describe_calibration(
     calibration: Calibration | None, *, why_not: str | None = None, checked: TargetAccuracy | None = None
 ) -> CalibrationSummary:
-    """Return what the result says about a calibration.
+    """Return the description of a calibration for the result.
 
     Args:
-        calibration: None when there is none to use.
-        why_not: The reason in that case.
-        checked: Its errors on validation targets; None without such targets.
+        calibration: Calibration; None without a usable one.
+        why_not: Reason why there is none.
+        checked: Errors on validation targets; None without such targets.
     """
     accuracy = None if calibration is None else calibration.accuracy
     if calibration is not None:

@@ -1,4 +1,4 @@
-"""Two viewings under one session id, told apart by the start time in their session tokens."""
+"""Separate viewings with the same session id by the start time in their session tokens."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,8 +12,8 @@ def keep_viewing(session: Session, viewing_start_ms: int | None) -> Session:
     """Return the session without the frames of other viewings.
 
     Args:
-        session: As read.
-        viewing_start_ms: Start of the viewing that is scored; None, without tokens, keeps every frame.
+        session: Session as read.
+        viewing_start_ms: Start of the viewing to keep; None, without tokens, keeps all frames.
     """
     if viewing_start_ms is None:
         return session
@@ -22,7 +22,7 @@ def keep_viewing(session: Session, viewing_start_ms: int | None) -> Session:
 
 
 def is_of_viewing(stored: object, viewing_start_ms: int | None) -> bool:
-    """Return whether a stored record or result belongs to a viewing; one that names no viewing does."""
+    """Return whether a stored record or result belongs to a viewing; one without a viewing belongs to any."""
     if isinstance(stored, FrameRecord):
         known = stored.viewing_start_ms
     else:

@@ -52,6 +52,17 @@ def warn_of_repeat(frame_number: int, sent: Mapping[str, Any], stored: Mapping[s
     return warnings
 
 
+def warn_of_expired_session(earlier_expired_at: str | None) -> list[str]:
+    """Return a warning for a frame that had to create its session again after it expired.
+
+    Args:
+        earlier_expired_at: `StoredUpdate.earlier_expired_at`; None for all other frames.
+    """
+    if earlier_expired_at is None:
+        return []
+    return [f"an earlier session under this id expired at {earlier_expired_at}; the new one does not have its frames"]
+
+
 def warn_of_other_video(sent: str, scored: object) -> list[str]:
     """Return a warning when a last frame names another video than the one that its session was created with."""
     if scored in {None, sent}:

@@ -16,7 +16,8 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, decode_map
+from func.adapters.saliency_documents import decode_map
+from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import UnusableMap, UsableMap
 from gaze_core.types import SaliencyMap

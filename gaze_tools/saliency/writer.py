@@ -24,7 +24,8 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from func.adapters.saliency_store import VIDEOS, check_video_id, decode_map, of_generation
+from func.adapters.saliency_documents import decode_map
+from func.adapters.saliency_store import VIDEOS, check_video_id, of_generation
 from gaze_core.saliency import check_map
 from gaze_core.types import SaliencyMap
 

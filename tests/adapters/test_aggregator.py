@@ -8,7 +8,7 @@ import requests
 from func.adapters.aggregator import HttpResultSink
 from gaze_core.errors import ResultSinkError, ResultSinkTimeoutError
 from gaze_tools.stack.aggregator import create_app
-from tests.adapters.neighbours import Answer, Cut, Hang, misbehave, refused_url, serve
+from tests.adapters.upstream_services import Answer, Cut, Hang, misbehave, refused_url, serve
 from tests.fakes.aggregator import FakeResultSink
 
 DETAILS = {"session_id": "s", "score_valid": True, "coverage": 0.95}
@@ -90,35 +90,35 @@ def test_a_running_sink_is_reachable(sink):
 
 
 def test_the_request_is_the_documented_post():
-    with misbehave(SUCCESS) as neighbour:
-        send(HttpResultSink(neighbour.url, timeout_s=5, retries=0))
+    with misbehave(SUCCESS) as service:
+        send(HttpResultSink(service.url, timeout_s=5, retries=0))
 
-    (sent,) = neighbour.requests
+    (sent,) = service.requests
     assert (sent.method, sent.path, sent.body) == ("POST", "/aggregate", SENT)
     assert (sent.headers["Idempotency-Key"], sent.headers["Content-Type"]) == ("k", "application/json")
 
 
 def test_a_repeat_after_a_lost_answer_has_the_same_key():
-    with misbehave(Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), Answer(503, b""), SUCCESS) as neighbour:
-        send(HttpResultSink(neighbour.url, timeout_s=5, retries=2))
+    with misbehave(Cut(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), Answer(503, b""), SUCCESS) as service:
+        send(HttpResultSink(service.url, timeout_s=5, retries=2))
 
-    assert [sent.headers["Idempotency-Key"] for sent in neighbour.requests] == ["k", "k", "k"]
+    assert [sent.headers["Idempotency-Key"] for sent in service.requests] == ["k", "k", "k"]
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (Answer(500, {"status": "error", "message": "secret"}), "was answered 500"),
-        (Answer(200, {"status": "error", "message": "secret"}), "200 without success"),
-        (Answer(200, {}), "200 without success"),
+        (Answer(200, {"status": "error", "message": "secret"}), "200 without status success"),
+        (Answer(200, {}), "200 without status success"),
         (Answer(200, b"secret"), "not JSON"),
         (Answer(201, {"status": "success"}), "was answered 201"),
         (Answer(503, b"secret"), "was answered 503"),
     ],
 )
 def test_anything_but_success_is_an_error_without_the_answer_s_text(answer, reason):
-    with misbehave(answer) as neighbour, pytest.raises(ResultSinkError) as caught:
-        send(HttpResultSink(neighbour.url, timeout_s=5, retries=1))
+    with misbehave(answer) as service, pytest.raises(ResultSinkError) as caught:
+        send(HttpResultSink(service.url, timeout_s=5, retries=1))
 
     assert reason in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -130,8 +130,8 @@ def test_nobody_listening_is_an_error():
 
 
 def test_no_answer_is_a_timeout():
-    with misbehave(Hang(2)) as neighbour, pytest.raises(ResultSinkTimeoutError, match="in time"):
-        send(HttpResultSink(neighbour.url, timeout_s=0.2, retries=0))
+    with misbehave(Hang(2)) as service, pytest.raises(ResultSinkTimeoutError, match="in time"):
+        send(HttpResultSink(service.url, timeout_s=0.2, retries=0))
 
 
 def test_who_refuses_connections_is_unreachable():

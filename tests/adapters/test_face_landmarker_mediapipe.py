@@ -259,7 +259,7 @@ def test_a_bundle_with_one_other_byte_is_refused(tmp_path):
     (tmp_path / BUNDLE.name).write_bytes(content)
     shutil.copy(BUNDLE.with_suffix(".json"), tmp_path)
 
-    with pytest.raises(LandmarkerError, match=r"is not the file that face_landmarker\.json describes"):
+    with pytest.raises(LandmarkerError, match=r"does not match face_landmarker\.json"):
         MediapipeFaceLandmarker(tmp_path / BUNDLE.name, landmarkers=1, wait_s=1)
 
 

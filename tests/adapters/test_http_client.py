@@ -7,7 +7,7 @@ from func.adapters.http_client import HttpClient, UpstreamErrors
 from func.adapters.retry_budget import RetryBudget
 from func.deadline import limit_calls
 from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
-from tests.adapters.neighbours import Answer, Hang, misbehave
+from tests.adapters.upstream_services import Answer, Hang, misbehave
 from tests.fakes.clock import FakeClock
 
 OK = Answer(200, {})
@@ -125,7 +125,7 @@ def test_the_deadline_bounds_tries_and_pauses_together(clock):
 def test_after_the_deadline_nothing_is_sent(clock):
     with misbehave(OK) as service, limit_calls(1.0, clock=clock):
         clock.advance(1.0)
-        with pytest.raises(ResultSinkTimeoutError, match="the time of the request is over"):
+        with pytest.raises(ResultSinkTimeoutError, match="the deadline of the request has passed"):
             call(make_client(service, clock))
 
         assert service.requests == []

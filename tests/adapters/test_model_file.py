@@ -88,7 +88,7 @@ class Explosive:
 def test_a_file_of_another_digest_is_refused_before_it_is_unpickled(tmp_path):
     path = save(tmp_path, Explosive(tmp_path / "trace"), sha256="0" * 64)
 
-    with pytest.raises(ModelError, match=r"gaze_model\.joblib is not the file that gaze_model\.json describes"):
+    with pytest.raises(ModelError, match=r"gaze_model\.joblib does not match gaze_model\.json"):
         load_gaze_model(path)
     assert not (tmp_path / "trace").exists()
 
@@ -102,12 +102,12 @@ def test_a_file_of_another_scikit_learn_is_refused_before_it_is_unpickled(tmp_pa
 
 
 def test_features_in_another_order_are_refused(tmp_path, models):
-    with pytest.raises(ModelError, match="trained on other features: iris_y, iris_x"):
+    with pytest.raises(ModelError, match="trained on different features: iris_y, iris_x"):
         load_gaze_model(save(tmp_path, models, features=["iris_y", "iris_x", *FEATURES[2:]]))
 
 
 def test_a_file_without_model_y_is_refused(tmp_path, models):
-    with pytest.raises(ModelError, match="does not hold model_x and model_y"):
+    with pytest.raises(ModelError, match="does not contain model_x and model_y"):
         load_gaze_model(save(tmp_path, {"model_x": models["model_x"]}))
 
 

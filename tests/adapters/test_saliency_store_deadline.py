@@ -7,7 +7,7 @@ import pytest
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.deadline import limit_calls
 from gaze_core.errors import SaliencyStoreTimeoutError
-from tests.adapters.neighbours import refused_url
+from tests.adapters.upstream_services import refused_url
 from tests.fakes.clock import FakeClock
 
 
@@ -23,7 +23,7 @@ def test_maps_are_read_until_the_deadline_of_the_request(mongo_uri, database):
         assert next(maps)[0] == 1
         clock.advance(8.0)
 
-        with pytest.raises(SaliencyStoreTimeoutError, match="the time of the request is over"):
+        with pytest.raises(SaliencyStoreTimeoutError, match="the deadline of the request has passed"):
             list(maps)
 
 
@@ -34,7 +34,7 @@ def test_after_the_deadline_nothing_is_read(mongo_uri, database):
     with limit_calls(8.0, clock=clock):
         clock.advance(8.0)
 
-        with pytest.raises(SaliencyStoreTimeoutError, match="the time of the request is over"):
+        with pytest.raises(SaliencyStoreTimeoutError, match="the deadline of the request has passed"):
             store.extract_saliencyMap("v")
 
 

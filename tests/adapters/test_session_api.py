@@ -9,7 +9,7 @@ import pytest
 from func.adapters.session_api import HttpSessionStore
 from gaze_core.errors import SessionNotFoundError, SessionScoredError
 from gaze_tools.stack.session_api import create_app
-from tests.adapters.neighbours import serve
+from tests.adapters.upstream_services import serve
 from tests.fakes.session_api import FakeSessionStore
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
@@ -84,17 +84,20 @@ def test_a_new_frame_is_said_to_be_written(store):
     assert (update.stored, update.written) == ({"17": FIRST}, {"17"})
 
 
-def test_settings_travel_with_a_frame_and_the_last_ones_stand(store):
-    store.update_session("s", 1, FIRST, settings={"viewport": {"x": 0.1}, "screen": {"width_mm": 345}}, **VIEWER)
-    store.update_session("s", 2, FIRST, settings={"viewport": {"x": 0.2}}, **VIEWER)
+def test_later_settings_replace_earlier_ones(store):
+    store.create_session("s", **VIEWER)
+    store.store_settings("s", {"viewport": {"x": 0.1}, "screen": {"width_mm": 345}})
+    store.store_settings("s", {"viewport": {"x": 0.2}})
 
     assert store.get_session("s").settings == {"viewport": {"x": 0.2}, "screen": {"width_mm": 345}}
 
 
-def test_settings_are_neither_written_once_nor_reported(store):
-    update = store.update_session("s", 1, FIRST, settings={"screen": 1}, **VIEWER)
+def test_settings_are_not_reported_since_they_are_not_write_once(store):
+    store.create_session("s", **VIEWER)
 
-    assert (set(update.stored), update.written) == ({"1"}, {"1"})
+    update = store.store_settings("s", {"screen": 1})
+
+    assert (update.stored, update.written) == ({}, frozenset())
 
 
 def test_the_first_result_stands(store):
@@ -156,7 +159,8 @@ def test_sessions_do_not_mix(store):
     ids=lambda value: type(value).__name__,
 )
 def test_values_come_back_as_they_were(store, value):
-    store.update_session("s", 1, {"value": value}, settings={"value": value}, **VIEWER)
+    store.update_session("s", 1, {"value": value}, **VIEWER)
+    store.store_settings("s", {"value": value})
 
     session = store.get_session("s")
 
@@ -209,7 +213,8 @@ def test_frames_written_at_once_are_all_there(store):
 
 def test_a_range_holds_the_frames_between_its_ends_and_all_settings(store):
     for number in (1, 99, 100, 250, 251, 7000):
-        store.update_session("s", number, {"n": number}, **VIEWER, settings={"viewport": {"x": 0.2}})
+        store.update_session("s", number, {"n": number}, **VIEWER)
+    store.store_settings("s", {"viewport": {"x": 0.2}})
 
     session = store.get_session("s", first=99, last=250)
 

@@ -1,4 +1,4 @@
-"""The session store with neighbours that fail, lie, dawdle, or are older than our own."""
+"""The session store with upstream services that fail, break the contract, hang, or are older than ours."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ from gaze_core.errors import (
 )
 from gaze_core.ports import Session
 from gaze_tools.stack.session_api import create_app
-from tests.adapters.neighbours import Answer, Cut, Hang, misbehave, refused_url, serve
+from tests.adapters.upstream_services import Answer, Cut, Hang, misbehave, refused_url, serve
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
 RECORD = {"gaze": [0.25, 0.75]}
@@ -30,68 +30,62 @@ BUSY = Answer(503, b"upstream connect error")
 HALF_AN_ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"message"'
 
 
-def update(neighbour, *, retries=2, timeout_s=5):
-    return HttpSessionStore(neighbour.url, timeout_s=timeout_s, retries=retries).update_session(
-        "s", 17, RECORD, **VIEWER
-    )
+def update(service, *, retries=2, timeout_s=5):
+    return HttpSessionStore(service.url, timeout_s=timeout_s, retries=retries).update_session("s", 17, RECORD, **VIEWER)
 
 
 class TestRequests:
     def test_an_update_is_the_documented_put(self):
-        with misbehave(UPDATED) as neighbour:
-            HttpSessionStore(neighbour.url + "/", timeout_s=5, retries=0).update_session(
-                "s", 17, RECORD, settings={"screen": {"width_mm": 345}}, **VIEWER
-            )
+        with misbehave(UPDATED) as service:
+            HttpSessionStore(service.url + "/", timeout_s=5, retries=0).update_session("s", 17, RECORD, **VIEWER)
 
-        (sent,) = neighbour.requests
+        (sent,) = service.requests
         assert (sent.method, sent.path) == ("PUT", "/update_session/s")
         assert sent.headers["Content-Type"] == "application/json"
         assert sent.body == {
             "component": "gaze_tracking",
-            "data": {
-                "components": {"gaze_tracking": {"17": {"gaze": [0.25, 0.75]}, "screen": {"width_mm": 345}}},
-            },
+            "data": {"components": {"gaze_tracking": {"17": {"gaze": [0.25, 0.75]}}}},
         }
 
     def test_a_session_is_created_with_its_viewer_and_video(self):
-        with misbehave(CREATED) as neighbour:
-            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).create_session("s", **VIEWER)
+        with misbehave(CREATED) as service:
+            HttpSessionStore(service.url, timeout_s=5, retries=0).create_session("s", **VIEWER)
 
-        (sent,) = neighbour.requests
+        (sent,) = service.requests
         assert (sent.method, sent.path) == ("POST", "/mk-session")
         assert sent.body == {"session_id": "s", "ip_address": "203.0.113.7", "video_id": "contents1"}
 
     def test_a_session_is_read_without_the_components_of_others(self):
-        with misbehave(Answer(200, {"components": {"gaze_tracking": {}}})) as neighbour:
-            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+        with misbehave(Answer(200, {"components": {"gaze_tracking": {}}})) as service:
+            HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("s")
 
-        (sent,) = neighbour.requests
+        (sent,) = service.requests
         assert (sent.method, sent.path) == ("GET", "/get_session/s?component=gaze_tracking&to=4999")
 
     def test_a_session_id_stays_one_segment_of_the_path(self):
-        with misbehave(Answer(200, {"components": {}})) as neighbour:
-            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("a/b?c:d é")
+        with misbehave(Answer(200, {"components": {}})) as service:
+            HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("a/b?c:d é")
 
-        assert neighbour.requests[0].path == "/get_session/a%2Fb%3Fc%3Ad%20%C3%A9?component=gaze_tracking&to=4999"
+        assert service.requests[0].path == "/get_session/a%2Fb%3Fc%3Ad%20%C3%A9?component=gaze_tracking&to=4999"
 
     @pytest.mark.parametrize("session_id", ["", ".", ".."])
     def test_an_id_that_would_be_another_path_is_refused(self, session_id):
-        with misbehave(UPDATED) as neighbour, pytest.raises(ValueError, match="not a path"):
-            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session(session_id)
+        with misbehave(UPDATED) as service, pytest.raises(ValueError, match="not a path"):
+            HttpSessionStore(service.url, timeout_s=5, retries=0).get_session(session_id)
 
-        assert neighbour.requests == []
+        assert service.requests == []
 
     def test_a_thread_keeps_its_connection(self):
-        with misbehave(UPDATED) as neighbour:
-            store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+        with misbehave(UPDATED) as service:
+            store = HttpSessionStore(service.url, timeout_s=5, retries=0)
             for number in range(5):
                 store.update_session("s", number, RECORD, **VIEWER)
 
-        assert len({sent.port for sent in neighbour.requests}) == 1
+        assert len({sent.port for sent in service.requests}) == 1
 
     def test_threads_share_no_connection(self):
-        with misbehave(UPDATED) as neighbour, ThreadPoolExecutor(4) as pool:
-            store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+        with misbehave(UPDATED) as service, ThreadPoolExecutor(4) as pool:
+            store = HttpSessionStore(service.url, timeout_s=5, retries=0)
             meeting = threading.Barrier(4)
 
             def post(number):
@@ -100,11 +94,11 @@ class TestRequests:
 
             list(pool.map(post, range(4)))
 
-        assert len({sent.port for sent in neighbour.requests}) == 4
+        assert len({sent.port for sent in service.requests}) == 4
 
     def test_as_many_connections_are_kept_as_there_are_threads(self):
-        with misbehave(UPDATED) as neighbour, ThreadPoolExecutor(4) as pool:
-            store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+        with misbehave(UPDATED) as service, ThreadPoolExecutor(4) as pool:
+            store = HttpSessionStore(service.url, timeout_s=5, retries=0)
             meeting = threading.Barrier(4)
 
             def post(number):
@@ -112,15 +106,15 @@ class TestRequests:
                 store.update_session("s", number, RECORD, **VIEWER)
 
             list(pool.map(post, range(4)))
-            first = {sent.port for sent in neighbour.requests}
+            first = {sent.port for sent in service.requests}
             list(pool.map(post, range(4)))
 
-        assert {sent.port for sent in neighbour.requests} <= first
+        assert {sent.port for sent in service.requests} <= first
 
     def test_the_proxy_of_the_environment_is_ignored(self, monkeypatch):
         monkeypatch.setenv("HTTP_PROXY", refused_url())
-        with misbehave(UPDATED) as neighbour:
-            assert update(neighbour, retries=0).written == {"17"}
+        with misbehave(UPDATED) as service:
+            assert update(service, retries=0).written == {"17"}
 
     def test_the_proxy_of_the_settings_is_used(self):
         with misbehave(UPDATED) as proxy:
@@ -132,8 +126,8 @@ class TestRequests:
     def test_a_redirect_is_not_followed(self):
         with misbehave(UPDATED) as elsewhere:
             moved = Answer(307, {}, (("Location", elsewhere.url),))
-            with misbehave(moved) as neighbour, pytest.raises(SessionStoreError, match="307"):
-                update(neighbour)
+            with misbehave(moved) as service, pytest.raises(SessionStoreError, match="307"):
+                update(service)
 
         assert elsewhere.requests == []
 
@@ -153,41 +147,41 @@ class TestRepeats:
         ids=["502", "503", "504", "closed", "half an answer", "not HTTP"],
     )
     def test_a_passing_trouble_loses_nothing(self, trouble):
-        with misbehave(trouble, trouble, UPDATED) as neighbour:
-            update(neighbour)
+        with misbehave(trouble, trouble, UPDATED) as service:
+            update(service)
 
-        assert [sent.body for sent in neighbour.requests] == [neighbour.requests[0].body] * 3
+        assert [sent.body for sent in service.requests] == [service.requests[0].body] * 3
 
     def test_a_hanging_answer_is_asked_for_again(self):
-        with misbehave(Hang(2), UPDATED) as neighbour:
-            update(neighbour, timeout_s=0.2)
+        with misbehave(Hang(2), UPDATED) as service:
+            update(service, timeout_s=0.2)
 
-        assert len(neighbour.requests) == 2
+        assert len(service.requests) == 2
 
     @pytest.mark.parametrize("status", [400, 401, 500, 501])
     def test_any_other_status_is_not_repeated(self, status):
-        with misbehave(Answer(status, {"error": "secret"})) as neighbour:
+        with misbehave(Answer(status, {"error": "secret"})) as service:
             with pytest.raises(SessionStoreError, match=f"PUT /update_session was answered {status}$"):
-                update(neighbour)
+                update(service)
 
-            assert len(neighbour.requests) == 1
+            assert len(service.requests) == 1
 
     def test_the_tries_are_bounded(self):
-        with misbehave(BUSY) as neighbour:
+        with misbehave(BUSY) as service:
             with pytest.raises(SessionStoreError, match="503"):
-                update(neighbour, retries=3)
+                update(service, retries=3)
 
-            assert len(neighbour.requests) == 4
+            assert len(service.requests) == 4
 
     def test_an_update_whose_answer_was_lost_counts_as_written_by_this_call(self):
         already = Answer(200, {"message": "ok", "stored": {"17": {"gaze": [0.25, 0.75]}}, "written": []})
-        with misbehave(Cut(HALF_AN_ANSWER), already) as neighbour:
-            assert update(neighbour).written == {"17"}
+        with misbehave(Cut(HALF_AN_ANSWER), already) as service:
+            assert update(service).written == {"17"}
 
     def test_another_value_stored_meanwhile_does_not(self):
         already = Answer(200, {"message": "ok", "stored": {"17": {"gaze": None}}, "written": []})
-        with misbehave(Cut(HALF_AN_ANSWER), already) as neighbour:
-            assert update(neighbour).written == frozenset()
+        with misbehave(Cut(HALF_AN_ANSWER), already) as service:
+            assert update(service).written == frozenset()
 
     def test_through_a_failing_network_every_frame_arrives_once(self, database):
         app, calls = create_app(database), []
@@ -226,12 +220,12 @@ class TestTroubles:
             store.update_session("s", 17, RECORD, **VIEWER)
 
     def test_no_answer_is_a_timeout(self):
-        with misbehave(Hang(2)) as neighbour, pytest.raises(SessionStoreTimeoutError, match="not answered in time"):
-            update(neighbour, timeout_s=0.2, retries=1)
+        with misbehave(Hang(2)) as service, pytest.raises(SessionStoreTimeoutError, match="not answered in time"):
+            update(service, timeout_s=0.2, retries=1)
 
     def test_a_gateway_that_waited_in_vain_is_a_timeout(self):
-        with misbehave(Answer(504, b"")) as neighbour, pytest.raises(SessionStoreTimeoutError, match="504"):
-            update(neighbour, retries=0)
+        with misbehave(Answer(504, b"")) as service, pytest.raises(SessionStoreTimeoutError, match="504"):
+            update(service, retries=0)
 
     @pytest.mark.parametrize(
         ("answer", "reason"),
@@ -241,9 +235,15 @@ class TestTroubles:
             (Answer(200, b"[" * 100_000), "answered 200 with something that is not JSON"),
             (Answer(200, ["secret"]), "answered 200 with JSON that is not an object"),
             (Answer(200, {}), "an answer 200 has no `message`"),
-            (Answer(200, {"message": "ok", "stored": []}), "`stored` does not hold the keys sent"),
-            (Answer(200, {"message": "ok", "stored": {"18": "secret"}}), "`stored` does not hold the keys sent"),
-            (Answer(200, {"message": "ok", "stored": {"17": 1}, "written": 17}), "`written` is not a list"),
+            (Answer(200, {"message": "ok", "stored": []}), "`stored` in the answer to a PUT lacks a key that was sent"),
+            (
+                Answer(200, {"message": "ok", "stored": {"18": "secret"}}),
+                "`stored` in the answer to a PUT lacks a key that was sent",
+            ),
+            (
+                Answer(200, {"message": "ok", "stored": {"17": 1}, "written": 17}),
+                "`written` in the answer to a PUT is not a list",
+            ),
             (Answer(404, b"<h1>Not Found</h1>"), "answered 404 with something that is not JSON"),
             (Answer(404, {"detail": "secret"}), "an answer 404 has no `error`"),
             (Answer(204, b""), "answered 204"),
@@ -251,8 +251,8 @@ class TestTroubles:
         ids=lambda value: None if isinstance(value, str) else "",
     )
     def test_an_update_answered_outside_the_contract_is_an_error(self, answer, reason):
-        with misbehave(answer) as neighbour, pytest.raises(SessionStoreError) as caught:
-            update(neighbour)
+        with misbehave(answer) as service, pytest.raises(SessionStoreError) as caught:
+            update(service)
 
         assert reason in str(caught.value)
         assert "secret" not in str(caught.value)
@@ -265,34 +265,34 @@ class TestTroubles:
         ],
     )
     def test_a_session_without_its_shape_is_an_error(self, body, reason):
-        with misbehave(Answer(200, body)) as neighbour, pytest.raises(SessionStoreError, match=reason):
-            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+        with misbehave(Answer(200, body)) as service, pytest.raises(SessionStoreError, match=reason):
+            HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("s")
 
     def test_a_created_session_without_its_id_is_an_error(self):
-        with misbehave(Answer(201, {})) as neighbour, pytest.raises(SessionStoreError, match="has no `session_id`"):
-            HttpSessionStore(neighbour.url, timeout_s=5, retries=0).create_session("s", **VIEWER)
+        with misbehave(Answer(201, {})) as service, pytest.raises(SessionStoreError, match="has no `session_id`"):
+            HttpSessionStore(service.url, timeout_s=5, retries=0).create_session("s", **VIEWER)
 
     def test_a_scored_session_is_told_from_a_failure(self):
-        with misbehave(SCORED) as neighbour, pytest.raises(SessionScoredError):
-            update(neighbour)
+        with misbehave(SCORED) as service, pytest.raises(SessionScoredError):
+            update(service)
 
     def test_a_missing_session_is_created_once_and_the_frame_tried_once_more(self):
-        with misbehave(MISSING, CREATED, UPDATED) as neighbour:
-            update(neighbour)
+        with misbehave(MISSING, CREATED, UPDATED) as service:
+            update(service)
 
-        assert [sent.method for sent in neighbour.requests] == ["PUT", "POST", "PUT"]
+        assert [sent.method for sent in service.requests] == ["PUT", "POST", "PUT"]
 
     def test_a_session_that_stays_missing_is_not_found(self):
-        with misbehave(MISSING, CREATED, MISSING) as neighbour:
+        with misbehave(MISSING, CREATED, MISSING) as service:
             with pytest.raises(SessionNotFoundError):
-                update(neighbour)
+                update(service)
 
-            assert len(neighbour.requests) == 3
+            assert len(service.requests) == 3
 
     @pytest.mark.parametrize("answer", [MISSING, Answer(500, b""), Answer(200, b"hello")])
     def test_any_answer_counts_as_reachable(self, answer):
-        with misbehave(answer) as neighbour:
-            assert HttpSessionStore(neighbour.url, timeout_s=5, retries=3).is_reachable() is True
+        with misbehave(answer) as service:
+            assert HttpSessionStore(service.url, timeout_s=5, retries=3).is_reachable() is True
 
     def test_who_refuses_connections_is_unreachable(self):
         assert HttpSessionStore(refused_url(), timeout_s=5, retries=3).is_reachable() is False
@@ -302,8 +302,8 @@ class TestTroubles:
     )
     def test_who_gives_no_answer_is_unreachable_after_a_second(self, answer):
         started_s = time.monotonic()
-        with misbehave(answer) as neighbour:
-            assert HttpSessionStore(neighbour.url, timeout_s=30, retries=3).is_reachable() is False
+        with misbehave(answer) as service:
+            assert HttpSessionStore(service.url, timeout_s=30, retries=3).is_reachable() is False
         assert time.monotonic() - started_s < 10
 
 
@@ -348,7 +348,7 @@ class TestOlderServices:
             yield store
 
     def test_what_was_sent_counts_as_stored_and_written(self, older):
-        update = older.update_session("s", 17, {"gaze": (0.25, 0.75)}, settings={"screen": 1}, **VIEWER)
+        update = older.update_session("s", 17, {"gaze": (0.25, 0.75)}, **VIEWER)
 
         assert update.stored == {"17": {"gaze": [0.25, 0.75]}}
         assert update.written == {"17"}
@@ -361,7 +361,8 @@ class TestOlderServices:
         assert (update.stored, update.written) == ({"result": {"final_score": 1.5}}, {"result"})
 
     def test_a_session_is_read_back(self, older):
-        older.update_session("s", 17, RECORD, settings={"screen": {"width_mm": 345}}, **VIEWER)
+        older.update_session("s", 17, RECORD, **VIEWER)
+        older.store_settings("s", {"screen": {"width_mm": 345}})
 
         assert older.get_session("s") == Session(
             session_id="s",
@@ -389,8 +390,8 @@ class TestOlderServices:
         ids=["flat", "nested once more"],
     )
     def test_old_records_are_kept_as_they_are(self, records):
-        with misbehave(Answer(200, {"components": {"gaze_tracking": records}})) as neighbour:
-            session = HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+        with misbehave(Answer(200, {"components": {"gaze_tracking": records}})) as service:
+            session = HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("s")
 
         assert session.frames == {3: [400, 300], 4: {"gaze": [400, 300], "saliency_match": 1}}
         assert session.settings == {"screen": {}}
@@ -398,15 +399,15 @@ class TestOlderServices:
 
     @pytest.mark.parametrize("components", [{}, {"gaze_tracking": None}, {"blink_detection": {"1": 1}}])
     def test_a_session_without_our_component_has_no_frames(self, components):
-        with misbehave(Answer(200, {"components": components})) as neighbour:
-            session = HttpSessionStore(neighbour.url, timeout_s=5, retries=0).get_session("s")
+        with misbehave(Answer(200, {"components": components})) as service:
+            session = HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("s")
 
         assert (session.frames, session.settings) == ({}, {})
 
 
 def test_a_child_after_a_fork_has_its_own_connection():
-    with misbehave(Answer(200, {"components": {}})) as neighbour:
-        store = HttpSessionStore(neighbour.url, timeout_s=5, retries=0)
+    with misbehave(Answer(200, {"components": {}})) as service:
+        store = HttpSessionStore(service.url, timeout_s=5, retries=0)
         store.get_session("parent")
         pid = os.fork()
         if pid == 0:
@@ -418,6 +419,6 @@ def test_a_child_after_a_fork_has_its_own_connection():
         assert os.waitpid(pid, 0)[1] == 0
         store.get_session("parent")
 
-    first, second, third = (sent.port for sent in neighbour.requests)
-    assert "child" in neighbour.requests[1].path
+    first, second, third = (sent.port for sent in service.requests)
+    assert "child" in service.requests[1].path
     assert first == third != second

@@ -61,7 +61,9 @@ class CompletionWorld:
 
     def store(self, *records, start=1, **settings):
         for number, each in enumerate(records, start=start):
-            self.sessions.update_session("s", number, each, settings=settings or None, **VIEWER)
+            self.sessions.update_session("s", number, each, **VIEWER)
+        if settings:
+            self.sessions.store_settings("s", settings)
 
     def last(self, frame_number, *, session_id="s", has_image=False, total_frames=None, **viewer):
         return LastFrame(

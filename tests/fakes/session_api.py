@@ -64,7 +64,7 @@ class FakeSessionStore:
                 ttl_s=self.ttl_s,
             )
 
-    def update_session(self, session_id, frame_number, gaze_data, *, ip_address, video_id, settings=None):
+    def update_session(self, session_id, frame_number, gaze_data, *, ip_address, video_id):
         self._start_call("update_session")
         record = _as_json(gaze_data)
         with self._lock:
@@ -78,10 +78,8 @@ class FakeSessionStore:
                 raise SessionScoredError(session_id, 300.0)
             if is_new:
                 frames[frame_number] = record
-            update = self._replace(session_id, settings or {})
             key = str(frame_number)
-            stored = {key: frames[frame_number], **update.stored}
-            return StoredUpdate(stored, update.written | ({key} if is_new else set()), earlier)
+            return StoredUpdate({key: frames[frame_number]}, frozenset({key} if is_new else ()), earlier)
 
     def store_settings(self, session_id, settings, *, created_at=None):
         self._start_call("store_settings")

@@ -12,7 +12,7 @@ from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
 from gaze_tools.stack import aggregator, session_api
 from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import Neighbours, start_function
-from tests.adapters.neighbours import refused_url, serve
+from tests.adapters.upstream_services import refused_url, serve
 
 NUMBERS = itertools.count(1)
 

@@ -308,7 +308,7 @@ def test_without_an_address_the_variable_is_named():
 def test_a_report_on_a_session_of_the_real_services(gaze, database, video, tmp_path):
     from func.adapters.session_api import HttpSessionStore
     from gaze_tools.stack.session_api import create_app
-    from tests.adapters.neighbours import serve
+    from tests.adapters.upstream_services import serve
 
     gaze("saliency", "compute", video, "--video-id", "v", "--every", "4")
     with serve(create_app(database)) as url:
@@ -326,7 +326,7 @@ def test_a_report_on_a_session_of_the_real_services(gaze, database, video, tmp_p
 
 def test_a_report_on_a_session_that_is_not_there_is_one_line(mongo_uri, database, tmp_path):
     from gaze_tools.stack.session_api import create_app
-    from tests.adapters.neighbours import serve
+    from tests.adapters.upstream_services import serve
 
     with serve(create_app(database)) as url:
         result = CliRunner().invoke(

@@ -159,10 +159,11 @@ class TestAgainstTheResult:
             FakeGazeModel(),
         )
         viewer = {"ip_address": "203.0.113.7", "video_id": "v"}
-        settings = None if calibration is None else {"calibration_session": "dots"}
         for session_id, records in (("s", frames), ("dots", calibration or {})):
             for number, each in records.items():
-                sessions.update_session(session_id, number, each, settings=settings, **viewer)
+                sessions.update_session(session_id, number, each, **viewer)
+        if calibration is not None:
+            sessions.store_settings("s", {"calibration_session": "dots"})
         scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
         completer = Completer(sessions, scorer, FakeResultSink(), observer=Metrics())
         last = LastFrame("s", frame_number=max(frames) + 1, has_image=False, **viewer)

@@ -14,7 +14,7 @@ from gaze_core.errors import SessionScoredError
 from gaze_tools.stack.mongo import start_mongo
 from gaze_tools.stack.processes import await_ready, find_free_port, run_process
 from gaze_tools.stack.session_api import create_app
-from tests.adapters.neighbours import serve
+from tests.adapters.upstream_services import serve
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
 

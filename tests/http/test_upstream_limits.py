@@ -7,7 +7,7 @@ import pytest
 
 from func.adapters.session_api import HttpSessionStore
 from gaze_core.errors import ResultSinkBusyError, SessionStoreBusyError
-from tests.adapters.neighbours import Answer, Hang, misbehave
+from tests.adapters.upstream_services import Answer, Hang, misbehave
 
 
 @pytest.mark.parametrize(("asked_s", "said"), [(7.0, "7"), (0.2, "1"), (1.5, "2")])

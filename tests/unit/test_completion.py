@@ -53,6 +53,15 @@ class TestWaiting:
         assert world.now_s == 0
         assert (result["frames"]["expected"], result["lost"]["missing"]) == (3, 0)
 
+    def test_with_a_total_a_late_frame_beyond_the_last_number_is_waited_for(self, world):
+        world.store(record(HIT), record(HIT))
+        world.on_sleep[2.0] = lambda: world.store(record(MISS), start=9)
+
+        result = world.complete(5, total_frames=3)
+
+        assert world.now_s == 2.0
+        assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (3, 0, 66.67)
+
     def test_a_client_that_claims_two_thousand_million_frames_costs_nothing(self, world):
         world.store(record(HIT))
 
@@ -128,6 +137,17 @@ class TestWaiting:
         result = world.complete(3)
 
         assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (2, 0, 50.0)
+
+    def test_without_new_frames_a_session_is_scored_once(self, world):
+        # Two frames count, one is a validation target, one is beyond the last frame, and frame 3 is missing.
+        world.store(record(HIT), record(HIT, target=[0.5, 0.5], calibration_use="validate"))
+        world.store(record(HIT), record(HIT), start=4)
+        reads = []
+        extract = world.maps.extract_saliencyMap
+        world.maps.extract_saliencyMap = lambda *args, **kwargs: reads.append(1) or extract(*args, **kwargs)
+
+        assert world.complete(4, has_image=True)["lost"]["missing"] == 1
+        assert len(reads) == 2  # the facts of the video and its maps
 
     def test_without_a_scoring_place_it_is_busy_and_the_place_is_given_back(self, world):
         world.store(record(HIT))

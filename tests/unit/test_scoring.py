@@ -145,6 +145,19 @@ class TestScore:
         assert (result["final_score"], result["score_valid"], result["score_invalid_reason"]) == (0.0, False, reason)
         assert next(iter(world.sink.results.values()))["score_valid"] is False
 
+    @pytest.mark.parametrize("fps", [25.0, 1e300])
+    @pytest.mark.parametrize("video_time_ms", [1e300, -1e300])
+    def test_an_absurd_position_in_the_video_has_no_map(self, world, video_time_ms, fps):
+        world.maps.fps = fps
+        world.store(record(HIT), record(HIT, video_time_ms=video_time_ms))
+
+        assert world.complete(3)["lost"]["no_map"] == 1
+
+    def test_a_gaze_is_off_a_video_of_no_size(self, world):
+        world.store(record(HIT, viewport={"x": 0.0, "y": 0.0, "width": 1e-320, "height": 1.0}))
+
+        assert world.complete(2)["frames"]["off_video"] == 1
+
     def test_the_result_names_model_and_maps(self, world):
         world.store(record(HIT))
 

@@ -1,4 +1,4 @@
-"""Neighbours on the loopback interface: real applications, and one that misbehaves as it is told."""
+"""Upstream services on the loopback interface: real applications, and a server that misbehaves as instructed."""
 
 import contextlib
 import json
@@ -62,8 +62,8 @@ class Request:
     """The caller's, which tells connections apart."""
 
 
-class Neighbour:
-    """Answers the first request with the first of its answers and so on, the last one for ever."""
+class UpstreamService:
+    """Gives its answers in order, one a request, and repeats the last one."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -78,8 +78,8 @@ class Neighbour:
 
 @contextlib.contextmanager
 def misbehave(*answers):
-    """Serve a `Neighbour` and yield it with its `url`."""
-    neighbour = Neighbour(*answers)
+    """Serve an `UpstreamService` and yield it with its `url`."""
+    service = UpstreamService(*answers)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -88,7 +88,7 @@ def misbehave(*answers):
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body = json.loads(content) if content else None
             request = Request(self.command, self.path, dict(self.headers), body, self.client_address[1])
-            act(neighbour.take(request), self)
+            act(service.take(request), self)
 
         do_GET = do_PUT = do_POST = serve_request  # noqa: N815  the names that http.server looks for
 
@@ -99,9 +99,9 @@ def misbehave(*answers):
     server.daemon_threads = True
     server.block_on_close = False
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    neighbour.url = f"http://127.0.0.1:{server.server_port}"
+    service.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield neighbour
+        yield service
     finally:
         server.shutdown()
         server.server_close()
