@@ -1,1 +1,1 @@
-"""Tools for one machine, never in the image: the command `gaze`, the local stack, saliency maps, reports, benchmarks."""
+"""Tools for one machine, never in the image: the command `gaze`, local stack, saliency maps, reports, benchmarks."""

@@ -228,7 +228,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_set_for_readers(mongo_uri, database
                 replace_for_ever(mongo_uri, database.name, 8 * seed)
             finally:
                 os._exit(1)
-        # Killed after it began 0, 1 or 2 generations and a few more reads; it begins the second after publishing the first.
+        # Killed when it has begun 0, 1 or 2 generations and after a few reads. It begins the second after the first is
+        # published.
         begun_before_kill = count_generations(database) + seed % 3
         reads_left = moments.randrange(1, 6)
         while reads_left:

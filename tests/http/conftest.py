@@ -23,6 +23,9 @@ from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS
 from tests.http.pictures import as_base64, make_picture
 
+IRISES_ALONE = partial(GazeDetector, eye_region=None)
+"""The lids of faces made of points do not follow the eyes: only their irises show the gaze direction."""
+
 
 class World:
     """The handler, everything behind it, and how to reach it."""
@@ -60,7 +63,11 @@ class World:
             max_age_s=0,
         )
         self.detectors = Detectors(
-            self.landmarker, self.model, self.sessions, refresh_s=self.settings.calibration_refresh_s
+            self.landmarker,
+            self.model,
+            self.sessions,
+            refresh_s=self.settings.calibration_refresh_s,
+            make_detector=IRISES_ALONE,
         )
         self.build_error = None
         self.handler = Handler(self.settings, self.metrics, self._find_application)
@@ -114,9 +121,8 @@ def recording(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _irises_alone(monkeypatch):
-    """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
-    for module in ("func.detectors", "research.recordings.camera", "research.recordings.measurement"):
-        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, eye_region=None))
+    for module in ("research.recordings.camera", "research.recordings.measurement"):
+        monkeypatch.setattr(f"{module}.GazeDetector", IRISES_ALONE)
 
 
 @pytest.fixture
