@@ -132,8 +132,8 @@ class TestAgainstTheResult:
             FakeGazeModel(),
         )
         viewer = {"ip_address": "203.0.113.7", "video_id": "v"}
-        settings = None if calibration is None else {"calibration_session": "dots"}
-        for session_id, records in (("s", frames), ("dots", calibration or {})):
+        settings = None if calibration is None else {"calibration_session": "calibration"}
+        for session_id, records in (("s", frames), ("calibration", calibration or {})):
             for number, each in records.items():
                 sessions.update_session(session_id, number, each, settings=settings, **viewer)
         scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
@@ -183,10 +183,10 @@ class TestAgainstTheResult:
 
     def test_the_numbers_are_those_of_the_stored_result_with_maps_blurred_as_the_calibration_says(self):
         measured = {"features": [0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 608.3], "eye_openness": [0.3, 0.3]}
-        dots = [(x, y) for y in (0.4, 0.6) for x in (0.4, 0.5, 0.6) for _ in range(5)]
+        targets = [(x, y) for y in (0.4, 0.6) for x in (0.4, 0.5, 0.6) for _ in range(5)]
         calibration = {
-            number: record([0.5, 0.5], target=list(dot), calibration_use="fit", **measured)
-            for number, dot in enumerate(dots, start=1)
+            number: record([0.5, 0.5], target=list(target), calibration_use="fit", **measured)
+            for number, target in enumerate(targets, start=1)
         }
         frames = {number: each | (measured if number % 3 else {}) for number, each in self.looks().items()}
         maps = {number: np.roll(RIGHT, number, axis=1) for number in range(1, 56)}
@@ -244,9 +244,9 @@ class TestStatuses:
         row = report.rows[0]
         assert (row.status, row.hit, row.chance, row.rank, row.nss) == ("scored", 0, 0.0, 0.5, None)
 
-    def test_frames_with_dots_are_no_frames_of_the_video(self):
-        dot = {"target": [0.5, 0.5], "calibration_use": "validate"}
-        report, _ = examine({1: record(LOOKS_RIGHT), 2: record(LOOKS_RIGHT, **dot)}, {1: RIGHT, 2: RIGHT})
+    def test_frames_with_targets_are_no_frames_of_the_video(self):
+        target = {"target": [0.5, 0.5], "calibration_use": "validate"}
+        report, _ = examine({1: record(LOOKS_RIGHT), 2: record(LOOKS_RIGHT, **target)}, {1: RIGHT, 2: RIGHT})
 
         assert [row.frame_number for row in report.rows] == [1]
 
