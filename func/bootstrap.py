@@ -17,7 +17,7 @@ from func.settings import Settings
 from gaze_core.ports import SessionStore
 
 PROBE_TIMEOUT_S = 0.5
-"""For all neighbours together; an orchestrator gives a readiness probe one second."""
+"""Time limit for probing all upstream services; an orchestrator gives a readiness probe one second."""
 
 PROBE_MAX_AGE_S = 5.0
 
@@ -27,32 +27,32 @@ BUILD_PAUSE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class NeighbourProbes:
-    """Tells which neighbours answer; asks them in parallel and remembers the answer for a few seconds."""
+class UpstreamProbes:
+    """Probes the upstream services in parallel and caches their states for a few seconds."""
 
     def __init__(
         self,
-        neighbours: Mapping[str, Callable[[], bool]],
+        services: Mapping[str, Callable[[], bool]],
         *,
         timeout_s: float = PROBE_TIMEOUT_S,
         max_age_s: float = PROBE_MAX_AGE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._neighbours = dict(neighbours)
+        self._services = dict(services)
         self._timeout_s = timeout_s
         self._max_age_s = max_age_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._executor = ThreadPoolExecutor(max_workers=len(self._neighbours), thread_name_prefix="probe")
+        self._executor = ThreadPoolExecutor(max_workers=len(self._services), thread_name_prefix="probe")
         self._running: dict[str, Future[bool]] = {}
         self._states: dict[str, bool] = {}
         self._asked_at_s = float("-inf")
 
     def find_states(self) -> dict[str, bool]:
-        """Return for each neighbour whether it answers; one that hangs does not."""
+        """Return for each service whether it answers; one that hangs does not."""
         with self._lock:
             if self._clock() - self._asked_at_s > self._max_age_s:
-                for name, is_reachable in self._neighbours.items():
+                for name, is_reachable in self._services.items():
                     if name not in self._running:  # a probe that hangs is not asked again
                         self._running[name] = self._executor.submit(is_reachable)
                 done, _ = wait(self._running.values(), timeout=self._timeout_s)
@@ -73,7 +73,7 @@ class Application:
     detectors: Detectors
     sessions: SessionStore
     completer: Completer
-    probes: NeighbourProbes
+    probes: UpstreamProbes
 
 
 def build_application(settings: Settings, observer: CompletionObserver) -> Application:
@@ -142,7 +142,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
             barrier_timeout_s=settings.barrier_timeout_s,
             poll_s=settings.barrier_poll_s,
         ),
-        probes=NeighbourProbes(
+        probes=UpstreamProbes(
             {
                 "session_api": sessions.is_reachable,
                 "saliency_store": maps.is_reachable,

@@ -36,6 +36,7 @@ class Detectors:
         refresh_s: float = 10.0,
         capacity: int = 256,
         clock: Callable[[], float] = time.monotonic,
+        make_detector: Callable[..., GazeDetector] = GazeDetector,
     ) -> None:
         """Create an empty cache.
 
@@ -46,6 +47,7 @@ class Detectors:
             refresh_s: Calibration cache lifetime.
             capacity: Maximum number of cached detectors, and of cached calibrations.
             clock: Monotonic clock in seconds.
+            make_detector: Creates a detector; takes the arguments of `GazeDetector`.
 
         Raises:
             ValueError: `capacity` is below 1.
@@ -56,6 +58,7 @@ class Detectors:
         self._model = model
         self._calibrations = _Calibrations(sessions, model, refresh_s=refresh_s, capacity=capacity, clock=clock)
         self._capacity = capacity
+        self._make_detector = make_detector
         self._by_session: OrderedDict[str, GazeDetector] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -87,7 +90,7 @@ class Detectors:
                 or (detector.screen, detector.camera) != (screen, camera)
                 or detector.calibration is not calibration
             ):
-                detector = GazeDetector(
+                detector = self._make_detector(
                     self._landmarker, self._model, screen=screen, camera=camera, calibration=calibration
                 )
                 self._by_session[session_id] = detector

@@ -1,1 +1,1 @@
-"""Tools for one machine: the local stack, the demo, the command `gaze` and benchmarks; never in the image."""
+"""Tools for one machine, never in the image: the command `gaze`, local stack, saliency maps, reports, benchmarks."""

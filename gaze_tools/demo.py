@@ -31,7 +31,7 @@ from gaze_tools.sample_clip import (
     seed_sample_maps,
 )
 from gaze_tools.stack.client import FrameReply, GazeClient, GazeClientError
-from gaze_tools.stack.launcher import start_function, start_neighbours
+from gaze_tools.stack.launcher import start_function, start_upstream_services
 from gaze_tools.stack.processes import ProcessError
 
 CAMERA_FRAMES = 200
@@ -112,14 +112,14 @@ def run_demo(console: Console, out: Path, *, video: Path | None = None, camera: 
     started_s = time.monotonic()
     token_key = secrets.token_hex(32)
     with (
-        start_neighbours(out / "logs") as neighbours,
-        start_function(neighbours, out / "logs", settings={"SESSION_TOKEN_KEYS": token_key}) as function_url,
+        start_upstream_services(out / "logs") as upstream,
+        start_function(upstream, out / "logs", settings={"SESSION_TOKEN_KEYS": token_key}) as function_url,
     ):
-        seed_sample_maps(neighbours, frame_count)
+        seed_sample_maps(upstream, frame_count)
         console.print(f"Ready after {time.monotonic() - started_s:.1f} s; streaming to {function_url}/gaze")
         client = GazeClient(function_url, video_id=SAMPLE_VIDEO_ID, token_key=token_key.encode())
         run = stream(client, read_frames(source, frame_count), frame_count, truth)
-        results = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()
+        results = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()
         run.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]
     print_summary(console, run, truth)
     if truth is None:

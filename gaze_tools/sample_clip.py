@@ -14,7 +14,7 @@ from pymongo import MongoClient
 
 from gaze_tools.saliency.models.spectral_residual import spectral_residual
 from gaze_tools.saliency.seed import seed_saliency_maps
-from gaze_tools.stack.launcher import Neighbours
+from gaze_tools.stack.launcher import UpstreamServices
 
 SAMPLE = Path(__file__).with_name("sample")
 SAMPLE_VIDEO_ID = "sample"
@@ -79,11 +79,11 @@ def read_frames(source: str | int, limit: int) -> Iterator[NDArray[np.uint8]]:
             yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def seed_sample_maps(neighbours: Neighbours, frame_count: int) -> None:
+def seed_sample_maps(upstream: UpstreamServices, frame_count: int) -> None:
     """Store saliency maps for the sample video, which is repeated if a clip is longer than the video.
 
     Args:
-        neighbours: Running services, with the MongoDB to write to.
+        upstream: Running services, with the MongoDB to write to.
         frame_count: Number of frames that get a map.
     """
     maps = [
@@ -92,7 +92,7 @@ def seed_sample_maps(neighbours: Neighbours, frame_count: int) -> None:
     ]
     numbered = enumerate(itertools.islice(itertools.cycle(maps), frame_count), start=1)
     client: MongoClient[dict[str, Any]]
-    with MongoClient(neighbours.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
+    with MongoClient(upstream.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
         seed_saliency_maps(
             client["saliency_db"],
             SAMPLE_VIDEO_ID,

@@ -9,7 +9,7 @@ import click
 
 from gaze_tools.command_line import console
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, count_frames, seed_sample_maps
-from gaze_tools.stack.launcher import start_function, start_neighbours
+from gaze_tools.stack.launcher import start_function, start_upstream_services
 from gaze_tools.stack.processes import ProcessError, is_port_free
 
 LOG_DIR = Path("out/logs")
@@ -35,13 +35,13 @@ def serve(port: int) -> None:
     console.print(f"Starting MongoDB stand-in, session API, aggregator and function (logs in {LOG_DIR}/) …")
     started_s = time.monotonic()
     try:
-        with start_neighbours(LOG_DIR) as neighbours:
-            seed_sample_maps(neighbours, count_frames(str(SAMPLE / "video.mp4")))
-            with start_function(neighbours, LOG_DIR, port=port) as url:
+        with start_upstream_services(LOG_DIR) as upstream:
+            seed_sample_maps(upstream, count_frames(str(SAMPLE / "video.mp4")))
+            with start_function(upstream, LOG_DIR, port=port) as url:
                 console.print(f"Ready after {time.monotonic() - started_s:.1f} s. Ctrl-C stops everything.\n")
                 lines = [
                     f"export FUNCTION_URL={url}",
-                    *(f"export {name}='{value}'" for name, value in neighbours.environment().items()),
+                    *(f"export {name}='{value}'" for name, value in upstream.environment().items()),
                 ]
                 # Not through the console, which wraps lines.
                 click.echo("\n".join(lines))

@@ -92,7 +92,7 @@ def describe_api() -> dict[str, Any]:
             "/health/readiness": {
                 "get": {
                     "operationId": "getReadiness",
-                    "summary": "Whether model and landmarker are loaded; how the neighbours are.",
+                    "summary": "Whether model and landmarker are loaded; the state of each upstream service.",
                     "responses": {
                         "200": _describe_answer("They are.", ReadinessAnswer),
                         **_describe_problems([PROBLEMS[NotReadyError]]),

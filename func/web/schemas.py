@@ -262,7 +262,7 @@ class LivenessAnswer(BaseModel):
 
 
 class ReadinessAnswer(BaseModel):
-    """Model and landmarker are loaded; how the neighbours are does not decide that."""
+    """Model and landmarker are loaded; the state of upstream services does not decide that."""
 
     status: Literal["ready"] = "ready"
     neighbours: dict[str, Literal["reachable", "unreachable"]]

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, read_cpu_s, start_variant
 from gaze_tools.sample_clip import SAMPLE, read_frames
-from gaze_tools.stack.launcher import start_neighbours
+from gaze_tools.stack.launcher import start_upstream_services
 
 MULTIPLES = [0.8, 1.0, 5.0]
 CLIENTS = 8
@@ -196,9 +196,9 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         log_dir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.sched_setaffinity(0, cpus[:-1] or cpus)  # the servers inherit it: the last CPU is the generator's
-        neighbours = stack.enter_context(start_neighbours(log_dir))
+        upstream = stack.enter_context(start_upstream_services(log_dir))
         for variant in variants:
-            with start_variant(variant, neighbours, log_dir) as address:
+            with start_variant(variant, upstream, log_dir) as address:
                 os.sched_setaffinity(0, cpus[-1:])
                 asyncio.run(measure(variant, address, image, arguments, table))
                 os.sched_setaffinity(0, cpus[:-1] or cpus)

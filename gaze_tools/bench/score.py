@@ -29,7 +29,7 @@ from func.web.metrics import Metrics
 from gaze_tools.command_line import console
 from gaze_tools.saliency.models import make_model
 from gaze_tools.saliency.seed import seed_saliency_maps
-from gaze_tools.stack.launcher import Neighbours, start_neighbours
+from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 
 FPS = 30.0
 EVERY = 5
@@ -57,17 +57,20 @@ def score(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, meas
     API, scored, stored and delivered in a process of its own, as the function does it for the last frame.
     """
     if measure is not None:
-        sys.stdout.write(json.dumps(score_session(Neighbours(*measure.split()), frames[0], accuracy_deg)))
+        sys.stdout.write(json.dumps(score_session(UpstreamServices(*measure.split()), frames[0], accuracy_deg)))
         return
-    with tempfile.TemporaryDirectory() as folder, start_neighbours(Path(folder), data_dir=Path(folder)) as neighbours:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start_upstream_services(Path(folder), data_dir=Path(folder)) as upstream,
+    ):
         console.print(f"Storing a map for every {EVERY}th of {max(frames)} frames …")
-        store_maps(neighbours.mongo_uri, max(frames))
+        store_maps(upstream.mongo_uri, max(frames))
         table = Table(title="Scoring of the last frame on the local stack", title_justify="left")
         for column in ("frames", "s", "CPU s", "ms per frame", "MB above idle"):
             table.add_column(column, justify="right")
-        addresses = f"{neighbours.mongo_uri} {neighbours.session_api_url} {neighbours.aggregator_url}"
+        addresses = f"{upstream.mongo_uri} {upstream.session_api_url} {upstream.aggregator_url}"
         for count in sorted(frames):
-            store_session(neighbours.session_api_url, count)
+            store_session(upstream.session_api_url, count)
             command = [sys.executable, "-m", "gaze_tools.cli", "bench", "score", "--frames", str(count)]
             command += ["--measure", addresses]
             command += [] if accuracy_deg is None else ["--accuracy-deg", str(accuracy_deg)]
@@ -141,12 +144,12 @@ def store_maps(mongo_uri: str, frames: int) -> None:
         )
 
 
-def score_session(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> dict[str, Any]:
+def score_session(upstream: UpstreamServices, frames: int, accuracy_deg: float | None) -> dict[str, Any]:
     """Score a session; return the time, the idle and peak memory, and the memory over time."""
-    maps = MongoSaliencyMaps(neighbours.mongo_uri, timeout_s=60)
-    sessions = HttpSessionStore(neighbours.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
-    sink = HttpResultSink(neighbours.aggregator_url, timeout_s=60, retries=0)
-    model = load_gaze_model(read_settings({"MONGO_URI": neighbours.mongo_uri}).gaze_model)
+    maps = MongoSaliencyMaps(upstream.mongo_uri, timeout_s=60)
+    sessions = HttpSessionStore(upstream.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
+    sink = HttpResultSink(upstream.aggregator_url, timeout_s=60, retries=0)
+    model = load_gaze_model(read_settings({"MONGO_URI": upstream.mongo_uri}).gaze_model)
     scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
     completer = Completer(sessions, scorer, sink, observer=Metrics())
     # Connect and warm up, so that the idle memory includes it.

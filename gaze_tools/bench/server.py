@@ -29,7 +29,7 @@ from rich.table import Table
 
 import func
 from gaze_tools.sample_clip import SAMPLE, read_frames
-from gaze_tools.stack.launcher import Neighbours, start_neighbours
+from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 from gaze_tools.stack.processes import await_ready, find_free_port, run_process
 
 READY_TIMEOUT_S = 60.0
@@ -58,7 +58,7 @@ class Variant:
 
 
 @contextlib.contextmanager
-def start_variant(variant: Variant, neighbours: Neighbours, log_dir: Path) -> Iterator[tuple[int, int]]:
+def start_variant(variant: Variant, upstream: UpstreamServices, log_dir: Path) -> Iterator[tuple[int, int]]:
     """Run a server; yield its port and process id."""
     port = find_free_port()
     command = [part.format(port=port) for part in variant.command]
@@ -68,7 +68,7 @@ def start_variant(variant: Variant, neighbours: Neighbours, log_dir: Path) -> It
     paths = os.pathsep.join([str(variant.folder), str(log_dir), os.environ.get("PYTHONPATH", "")])
     environment = {
         **os.environ,
-        **neighbours.environment(),
+        **upstream.environment(),
         "PYTHONPATH": paths,
         "LOG_LEVEL": "WARNING",
         "THREADS": "16",
@@ -176,8 +176,8 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         log_dir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (log_dir / "asgi_app.py").write_text(_ASGI_MAIN)
-        neighbours = stack.enter_context(start_neighbours(log_dir))
-        running = [stack.enter_context(start_variant(variant, neighbours, log_dir)) for variant in variants]
+        upstream = stack.enter_context(start_upstream_services(log_dir))
+        running = [stack.enter_context(start_variant(variant, upstream, log_dir)) for variant in variants]
         for variant, (port, _) in zip(variants, running, strict=True):
             send_frames(port, f"warm-{variant.name}", image, 20, [])
         for each_round in range(arguments.rounds):

@@ -18,7 +18,7 @@ from gaze_tools.capacity.load import Client, Load, encode_clip, post, probe, run
 from gaze_tools.capacity.queues import closed_throughput, mean_wait_s
 from gaze_tools.capacity.store_costs import StoreCosts, measure_store
 from gaze_tools.sample_clip import seed_sample_maps
-from gaze_tools.stack.launcher import start_function, start_neighbours
+from gaze_tools.stack.launcher import start_function, start_upstream_services
 
 OPEN_INTERVAL_S = 0.2
 """Interval between two frames of a viewer in the open load: 5 frames/s, so that a slow machine keeps up."""
@@ -122,10 +122,10 @@ def measure_stack(
     jpegs = encode_clip()
     sessions = itertools.count(1)
     with ExitStack() as stack:
-        neighbours = stack.enter_context(start_neighbours(log_dir))
-        seed_sample_maps(neighbours, _MAPS)
+        upstream = stack.enter_context(start_upstream_services(log_dir))
+        seed_sample_maps(upstream, _MAPS)
         started_s = time.monotonic()
-        first = stack.enter_context(start_function(neighbours, log_dir, name="first", settings=settings))
+        first = stack.enter_context(start_function(upstream, log_dir, name="first", settings=settings))
         start = Start(read_cpu_s("function"), time.monotonic() - started_s)
         run_load([Client(first, next(sessions))], jpegs, duration_s=2)
         before = read_stage(first, "detect")
@@ -133,8 +133,8 @@ def measure_stack(
         alone = run_load([viewer], jpegs, duration_s=duration_s)
         after = read_stage(first, "detect")
         scoring = measure_scoring(viewer, alone.frames)
-        store = measure_store(neighbours, jpegs)
-        second = stack.enter_context(start_function(neighbours, log_dir, name="second", settings=settings))
+        store = measure_store(upstream, jpegs)
+        second = stack.enter_context(start_function(upstream, log_dir, name="second", settings=settings))
         run_load([Client(second, next(sessions))], jpegs, duration_s=2)
         functions = itertools.cycle((first, second))
         viewers = max(1, round(open_rate_fps * OPEN_INTERVAL_S))

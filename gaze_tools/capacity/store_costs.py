@@ -16,7 +16,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from gaze_tools.capacity.load import Client
 from gaze_tools.sample_clip import SAMPLE_VIDEO_ID, read_truth
-from gaze_tools.stack.launcher import Neighbours
+from gaze_tools.stack.launcher import UpstreamServices
 from gaze_tools.stack.session_api import create_app
 
 _STORE_FRAMES = 400
@@ -45,10 +45,10 @@ class StoreCosts:
     reads: float
 
 
-def measure_store(neighbours: Neighbours, jpegs: Sequence[bytes]) -> StoreCosts:
+def measure_store(upstream: UpstreamServices, jpegs: Sequence[bytes]) -> StoreCosts:
     """Measure what the posted frames left in the stores, and the database commands of a frame."""
     client: MongoClient[dict[str, Any]]
-    with MongoClient(neighbours.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
+    with MongoClient(upstream.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
         raw = client["session_api"].with_options(bson.CodecOptions(document_class=RawBSONDocument))
         parts = list(raw["parts"].find())
         stored_bytes = sum(len(document.raw) for document in itertools.chain(parts, raw["sessions"].find()))
@@ -59,8 +59,8 @@ def measure_store(neighbours: Neighbours, jpegs: Sequence[bytes]) -> StoreCosts:
             .with_options(bson.CodecOptions(document_class=RawBSONDocument))[SAMPLE_VIDEO_ID]
             .find()
         ]
-        writes, reads = count_commands(neighbours.mongo_uri, records[0], described=False)
-        writes_described, _ = count_commands(neighbours.mongo_uri, records[0], described=True)
+        writes, reads = count_commands(upstream.mongo_uri, records[0], described=False)
+        writes_described, _ = count_commands(upstream.mongo_uri, records[0], described=True)
     request_bytes = statistics.mean(len(Client("", 1).make_body(1, jpeg)) for jpeg in jpegs)
     return StoreCosts(
         request_bytes=request_bytes,

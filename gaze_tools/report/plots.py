@@ -1,4 +1,4 @@
-"""Pictures of a viewing, for people to look at."""
+"""Plots of a viewing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 Gaze = Mapping[str, float] | None
-"""An answer's `gaze`: x and y normalised to the screen, or None."""
+"""Field `gaze` of a reply: x and y normalised to the screen, or None."""
 
 TRAIL_FRAMES = 10
 GAZE_COLOUR, TRUTH_COLOUR = "#d1495b", "#1b998b"
 
 PAGE_WIDTH, PAGE_DPI = 5.0, 190
-"""Inches and dots of a picture in a report: on a phone a point of its type is about a pixel."""
+"""Width in inches and resolution of a figure in a report; on a phone, a point of its text is about a pixel."""
 
 MAX_PATH_FIXATIONS = 150
-"""With more, a line from one to the next is a tangle."""
+"""Above this number, lines between fixations are unreadable and left out."""
 
 OFF_SCREEN = 0.15
-"""So far off the screen, in screens, a fixation is drawn at most."""
+"""Maximum distance from the screen, in screen sizes, at which a fixation is drawn."""
 
 STATUS_COLOURS: Mapping[str, str] = {
     "scored": "#1b998b",
@@ -38,7 +38,7 @@ STATUS_COLOURS: Mapping[str, str] = {
     "old_format": "#8d6e63",
     "unreadable": "#444444",
 }
-"""Of what became of a frame, in the order in which they are drawn."""
+"""Colour of each frame status, in drawing order."""
 
 
 def draw_gaze_over_video(
@@ -50,15 +50,15 @@ def draw_gaze_over_video(
     *,
     path: Path,
 ) -> Path:
-    """Draw where the viewer looks over a frame of the video and over its saliency map; return `path`.
+    """Draw the gaze over a video frame and over its saliency map; return `path`.
 
     Args:
-        frame: RGB, shape (height, width, 3); it fills the screen.
-        saliency_map: Of that frame, shape (height, width).
-        gazes: By frame number; those of the last half second are drawn as a trail.
-        frame_number: Of the frame.
-        truth: Where the viewer really looks, when that is known.
-        path: Of the PNG file.
+        frame: RGB image that fills the screen, shape (height, width, 3).
+        saliency_map: Saliency map of the frame, shape (height, width).
+        gazes: Gaze by frame number; the last half second is drawn as a trail.
+        frame_number: Number of the frame.
+        truth: True point of gaze; None if unknown.
+        path: PNG file to write.
     """
     height, width = frame.shape[:2]
     trail = [gazes.get(number) for number in range(frame_number - TRAIL_FRAMES, frame_number + 1)]
@@ -66,11 +66,11 @@ def draw_gaze_over_video(
     shown = np.array([[-0.03, -0.03], [1.03, 1.03], *([gaze["x"], gaze["y"]] for gaze in trail if gaze)])
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     axes = figure.subplots(1, 2)
-    for axis, picture, title in ((axes[0], frame, "video"), (axes[1], saliency_map, "saliency map")):
-        axis.imshow(picture, cmap="inferno", extent=(0, width, height, 0))
+    for axis, image, title in ((axes[0], frame, "video"), (axes[1], saliency_map, "saliency map")):
+        axis.imshow(image, cmap="inferno", extent=(0, width, height, 0))
         axis.set_title(f"{title}, frame {frame_number}", loc="left")
         axis.set_axis_off()
-        # A gaze beyond the screen's edge still shows, up to a third of the screen away.
+        # Points of gaze up to a third of the screen beyond its edge are shown.
         (left, top), (right, bottom) = np.clip([shown.min(axis=0), shown.max(axis=0)], -1 / 3, 4 / 3) * [width, height]
         axis.set_xlim(left, right)
         axis.set_ylim(bottom, top)
@@ -86,9 +86,9 @@ def draw_gaze_over_video(
 
 
 def draw_trace(gazes: Mapping[int, Gaze], truth: Mapping[int, tuple[float, float]], *, path: Path) -> Path:
-    """Draw x and y of the gaze over the frames, with the truth when it is known; return `path`.
+    """Draw x and y of the gaze over frame numbers, with the truth if known; return `path`.
 
-    Frames without a gaze are gaps, shaded.
+    Frames without a gaze are shaded gaps.
     """
     numbers = np.array(sorted(gazes))
     figure = Figure(figsize=(11, 5), layout="constrained")
@@ -113,13 +113,13 @@ def draw_trace(gazes: Mapping[int, Gaze], truth: Mapping[int, tuple[float, float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyFrame:
-    """A moment of a video.
+    """A video frame with the gaze around it.
 
     Attributes:
-        title: Over the picture.
-        frame: RGB, shape (height, width, 3); None when there is no video.
-        saliency_map: Of that frame; None when there is none.
-        heat: How much the gaze was where, 0 to 1, of the frame's size.
+        title: Title above the frame.
+        frame: RGB image, shape (height, width, 3); None without a video.
+        saliency_map: Saliency map of the frame; None if there is none.
+        heat: Heatmap of the gaze, 0 to 1, of the frame's size.
     """
 
     title: str
@@ -131,12 +131,12 @@ class KeyFrame:
 def make_heat(
     points: NDArray[np.float64], shape: tuple[int, int], sigmas_px: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Return how much the gaze was where: a Gaussian around each point, scaled so that the highest place is 1.
+    """Return a heatmap: the sum of a Gaussian around each point, scaled to a maximum of 1.
 
     Args:
-        points: Normalised to the picture, shape (n, 2); those outside are left out.
-        shape: Height and width of the picture.
-        sigmas_px: Standard deviation along a column and along a row.
+        points: Points normalised to the image, shape (n, 2); those outside are ignored.
+        shape: Height and width of the image.
+        sigmas_px: Standard deviations in rows and in columns.
     """
     height, width = shape
     counts = np.zeros(shape)
@@ -149,14 +149,14 @@ def make_heat(
 
 
 def draw_key_frames(moments: Sequence[KeyFrame], *, path: Path) -> Path:
-    """Draw the gaze over each moment's frame, its saliency map beside; return `path`."""
+    """Draw the gaze over each frame, next to the saliency map; return `path`."""
     height, width = moments[0].heat.shape
     figure = Figure(figsize=(PAGE_WIDTH, len(moments) * (PAGE_WIDTH / 2 * height / width + 0.3)), layout="constrained")
     axes = figure.subplots(len(moments), 2, squeeze=False)
     for (left, right), moment in zip(axes, moments, strict=True):
         height, width = moment.heat.shape
         ground = np.full((height, width, 3), 40, dtype=np.uint8) if moment.frame is None else moment.frame
-        # Grey, so that colour means gaze alone.
+        # Greyscale, so that colour represents gaze only.
         grey = np.repeat(ground.mean(axis=2, keepdims=True) / 255, 3, axis=2)
         colours = colormaps["plasma"](moment.heat)[..., :3]
         share = np.clip(moment.heat * 1.4, 0, 0.8)[..., None]
@@ -183,16 +183,16 @@ def draw_score_over_time(
     high_percent: float | None,
     path: Path,
 ) -> Path:
-    """Draw the moving share of hits and of chance, with the mean and interval of the whole; return `path`.
+    """Draw moving averages of hits and chance, with the overall mean and its interval; return `path`.
 
     Args:
-        times_s: Rising, shape (n,).
-        hits: 1 for a hit, else 0, likewise.
-        chances: Share of the map that is a hit, likewise.
-        mean_percent: Of the hits.
-        low_percent: Lower end of its interval; None when there is none.
-        high_percent: Its upper end, likewise.
-        path: Of the PNG file.
+        times_s: Increasing times, shape (n,).
+        hits: 1 for a hit, otherwise 0, shape (n,).
+        chances: Fraction of the map that counts as a hit, shape (n,).
+        mean_percent: Mean of the hits.
+        low_percent: Lower bound of its interval; None without an interval.
+        high_percent: Upper bound of its interval; None without an interval.
+        path: PNG file to write.
     """
     window_s = float(np.clip((times_s[-1] - times_s[0]) / 20, 1.0, 30.0))
     figure = Figure(figsize=(PAGE_WIDTH, 3.2), layout="constrained")
@@ -212,7 +212,7 @@ def draw_score_over_time(
 
 
 def draw_coverage(times_s: NDArray[np.float64], statuses: Sequence[str], *, path: Path) -> Path:
-    """Draw over time which share of the frames has which status; return `path`."""
+    """Draw the share of each frame status over time; return `path`."""
     first_s, last_s = float(times_s.min()), float(times_s.max())
     edges = np.linspace(first_s, max(last_s, first_s + 1e-3), min(60, max(2, len(statuses) // 5)) + 1)
     total = np.maximum(np.histogram(times_s, edges)[0], 1)
@@ -242,9 +242,9 @@ def draw_fixations(
 
     Args:
         fixations: Onset and duration in seconds, x and y normalised to the screen, shape (n, 4).
-        shape: Width of the screen over its height.
-        viewport: x, y, width and height of the video on it, normalised.
-        path: Of the PNG file.
+        shape: Aspect ratio of the screen, width over height.
+        viewport: x, y, width and height of the video on the screen, normalised.
+        path: PNG file to write.
     """
     figure = Figure(figsize=(PAGE_WIDTH, PAGE_WIDTH / shape + 0.5), layout="constrained")
     axis = figure.subplots()
@@ -258,21 +258,21 @@ def draw_fixations(
     y = np.clip(fixations[:, 3], -OFF_SCREEN, 1 + OFF_SCREEN)
     if len(fixations) <= MAX_PATH_FIXATIONS:
         axis.plot(x, y, "-", color="0.6", linewidth=0.8)
-    dots = axis.scatter(
+    markers = axis.scatter(
         x, y, s=40 + 400 * np.minimum(fixations[:, 1], 2.0), c=fixations[:, 0], cmap="viridis", alpha=0.75, zorder=3
     )
     axis.set_xlim(min(0.0, float(x.min())) - 0.05, max(shape, float(x.max())) + 0.05)
     axis.set_ylim(max(1.0, float(y.max())) + 0.05, min(0.0, float(y.min())) - 0.05)
     axis.set_aspect("equal")
     axis.set_axis_off()
-    figure.colorbar(dots, ax=axis, label="onset, s", shrink=0.8, aspect=30)
+    figure.colorbar(markers, ax=axis, label="onset, s", shrink=0.8, aspect=30)
     return _save(figure, path, dots_per_inch=PAGE_DPI)
 
 
 def _moving_mean(
     times_s: NDArray[np.float64], values: NDArray[np.float64], window_s: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return 400 moments and the mean of the values around each; NaN where there is none."""
+    """Return 400 times and the mean of the values around each; NaN where there are no values."""
     grid_s = np.linspace(times_s[0], times_s[-1], 400)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     first = np.searchsorted(times_s, grid_s - window_s / 2)

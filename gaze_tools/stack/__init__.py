@@ -1,1 +1,1 @@
-"""The function and its neighbours on one machine."""
+"""The function and its upstream services on one machine."""

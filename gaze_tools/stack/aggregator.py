@@ -1,7 +1,4 @@
-"""A result aggregator for one machine: scores arrive, and three model types of one viewer and video make a row.
-
-python -m gaze_tools.stack.aggregator --port 8082 --mongo-uri mongodb://127.0.0.1:27017
-"""
+"""A result aggregator: collects scores; three model types of one viewer and video form a row."""
 
 import contextlib
 import hashlib
@@ -28,9 +25,9 @@ _log = logging.getLogger(__name__)
 def create_app(database: Database[dict[str, Any]]) -> Flask:
     """Return the aggregator with its data in a database.
 
-    The collection `viewers` has a document for each viewer and video: the keys of the deliveries that took effect and
-    the scores that wait. Both change in one step, so that a delivery takes effect once. `deliveries` tells how often
-    each came; `rows` is the outcome.
+    The collection `viewers` has a document per viewer and video with the keys of the applied deliveries and the waiting
+    scores. Both are updated atomically, so each delivery is applied once. `deliveries` counts how often each arrived;
+    `rows` contains the complete rows.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
@@ -44,7 +41,7 @@ def create_app(database: Database[dict[str, Any]]) -> Flask:
         if problem:
             return jsonify(status="error", message=problem), 400
         delivery_id = uuid.uuid4().hex
-        # Without a key every delivery counts, as with older clients.
+        # Without a key, as from older clients, every delivery is applied.
         key = request.headers.get("Idempotency-Key") or delivery_id
         _count_delivery(deliveries, key, delivery_id, body)
         _apply(database["viewers"], rows, key, body)
@@ -89,21 +86,21 @@ def _find_problem(body: Mapping[str, Any]) -> str | None:
 def _count_delivery(
     deliveries: Collection[dict[str, Any]], key: str, delivery_id: str, body: Mapping[str, Any]
 ) -> None:
-    """Note that a delivery came; its first body stands."""
+    """Count a delivery; its first body is kept."""
     known = ("video_id", "final_score", "ip_address", "model_type", "session_id", "score_valid", "coverage")
     kept = {name: body[name] for name in known if isinstance(body.get(name), str | int | float)}
     change = {"$addToSet": {"delivery_ids": delivery_id}, "$setOnInsert": {"body": kept}}
     try:
         deliveries.update_one({"_id": key}, change, upsert=True)
     except DuplicateKeyError:
-        # Created by another delivery at the same moment.
+        # Created by a concurrent delivery.
         deliveries.update_one({"_id": key}, change)
 
 
 def _apply(
     viewers: Collection[dict[str, Any]], rows: Collection[dict[str, Any]], key: str, body: Mapping[str, Any]
 ) -> None:
-    """Let a delivery take effect unless it has, and write a row when all three scores are there."""
+    """Apply a delivery unless it has been applied, and write a row once all three scores have arrived."""
     viewer_id = json.dumps([body["ip_address"], body["video_id"]])
     _write_row(viewers, rows, viewer_id)
     score = {"key": key, "final_score": body["final_score"]}
@@ -114,7 +111,7 @@ def _apply(
             upsert=True,
         )
     except DuplicateKeyError:
-        # The viewer's document is there: either this key has been applied, or another delivery has just made it.
+        # The document exists: this key has been applied, or a concurrent delivery has just created it.
         viewers.update_one(
             {"_id": viewer_id, "applied": {"$ne": key}},
             {"$addToSet": {"applied": key}, "$set": {f"waiting.{body['model_type']}": score}},
@@ -123,7 +120,7 @@ def _apply(
 
 
 def _write_row(viewers: Collection[dict[str, Any]], rows: Collection[dict[str, Any]], viewer_id: str) -> None:
-    """Turn three waiting scores into a row; safe to repeat, and finishes what a killed process began."""
+    """Turn three waiting scores into a row; idempotent, so it also completes the work of a killed process."""
     viewer = viewers.find_one({"_id": viewer_id}) or {}
     waiting = viewer.get("waiting", {})
     if not all(model_type in waiting for model_type in MODEL_TYPES):

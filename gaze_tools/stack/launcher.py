@@ -17,7 +17,7 @@ UPSTREAM_READY_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
+class UpstreamServices:
     """Addresses of the function's upstream services."""
 
     mongo_uri: str
@@ -51,7 +51,7 @@ class FunctionServer:
 
 
 @contextlib.contextmanager
-def start_neighbours(log_dir: Path, *, data_dir: Path | None = None) -> Iterator[Neighbours]:
+def start_upstream_services(log_dir: Path, *, data_dir: Path | None = None) -> Iterator[UpstreamServices]:
     """Run the MongoDB stand-in, the session API and the aggregator; stop them on exit.
 
     Args:
@@ -75,12 +75,12 @@ def start_neighbours(log_dir: Path, *, data_dir: Path | None = None) -> Iterator
             )
             urls[name] = f"http://127.0.0.1:{port}"
             await_ready(name, process, f"{urls[name]}/health", log_path=log_path, timeout_s=UPSTREAM_READY_TIMEOUT_S)
-        yield Neighbours(mongo.uri, urls["session_api"], urls["aggregator"])
+        yield UpstreamServices(mongo.uri, urls["session_api"], urls["aggregator"])
 
 
 @contextlib.contextmanager
 def start_function(
-    neighbours: Neighbours,
+    upstream: UpstreamServices,
     log_dir: Path,
     *,
     name: str = "function",
@@ -88,13 +88,13 @@ def start_function(
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Run the function and yield its base address; see `start_function_server`."""
-    with start_function_server(neighbours, log_dir, name=name, port=port, settings=settings) as server:
+    with start_function_server(upstream, log_dir, name=name, port=port, settings=settings) as server:
         yield server.url
 
 
 @contextlib.contextmanager
 def start_function_server(
-    neighbours: Neighbours,
+    upstream: UpstreamServices,
     log_dir: Path,
     *,
     name: str = "function",
@@ -104,7 +104,7 @@ def start_function_server(
     """Run the function under functions-framework and yield it once it is ready; stop it on exit.
 
     Args:
-        neighbours: Upstream services of the function.
+        upstream: Upstream services of the function.
         log_dir: Directory for its log.
         name: Name of the log file and in error messages.
         port: Port to listen on; 0 means any free one.
@@ -125,7 +125,7 @@ def start_function_server(
             f"--port={port}",
         ],
         log_path=log_path,
-        environment={**os.environ, **neighbours.environment(), **(settings or {})},
+        environment={**os.environ, **upstream.environment(), **(settings or {})},
     ) as process:
         await_ready(name, process, f"{url}/health/readiness", log_path=log_path, timeout_s=FUNCTION_READY_TIMEOUT_S)
         yield FunctionServer(url, process)

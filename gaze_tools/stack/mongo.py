@@ -1,4 +1,4 @@
-"""A MongoDB-compatible server on the loopback interface, as a process of its own: SecantusDB, never imported."""
+"""A local MongoDB-compatible server: SecantusDB, run as a separate process and never imported."""
 
 import contextlib
 import re
@@ -25,8 +25,8 @@ class MongoServer:
     """A running server.
 
     Attributes:
-        uri: For pymongo; its write concern makes an acknowledged write survive a kill of the server.
-        pid: Of its process.
+        uri: Address for pymongo, with a write concern under which acknowledged writes survive a kill of the server.
+        pid: Process id.
     """
 
     uri: str
@@ -35,18 +35,18 @@ class MongoServer:
 
 @contextlib.contextmanager
 def start_mongo(data_dir: Path | None = None, *, port: int = 0) -> Iterator[MongoServer]:
-    """Run a server until the context is left or the thread that entered it ends.
+    """Run a server until the context exits or the thread that entered it ends.
 
     Args:
-        data_dir: Where the data stays; None means data that end with the server.
-        port: To listen on; 0 means any.
+        data_dir: Directory for the data; None keeps the data in memory.
+        port: Port to listen on; 0 means any free one.
 
     Raises:
-        ProcessError: The server does not start.
+        ProcessError: The server did not start.
     """
     with tempfile.TemporaryDirectory(prefix="mongo-", ignore_cleanup_errors=True) as scratch:
         log_path = Path(scratch, "mongo.log")
-        # Without a file of its own it would read settings from the current folder or the user's.
+        # An empty file: otherwise it reads settings from the current directory or the user's home.
         config_path = Path(scratch, "secantusd.toml")
         config_path.touch()
         command = [
@@ -56,7 +56,7 @@ def start_mongo(data_dir: Path | None = None, *, port: int = 0) -> Iterator[Mong
             *("--host", "127.0.0.1", "--port", str(port)),
             *("--storage-path", ":memory:" if data_dir is None else str(data_dir)),
             *("--cache-size", "256M"),
-            # Nobody replicates from it: keep the log of operations short.
+            # There are no replicas, so a short log of operations is enough.
             *("--oplog-max-entries", "1000", "--oplog-retention-seconds", "60"),
         ]
         with run_process(command, log_path=log_path) as process:
@@ -67,16 +67,16 @@ def start_mongo(data_dir: Path | None = None, *, port: int = 0) -> Iterator[Mong
 
 
 def _await_port(process: subprocess.Popen[bytes], log_path: Path) -> int:
-    """Return the port that the server says it listens on."""
+    """Return the port that the server reports in its log."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
         found = _LISTENING.search(log_path.read_text(errors="replace"))
         if found:
             return int(found[1])
         if process.poll() is not None:
-            raise ProcessError(f"MongoDB's stand-in stopped with status {process.returncode}:\n{read_tail(log_path)}")
+            raise ProcessError(f"the MongoDB stand-in stopped with status {process.returncode}:\n{read_tail(log_path)}")
         time.sleep(0.02)
-    raise ProcessError(f"MongoDB's stand-in was not ready within {READY_TIMEOUT_S:g} s:\n{read_tail(log_path)}")
+    raise ProcessError(f"the MongoDB stand-in was not ready within {READY_TIMEOUT_S:g} s:\n{read_tail(log_path)}")
 
 
 def _await_answer(uri: str, log_path: Path) -> None:
@@ -85,4 +85,4 @@ def _await_answer(uri: str, log_path: Path) -> None:
         try:
             client.admin.command("ping")
         except PyMongoError as error:
-            raise ProcessError(f"MongoDB's stand-in does not answer:\n{read_tail(log_path)}") from error
+            raise ProcessError(f"the MongoDB stand-in does not respond:\n{read_tail(log_path)}") from error

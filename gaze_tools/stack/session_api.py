@@ -1,19 +1,17 @@
-"""A central session API for one machine or many: old contract, new promises, data in MongoDB.
+"""A central session API with its data in MongoDB, for one process or many.
 
-python -m gaze_tools.stack.session_api --port 8081 --mongo-uri mongodb://127.0.0.1:27017
+Guarantees beyond the basic contract, with any number of processes on one database:
 
-What it promises beside the old contract, with any number of its processes on one database:
-
-- Integer keys (frame numbers) and `result` are written once: the first value stands, and every PUT says which values
-  stand (`stored`) and which of them it wrote itself (`written`). Other keys replace.
-- Nobody who has seen the result can find an integer key that was not there before: the component is sealed first, then
-  the result is stored. A new integer key is refused with 409 from the sealing on. A PUT that comes between the reading
-  from which the result was made and the sealing is answered 200: its frame is in the session but not in the result.
-- A session lives `ttl_s` after it was last read or updated, once a component has its result `ttl_s` after that. What a
-  PUT and a GET of one component answer says so (`ttl_s`); a 409 says when the id is free again (`free_in_s`).
-- Expired sessions are remembered for hours: a 404 says when the session ended (`expired_at`), and a GET of one
-  component when an earlier session under the id did (`earlier_expired_at`). A PUT with `created_at` writes into the
-  session created then or is answered 404; it never reaches a later session under the same id.
+- Integer keys (frame numbers) and `result` are write-once: the first value is kept. Every PUT returns the stored values
+  (`stored`) and the keys that it wrote itself (`written`). Other keys are replaced.
+- Once the result is visible, no integer key is added: the component is sealed before the result is stored, and new
+  integer keys are refused with 409 from then on. A PUT between the read that the result is based on and the sealing is
+  answered with 200; its frame is in the session but not in the result.
+- A session expires `ttl_s` after its last read or update, or `ttl_s` after a component got its result. A PUT and a GET
+  of one component return `ttl_s`; a 409 returns the time until the id is free again (`free_in_s`).
+- Expired sessions are remembered for hours: a 404 returns the end of the session (`expired_at`), and a GET of one
+  component that of an earlier session with the same id (`earlier_expired_at`). A PUT with `created_at` writes only to
+  the session created at that time, otherwise it is answered with 404.
 """
 
 import json
@@ -28,8 +26,8 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from gaze_tools.stack.server import make_server_command
+from gaze_tools.stack.session_parts import INTEGER_KEY
 from gaze_tools.stack.sessions import (
-    INTEGER_KEY,
     MAX_RECORD_BYTES,
     GoneError,
     RefusedError,
@@ -52,9 +50,9 @@ def create_app(
     """Return the API with its data in a database.
 
     Args:
-        database: To keep sessions in.
-        ttl_s: How long a session lives after its last use.
-        clock: Tells the time, in UTC.
+        database: Database for the sessions.
+        ttl_s: Lifetime of a session after its last use.
+        clock: Returns the time, in UTC.
     """
     sessions = Sessions(database, ttl_s=ttl_s, clock=clock)
     app = Flask(__name__)
@@ -146,7 +144,7 @@ def _read_integer(name: str) -> int | None:
 
 
 def _read_updates(body: Mapping[str, Any]) -> list[Update]:
-    """Return what a PUT asks for: `data` holds the components, or flat the values of `component`."""
+    """Return the updates of a PUT: `data` contains either `components`, or the values of `component` directly."""
     data = body.get("data")
     if not isinstance(data, dict):
         raise RefusedError("data must be an object")

@@ -1,16 +1,15 @@
-"""Sessions in MongoDB: parts of a hundred frames, idempotent updates, results that seal a component.
+"""Sessions in MongoDB: parts of 100 frames, idempotent updates, results that seal a component.
 
-How it is stored: a document in `sessions` for each session, and its values in `parts`, documents that hold up to
-`FRAMES_PER_PART` integer keys, or the other keys, of one component. A part is named in its session's document before it
-is written, which a sealed component refuses; and the parts that are named are sealed one by one, each in one step with
-what it holds. So a write is either before its part's sealing or refused. Every step may be repeated, and a process may
-die between any two: a sealing without a result is finished by whoever stores the result again.
+Storage: each session is a document in `sessions`. Its values are in `parts`, documents with up to `FRAMES_PER_PART`
+integer keys, or with the other keys, of one component. A part is listed in its session's document before it is written;
+a sealed component refuses new parts. Sealing marks the listed parts one by one, each atomically with its content. So
+every write either precedes the sealing of its part or is refused. Every step can be repeated, and a process may die
+between any two: a component that was sealed without a result gets it from the next attempt to store one.
 
-Values are kept as JSON text: they come back as they were, whatever MongoDB thinks of their keys and numbers.
+Values are stored as JSON text and returned unchanged, independent of MongoDB's rules for keys and numbers.
 """
 
 import json
-import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,28 +21,37 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-FRAMES_PER_PART = 100
-"""An update rewrites its part, so more make updates slower; fewer make reading slower."""
+from gaze_tools.stack.session_parts import (
+    SETTINGS_PREFIX,
+    component_of,
+    escape,
+    find_next,
+    frames_part_name,
+    is_between,
+    overlaps,
+    part_id_of,
+    sort_key,
+    unescape,
+)
 
 MAX_AGE_S = 6 * 3600.0
-"""No session grows older; MongoDB removes then what nobody else has removed."""
+"""Maximum age of a session, after which MongoDB removes its documents."""
 
 _COMPONENTS = ("gaze_tracking", "blink_detection", "emotion_analysis")
 
 MAX_RECORD_BYTES = 100 * 1024
-"""So that a full part stays under MongoDB's limit of 16 MB."""
+"""Keeps a full part below MongoDB's limit of 16 MB."""
 
 _MAX_TRIES = 10
 _PURGED_AT_ONCE = 10
 
-INTEGER_KEY = re.compile(r"0|-?[1-9][0-9]{0,14}")
-
-_ESCAPED = re.compile(r"[%.$]")
-_SETTINGS = "settings:"
-
 
 class SealedError(Exception):
-    """The component has its result, or is about to; it takes no new integer key."""
+    """The component has its result, or is about to get it, and accepts no new integer key.
+
+    Attributes:
+        free_in_s: Time until the session expires.
+    """
 
     def __init__(self, free_in_s: float) -> None:
         super().__init__()
@@ -51,10 +59,10 @@ class SealedError(Exception):
 
 
 class GoneError(Exception):
-    """There is no such session, or there is none any more.
+    """The session does not exist, or no longer exists.
 
     Attributes:
-        expired_at: When it expired; None when no session under this id is remembered.
+        expired_at: Time at which it expired; None if no session with this id is remembered.
     """
 
     def __init__(self, expired_at: datetime | None = None) -> None:
@@ -63,7 +71,7 @@ class GoneError(Exception):
 
 
 class RefusedError(Exception):
-    """The request cannot be served as it is."""
+    """The request is invalid."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -72,13 +80,13 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a PUT asks for in one component, values as JSON text.
+    """Values of one component in a PUT, as JSON text.
 
     Attributes:
-        component: Its name.
-        frames: The integer keys.
-        settings: The other keys.
-        result: The key `result`, if it is there.
+        component: Name of the component.
+        frames: Values with integer keys.
+        settings: Values with other keys.
+        result: Value of the key `result`; None without one.
     """
 
     component: str
@@ -88,22 +96,22 @@ class Update:
 
 
 class Sessions:
-    """The sessions in a database; safe to use from several threads and processes."""
+    """Sessions in a database; safe for use from several threads and processes."""
 
     def __init__(self, database: Database[dict[str, Any]], *, ttl_s: float, clock: Callable[[], datetime]) -> None:
         """Prepare the collections.
 
         Args:
-            database: To keep sessions in.
-            ttl_s: How long a session lives after its last use.
-            clock: Tells the time, in UTC.
+            database: Database for the sessions.
+            ttl_s: Lifetime of a session after its last use.
+            clock: Returns the time, in UTC.
         """
         options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
         self._sessions = database.get_collection("sessions", codec_options=options)
         self._parts = database.get_collection("parts", codec_options=options)
         self._expired = database.get_collection("expired", codec_options=options)
         self._ttl = timedelta(seconds=ttl_s)
-        # Not every update needs to say that the session is in use.
+        # Not every update needs to record the use of the session.
         self._touch_after = timedelta(seconds=min(1.0, ttl_s / 100))
         self._max_age = timedelta(seconds=max(MAX_AGE_S, ttl_s))
         self._clock = clock
@@ -118,7 +126,7 @@ class Sessions:
         now = self._clock()
         session = {
             "_id": session_id,
-            # Tells this session from earlier ones under the same id, whose parts may not be removed yet.
+            # Distinguishes this session from earlier ones with the same id, whose parts may still exist.
             "incarnation": uuid.uuid4().hex,
             "ip_address": ip_address,
             "video_id": video_id,
@@ -141,31 +149,33 @@ class Sessions:
         return False
 
     def read(self, session_id: str, *, component: str | None, first: int | None, last: int | None) -> str:
-        """Return a session as JSON text: every component, or one; its integer keys from `first` to `last`.
+        """Return a session as JSON text: all components, or one; integer keys from `first` to `last`.
 
         Raises:
-            GoneError: There is no such session.
+            GoneError: The session does not exist.
         """
         session = self._find(session_id)
-        # The settings first: when the result is among them, no frame can come after it any more.
+        # Settings first: once they contain the result, no frame can be added.
         settings = [
-            name for name in session["parts"] if name.startswith(_SETTINGS) and component in {None, _component_of(name)}
+            name
+            for name in session["parts"]
+            if name.startswith(SETTINGS_PREFIX) and component in {None, component_of(name)}
         ]
         values = self._read_parts(session, settings)
         session = self._sessions.find_one({"_id": session_id, "incarnation": session["incarnation"]}) or session
         frames = [
             name
             for name in session["parts"]
-            if not name.startswith(_SETTINGS)
-            and component in {None, _component_of(name)}
-            and _overlaps(name, first, last)
+            if not name.startswith(SETTINGS_PREFIX)
+            and component in {None, component_of(name)}
+            and overlaps(name, first, last)
         ]
         for name, records in self._read_parts(session, frames).items():
-            numbers = sorted(number for number in map(int, records) if _lies_between(number, first, last))
+            numbers = sorted(number for number in map(int, records) if is_between(number, first, last))
             values[name] = {str(number): records[str(number)] for number in numbers}
         entries: dict[str, list[str]] = {name: [] for name in ((component,) if component else _COMPONENTS)}
-        for name in sorted(values, key=_sort_key):
-            entries.setdefault(_component_of(name), []).extend(
+        for name in sorted(values, key=sort_key):
+            entries.setdefault(component_of(name), []).extend(
                 f"{json.dumps(key)}:{text}" for key, text in values[name].items()
             )
         head = {
@@ -179,21 +189,21 @@ class Sessions:
             earlier = session.get("earlier_expired_at")
             head |= {"ttl_s": self._ttl.total_seconds(), "earlier_expired_at": earlier and earlier.isoformat()}
         components = ",".join(f"{json.dumps(name)}:{{{','.join(texts)}}}" for name, texts in entries.items())
-        # Who reads range by range is told where to go on.
-        more = "" if last is None else f',"next_from":{json.dumps(_find_next(session["parts"], component, last))}'
+        # Clients that read in ranges learn where to continue.
+        more = "" if last is None else f',"next_from":{json.dumps(find_next(session["parts"], component, last))}'
         return f'{json.dumps(head)[:-1]},"components":{{{components}}}{more}}}'
 
     def update(
         self, session_id: str, updates: Sequence[Update], *, created_at: str = ""
     ) -> tuple[dict[str, str], list[int | str]]:
-        """Merge values into a session, or only into the one created at a time.
+        """Merge values into a session; with `created_at` only into the session created at that time.
 
         Returns:
-            The JSON text that stands under each key that is written once, and those of them that this call wrote.
+            The stored JSON text of each write-once key, and those of the keys that this call wrote.
 
         Raises:
-            GoneError: There is no such session.
-            SealedError: An integer key is new to a component that has its result.
+            GoneError: The session does not exist.
+            SealedError: An integer key is new and the component has its result.
         """
         session = self._find(session_id, components={update.component for update in updates})
         if created_at not in {"", session["created_at"]}:
@@ -201,7 +211,7 @@ class Sessions:
         stored: dict[str, str] = {}
         written: list[int | str] = []
         for update in updates:
-            # An older client sends all it knows each time.
+            # Older clients send all frames every time.
             known = self._read_known(session, update) if len(update.frames) > 1 else {}
             for key in update.frames:
                 stored[key], is_new = (known[key], False) if key in known else self._write_frame(session, update, key)
@@ -215,7 +225,7 @@ class Sessions:
         return stored, written
 
     def _find(self, session_id: str, *, components: Collection[str] | None = None) -> dict[str, Any]:
-        """Return a session's document, having noted that it, or these components of it, are in use."""
+        """Return a session's document and record the use of the session or of these components."""
         now = self._clock()
         session = self._sessions.find_one({"_id": session_id})
         if session is None:
@@ -227,7 +237,7 @@ class Sessions:
             return session
         expires_at = min(now + self._ttl, session["remove_at"])
         touched = self._sessions.update_one(
-            # Not if it has just expired: somebody may be removing it.
+            # Not if it has just expired: another process may be removing it.
             {"_id": session_id, "incarnation": session["incarnation"], "expires_at": {"$gt": now}},
             {"$max": {"last_accessed": now, "expires_at": expires_at}},
         )
@@ -236,57 +246,57 @@ class Sessions:
         return {**session, "last_accessed": now, "expires_at": expires_at}
 
     def _purge(self, session_id: str) -> bool:
-        """Remove a session that has expired and remember that; return whether it is gone."""
+        """Remove a session if it has expired, and remember its expiry; return whether it no longer exists."""
         now = self._clock()
         session = self._sessions.find_one({"_id": session_id, "expires_at": {"$lte": now}})
         if session is not None:
-            # Before it is removed: then whoever finds no session finds this.
+            # Before the removal, so that readers find either the session or this.
             self._expired.update_one(
                 {"_id": session_id},
                 {"$max": {"expired_at": session["expires_at"], "remove_at": now + self._max_age}},
                 upsert=True,
             )
-        # The session first, in one step: nobody can use it while its parts go.
+        # The session first, atomically, so that it cannot be used while its parts are removed.
         session = self._sessions.find_one_and_delete({"_id": session_id, "expires_at": {"$lte": self._clock()}})
         if session is None:
             return self._sessions.find_one({"_id": session_id}, {"_id": 1}) is None
-        self._parts.delete_many({"_id": {"$in": [_part_id(session, name) for name in session["parts"]]}})
+        self._parts.delete_many({"_id": {"$in": [part_id_of(session, name) for name in session["parts"]]}})
         return True
 
     def _find_expired_at(self, session_id: str) -> datetime | None:
-        """Return when the last session under an id expired; None when none is remembered."""
+        """Return the time at which the last session with an id expired; None if none is remembered."""
         remembered = self._expired.find_one({"_id": session_id}) or {}
         expired_at: datetime | None = remembered.get("expired_at")
         return expired_at
 
     def _read_parts(self, session: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Return the values of parts by the names of the parts; one that is named but not written is left out."""
-        name_by_id = {_part_id(session, name): name for name in names}
+        """Return the values of parts by part name, without parts that are listed but not written yet."""
+        name_by_id = {part_id_of(session, name): name for name in names}
         return {
-            name_by_id[part["_id"]]: {_unescape(key): text for key, text in part.get("values", {}).items()}
+            name_by_id[part["_id"]]: {unescape(key): text for key, text in part.get("values", {}).items()}
             for part in self._parts.find({"_id": {"$in": list(name_by_id)}}, {"values": 1})
         }
 
     def _read_known(self, session: Mapping[str, Any], update: Update) -> dict[str, str]:
-        """Return what stands already under the integer keys of an update."""
-        names = {_frames_name(update.component, key) for key in update.frames}
+        """Return the stored values of an update's integer keys."""
+        names = {frames_part_name(update.component, key) for key in update.frames}
         known: dict[str, str] = {}
         for values in self._read_parts(session, names).values():
             known.update(values)
         return known
 
     def _write_frame(self, session: dict[str, Any], update: Update, key: str) -> tuple[str, bool]:
-        """Write an integer key unless it is there; return what stands and whether this call wrote it."""
-        name = _frames_name(update.component, key)
+        """Write an integer key unless it exists; return the stored value and whether this call wrote it."""
+        name = frames_part_name(update.component, key)
         if name not in session["parts"]:
             self._announce(session, name, {"sealed": {"$ne": update.component}})
         return self._write_once(session, name, key, update.frames[key])
 
     def _write_result(self, session: dict[str, Any], component: str, text: str) -> tuple[str, bool]:
-        """Seal a component and write its result unless it is there; return what stands and whether this call wrote."""
-        name = _SETTINGS + component
+        """Seal a component and write its result unless it exists; return what is stored and whether it is new."""
+        name = SETTINGS_PREFIX + component
         self._announce(session, name, {})
-        part = self._parts.find_one({"_id": _part_id(session, name)}, {"values.result": 1}) or {}
+        part = self._parts.find_one({"_id": part_id_of(session, name)}, {"values.result": 1}) or {}
         if "result" in part.get("values", {}):
             return part["values"]["result"], False
         sealed = self._sessions.find_one_and_update(
@@ -297,22 +307,22 @@ class Sessions:
         if sealed is None:
             raise GoneError
         for part_name in sealed["parts"]:
-            if _component_of(part_name) == component and part_name != name:
-                # One that is named but not written yet is made, so that nobody can make it open.
+            if component_of(part_name) == component and part_name != name:
+                # A part that is listed but not written yet is created sealed.
                 self._upsert(session, part_name, {"sealed": True})
         return self._write_once(session, name, "result", text)
 
     def _replace_settings(self, session: dict[str, Any], update: Update) -> None:
         if update.settings:
-            name = _SETTINGS + update.component
+            name = SETTINGS_PREFIX + update.component
             self._announce(session, name, {})
-            self._upsert(session, name, {f"values.{_escape(key)}": text for key, text in update.settings.items()})
+            self._upsert(session, name, {f"values.{escape(key)}": text for key, text in update.settings.items()})
 
     def _announce(self, session: dict[str, Any], name: str, condition: Mapping[str, Any]) -> None:
-        """Name a part in its session's document unless it is there.
+        """List a part in its session's document unless it is listed.
 
         Raises:
-            SealedError: The condition does not hold.
+            SealedError: The condition is not met.
         """
         if name in session["parts"]:
             return
@@ -329,8 +339,8 @@ class Sessions:
         session["parts"] = announced["parts"]
 
     def _write_once(self, session: Mapping[str, Any], name: str, key: str, text: str) -> tuple[str, bool]:
-        """Write a key of a part in one step unless it is there or the part is sealed."""
-        part_id = _part_id(session, name)
+        """Write a key of a part atomically unless it exists or the part is sealed."""
+        part_id = part_id_of(session, name)
         field = f"values.{key}"
         for _ in range(_MAX_TRIES):
             try:
@@ -340,7 +350,7 @@ class Sessions:
                     upsert=True,
                 )
             except DuplicateKeyError:
-                # The part is there, but not as asked for; or another call has just made it.
+                # The part exists but does not match the filter, or another call has just created it.
                 part = self._parts.find_one({"_id": part_id}, {"sealed": 1, field: 1}) or {}
                 if key in part.get("values", {}):
                     return part["values"][key], False
@@ -348,72 +358,24 @@ class Sessions:
                     raise SealedError(self._find_free_in_s(session)) from None
             else:
                 return text, True
-        raise PyMongoError("a part changed too often")
+        raise PyMongoError("a part was changed too often by other processes")
 
     def _find_free_in_s(self, session: Mapping[str, Any]) -> float:
         left: timedelta = session["expires_at"] - self._clock()
         return max(0.0, left.total_seconds())
 
     def _upsert(self, session: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> None:
-        """Set fields of a part, making it if need be."""
+        """Set fields of a part, and create it if necessary."""
         for is_last in (False, True):
             try:
                 self._parts.update_one(
-                    {"_id": _part_id(session, name)},
+                    {"_id": part_id_of(session, name)},
                     {"$set": changes, "$setOnInsert": {"remove_at": session["remove_at"]}},
                     upsert=True,
                 )
             except DuplicateKeyError:
-                # Another call has just made it; the second time it is found.
+                # Another call has just created it; the second attempt finds it.
                 if is_last:
                     raise
             else:
                 return
-
-
-def _frames_name(component: str, key: str) -> str:
-    """Return the name of the part that holds an integer key."""
-    return f"{int(key) // FRAMES_PER_PART}:{component}"
-
-
-def _component_of(name: str) -> str:
-    return name.partition(":")[2]
-
-
-def _overlaps(name: str, first: int | None, last: int | None) -> bool:
-    """Return whether a part of frames can hold an integer key from `first` to `last`."""
-    bucket = int(name.partition(":")[0])
-    return (first is None or first // FRAMES_PER_PART <= bucket) and (last is None or bucket <= last // FRAMES_PER_PART)
-
-
-def _find_next(names: Iterable[str], component: str | None, last: int) -> int | None:
-    """Return a number beyond `last` before which no further integer key can be; None when there is none beyond."""
-    buckets = [
-        int(name.partition(":")[0])
-        for name in names
-        if not name.startswith(_SETTINGS) and component in {None, _component_of(name)}
-    ]
-    reaching = [bucket for bucket in buckets if (bucket + 1) * FRAMES_PER_PART - 1 > last]
-    return max(last + 1, min(reaching) * FRAMES_PER_PART) if reaching else None
-
-
-def _lies_between(number: int, first: int | None, last: int | None) -> bool:
-    return (first is None or first <= number) and (last is None or number <= last)
-
-
-def _sort_key(name: str) -> tuple[bool, int]:
-    """Return what puts frames before settings, and frames in order."""
-    return (True, 0) if name.startswith(_SETTINGS) else (False, int(name.partition(":")[0]))
-
-
-def _part_id(session: Mapping[str, Any], name: str) -> str:
-    return f"{session['incarnation']}:{name}"
-
-
-def _escape(key: str) -> str:
-    """Return a key as MongoDB takes it for the name of a field."""
-    return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", key)
-
-
-def _unescape(key: str) -> str:
-    return re.sub("%(..)", lambda found: chr(int(found[1], 16)), key)

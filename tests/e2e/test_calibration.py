@@ -12,7 +12,7 @@ from gaze_core.gaze import direction_to, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
 from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
 from gaze_tools.stack.client import GazeClient
-from gaze_tools.stack.launcher import start_function, start_neighbours
+from gaze_tools.stack.launcher import start_function, start_upstream_services
 
 FRAMES = 200
 VIEWED = range(61, 91)
@@ -30,8 +30,8 @@ def truth():
 
 
 @pytest.fixture(scope="module")
-def dots(truth):
-    """Where the person in the clip looks for a while, as the dots of a calibration: pairs of dot and frame numbers."""
+def targets(truth):
+    """Points that the person in the clip fixates, as calibration targets: pairs of a target and its frame numbers."""
     found, run = [], []
     for frame in truth["frames"]:
         if run and np.hypot(frame["x"] - run[-1]["x"], frame["y"] - run[-1]["y"]) > 0.01:
@@ -50,32 +50,32 @@ def dots(truth):
 
 
 @pytest.fixture(scope="module")
-def neighbours(tmp_path_factory):
-    with start_neighbours(tmp_path_factory.mktemp("neighbours")) as running:
+def upstream(tmp_path_factory):
+    with start_upstream_services(tmp_path_factory.mktemp("upstream")) as running:
         seed_sample_maps(running, FRAMES)
         yield running
 
 
 @pytest.fixture(scope="module")
-def functions(neighbours, tmp_path_factory):
+def functions(upstream, tmp_path_factory):
     """Two function processes that know nothing of each other."""
     log_dir = tmp_path_factory.mktemp("functions")
     with (
-        start_function(neighbours, log_dir, name="first") as first,
-        start_function(neighbours, log_dir, name="second") as second,
+        start_function(upstream, log_dir, name="first") as first,
+        start_function(upstream, log_dir, name="second") as second,
     ):
         yield first, second
 
 
 @pytest.fixture(scope="module")
-def new_gateway(functions):
-    """Return gateways of one session, by default another one each time, to either function."""
+def new_client(functions):
+    """Return clients of one session, by default another one each time, to either function."""
     names = (f"calibration-{number}" for number in itertools.count(1))
 
     def make(function=0, session_id=None):
-        gateway = GazeClient(functions[function], video_id="sample", ip_address="198.51.100.200")
-        gateway.session_id = session_id or next(names)
-        return gateway
+        client = GazeClient(functions[function], video_id="sample", ip_address="198.51.100.200")
+        client.session_id = session_id or next(names)
+        return client
 
     return make
 
@@ -84,79 +84,80 @@ def describe(truth):
     return {"screen": truth["screen"], "camera": truth["camera"]}
 
 
-def find_looks(dots):
-    return [(number, dot) for dot, numbers in dots for number in numbers]
+def find_target_frames(targets):
+    return [(number, target) for target, numbers in targets for number in numbers]
 
 
 @pytest.fixture(scope="module")
-def calibrated(new_gateway, frames, truth, dots):
+def calibrated(new_client, frames, truth, targets):
     """A session in which the person of the clip has calibrated, and the answer to its last frame."""
-    gateway = new_gateway()
-    for number, dot in find_looks(dots):
-        gateway.post_frame(number, frames[number - 1], calibration_target=dot, **describe(truth))
-    looks = len(find_looks(dots))
-    return gateway.session_id, gateway.complete(FRAMES + 1, total_frames=looks).body["result"]["calibration"]
+    client = new_client()
+    for number, target in find_target_frames(targets):
+        client.post_frame(number, frames[number - 1], calibration_target=target, **describe(truth))
+    target_frames = len(find_target_frames(targets))
+    return client.session_id, client.complete(FRAMES + 1, total_frames=target_frames).body["result"]["calibration"]
 
 
-def watch(gateway, frames, truth, **fields):
+def watch(client, frames, truth, **fields):
     return [
-        gateway.post_frame(number, frames[number - 1], **describe(truth), **fields).body["gaze"] for number in VIEWED
+        client.post_frame(number, frames[number - 1], **describe(truth), **fields).body["gaze"] for number in VIEWED
     ]
 
 
-def test_the_order_and_the_process_of_the_dots_change_nothing(new_gateway, frames, truth, dots, calibrated):
-    first = new_gateway(0)
-    second = new_gateway(1, first.session_id)
-    looks = find_looks(dots)
-    random.Random(3).shuffle(looks)
+def test_the_order_and_the_process_of_the_targets_change_nothing(new_client, frames, truth, targets, calibrated):
+    first = new_client(0)
+    second = new_client(1, first.session_id)
+    target_frames = find_target_frames(targets)
+    random.Random(3).shuffle(target_frames)
 
     def post(job):
-        gateway, (number, dot) = job
-        gateway.post_frame(number, frames[number - 1], calibration_target=dot, **describe(truth))
+        client, (number, target) = job
+        client.post_frame(number, frames[number - 1], calibration_target=target, **describe(truth))
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(post, zip(itertools.cycle([first, second]), looks, strict=False)))
-    told = [
-        each.complete(FRAMES + 1, total_frames=len(looks)).body["result"]["calibration"] for each in (first, second)
+        list(pool.map(post, zip(itertools.cycle([first, second]), target_frames, strict=False)))
+    reported = [
+        each.complete(FRAMES + 1, total_frames=len(target_frames)).body["result"]["calibration"]
+        for each in (first, second)
     ]
 
-    assert told == [calibrated[1]] * 2
+    assert reported == [calibrated[1]] * 2
 
 
 def test_the_calibration_makes_nothing_worse(calibrated):
-    told = calibrated[1]
+    reported = calibrated[1]
 
-    assert told["dots"] >= 5
-    assert told["accuracy_deg"] <= told["generic_accuracy_deg"]
+    assert reported["dots"] >= 5
+    assert reported["accuracy_deg"] <= reported["generic_accuracy_deg"]
 
 
-def test_the_aggregator_never_hears_of_a_calibration(neighbours, calibrated):
-    deliveries = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()["deliveries"]
+def test_the_aggregator_never_hears_of_a_calibration(upstream, calibrated):
+    deliveries = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()["deliveries"]
 
     assert calibrated[0] not in {entry["session_id"] for entry in deliveries}
 
 
 def test_either_process_gives_the_same_corrected_answers_and_the_score_says_so(
-    neighbours, new_gateway, frames, truth, calibrated
+    upstream, new_client, frames, truth, calibrated
 ):
-    session_id, told = calibrated
-    plain = watch(new_gateway(), frames, truth)
-    first, second = new_gateway(0), new_gateway(1)
+    session_id, reported = calibrated
+    plain = watch(new_client(), frames, truth)
+    first, second = new_client(0), new_client(1)
 
     answers = [watch(each, frames, truth, calibration_session=session_id) for each in (first, second)]
     results = [each.complete(VIEWED[-1] + 1, total_frames=len(VIEWED)).body["result"] for each in (first, second)]
 
     assert answers[0] == answers[1]
-    assert (answers[0] != plain) == told["used"]
+    assert (answers[0] != plain) == reported["used"]
     assert results[0] == results[1]
-    assert results[0]["calibration"]["accuracy_deg"] == told["accuracy_deg"]
+    assert results[0]["calibration"]["accuracy_deg"] == reported["accuracy_deg"]
     assert results[0]["frames"]["received"] == len(VIEWED)
     screen, camera = Screen(**truth["screen"]), Camera(**truth["camera"])
     assert find_error_deg(answers[0], truth, screen, camera) <= 1.05 * find_error_deg(plain, truth, screen, camera)
 
 
 def find_error_deg(gazes, truth, screen, camera):
-    """Return the mean angle between answers and where the person of the clip really looks."""
+    """Return the mean angle between the answers and the true points of gaze."""
     errors = []
     for number, gaze in zip(VIEWED, gazes, strict=True):
         known = truth["frames"][number - 1]

@@ -7,7 +7,7 @@ import pytest
 
 from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
 from gaze_tools.stack.client import GazeClient, GazeClientError
-from gaze_tools.stack.launcher import start_function, start_neighbours
+from gaze_tools.stack.launcher import start_function, start_upstream_services
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +23,10 @@ def frames():
 @pytest.fixture(scope="module")
 def function_url(tmp_path_factory):
     log_dir = tmp_path_factory.mktemp("logs")
-    with start_neighbours(log_dir) as neighbours:
-        seed_sample_maps(neighbours, FRAMES)
+    with start_upstream_services(log_dir) as upstream:
+        seed_sample_maps(upstream, FRAMES)
         settings = {"SESSION_TOKEN_KEYS": ",".join(KEYS)}
-        with start_function(neighbours, log_dir, settings=settings) as url:
+        with start_function(upstream, log_dir, settings=settings) as url:
             yield url
     log = (log_dir / "function.log").read_text()
     assert not any(key in log for key in KEYS)

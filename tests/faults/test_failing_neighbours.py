@@ -11,7 +11,7 @@ from flask import abort, request
 from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
 from gaze_tools.stack import aggregator, session_api
 from gaze_tools.stack.client import GazeClient
-from gaze_tools.stack.launcher import Neighbours, start_function
+from gaze_tools.stack.launcher import UpstreamServices, start_function
 from tests.adapters.upstream_services import refused_url, serve
 
 NUMBERS = itertools.count(1)
@@ -58,7 +58,7 @@ def world(mongo_client, mongo_uri, tmp_path_factory):
     aggregator_app = aggregator.create_app(mongo_client["fault_results"])
     sessions, results = Switch(sessions_app), Switch(aggregator_app)
     with serve(sessions_app) as sessions_url, serve(aggregator_app) as aggregator_url:
-        neighbours = Neighbours(mongo_uri, sessions_url, aggregator_url)
+        neighbours = UpstreamServices(mongo_uri, sessions_url, aggregator_url)
         seed_sample_maps(neighbours, 4)
         settings = {"HTTP_TIMEOUT_S": "0.5", "HTTP_RETRIES": "1", "BARRIER_TIMEOUT_S": "1"}
         with start_function(neighbours, tmp_path_factory.mktemp("faults"), settings=settings) as url:
@@ -139,7 +139,7 @@ def test_a_delivery_whose_answer_was_lost_takes_effect_once(world, gateway, fram
 def test_without_the_saliency_store_nothing_is_scored_and_the_repeat_scores(world, frames, tmp_path):
     _, neighbours, _, _ = world
     viewer = f"198.51.100.{next(NUMBERS)}"
-    nowhere = Neighbours(
+    nowhere = UpstreamServices(
         refused_url().replace("http", "mongodb"), neighbours.session_api_url, neighbours.aggregator_url
     )
     with start_function(nowhere, tmp_path, settings={"MONGO_TIMEOUT_S": "0.5"}) as url:

@@ -172,13 +172,13 @@ class TestExportAndShow:
         beside = json.loads((tmp_path / "out" / "maps.npy.json").read_text())
         assert (beside["video_id"], beside["fps"], beside["frames"]) == ("v", 25.0, [1, 2, 3, 4, 5, 6])
 
-    def test_a_picture_of_some_maps(self, gaze, video, tmp_path):
+    def test_an_image_of_some_maps(self, gaze, video, tmp_path):
         gaze("saliency", "compute", video, "--video-id", "v", "--every", "5")
 
         gaze("saliency", "show", "v", "--out", tmp_path / "maps.png", "--video", video, "--frames", "1,8")
 
-        picture = cv2.imread(str(tmp_path / "maps.png"))
-        assert picture.shape[1] > picture.shape[0] > 300
+        image = cv2.imread(str(tmp_path / "maps.png"))
+        assert image.shape[1] > image.shape[0] > 300
 
 
 class TestVerify:

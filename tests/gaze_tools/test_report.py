@@ -1,8 +1,5 @@
-"""The report on a session: its numbers, its files, and odd sessions."""
+"""The report on a session: its numbers, its events, and odd sessions."""
 
-import csv
-import json
-import re
 import threading
 
 import numpy as np
@@ -12,49 +9,25 @@ from func.session.completion import Completer, LastFrame, complete
 from func.session.session_score import SessionScorer
 from func.web.metrics import Metrics
 from gaze_core.errors import SaliencyMapError
-from gaze_core.ports import Session
 from gaze_core.types import GazePoint
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.numbers import describe_numbers
 from gaze_tools.report.page import write_report
-from gaze_tools.report.trace import COLUMNS
 from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.gaze_model import FakeGazeModel
+from tests.fakes.report import (
+    LOOKS_LEFT,
+    LOOKS_RIGHT,
+    RIGHT,
+    examine,
+    make_session,
+    maps_for,
+    record,
+    result_of,
+    right_and_left,
+)
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
-
-# 10 rows and 10 columns; the three columns on the right are the most salient 30 %.
-RIGHT = np.tile(np.arange(10, dtype=np.uint8), (10, 1))
-LOOKS_RIGHT, LOOKS_LEFT = [0.95, 0.5], [0.05, 0.5]
-
-
-def record(gaze=None, validity="ok", **more):
-    return {"gaze": gaze, "validity": validity, "origin_mm": [0.0, 100.0, 600.0], "distance_mm": 608.3, **more}
-
-
-def make_session(frames, **settings):
-    return Session("s-1", "203.0.113.7", "v", "2020-01-01T00:00:00Z", frames=frames, settings=settings)
-
-
-def examine(frames, maps=None, **settings):
-    session = make_session(frames, **settings)
-    store = FakeSaliencyMaps({"v": maps} if maps else {}, digest="d1", fps=20.0)
-    notes = []
-    gazes, accuracy = read_gazes(session, FakeSessionStore(), lambda: pytest.fail("the model was loaded"), notes)
-    return examine_session(session, store, gazes, notes, accuracy=accuracy), store
-
-
-def result_of(final_score, **more):
-    return {"final_score": final_score, "score_valid": True, "coverage": 1.0, **more}
-
-
-def right_and_left(count=40):
-    """Return frames of a viewer who looks right for the first quarter and left for the rest."""
-    return {number: record(LOOKS_RIGHT if number <= count // 4 else LOOKS_LEFT) for number in range(1, count + 1)}
-
-
-def maps_for(frames):
-    return dict.fromkeys(frames, RIGHT)
 
 
 class TestNumbers:
@@ -159,11 +132,11 @@ class TestAgainstTheResult:
             FakeGazeModel(),
         )
         viewer = {"ip_address": "203.0.113.7", "video_id": "v"}
-        for session_id, records in (("s", frames), ("dots", calibration or {})):
+        for session_id, records in (("s", frames), ("calibration", calibration or {})):
             for number, each in records.items():
                 sessions.update_session(session_id, number, each, **viewer)
         if calibration is not None:
-            sessions.store_settings("s", {"calibration_session": "dots"})
+            sessions.store_settings("s", {"calibration_session": "calibration"})
         scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
         completer = Completer(sessions, scorer, FakeResultSink(), observer=Metrics())
         last = LastFrame("s", frame_number=max(frames) + 1, has_image=False, **viewer)
@@ -211,10 +184,10 @@ class TestAgainstTheResult:
 
     def test_the_numbers_are_those_of_the_stored_result_with_maps_blurred_as_the_calibration_says(self):
         measured = {"features": [0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 608.3], "eye_openness": [0.3, 0.3]}
-        dots = [(x, y) for y in (0.4, 0.6) for x in (0.4, 0.5, 0.6) for _ in range(5)]
+        targets = [(x, y) for y in (0.4, 0.6) for x in (0.4, 0.5, 0.6) for _ in range(5)]
         calibration = {
-            number: record([0.5, 0.5], target=list(dot), calibration_use="fit", **measured)
-            for number, dot in enumerate(dots, start=1)
+            number: record([0.5, 0.5], target=list(target), calibration_use="fit", **measured)
+            for number, target in enumerate(targets, start=1)
         }
         frames = {number: each | (measured if number % 3 else {}) for number, each in self.looks().items()}
         maps = {number: np.roll(RIGHT, number, axis=1) for number in range(1, 56)}
@@ -272,89 +245,11 @@ class TestStatuses:
         row = report.rows[0]
         assert (row.status, row.hit, row.chance, row.rank, row.nss) == ("scored", 0, 0.0, 0.5, None)
 
-    def test_frames_with_dots_are_no_frames_of_the_video(self):
-        dot = {"target": [0.5, 0.5], "calibration_use": "validate"}
-        report, _ = examine({1: record(LOOKS_RIGHT), 2: record(LOOKS_RIGHT, **dot)}, {1: RIGHT, 2: RIGHT})
+    def test_frames_with_targets_are_no_frames_of_the_video(self):
+        target = {"target": [0.5, 0.5], "calibration_use": "validate"}
+        report, _ = examine({1: record(LOOKS_RIGHT), 2: record(LOOKS_RIGHT, **target)}, {1: RIGHT, 2: RIGHT})
 
         assert [row.frame_number for row in report.rows] == [1]
-
-
-class TestFiles:
-    @pytest.fixture
-    def written(self, tmp_path):
-        frames = right_and_left()
-        frames[3] = record(validity="eyes_closed")
-        report, store = examine(frames, maps_for(frames))
-        return write_report(report, store, tmp_path)
-
-    def test_the_page_needs_nothing_from_outside(self, written):
-        page = written.read_text()
-
-        sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
-        assert len(sources) == 4
-        assert all(source.startswith("data:image/png;base64,") for source in sources)
-        assert "http:" not in page
-        assert "https:" not in page
-
-    def test_the_viewer_s_address_is_nowhere(self, written):
-        assert all(b"203.0.113.7" not in file.read_bytes() for file in written.parent.iterdir())
-
-    def test_there_are_a_page_four_pictures_and_the_trace_twice(self, written):
-        assert sorted(file.name for file in written.parent.iterdir()) == [
-            *("coverage.png", "fixations.png", "key_frames.png", "report.html", "score.png", "trace.csv", "trace.json")
-        ]
-
-    def test_the_trace_has_the_documented_columns(self, written):
-        with (written.parent / "trace.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        document = json.loads((written.parent / "trace.json").read_text())
-
-        assert list(rows[0]) == list(COLUMNS) == list(document["columns"])
-        assert (rows[0]["frame_number"], rows[0]["hit"], rows[0]["rank"], rows[0]["status"]) == (
-            "1",
-            "1",
-            "0.95",
-            "scored",
-        )
-        assert (rows[2]["status"], rows[2]["gaze_x"]) == ("eyes_closed", "")
-        assert document["frames"][2]["gaze_x"] is None
-        assert document["frames"][39]["hit"] == 0
-        assert len(rows) == len(document["frames"]) == 40
-
-    def test_events_are_listed_on_the_page_and_in_the_json(self, written):
-        page = written.read_text()
-        document = json.loads((written.parent / "trace.json").read_text())
-
-        assert "<summary>Fixations (2)</summary>" in page
-        assert "<summary>Saccades (1)</summary>" in page
-        assert [each["number"] for each in document["fixations"]] == [1, 2]
-        assert list(document["saccades"][0]) == [
-            *("number", "onset_s", "duration_s", "amplitude_deg", "peak_velocity_deg_per_s")
-        ]
-        assert document["blinks"] is None
-
-    def test_a_long_table_is_cut_on_the_page_only(self, tmp_path):
-        frames = {number: record(LOOKS_RIGHT if number // 10 % 2 else LOOKS_LEFT) for number in range(1, 401)}
-        report, store = examine(frames, maps_for(frames))
-        page = write_report(report, store, tmp_path).read_text()
-
-        assert "The first 30 of 40; all are in trace.json." in page
-        assert len(json.loads((tmp_path / "trace.json").read_text())["fixations"]) == 40
-
-    def test_every_column_is_explained_on_the_page(self, written):
-        page = written.read_text()
-
-        assert all(f"<code>{name}</code>" in page for name in COLUMNS)
-
-    def test_names_are_no_markup(self, tmp_path):
-        report, store = examine(
-            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(100.0, model_digest="<script>alert(1)</script>")
-        )
-
-        page = write_report(report, store, tmp_path).read_text()
-
-        assert "<script>" not in page
-        assert "&lt;script&gt;" in page
 
 
 class TestOddSessions:

@@ -9,8 +9,8 @@ from gaze_tools.saliency.models.spectral_residual import spectral_residual
 GREY = 110
 
 
-def picture(*, height=90, width=160, square=None, colour=(255, 255, 255), side=12):
-    """Return a grey picture, with a square whose middle is at `square` (x, y in pixels)."""
+def draw_frame(*, height=90, width=160, square=None, colour=(255, 255, 255), side=12):
+    """Return a grey image, with a square whose middle is at `square` (x, y in pixels)."""
     frame = np.full((height, width, 3), GREY, dtype=np.uint8)
     if square is not None:
         x, y = square
@@ -37,17 +37,17 @@ def name(request):
 
 class TestEveryModel:
     def test_a_map_has_the_size_that_was_asked_for(self, name):
-        (saliency_map,) = map_all(name, [picture(square=(40, 40))], height=27, width=48)
+        (saliency_map,) = map_all(name, [draw_frame(square=(40, 40))], height=27, width=48)
 
         assert saliency_map.shape == (27, 48)
 
     def test_values_reach_from_0_to_1(self, name):
-        (saliency_map,) = map_all(name, [picture(square=(40, 40))])
+        (saliency_map,) = map_all(name, [draw_frame(square=(40, 40))])
 
         assert (float(saliency_map.min()), float(saliency_map.max())) == (0.0, 1.0)
 
     def test_the_same_video_gives_the_same_maps(self, name):
-        frames = [picture(square=(40 + 3 * step, 40)) for step in range(4)]
+        frames = [draw_frame(square=(40 + 3 * step, 40)) for step in range(4)]
 
         for one, other in zip(map_all(name, frames), map_all(name, frames), strict=True):
             assert np.array_equal(one, other)
@@ -57,12 +57,12 @@ class TestEveryModel:
         maps = []
         for _ in range(2):
             model.start(height=54, width=96)
-            maps.append([model.map_frame(picture(square=(x, 40))) for x in (40, 44)])
+            maps.append([model.map_frame(draw_frame(square=(x, 40))) for x in (40, 44)])
 
         assert np.array_equal(maps[0][0], maps[1][0])
 
     def test_who_has_seen_the_frames_before_gets_the_same_map(self, name):
-        frames = [picture(square=(40 + 3 * step, 40)) for step in range(6)]
+        frames = [draw_frame(square=(40 + 3 * step, 40)) for step in range(6)]
         whole = map_all(name, frames)
         model = make_model(name)
         model.start(height=54, width=96)
@@ -81,27 +81,27 @@ class TestEveryModel:
 
     def test_start_comes_first(self, name):
         with pytest.raises(ValueError, match="call start before map_frame"):
-            make_model(name).map_frame(picture())
+            make_model(name).map_frame(draw_frame())
 
 
 @pytest.mark.parametrize("name", ["spectral_residual", "itti_koch"])
 class TestModelsOfThePicture:
     @pytest.mark.parametrize("square", [(30, 20), (120, 30), (80, 70)])
     def test_what_stands_out_is_the_peak(self, name, square):
-        (saliency_map,) = map_all(name, [picture(square=square)])
+        (saliency_map,) = map_all(name, [draw_frame(square=square)])
 
         x, y = find_peak(saliency_map)
         assert (x * 160, y * 90) == pytest.approx(square, abs=9)
 
     def test_colour_alone_stands_out(self, name):
-        # As bright as its surroundings, so that a grey picture would show nothing.
-        (saliency_map,) = map_all(name, [picture(square=(120, 30), colour=(220, 55, 55))])
+        # As bright as its surroundings, so that a grey image would show nothing.
+        (saliency_map,) = map_all(name, [draw_frame(square=(120, 30), colour=(220, 55, 55))])
 
         x, y = find_peak(saliency_map)
         assert (x * 160, y * 90) == pytest.approx((120, 30), abs=9)
 
     def test_an_empty_picture_has_an_empty_map(self, name):
-        (saliency_map,) = map_all(name, [picture()])
+        (saliency_map,) = map_all(name, [draw_frame()])
 
         assert not saliency_map.any()
 
@@ -117,7 +117,7 @@ class TestModelsOfThePicture:
 class TestIttiKoch:
     def test_of_two_like_squares_the_one_that_moves_stands_out(self):
         def both(x):
-            frame = picture(square=(40, 45), colour=(200, 200, 200))
+            frame = draw_frame(square=(40, 45), colour=(200, 200, 200))
             frame[39:51, x - 6 : x + 6] = 200
             return frame
 
@@ -128,14 +128,14 @@ class TestIttiKoch:
         assert left < 0.8 * right
 
     def test_the_first_frame_has_no_motion(self):
-        moving = map_all("itti_koch", [picture(square=(40, 45)), picture(square=(60, 45))])
-        still = map_all("itti_koch", [picture(square=(60, 45))])
+        moving = map_all("itti_koch", [draw_frame(square=(40, 45)), draw_frame(square=(60, 45))])
+        still = map_all("itti_koch", [draw_frame(square=(60, 45))])
 
         assert not np.array_equal(moving[1], still[0])
-        assert np.array_equal(map_all("itti_koch", [picture(square=(40, 45))])[0], moving[0])
+        assert np.array_equal(map_all("itti_koch", [draw_frame(square=(40, 45))])[0], moving[0])
 
     def test_what_flickers_stands_out(self):
-        dim, bright = [picture(square=(40, 45), colour=(150, 150, 150)) for _ in range(2)]
+        dim, bright = [draw_frame(square=(40, 45), colour=(150, 150, 150)) for _ in range(2)]
         bright[60:70, 120:130] = GREY + 40
         dim[60:70, 120:130] = GREY + 20
 
@@ -145,7 +145,7 @@ class TestIttiKoch:
         assert (x * 160, y * 90) == pytest.approx((125, 65), abs=9)
 
     def test_a_still_video_shows_nothing_in_motion(self):
-        frame = picture(square=(40, 45))
+        frame = draw_frame(square=(40, 45))
         first, second = map_all("itti_koch", [frame, frame])
 
         assert np.array_equal(first, second)
@@ -168,19 +168,19 @@ class TestIttiKoch:
 
 class TestCentreBias:
     def test_the_middle_is_the_peak_and_the_picture_counts_for_nothing(self):
-        one, other = map_all("centre_bias", [picture(square=(20, 20)), picture()])
+        one, other = map_all("centre_bias", [draw_frame(square=(20, 20)), draw_frame()])
 
         assert find_peak(one) == pytest.approx((0.5, 0.5), abs=0.02)
         assert np.array_equal(one, other)
 
     def test_it_is_wider_than_high(self):
-        (saliency_map,) = map_all("centre_bias", [picture()], height=101, width=101)
+        (saliency_map,) = map_all("centre_bias", [draw_frame()], height=101, width=101)
 
         assert saliency_map[50, 80] > saliency_map[80, 50]
 
     def test_half_a_width_from_the_middle_of_the_edge_it_has_fallen_to_a_tenth(self):
         # exp(-1 / (2 * 0.22)) = 0.103 at the edge, 0.567 half-way.
-        (saliency_map,) = map_all("centre_bias", [picture()], height=1001, width=1001)
+        (saliency_map,) = map_all("centre_bias", [draw_frame()], height=1001, width=1001)
 
         assert saliency_map[500, 750] == pytest.approx(0.567, abs=0.01)
         assert saliency_map[500, 1000] == pytest.approx(0.103, abs=0.01)
@@ -189,7 +189,7 @@ class TestCentreBias:
 def test_an_encoder_s_noise_on_an_empty_picture_is_not_salient():
     noise = np.random.default_rng(0).integers(-1, 2, (90, 160, 3))
 
-    assert not spectral_residual((picture() + noise).astype(np.uint8)).any()
+    assert not spectral_residual((draw_frame() + noise).astype(np.uint8)).any()
 
 
 def test_an_unknown_model_names_those_that_there_are():

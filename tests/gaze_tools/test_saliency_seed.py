@@ -128,7 +128,7 @@ def test_generations_go_when_their_grace_is_over(database):
 
 
 def test_maps_of_two_sizes_are_refused(database, store):
-    with pytest.raises(ValueError, match="frame 2 has 1×2 pixels, those before have 2×3"):
+    with pytest.raises(ValueError, match="frame 2 has 1×2 pixels, those before it 2×3"):
         seed_saliency_maps(database, "v", {1: make_map(1), 2: make_map(1)[:1, :2]}, **FACTS)
 
 

@@ -1,50 +1,12 @@
 """The old contract of the session API, and what ours promises beside it."""
 
-import itertools
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from pymongo.errors import AutoReconnect
 
 from gaze_tools.stack import sessions
-from gaze_tools.stack.session_api import create_app
-
-# Far from now, or MongoDB itself would remove what a test has just written.
-START = datetime(2126, 1, 1, 10, tzinfo=UTC)
-NOT_FOUND = {"error": "Session Not Found"}
-SCORED = {"error": "Session Already Scored", "free_in_s": 300.0}
-
-
-class Api:
-    """A client of the API whose clock stands until it is moved."""
-
-    def __init__(self, database, **kwargs):
-        self.now = START
-        self._client = create_app(database, clock=lambda: self.now, **kwargs).test_client()
-
-    def call(self, method, path, body=None):
-        response = self._client.open(path, method=method, json=body)
-        return response.status_code, response.get_json()
-
-    def make(self, session_id="s", **more):
-        body = {"session_id": session_id, "ip_address": "203.0.113.7", "video_id": "contents1", **more}
-        return self.call("POST", "/mk-session", body)
-
-    def put(self, values, session_id="s", component="gaze_tracking"):
-        body = {"component": component, "data": {"components": {component: values}}}
-        return self.call("PUT", f"/update_session/{session_id}", body)
-
-    def get(self, session_id="s", query=""):
-        return self.call("GET", f"/get_session/{session_id}{query}")
-
-    def frames(self, component="gaze_tracking"):
-        return self.get()[1]["components"][component]
-
-    def wait(self, seconds):
-        self.now += timedelta(seconds=seconds)
+from tests.fakes.session_api_client import NOT_FOUND, SCORED, Api
 
 
 @pytest.fixture
@@ -416,93 +378,3 @@ class TestBadInput:
         monkeypatch.setattr(sessions.Sessions, "_write_once", fail)
 
         assert api.put({"1": 1}) == (503, {"error": "The Database Failed"})
-
-
-class TestInterruptions:
-    def test_a_process_that_dies_before_it_stores_the_result_leaves_that_to_the_next(self, api, monkeypatch):
-        api.make()
-        api.put({"1": "a"})
-        write_once = sessions.Sessions._write_once
-
-        def die(self, session, name, key, text):
-            if key == "result":
-                raise AutoReconnect
-            return write_once(self, session, name, key, text)
-
-        monkeypatch.setattr(sessions.Sessions, "_write_once", die)
-        assert api.put({"result": 1})[0] == 503
-        monkeypatch.undo()
-
-        assert api.put({"2": "b"}) == (409, SCORED)
-        assert api.frames() == {"1": "a"}
-        assert api.put({"result": 2})[1]["written"] == ["result"]
-        assert api.frames() == {"1": "a", "result": 2}
-
-    def test_a_part_that_was_announced_but_not_written_does_not_stay_open(self, api, database, monkeypatch):
-        api.make()
-
-        def die(*_args):
-            raise AutoReconnect
-
-        monkeypatch.setattr(sessions.Sessions, "_write_once", die)
-        assert api.put({"500": "lost"})[0] == 503
-        monkeypatch.undo()
-        assert api.frames() == {}
-        api.put({"result": 1})
-
-        assert api.put({"500": "late"}) == (409, SCORED)
-
-    def test_a_writer_that_read_the_session_before_the_result_is_refused_after_it(self, api, monkeypatch):
-        """The narrowest race: everything is checked, the result comes, and only then the frame is written."""
-        api.make()
-        api.put({"1": "a"})
-        write_once = sessions.Sessions._write_once
-        is_racing = threading.Event()
-
-        def race(self, session, name, key, text):
-            if key == "2" and not is_racing.is_set():
-                is_racing.set()
-                assert api.put({"result": 1})[0] == 200
-            return write_once(self, session, name, key, text)
-
-        monkeypatch.setattr(sessions.Sessions, "_write_once", race)
-
-        assert api.put({"2": "late"}) == (409, SCORED)
-        assert api.frames() == {"1": "a", "result": 1}
-
-    def test_a_reader_never_sees_a_result_without_a_frame_that_came_before_it(self, api, monkeypatch):
-        api.make()
-        api.put({"1": "a", "screen": 1})
-        read_parts = sessions.Sessions._read_parts
-        turns = itertools.count()
-
-        def race(self, session, names):
-            if next(turns) == 0:
-                # The reader has the list of parts; now another part and the result are written.
-                monkeypatch.undo()
-                assert api.put({"500": "b"})[0] == 200
-                assert api.put({"result": 1})[0] == 200
-            return read_parts(self, session, names)
-
-        monkeypatch.setattr(sessions.Sessions, "_read_parts", race)
-
-        assert api.frames() == {"1": "a", "500": "b", "result": 1, "screen": 1}
-
-
-def test_many_simultaneous_creations_make_one_session(api):
-    with ThreadPoolExecutor(8) as pool:
-        statuses = [status for status, _ in pool.map(lambda _: api.make(), range(16))]
-
-    assert sorted(statuses) == [200] * 15 + [201]
-
-
-def test_of_many_creations_of_an_expired_session_one_wins(api):
-    api.make()
-    api.put({"1": "old"})
-    api.wait(301)
-
-    with ThreadPoolExecutor(8) as pool:
-        statuses = [status for status, _ in pool.map(lambda _: api.make(), range(16))]
-
-    assert sorted(statuses) == [200] * 15 + [201]
-    assert api.frames() == {}

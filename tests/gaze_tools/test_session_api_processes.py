@@ -62,7 +62,7 @@ def test_every_frame_is_stored_once_whichever_process_gets_it(stores):
 
 @pytest.mark.parametrize("turn", range(5))
 def test_the_result_closes_the_session_for_both_processes_at_once(stores, turn):
-    """Whoever has seen the result sees every frame that was answered 200, and none comes after it."""
+    """Once the result is visible, so is every frame that was answered 200, and none is added."""
     session_id = f"race-{turn}"
     accepted, refused, sessions_seen = [], [], []
     lock = threading.Lock()

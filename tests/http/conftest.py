@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from func.bootstrap import Application, NeighbourProbes
+from func.bootstrap import Application, UpstreamProbes
 from func.detectors import Detectors
 from func.session.completion import Completer
 from func.session.session_score import SessionScorer
@@ -21,6 +21,9 @@ from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS
 from tests.http.asgi_client import make_client
 from tests.http.pictures import as_base64, make_picture
+
+IRISES_ALONE = partial(GazeDetector, eye_region=None)
+"""The lids of faces made of points do not follow the eyes: only their irises show the gaze direction."""
 
 
 class World:
@@ -50,7 +53,7 @@ class World:
             barrier_timeout_s=self.settings.barrier_timeout_s,
             poll_s=self.settings.barrier_poll_s,
         )
-        self.probes = NeighbourProbes(
+        self.probes = UpstreamProbes(
             {
                 "session_api": self.sessions.is_reachable,
                 "saliency_store": self.maps.is_reachable,
@@ -59,7 +62,11 @@ class World:
             max_age_s=0,
         )
         self.detectors = Detectors(
-            self.landmarker, self.model, self.sessions, refresh_s=self.settings.calibration_refresh_s
+            self.landmarker,
+            self.model,
+            self.sessions,
+            refresh_s=self.settings.calibration_refresh_s,
+            make_detector=IRISES_ALONE,
         )
         self.build_error = None
         self.handler = Handler(self.settings, self.metrics, self._find_application)
@@ -113,9 +120,8 @@ def recording(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _irises_alone(monkeypatch):
-    """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
-    for module in ("func.detectors", "research.recordings.camera", "research.recordings.measurement"):
-        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, eye_region=None))
+    for module in ("research.recordings.camera", "research.recordings.measurement"):
+        monkeypatch.setattr(f"{module}.GazeDetector", IRISES_ALONE)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from func.bootstrap import NeighbourProbes, OncePerProcess
+from func.bootstrap import OncePerProcess, UpstreamProbes
 from func.errors import NotReadyError
 from gaze_core.errors import ModelError
 
@@ -63,7 +63,7 @@ def test_neighbours_are_asked_in_parallel():
         meeting.wait()
         return True
 
-    probes = NeighbourProbes({"a": probe, "b": probe, "c": probe}, timeout_s=5)
+    probes = UpstreamProbes({"a": probe, "b": probe, "c": probe}, timeout_s=5)
 
     assert probes.find_states() == {"a": True, "b": True, "c": True}
 
@@ -74,7 +74,7 @@ def test_a_neighbour_that_hangs_or_fails_is_unreachable():
     def fail():
         raise OSError("down")
 
-    probes = NeighbourProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=0.1)
+    probes = UpstreamProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=0.1)
 
     assert probes.find_states() == {"hangs": False, "fails": False, "up": True}
     release.set()
@@ -87,7 +87,7 @@ def test_a_neighbour_that_hangs_is_not_asked_again_until_it_answers():
         asked.append(1)
         return release.wait(5)
 
-    probes = NeighbourProbes({"hangs": hang}, timeout_s=0.05, max_age_s=-1)
+    probes = UpstreamProbes({"hangs": hang}, timeout_s=0.05, max_age_s=-1)
     probes.find_states()
     probes.find_states()
 
@@ -99,7 +99,7 @@ def test_a_neighbour_that_hangs_is_not_asked_again_until_it_answers():
 
 def test_neighbours_are_not_asked_again_within_a_few_seconds():
     now_s, asked = [0.0], []
-    probes = NeighbourProbes({"a": lambda: not asked.append(1)}, max_age_s=5, clock=lambda: now_s[0])
+    probes = UpstreamProbes({"a": lambda: not asked.append(1)}, max_age_s=5, clock=lambda: now_s[0])
 
     probes.find_states()
     now_s[0] = 4.9

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 
-from gaze_tools.stack.launcher import start_neighbours
+from gaze_tools.stack.launcher import start_upstream_services
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -41,7 +41,7 @@ def test_the_function_serves_frames_as_nobody_from_a_read_only_root(function_ima
     log_path = tmp_path / "function.log"
     settings = {"THREADS": "10", "LANDMARKERS": "2", "BARRIER_TIMEOUT_S": "1"}
     with (
-        start_neighbours(tmp_path) as neighbours,
+        start_upstream_services(tmp_path) as neighbours,
         function_image.serve(
             log_path, ready="/health/readiness", environment={**neighbours.environment(), **settings}
         ) as (url, process),
