@@ -181,7 +181,7 @@ def scenes() -> list[Scene]:
                 ),
                 backdrop=Backdrop(seed=17, brightness=0.42, window=0.0, blur_px=6.0),
                 optics=Optics(
-                    photons=9000.0,
+                    electrons=9000.0,
                     read_noise=4.0,
                     exposure=0.24,
                     face_metering=0.6,

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaze_core.ports import FaceLandmarker
-from research.dataset.plan import CALIBRATION_SESSION, DOTS, FRAMES_PER_DOT
+from research.dataset.plan import CALIBRATION_SESSION, FRAMES_PER_TARGET, TARGET_COUNT
 from research.realism.jitter import TRACKED
 from research.realism.measures import Floats, find_open, jitter, measure_ratios, second_differences, track
 from research.realism.report import make_landmarker, write_section
 from research.rendering.identity import sample_identity
-from research.rendering.sampling import sample_look, sample_session
+from research.rendering.sampling import sample_fixation, sample_session
 from research.rendering.scene import Optics, Scene
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SEED, FIRST = 2, 320
 """Of the calibration table: its seed and its first person."""
 
-MIDDLE_DOT = DOTS // 2
+MIDDLE_TARGET = TARGET_COUNT // 2
 
 
 def _as_is(still: Scene, moving: Scene) -> Scene:
@@ -76,15 +76,15 @@ CAUSES: dict[str, Callable[[Scene, Scene], Scene]] = {
 
 def clean(optics: Optics) -> Optics:
     """Return a camera without noise that compresses next to nothing and does not blur what moves."""
-    return replace(optics, photons=1e9, read_noise=0.0, jpeg_quality=100, motion_px=0.0)
+    return replace(optics, electrons=1e9, read_noise=0.0, jpeg_quality=100, motion_px=0.0)
 
 
 def make_looks(person: int, cause: str) -> Iterator[Scene]:
     """Yield the frames of one look at the middle dot in which only one cause varies."""
     identity = sample_identity(person, SEED)
     session = sample_session(identity, CALIBRATION_SESSION + person, SEED)
-    first = MIDDLE_DOT * FRAMES_PER_DOT
-    looks = [sample_look(session, identity, MIDDLE_DOT, first + number) for number in range(FRAMES_PER_DOT)]
+    first = MIDDLE_TARGET * FRAMES_PER_TARGET
+    looks = [sample_fixation(session, identity, MIDDLE_TARGET, first + number) for number in range(FRAMES_PER_TARGET)]
     still = replace(looks[0], openness=1.0, optics=replace(looks[0].optics, motion_px=0.0))
     for look in looks:
         yield CAUSES[cause](still, look)
@@ -111,7 +111,7 @@ def measure_causes(people: int, renderer: "Renderer", landmarker: FaceLandmarker
                 face = max(found, key=lambda each: each.area_px, default=None)
                 if face is not None:
                     points.append(face.points[:, :2] * [scene.image_width_px, scene.image_height_px])
-            if len(points) == FRAMES_PER_DOT:
+            if len(points) == FRAMES_PER_TARGET:
                 of_person[cause] = measure_jitters(np.array(points))
         if len(of_person) == len(CAUSES):
             for cause, found_jitters in of_person.items():

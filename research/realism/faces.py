@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.measures import Flags, Floats, Integers, eye_width_mm, find_open, measure_ratios
 
 FRONTAL_DEG = 15.0
@@ -62,10 +62,10 @@ class Clip:
     faces: Faces
 
 
-def faces_of(table: Table) -> Faces:
+def faces_of(table: LandmarkTable) -> Faces:
     """Return the faces of a table; the frames of one dot at one sitting are a sequence."""
     order = in_sequence(table)
-    sequence = np.unique(np.stack([table.session, table.dot], axis=1)[order], axis=0, return_inverse=True)[1]
+    sequence = np.unique(np.stack([table.session, table.target_index], axis=1)[order], axis=0, return_inverse=True)[1]
     return Faces(
         points_px=table.landmarks[order, :, :2] * table.image_size_px[order, None],
         is_frontal=np.abs(table.pose_deg[order, :2]).max(axis=1) <= FRONTAL_DEG,
@@ -76,9 +76,9 @@ def faces_of(table: Table) -> Faces:
     )
 
 
-def in_sequence(table: Table) -> Integers:
-    """Return the rows of a table in the order of sittings, dots and frames."""
-    return np.asarray(np.lexsort((table.frame, table.dot, table.session)))
+def in_sequence(table: LandmarkTable) -> Integers:
+    """Return the rows of a table in the order of trials, dots and frames."""
+    return np.asarray(np.lexsort((table.frame, table.target_index, table.session)))
 
 
 def find_takes(clips: Sequence[Clip]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaze_core.head_pose import rotation_matrix
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.faces import Clip, Faces, common_frames, faces_of, in_sequence
 from research.realism.measures import (
     Floats,
@@ -161,7 +161,7 @@ def _encoding(first: Faces, second: Faces, name: str) -> float:
     return robust_deviation((difference - np.median(difference, axis=0))[usable].ravel()) / 2**0.5
 
 
-def measure_turning_deg(table: Table) -> tuple[float, float]:
+def measure_turning_deg(table: LandmarkTable) -> tuple[float, float]:
     """Return how much the eyes of a calibration table truly turn in their heads from frame to frame, across and up.
 
     The head sways while the eyes stay on the dot. Measured as the jitter is, median over people.

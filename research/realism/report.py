@@ -26,7 +26,7 @@ from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
 from models import FACE_LANDMARKER_PATH
-from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.realism.compare import QUANTITIES, Comparison, Scatter, compare, compare_scatter
 from research.realism.faces import (
     FRONTAL_DEG,
@@ -133,7 +133,9 @@ def _read_pictures(path: Path) -> Iterator[Frame]:
         capture.release()
 
 
-def make_report(clips: Sequence[Clip], table: Table, resting: Table | None, *, truth_people: int | None) -> Report:
+def make_report(
+    clips: Sequence[Clip], table: LandmarkTable, resting: LandmarkTable | None, *, truth_people: int | None
+) -> Report:
     """Return how the people of some clips differ from rendered ones.
 
     Args:

@@ -12,12 +12,12 @@ import numpy as np
 
 from gaze_core.features import CANTHI_TO_ROTATION_MM
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.measures import Floats, Integers, robust_deviation, scatter
 from research.rendering.eye import SIDES
 from research.rendering.head import Head, build_head
 from research.rendering.identity import Identity, sample_identity
-from research.rendering.sampling import sample_look, sample_scene, sample_session
+from research.rendering.sampling import sample_fixation, sample_scene, sample_session
 from research.rendering.scene import Scene
 
 LEVER_MM = 10.9
@@ -50,7 +50,7 @@ class ErrorBudget:
         within_mm: Within a person, over poses and gazes; this and what follows is None for angle kappa.
         unforetold_mm: What of that is left when head pose and the eye's turn in the head have foretold what they can
             by one line for everybody.
-        rest_mm: Within one dot of a person; None without a calibration table.
+        rest_mm: Within one target_index of a person; None without a calibration table.
         gain: By how much the error grows with each mm that the iris truly moves in its eye along this axis.
     """
 
@@ -70,7 +70,7 @@ class Errors:
 
     Attributes:
         person: Shape (n,).
-        sequence: The dot at its sitting, shape (n,).
+        sequence: The target_index at its sitting, shape (n,).
         by_source: Names of `SOURCES` but `kappa`: across and up, shape (n, 2, 2) for left and right eye, or (n, 1, 2)
             for both eyes, where across is to the right in the picture.
         excursion_mm: By how much the iris is truly off the middle of its eye, like the errors of one eye.
@@ -88,7 +88,7 @@ _TO_TEMPLE = np.array([[side, 1.0] for side in SIDES])
 """Turns across to the right in the picture into across to the temple, and back."""
 
 
-def measure_errors(table: Table, resting: Table | None, *, people: int) -> tuple[ErrorBudget, ...]:
+def measure_errors(table: LandmarkTable, resting: LandmarkTable | None, *, people: int) -> tuple[ErrorBudget, ...]:
     """Return where the landmarks' errors come from.
 
     Args:
@@ -162,7 +162,7 @@ def _foretell(errors: Errors, values: Floats, axis: int, *, of_one_eye: bool) ->
     return float(slopes[axis]), left - (flat @ slopes).reshape(left.shape)
 
 
-def find_errors(table: Table, people: int) -> Errors:
+def find_errors(table: LandmarkTable, people: int) -> Errors:
     """Return the errors of a table's first people, eyes open.
 
     Raises:
@@ -183,12 +183,12 @@ def find_errors(table: Table, people: int) -> Errors:
     by_source = {name: np.array(errors) for name, errors in parts.items()}
     by_source["one_eye"] = by_source["iris"] - by_source["corners"] - by_source["anatomy"]
     by_source["both_eyes"] = (by_source["one_eye"] * _TO_TEMPLE).mean(axis=1, keepdims=True)
-    dots = np.stack([table.session[rows], table.dot[rows]], axis=1)
+    dots = np.stack([table.session[rows], table.target_index[rows]], axis=1)
     sequence = np.unique(dots, axis=0, return_inverse=True)[1].ravel()
     return Errors(table.identity[rows], sequence, by_source, np.array(excursions), table.pose_deg[rows])
 
 
-def _scenes(table: Table, people: int) -> Iterator[tuple[int, Scene, Head]]:
+def _scenes(table: LandmarkTable, people: int) -> Iterator[tuple[int, Scene, Head]]:
     """Yield rows, their scenes made again, and the heads in them.
 
     Raises:
@@ -205,12 +205,12 @@ def _scenes(table: Table, people: int) -> Iterator[tuple[int, Scene, Head]]:
             yield row, scene, head
 
 
-def _scene(table: Table, row: int, identity: Identity, plan: dict[str, int]) -> Scene:
-    frame, dot = int(table.frame[row]), int(table.dot[row])
+def _scene(table: LandmarkTable, row: int, identity: Identity, plan: dict[str, int]) -> Scene:
+    frame, target_index = int(table.frame[row]), int(table.target_index[row])
     session = sample_session(identity, int(table.session[row]), plan["seed"])
     if plan.get("calibrations"):
-        return sample_look(session, identity, dot, frame)
-    return sample_scene(session, identity, frame, dot)
+        return sample_fixation(session, identity, target_index, frame)
+    return sample_scene(session, identity, frame, target_index)
 
 
 def _errors_in(landmarks_px: Floats, scene: Scene, head: Head, rotations: Floats) -> dict[str, Floats]:
@@ -262,7 +262,7 @@ def _upright(scene: Scene) -> Floats:
     return np.array([[x, y], [y, -x]])
 
 
-def _kappa_budget(table: Table) -> Sequence[ErrorBudget]:
+def _kappa_budget(table: LandmarkTable) -> Sequence[ErrorBudget]:
     """Return how angle kappa, which no landmark tells, differs between a table's people, as mm of the lever."""
     seed = table.description["plan"]["seed"]
     identities = [sample_identity(number, seed) for number in np.unique(table.identity).tolist()]

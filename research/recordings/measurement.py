@@ -32,7 +32,7 @@ from research.recordings.errors import describe_errors, hold_against_targets, me
 from research.recordings.frames import LookingOnce, SeenFrame, look
 from research.recordings.recording import DESCRIPTION, Phase, Recording, RecordingError, load_recording
 
-MANY_DOTS = 9
+MANY_TARGETS = 9
 """From so many dots on it is also told what five of them give."""
 
 CORNER_REACH = 0.25
@@ -164,7 +164,7 @@ class _Measurement:
             for frame in self.frames
             if frame.row.phase is Phase.CALIBRATION and frame.measured is not None
         }
-        if len(set(usable.values())) < MANY_DOTS:
+        if len(set(usable.values())) < MANY_TARGETS:
             return None
         chosen = choose_five(list(usable))
         if chosen is None:

@@ -20,7 +20,7 @@ from gaze_core.types import Camera, GazePoint, Screen
 
 DESCRIPTION, TARGETS, FRAMES = "recording.json", "targets.csv", "frames"
 COLUMNS = ("frame", "x", "y", "phase")
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 DISTANCE_LIMITS_MM = (100.0, 5000.0)
 
@@ -125,9 +125,7 @@ def load_recording(folder: Path) -> Recording:
         distance_mm=distance_mm,
         rows=tuple(rows),
         files_without_row=tuple(
-            name
-            for name in sorted(pictures or ())
-            if name not in named and Path(name).suffix.lower() in PICTURE_SUFFIXES
+            name for name in sorted(pictures or ()) if name not in named and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ),
         ignored_fields=_find_ignored(description),
     )

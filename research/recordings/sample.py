@@ -23,7 +23,7 @@ from research.rendering.eye import Kappa
 from research.rendering.identity import Identity, sample_identity
 from research.rendering.photograph import photograph
 from research.rendering.renderer import Renderer
-from research.rendering.sampling import DOTS, Session, sample_look, sample_session
+from research.rendering.sampling import CALIBRATION_TARGETS, RenderedSession, sample_fixation, sample_session
 from research.rendering.scene import Scene
 
 SEED = 2026
@@ -35,11 +35,11 @@ KAPPA = (Kappa(nasal_deg=11.0, up_deg=-2.5), Kappa(nasal_deg=-1.0, up_deg=-2.5))
 """Of the left and the right eye. With such visual axes the gaze of a model that does not know the person comes out some
 6° to the left and 4° too high, whatever the model, so that a test can see a calibration at work."""
 
-PHOTONS, READ_NOISE, DENOISING = 20_000.0, 3.0, 0.9
+ELECTRONS, READ_NOISE, DENOISING = 20_000.0, 3.0, 0.9
 """By day: pictures with little noise are small files."""
 
-FIT_DOTS, FIT_FRAMES = (4, 0, 2, 6, 8), 6
-"""Which of `DOTS` calibrate: the middle and the corners; and the frames at each."""
+FIT_TARGETS, FIT_FRAMES = (4, 0, 2, 6, 8), 6
+"""Which of `CALIBRATION_TARGETS` calibrate: the middle and the corners; and the frames at each."""
 
 TEST_PLACES, TEST_FRAMES = 6, 5
 JPEG_QUALITY = 74
@@ -48,10 +48,12 @@ JPEG_QUALITY = 74
 def scenes() -> list[tuple[str, Scene]]:
     """Return phase and scene of each frame, in the order in which they are recorded."""
     identity, session = _person(), _session()
-    places = [("calibration", dot, FIT_FRAMES) for dot in FIT_DOTS]
-    places += [("test", len(DOTS) + number, TEST_FRAMES) for number in range(TEST_PLACES)]
+    places = [("calibration", dot, FIT_FRAMES) for dot in FIT_TARGETS]
+    places += [("test", len(CALIBRATION_TARGETS) + number, TEST_FRAMES) for number in range(TEST_PLACES)]
     return [
-        (phase, sample_look(session, identity, dot, frame)) for phase, dot, frames in places for frame in range(frames)
+        (phase, sample_fixation(session, identity, dot, frame))
+        for phase, dot, frames in places
+        for frame in range(frames)
     ]
 
 
@@ -105,9 +107,9 @@ def _person() -> Identity:
     return replace(sample_identity(IDENTITY_ID, SEED), kappa=KAPPA)
 
 
-def _session() -> Session:
+def _session() -> RenderedSession:
     session = sample_session(_person(), SESSION_ID, SEED)
-    optics = replace(session.optics, photons=PHOTONS, read_noise=READ_NOISE, denoising=DENOISING)
+    optics = replace(session.optics, electrons=ELECTRONS, read_noise=READ_NOISE, denoising=DENOISING)
     return replace(session, optics=optics)
 
 

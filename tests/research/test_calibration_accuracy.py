@@ -8,8 +8,8 @@ from pytest import approx
 
 from gaze_core.gaze import direction_to, screen_point_mm
 from gaze_core.types import Camera, GazePoint, Screen
-from research.evaluation.calibration_accuracy import FIVE_DOTS, find_people, summarise_calibrations, try_calibrations
-from research.rendering.sampling import DOTS
+from research.evaluation.calibration_accuracy import FIVE_TARGETS, find_people, summarise_calibrations, try_calibrations
+from research.rendering.sampling import CALIBRATION_TARGETS
 from research.training.examples import measure_table
 from tests.fakes.synthetic_table import make_table
 from tests.fakes.viewer import EYES_MM, StraightGazeModel, Viewer
@@ -28,8 +28,8 @@ def make_sittings(viewers, frames=2):
     table = make_table(identities=len(viewers), frames=15 * frames, held_out=len(viewers))
     for row in range(len(table)):
         viewer = viewers[table.identity[row]]
-        table.dot[row] = (row // frames) % 15
-        point = [*DOTS, *PLACES][table.dot[row]]
+        table.target_index[row] = (row // frames) % 15
+        point = [*CALIBRATION_TARGETS, *PLACES][table.target_index[row]]
         place = np.array([0.0, 30.0, 600.0])
         kept = ~np.isnan(table.landmarks[row])
         table.landmarks[row][kept] = viewer.look_at((point.x, point.y), place_mm=place).points[kept]
@@ -43,8 +43,8 @@ def make_sittings(viewers, frames=2):
     return table
 
 
-def mean_deg(sittings):
-    return np.mean(np.concatenate([sitting.places_deg for sitting in sittings]))
+def mean_deg(trials):
+    return np.mean(np.concatenate([trial.places_deg for trial in trials]))
 
 
 def test_eyes_that_always_point_5_degrees_beside_are_put_right_by_5_dots():
@@ -55,26 +55,26 @@ def test_eyes_that_always_point_5_degrees_beside_are_put_right_by_5_dots():
     assert mean_deg(tried["none"]) == approx(5.0, abs=0.4)
     assert mean_deg(tried["5 dots"]) < 0.5
     assert mean_deg(tried["9 dots"]) < 0.5
-    assert all(len(sitting.places_deg) == 6 and len(sitting.frames_deg) == 12 for sitting in tried["none"])
+    assert all(len(trial.places_deg) == 6 and len(trial.frames_deg) == 12 for trial in tried["none"])
 
 
 def test_five_dots_are_the_middle_and_the_corners():
-    assert [(DOTS[dot].x, DOTS[dot].y) for dot in FIVE_DOTS] == [
+    assert [(CALIBRATION_TARGETS[dot].x, CALIBRATION_TARGETS[dot].y) for dot in FIVE_TARGETS] == [
         (0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.9, 0.9),
     ]  # fmt: skip
 
 
 def test_one_wrong_frame_of_three_moves_no_median():
     table = make_sittings([Viewer(offset_deg=(0.0, 0.0))], frames=3)
-    wrong = np.flatnonzero(table.dot >= 9)[::3]
+    wrong = np.flatnonzero(table.target_index >= 9)[::3]
     kept = ~np.isnan(table.landmarks[0])
     for row in wrong:
         table.landmarks[row][kept] = Viewer(offset_deg=(0.0, 0.0)).look_at((0.9, 0.9)).points[kept]
 
-    (sitting,) = try_calibrations(table, StraightGazeModel().predict)["none"]
+    (trial,) = try_calibrations(table, StraightGazeModel().predict)["none"]
 
-    assert sitting.places_deg.max() < 1.0
-    assert sitting.frames_deg.max() > 5.0
+    assert trial.places_deg.max() < 1.0
+    assert trial.frames_deg.max() > 5.0
 
 
 def test_the_summary_says_how_often_it_helped_and_what_viewers_were_told():
@@ -100,7 +100,7 @@ def test_everybody_is_in_one_group_of_each_kind():
 
 def test_a_table_of_dots_alone_is_a_misuse():
     table = make_sittings([Viewer()])
-    table.dot[:] = 3
+    table.target_index[:] = 3
 
     with pytest.raises(ValueError, match="no place to try a calibration on"):
         try_calibrations(table, StraightGazeModel().predict)

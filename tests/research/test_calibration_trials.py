@@ -11,7 +11,7 @@ from tests.fakes.synthetic_table import make_table
 def make_people(offset_deg):
     """Return a table whose people look at nine dots, as far as the table says, and then at eleven other places."""
     table = make_table(identities=12, frames=20, held_out=2, offset_deg=offset_deg)
-    table.dot[:] = np.where(table.frame < 9, table.frame, -1)
+    table.target_index[:] = np.where(table.frame < 9, table.frame, -1)
     return table
 
 

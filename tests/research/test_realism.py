@@ -156,7 +156,7 @@ def test_rendered_irises_of_another_size_are_not_as_large_as_the_clips():
 
 def test_the_frames_of_a_dot_are_a_sequence():
     table = make_table(identities=2, frames=4, held_out=1)
-    table.dot[:] = [1, 1, 0, 0, 1, 1, 0, 0]
+    table.target_index[:] = [1, 1, 0, 0, 1, 1, 0, 0]
 
     faces = faces_of(table)
 
@@ -167,7 +167,7 @@ def test_the_frames_of_a_dot_are_a_sequence():
 
 def test_eyes_that_follow_a_swaying_head_turn_as_much_as_it_sways():
     table = make_table(identities=1, frames=800, held_out=0)
-    table.dot[:] = 0
+    table.target_index[:] = 0
     table.target_mm[:] = 0.0
     table.origin_mm[:] = [0.0, 0.0, 600.0]
     table.pose_deg[:] = 0.0

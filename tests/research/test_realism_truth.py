@@ -8,7 +8,7 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.truth import distort, find_components, find_errors, measure_errors
 from research.rendering.assets import CACHE, ENVIRONMENT_VARIABLE
 from research.rendering.eye import SIDES
@@ -67,7 +67,7 @@ def make_rows(frames, *, beside_mm=(0.0, 0.0)):
     plan = {"seed": 1}
     identity = sample_identity(3, 1)
     head = build_head(identity)
-    columns = {field.name: [] for field in dataclasses.fields(Table)[:-2]}
+    columns = {field.name: [] for field in dataclasses.fields(LandmarkTable)[:-2]}
     for frame in range(frames):
         scene = sample_scene(sample_session(identity, 7, 1), identity, frame, -1)
         rotations = scene.eye_rotations(head)
@@ -94,12 +94,12 @@ def make_rows(frames, *, beside_mm=(0.0, 0.0)):
             "identity": 3,
             "session": 7,
             "frame": frame,
-            "dot": -1,
+            "target_index": -1,
         }
         for name, values in columns.items():
             values.append(row[name])
     arrays = {name: np.array(values) for name, values in columns.items()}
-    return Table(first_held_out=4, description={"plan": plan}, **arrays)
+    return LandmarkTable(first_held_out=4, description={"plan": plan}, **arrays)
 
 
 @needs_heads

@@ -13,7 +13,7 @@ from research.recordings.measurement import choose_five
 from research.recordings.recording import Phase, RecordingError, Row, load_recording
 from tests.fakes.recordings import BEFORE_THE_CAMERA_MM, FakeRecording
 from tests.fakes.synthetic_face import make_face
-from tests.fakes.viewer import FIVE_DOTS, NINE_DOTS
+from tests.fakes.viewer import FIVE_TARGETS, NINE_DOTS
 
 PLACES = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
 
@@ -322,7 +322,7 @@ def test_without_any_gaze_there_are_no_numbers(recording):
 
 
 def test_what_is_always_the_same_is_calibrated_away(recording):
-    recording.look_around(FIVE_DOTS, "calibration", off_deg=(5.0, -4.0))
+    recording.look_around(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
     recording.look_around(PLACES, "test", off_deg=(5.0, -4.0))
 
     report = recording.measure()
@@ -337,14 +337,14 @@ def test_what_is_always_the_same_is_calibrated_away(recording):
 
 
 def test_targets_are_told_apart_and_the_dots_of_the_calibration_are_not_corrected_by_it(recording):
-    recording.look_around(FIVE_DOTS, "calibration", off_deg=(5.0, 0.0))
+    recording.look_around(FIVE_TARGETS, "calibration", off_deg=(5.0, 0.0))
     recording.look_around(PLACES, "test", off_deg=(5.0, 0.0))
-    recording.add(*FIVE_DOTS[0], "test", off_deg=(5.0, 0.0))
+    recording.add(*FIVE_TARGETS[0], "test", off_deg=(5.0, 0.0))
 
     by_target = recording.measure()["by_target"]
 
     assert [(each["phase"], each["x"], each["y"]) for each in by_target] == [
-        *(("calibration", *dot) for dot in FIVE_DOTS),
+        *(("calibration", *dot) for dot in FIVE_TARGETS),
         *(("test", *place) for place in PLACES),
         ("test", 0.5, 0.5),
     ]
@@ -363,7 +363,7 @@ def test_without_calibration_rows_nothing_is_calibrated(recording):
 
 
 def test_without_test_rows_the_calibration_tells_of_itself_and_the_report_says_so(recording):
-    recording.look_around(FIVE_DOTS, "calibration", off_deg=(5.0, -4.0))
+    recording.look_around(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
 
     report = recording.measure()
 
@@ -375,7 +375,7 @@ def test_without_test_rows_the_calibration_tells_of_itself_and_the_report_says_s
 
 
 def test_a_calibration_that_is_not_used_leaves_the_generic_errors(recording):
-    recording.look_around(FIVE_DOTS[:2], "calibration", off_deg=(5.0, 0.0))
+    recording.look_around(FIVE_TARGETS[:2], "calibration", off_deg=(5.0, 0.0))
     recording.look_around(PLACES, "test", off_deg=(5.0, 0.0))
 
     report = recording.measure()
@@ -391,13 +391,13 @@ def test_of_nine_dots_five_are_tried_alone(recording):
 
     five = recording.measure()["five_dots"]
 
-    assert five["dots"] == [list(dot) for dot in FIVE_DOTS]
+    assert five["dots"] == [list(dot) for dot in FIVE_TARGETS]
     assert (five["calibration"]["dots"], five["calibration"]["validation"]["dots"]) == (5, 3)
     assert five["calibrated"]["error_deg"]["mean"] < 1
 
 
 def test_five_dots_are_all_there_is(recording):
-    recording.look_around(FIVE_DOTS, "calibration")
+    recording.look_around(FIVE_TARGETS, "calibration")
 
     assert recording.measure()["five_dots"] is None
 
@@ -405,7 +405,7 @@ def test_five_dots_are_all_there_is(recording):
 @pytest.mark.parametrize(
     ("dots", "chosen"),
     [
-        (NINE_DOTS, FIVE_DOTS),
+        (NINE_DOTS, FIVE_TARGETS),
         ([(0.5, 0.5), (0.05, 0.1), (0.95, 0.2), (0.1, 0.9), (0.9, 0.8), (0.5, 0.1)], [0, 1, 2, 3, 4]),
         ([(0.1 * number, 0.5) for number in range(1, 10)], None),
         ([(0.1 * number, 0.1 * number) for number in range(1, 10)], None),

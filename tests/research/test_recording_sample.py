@@ -15,7 +15,7 @@ from func.adapters.model_file import load_gaze_model
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from research.recordings.measurement import measure_recording
 from research.recordings.recording import load_recording
-from tests.fakes.viewer import FIVE_DOTS
+from tests.fakes.viewer import FIVE_TARGETS
 
 SAMPLE = Path(__file__).parent / "recording"
 TRUE_FOV_DEG = 45.08
@@ -82,7 +82,7 @@ def test_a_blink_is_no_gaze(report):
 def test_it_has_five_dots_and_six_places(report):
     by_target = report["by_target"]
 
-    assert [(each["x"], each["y"]) for each in by_target if each["phase"] == "calibration"] == FIVE_DOTS
+    assert [(each["x"], each["y"]) for each in by_target if each["phase"] == "calibration"] == FIVE_TARGETS
     assert [each["frames"] for each in by_target] == [6] * 5 + [5] * 6
     assert (report["calibration_dots"]["targets"], report["test"]["targets"]) == (5, 6)
     assert report["notes"] == []

@@ -62,7 +62,7 @@ def scene(**changes):
         ),
         backdrop=Backdrop(seed=1, brightness=0.4, window=0.0, blur_px=2.0),
         optics=Optics(
-            photons=8000.0,
+            electrons=8000.0,
             read_noise=4.0,
             exposure=0.25,
             face_metering=0.5,
@@ -110,7 +110,7 @@ def test_shut_eyes_show_no_iris(renderer, identity):
     assert len(irises(renderer, identity, scene(openness=0.0))) == 0
 
 
-def test_irises_move_0_19_mm_per_degree_in_the_picture(renderer, identity):
+def test_irises_move_0_19_mm_per_degree_in_the_image(renderer, identity):
     """What one sees of the iris ends at the limbus, 10.9 mm before the centre of rotation; the cornea adds a little."""
     places = []
     for x in (-90.0, 90.0):
@@ -126,7 +126,7 @@ def test_a_mirrored_gaze_mirrors_the_irises(renderer, identity):
         irises(renderer, identity, scene(target_mm=(x, 0.0, 0.0)))[:, 0].mean() for x in (0.0, -80.0, 80.0)
     )
 
-    assert right < centre < left  # the viewer's right is the picture's left
+    assert right < centre < left  # the viewer's right is the image's left
     assert left - centre == pytest.approx(centre - right, abs=0.8)
 
 
