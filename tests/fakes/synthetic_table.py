@@ -1,4 +1,4 @@
-"""A small training table of faces made of points, whose gaze is known."""
+"""A small training table of synthetic faces whose gaze is known."""
 
 import numpy as np
 
@@ -12,9 +12,9 @@ EYES_MM = np.array([0.0, -26.2462, -28.6566])  # midpoint between the centres of
 
 
 def make_table(*, identities=12, frames=20, held_out=3, seed=0, offset_deg=1.0, shut=0):
-    """Return a table of people whose eyes point `offset_deg` (standard deviation) beside what they look at.
+    """Return a table of people with personal offsets of standard deviation `offset_deg`.
 
-    The first `shut` frames of everybody have their eyes shut.
+    The eyes are closed in the first `shut` frames of each person.
     """
     rng = np.random.default_rng(seed)
     rows = []

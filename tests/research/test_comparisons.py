@@ -54,8 +54,8 @@ def test_estimators_are_tried_on_the_same_people_and_the_better_candidate_counts
 
     assert found["gradient_boosting"]["hyperparameters"] == SMALL
     assert found["gradient_boosting"]["mean"] < 8
-    assert found["no learning: irises on the eyes' spheres"]["mean"] < 2.5  # these eyes are as the geometry has them
-    assert {name for name in found if "ms_a_prediction" in found[name]} == {"gradient_boosting", "kernel_ridge"}
+    assert found["not learned: iris geometry"]["mean"] < 2.5  # these eyes are as the geometry has them
+    assert {name for name in found if "prediction_ms" in found[name]} == {"gradient_boosting", "kernel_ridge"}
 
 
 def test_the_learning_curve_ends_with_everybody(table, examples):
@@ -64,8 +64,8 @@ def test_the_learning_curve_ends_with_everybody(table, examples):
     curve = draw_learning_curve(examples, test, "gradient_boosting", SMALL, seed=0, report=say_nothing)
 
     assert [step["people"] for step in curve] == [2, 2, 4, 7, 10]
-    assert all(step["least"] <= step["mean_angular_error_deg"] <= step["most"] for step in curve)
-    assert curve[-1]["least"] == curve[-1]["most"]
+    assert all(step["lowest"] <= step["mean_angular_error_deg"] <= step["highest"] for step in curve)
+    assert curve[-1]["lowest"] == curve[-1]["highest"]
     assert curve[-1]["mean_angular_error_deg"] < curve[0]["mean_angular_error_deg"]
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from func.settings import describe_settings
 from models.card import read_card
-from research.evaluation.accuracy_tables import describe_for_docs, describe_for_readme
+from research.evaluation.tables import describe_for_docs, describe_for_readme
+from research.markdown import read_block
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -23,14 +24,14 @@ def test_every_setting_is_listed_as_the_code_describes_it():
 def test_the_accuracy_is_that_of_the_shipped_models_card():
     card = read_card(ROOT / "models" / "gaze_model.json")
 
-    assert f"<!-- metrics: begin -->\n{describe_for_readme(card.metrics, card.data)}\n<!-- metrics: end -->" in README
+    assert read_block(ROOT / "README.md", "metrics") == describe_for_readme(card.metrics)
 
 
 def test_the_tables_on_accuracy_are_those_of_the_shipped_models_card():
     card = read_card(ROOT / "models" / "gaze_model.json")
-    document = (ROOT / "docs" / "accuracy.md").read_text()
 
-    assert f"<!-- metrics: begin -->\n{describe_for_docs(card.metrics)}\n<!-- metrics: end -->" in document
+    for name, table in describe_for_docs(card.metrics).items():
+        assert read_block(ROOT / "docs" / "accuracy.md", name) == table
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
