@@ -3,7 +3,7 @@
     python -m research.evaluation.calibration_trials [--table …] [--folds 5]
 
 A calibration is accepted only if its error at targets left out of the fit does not exceed the uncalibrated error by
-more than `max_loss`. The command prints what several thresholds gain and cost: every training person's gaze is predicted by
+more than `max_loss`. The command prints the effect of several thresholds: every training person's gaze is predicted by
 a model trained on other people, calibrated with one image of each of five or nine targets, and tested on their other
 images. The test group is not used.
 """

@@ -234,7 +234,7 @@ def _plot_bins(axes: Axes, quantity: Quantity, bins: Sequence[MeanError], mean_d
             color=GREY,
         )
     axes.axhline(mean_deg, color=GREY, linestyle="--", linewidth=1)
-    boundaries = [number for number in range(shown.start, shown.stop - 1)]
+    boundaries = range(shown.start, shown.stop - 1)
     axes.set_xticks([number + 0.5 for number in boundaries], [f"{edges[number + 1]:g}" for number in boundaries])
     axes.set_xlim(shown.start - 0.5, shown.stop - 0.5)
     axes.set_xlabel(quantity.label)

@@ -32,7 +32,7 @@ class Appearance:
     Attributes:
         rest_mm: Fine vertices at rest, to which patterns are attached, shape (n, 3).
         albedo: Albedo of the fine vertices, shape (n, 3).
-        material: Hair 0..1, depth inside the clothes in mm, moisture 0..1, share of the head's motion 0..1, shape (n, 4).
+        material: Hair 0..1, depth in the clothes in mm, moisture 0..1, share of the head's motion 0..1, shape (n, 4).
         open_sky: Share of the sky that a vertex sees, 0..1, shape (n,).
         paint: Brows, beard and spots over the albedo; sRGB and opacity, uint8, shape (h, w, 4).
         hair_vertices: Fine vertices below the hair's shell, shape (k,).

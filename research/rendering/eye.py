@@ -15,10 +15,10 @@ from gaze_core.types import Matrix, Vector
 
 CORNEA_RADIUS_MM = 7.8
 APEX_MM = 13.5
-"""Distance from the centre of rotation to the apex of the cornea; Fry and Hill, The center of rotation of the eye, 1962."""
+"""Distance from the centre of rotation to the cornea's apex; Fry and Hill, The center of rotation of the eye, 1962."""
 
 IRIS_PLANE_MM = 10.0
-"""Distance from the centre of rotation to the plane of the iris: the anterior chamber is about 3.5 mm deep, cornea included."""
+"""Distance from the centre of rotation to the iris plane; the anterior chamber with the cornea is about 3.5 mm deep."""
 
 REFRACTIVE_INDEX = 1.336
 """Refractive index of the aqueous humour; Gullstrand's schematic eye."""

@@ -1,4 +1,4 @@
-"""The shaders, GLSL 3.30. Colours are linear; positions are in the camera frame, mm, unless their names say otherwise."""
+"""The shaders, GLSL 3.30. Colours are linear; positions are in the camera frame, mm, unless named otherwise."""
 
 _NOISE = """
 uniform sampler3D noise;  // grey, mean 0.5, tiles

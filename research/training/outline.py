@@ -3,9 +3,9 @@
     python -m research.training.outline [--table …]
 
 Ridge regression (Hoerl and Kennard, Technometrics 12, 1970) of the iris geometry's error, in the head frame, on the
-landmarks of lids and brows and on the head pose; each column is scaled by its own scatter. Grouped cross-validation over
-the training people chooses the penalty: the strongest one whose mean angular error is within 4 % of the best, because
-real faces differ from rendered ones. The test group is not used.
+landmarks of lids and brows and on the head pose; each column is scaled by its own scatter. Grouped cross-validation
+over the training people chooses the penalty: the strongest one whose mean angular error is within 4 % of the best,
+because real faces differ from rendered ones. The test group is not used.
 """
 
 import argparse

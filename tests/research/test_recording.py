@@ -1,4 +1,4 @@
-"""Recordings of people: what is refused, what is counted, and how errors are measured."""
+"""Recordings of people: validation, counts and errors."""
 
 import shutil
 
@@ -8,12 +8,13 @@ from pytest import approx
 
 from gaze_core.types import Camera, GazePoint, Screen
 from research.evaluation.__main__ import main
-from research.recordings.errors import Errors, describe_errors, hold_against_targets
+from research.recordings.errors import TargetErrors, compare_with_targets, describe_errors
 from research.recordings.measurement import choose_five
 from research.recordings.recording import Phase, RecordingError, Row, load_recording
-from tests.fakes.recordings import BEFORE_THE_CAMERA_MM, FakeRecording
+from tests.fakes.recordings import IN_FRONT_OF_THE_CAMERA_MM, FakeRecording
 from tests.fakes.synthetic_face import make_face
-from tests.fakes.viewer import FIVE_TARGETS, NINE_DOTS
+from tests.fakes.viewer import FIVE_DOTS as FIVE_TARGETS
+from tests.fakes.viewer import NINE_DOTS as NINE_TARGETS
 
 PLACES = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
 
@@ -25,10 +26,10 @@ def recording(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with two pictures, a description and no rows."""
+    """A folder with two images, a description and one row."""
     (tmp_path / "frames").mkdir()
     for name in ("a.jpg", "b.png"):
-        (tmp_path / "frames" / name).write_bytes(b"not looked at")
+        (tmp_path / "frames" / name).write_bytes(b"not read")
     (tmp_path / "recording.json").write_text("{}")
     write_rows(tmp_path, "a.jpg,0.5,0.25,calibration")
     return tmp_path
@@ -44,7 +45,7 @@ def problems_of(folder):
     return list(caught.value.problems)
 
 
-def test_a_recording_is_what_its_files_say(folder):
+def test_a_recording_holds_the_content_of_its_files(folder):
     (folder / "recording.json").write_text(
         '{"screen": {"width_mm": 300, "height_mm": 200}, "camera": {"tilt_deg": -5}, "distance_mm": 400}'
     )
@@ -69,7 +70,7 @@ def test_a_table_out_of_a_spreadsheet_is_read(folder):
     assert load_recording(folder).rows == (Row("a.jpg", GazePoint(0.5, 0.25), Phase.TEST),)
 
 
-def test_pictures_without_a_row_are_known(folder):
+def test_images_without_a_row_are_listed(folder):
     for name in (".DS_Store", "notes.txt", "c.JPEG"):
         (folder / "frames" / name).touch()
 
@@ -86,18 +87,18 @@ def test_fields_that_nobody_knows_are_named(folder):
     ("row", "problem"),
     [
         ("c.jpg,0.5,0.5,test", "frame c.jpg is not in frames/"),
-        ("frames/b.png,0.5,0.5,test", "frame must be the name of a file in frames/"),
-        (",0.5,0.5,test", "frame must be the name of a file in frames/"),
-        ("b.png,left,0.5,test", "x must be a number from 0 to 1, a share of the screen and not pixels, not 'left'"),
-        ("b.png,0.5,nan,test", "y must be a number from 0 to 1, a share of the screen and not pixels, not 'nan'"),
-        ("b.png,inf,0.5,test", "x must be a number from 0 to 1, a share of the screen and not pixels, not 'inf'"),
-        ("b.png,960,0.5,test", "x must be a number from 0 to 1, a share of the screen and not pixels, not '960'"),
-        ("b.png,0.5,-0.01,test", "y must be a number from 0 to 1, a share of the screen and not pixels, not '-0.01'"),
-        ("b.png,,0.5,test", "x must be a number from 0 to 1, a share of the screen and not pixels, not ''"),
-        ("b.png,0.5,0.5,train", "phase must be calibration or test, not 'train'"),
-        ("a.jpg,0.5,0.5,test", "frame a.jpg is in line 2 already"),
+        ("frames/b.png,0.5,0.5,test", "frame must be a file name in frames/"),
+        (",0.5,0.5,test", "frame must be a file name in frames/"),
+        ("b.png,left,0.5,test", "x must be a number from 0 to 1, a share of the screen, not pixels; got 'left'"),
+        ("b.png,0.5,nan,test", "y must be a number from 0 to 1, a share of the screen, not pixels; got 'nan'"),
+        ("b.png,inf,0.5,test", "x must be a number from 0 to 1, a share of the screen, not pixels; got 'inf'"),
+        ("b.png,960,0.5,test", "x must be a number from 0 to 1, a share of the screen, not pixels; got '960'"),
+        ("b.png,0.5,-0.01,test", "y must be a number from 0 to 1, a share of the screen, not pixels; got '-0.01'"),
+        ("b.png,,0.5,test", "x must be a number from 0 to 1, a share of the screen, not pixels; got ''"),
+        ("b.png,0.5,0.5,train", "phase must be calibration or test; got 'train'"),
+        ("a.jpg,0.5,0.5,test", "frame a.jpg is already in line 2"),
         ("b.png,0.5,0.5", "has 3 values, line 1 has 4"),
-        ('b.png,"0,5","0,5",test', "x must be a number from 0 to 1, a share of the screen and not pixels, not '0,5'"),
+        ('b.png,"0,5","0,5",test', "x must be a number from 0 to 1, a share of the screen, not pixels; got '0,5'"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(folder, row, problem):
@@ -109,16 +110,16 @@ def test_a_wrong_row_is_named_with_its_line(folder, row, problem):
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        (b"", "targets.csv, line 1: must name the columns frame,x,y,phase, each once; not so: frame, x, y, phase"),
+        (b"", "targets.csv, line 1: needs the columns frame,x,y,phase; missing or duplicate: frame, x, y, phase"),
         (
             b"frame;x;y;phase\na.jpg;0.5;0.5;test\n",
-            "targets.csv, line 1: must name the columns frame,x,y,phase, each once; not so: frame, x, y, phase",
+            "targets.csv, line 1: needs the columns frame,x,y,phase; missing or duplicate: frame, x, y, phase",
         ),
         (
             b"frame,x,x,phase\na.jpg,0.5,0.5,test\n",
-            "targets.csv, line 1: must name the columns frame,x,y,phase, each once; not so: x, y",
+            "targets.csv, line 1: needs the columns frame,x,y,phase; missing or duplicate: x, y",
         ),
-        (b"frame,x,y,phase\n\n", "targets.csv has no row"),
+        (b"frame,x,y,phase\n\n", "targets.csv has no rows"),
         (b"frame,x,y,phase\n\xe9.jpg,0.5,0.5,test\n", "targets.csv is not UTF-8"),
         (b'frame,x,y,phase\n"a.jpg,0.5,0.5,test\n', "targets.csv, line 2: unexpected end of data"),
     ],
@@ -133,7 +134,7 @@ def test_a_table_that_cannot_be_read_is_refused(folder, table, problem):
     ("text", "problem"),
     [
         ("{", "recording.json is not valid JSON in UTF-8"),
-        ("[]", "recording.json must be an object"),
+        ("[]", "recording.json must be a JSON object"),
         ('{"camera": {"vertical_fov_deg": 5}}', "recording.json: camera.vertical_fov_deg must be at least 10.0"),
         ('{"screen": {"width_mm": 300}}', "recording.json: screen must have width_mm and height_mm together"),
         ('{"screen": [345, 194]}', "recording.json: screen must be an object"),
@@ -153,14 +154,14 @@ def test_a_description_that_the_service_would_refuse_is_refused(folder, text, pr
 
 def test_what_is_missing_is_named(tmp_path):
     assert problems_of(tmp_path) == [
-        "recording.json cannot be read: No such file or directory; with {} in it all defaults count",
-        "frames/ is missing: the folder with the pictures",
+        "recording.json cannot be read: No such file or directory; an empty object {} stands for the defaults",
+        "frames/ is missing: the folder with the images",
         "targets.csv cannot be read: No such file or directory",
     ]
-    assert problems_of(tmp_path / "nowhere") == [f"{tmp_path / 'nowhere'} is no folder"]
+    assert problems_of(tmp_path / "nowhere") == [f"{tmp_path / 'nowhere'} is not a directory"]
 
 
-def test_all_problems_are_told_at_once(folder):
+def test_all_problems_are_reported_together(folder):
     (folder / "recording.json").write_text('{"camera": {"tilt_deg": 90}, "distance_mm": 1}')
     write_rows(folder, "c.jpg,2,0.5,test")
 
@@ -168,7 +169,7 @@ def test_all_problems_are_told_at_once(folder):
         "recording.json: camera.tilt_deg must be at most 60.0",
         "recording.json: distance_mm must be a number from 100 to 5000",
         "targets.csv, line 2: frame c.jpg is not in frames/",
-        "targets.csv, line 2: x must be a number from 0 to 1, a share of the screen and not pixels, not '2'",
+        "targets.csv, line 2: x must be a number from 0 to 1, a share of the screen, not pixels; got '2'",
     ]
 
 
@@ -183,9 +184,9 @@ def test_three_degrees_at_600_mm_are_31_mm_on_the_screen(tmp_path):
     recording = FakeRecording(
         tmp_path / "me", camera=Camera(offset_y_mm=0.0), description={"camera": {"offset_y_mm": 0.0}}
     )
-    recording.add(0.5, 0.0, off_deg=(3.0, 0.0), place_mm=BEFORE_THE_CAMERA_MM)
+    recording.add(0.5, 0.0, off_deg=(3.0, 0.0), place_mm=IN_FRONT_OF_THE_CAMERA_MM)
 
-    errors = recording.measure()["test"]["generic"]
+    errors = recording.measure()["test"]["uncalibrated"]
 
     assert errors["error_deg"] == {"mean": 3.0, "median": 3.0, "p95": 3.0}
     assert (errors["offset_right_deg"], errors["offset_up_deg"]) == (3.0, 0.0)
@@ -199,9 +200,9 @@ def test_up_is_up(recording):
 
     report = recording.measure()
 
-    assert report["test"]["generic"]["error_deg"]["mean"] == 2.0
-    assert report["test"]["generic"]["offset_up_deg"] == 2.0
-    assert report["by_target"][0]["generic"]["offset_up_deg"] == 2.0
+    assert report["test"]["uncalibrated"]["error_deg"]["mean"] == 2.0
+    assert report["test"]["uncalibrated"]["offset_up_deg"] == 2.0
+    assert report["by_target"][0]["uncalibrated"]["offset_up_deg"] == 2.0
 
 
 def test_pixels_are_those_of_the_screen(tmp_path):
@@ -210,7 +211,7 @@ def test_pixels_are_those_of_the_screen(tmp_path):
         size = {"width_px": width_px, "height_px": height_px}
         recording = FakeRecording(tmp_path / name, description={"screen": size})
         recording.add(0.5, 0.5, off_deg=(1.0, 2.0))
-        reports.append(recording.measure()["test"]["generic"])
+        reports.append(recording.measure()["test"]["uncalibrated"])
 
     coarse, fine = reports
     assert fine["error_px"]["mean"] == approx(2 * coarse["error_px"]["mean"], abs=0.2)
@@ -219,7 +220,7 @@ def test_pixels_are_those_of_the_screen(tmp_path):
 
 def errors_of(offsets_deg, targets):
     offsets_deg = np.array(offsets_deg, dtype=float)
-    return Errors(np.array(targets), np.linalg.norm(offsets_deg, axis=1), offsets_deg, 10 * offsets_deg)
+    return TargetErrors(np.array(targets), np.linalg.norm(offsets_deg, axis=1), offsets_deg, 10 * offsets_deg)
 
 
 def test_frames_that_scatter_about_their_target_have_a_median_gaze_on_it():
@@ -246,7 +247,7 @@ def test_a_single_frame_says_nothing_about_precision():
 
 
 def test_right_and_up_are_positive_on_the_screen_too():
-    errors = hold_against_targets(
+    errors = compare_with_targets(
         np.array([[3.0, 0.0], [0.0, 3.0]]),
         np.array([[0.0, 0.0, 600.0]] * 2),
         [GazePoint(0.5, 0.0)] * 2,
@@ -260,7 +261,7 @@ def test_right_and_up_are_positive_on_the_screen_too():
 
 
 def test_rays_that_miss_the_screens_plane_are_counted_and_have_no_place_on_it():
-    errors = hold_against_targets(
+    errors = compare_with_targets(
         np.array([[0.0, 0.0], [100.0, 0.0]]),
         np.array([[0.0, 0.0, 600.0]] * 2),
         [GazePoint(0.5, 0.0)] * 2,
@@ -306,7 +307,7 @@ def test_without_any_gaze_there_are_no_numbers(recording):
     report = recording.measure()
 
     assert (report["test"]["targets"], report["test"]["targets_with_gaze"]) == (1, 0)
-    assert report["test"]["generic"] == {
+    assert report["test"]["uncalibrated"] == {
         "error_deg": {"mean": None, "median": None, "p95": None},
         "error_mm": {"mean": None, "median": None, "p95": None},
         "error_px": {"mean": None, "median": None, "p95": None},
@@ -322,23 +323,23 @@ def test_without_any_gaze_there_are_no_numbers(recording):
 
 
 def test_what_is_always_the_same_is_calibrated_away(recording):
-    recording.look_around(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
-    recording.look_around(PLACES, "test", off_deg=(5.0, -4.0))
+    recording.fixate(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
+    recording.fixate(PLACES, "test", off_deg=(5.0, -4.0))
 
     report = recording.measure()
 
-    told = report["calibration"]
-    assert (told["used"], told["dots"], told["frames"]) == (True, 5, 15)
-    assert told["generic_accuracy_deg"] == approx(6.3, abs=0.2)
-    assert told["accuracy_deg"] < 1.5
-    assert report["test"]["generic"]["error_deg"]["mean"] == approx(6.3, abs=0.2)
+    description = report["calibration"]
+    assert (description["used"], description["dots"], description["frames"]) == (True, 5, 15)
+    assert description["generic_accuracy_deg"] == approx(6.3, abs=0.2)
+    assert description["accuracy_deg"] < 1.5
+    assert report["test"]["uncalibrated"]["error_deg"]["mean"] == approx(6.3, abs=0.2)
     assert report["test"]["calibrated"]["error_deg"]["mean"] < 1
-    assert told["validation"]["accuracy_deg"] == report["test"]["calibrated"]["error_of_median_gaze_deg"]
+    assert description["validation"]["accuracy_deg"] == report["test"]["calibrated"]["error_of_median_gaze_deg"]
 
 
-def test_targets_are_told_apart_and_the_dots_of_the_calibration_are_not_corrected_by_it(recording):
-    recording.look_around(FIVE_TARGETS, "calibration", off_deg=(5.0, 0.0))
-    recording.look_around(PLACES, "test", off_deg=(5.0, 0.0))
+def test_targets_are_reported_separately_and_calibration_targets_only_uncalibrated(recording):
+    recording.fixate(FIVE_TARGETS, "calibration", off_deg=(5.0, 0.0))
+    recording.fixate(PLACES, "test", off_deg=(5.0, 0.0))
     recording.add(*FIVE_TARGETS[0], "test", off_deg=(5.0, 0.0))
 
     by_target = recording.measure()["by_target"]
@@ -353,59 +354,59 @@ def test_targets_are_told_apart_and_the_dots_of_the_calibration_are_not_correcte
 
 
 def test_without_calibration_rows_nothing_is_calibrated(recording):
-    recording.look_around(PLACES, "test")
+    recording.fixate(PLACES, "test")
 
     report = recording.measure()
 
-    assert (report["calibration"], report["calibration_dots"], report["five_dots"]) == (None, None, None)
+    assert (report["calibration"], report["calibration_targets"], report["five_targets"]) == (None, None, None)
     assert report["test"]["calibrated"] is None
-    assert report["notes"] == ["no calibration rows: nothing is calibrated"]
+    assert report["notes"] == ["no calibration rows: only the uncalibrated gaze is measured"]
 
 
 def test_without_test_rows_the_calibration_tells_of_itself_and_the_report_says_so(recording):
-    recording.look_around(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
+    recording.fixate(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
 
     report = recording.measure()
 
     assert report["test"] is None
     assert report["calibration"]["validation"] is None
     assert report["calibration"]["accuracy_deg"] < 1.5
-    assert report["calibration_dots"]["generic"]["error_deg"]["mean"] == approx(6.3, abs=0.2)
+    assert report["calibration_targets"]["uncalibrated"]["error_deg"]["mean"] == approx(6.3, abs=0.2)
     assert "no test rows" in report["notes"][0]
 
 
-def test_a_calibration_that_is_not_used_leaves_the_generic_errors(recording):
-    recording.look_around(FIVE_TARGETS[:2], "calibration", off_deg=(5.0, 0.0))
-    recording.look_around(PLACES, "test", off_deg=(5.0, 0.0))
+def test_a_calibration_that_is_not_used_leaves_the_uncalibrated_errors(recording):
+    recording.fixate(FIVE_TARGETS[:2], "calibration", off_deg=(5.0, 0.0))
+    recording.fixate(PLACES, "test", off_deg=(5.0, 0.0))
 
     report = recording.measure()
 
     assert (report["calibration"]["used"], report["calibration"]["reason"]) == (False, "too_few_dots")
-    assert report["test"]["calibrated"] == report["test"]["generic"]
+    assert report["test"]["calibrated"] == report["test"]["uncalibrated"]
     assert "the calibration is not used" in report["notes"][0]
 
 
-def test_of_nine_dots_five_are_tried_alone(recording):
-    recording.look_around(NINE_DOTS, "calibration", frames=2, off_deg=(5.0, -4.0))
-    recording.look_around(PLACES, "test", off_deg=(5.0, -4.0))
+def test_of_nine_targets_five_are_also_measured_alone(recording):
+    recording.fixate(NINE_TARGETS, "calibration", frames=2, off_deg=(5.0, -4.0))
+    recording.fixate(PLACES, "test", off_deg=(5.0, -4.0))
 
-    five = recording.measure()["five_dots"]
+    five = recording.measure()["five_targets"]
 
-    assert five["dots"] == [list(dot) for dot in FIVE_TARGETS]
+    assert five["targets"] == [list(target) for target in FIVE_TARGETS]
     assert (five["calibration"]["dots"], five["calibration"]["validation"]["dots"]) == (5, 3)
     assert five["calibrated"]["error_deg"]["mean"] < 1
 
 
-def test_five_dots_are_all_there_is(recording):
-    recording.look_around(FIVE_TARGETS, "calibration")
+def test_with_five_targets_there_is_no_separate_result_for_five(recording):
+    recording.fixate(FIVE_TARGETS, "calibration")
 
-    assert recording.measure()["five_dots"] is None
+    assert recording.measure()["five_targets"] is None
 
 
 @pytest.mark.parametrize(
-    ("dots", "chosen"),
+    ("targets", "chosen"),
     [
-        (NINE_DOTS, FIVE_TARGETS),
+        (NINE_TARGETS, FIVE_TARGETS),
         ([(0.5, 0.5), (0.05, 0.1), (0.95, 0.2), (0.1, 0.9), (0.9, 0.8), (0.5, 0.1)], [0, 1, 2, 3, 4]),
         ([(0.1 * number, 0.5) for number in range(1, 10)], None),
         ([(0.1 * number, 0.1 * number) for number in range(1, 10)], None),
@@ -413,18 +414,18 @@ def test_five_dots_are_all_there_is(recording):
     ],
     ids=["nine", "uneven", "a line", "a diagonal", "no middle"],
 )
-def test_five_dots_are_the_middle_and_the_corners(dots, chosen):
+def test_five_targets_are_the_centre_and_the_corners(targets, chosen):
     if chosen is not None and isinstance(chosen[0], int):
-        chosen = [dots[index] for index in chosen]
+        chosen = [targets[index] for index in chosen]
 
-    assert choose_five(dots) == chosen
+    assert choose_five(targets) == chosen
 
 
 @pytest.fixture
 def narrow(tmp_path):
     """A recording by a camera of 45 degrees, by which the median face is about 610 mm away."""
     recording = FakeRecording(tmp_path / "narrow", camera=Camera(vertical_fov_deg=45.0))
-    recording.look_around(PLACES, "test")
+    recording.fixate(PLACES, "test")
     return recording
 
 
@@ -434,7 +435,7 @@ def test_a_field_of_view_that_is_given_counts(narrow):
     report = narrow.measure()
 
     assert (report["camera"]["vertical_fov_deg"], report["camera"]["vertical_fov_from"]) == (45.0, "given")
-    assert report["test"]["generic"]["error_deg"]["mean"] == 0.0
+    assert report["test"]["uncalibrated"]["error_deg"]["mean"] == 0.0
     assert report["distance_mm"]["given"] == 300.0
 
 
@@ -444,14 +445,14 @@ def test_a_distance_that_contradicts_the_field_of_view_is_noted(narrow):
     narrow.description = {"camera": {"vertical_fov_deg": 45.0}, "distance_mm": 600.0}
     agreed = narrow.measure()
 
-    assert "distance_mm is 300, but faces look as if 580 mm away" in contradicted["notes"][0]
+    assert "distance_mm is 300, but the estimate from the faces is 580 mm" in contradicted["notes"][0]
     assert not any("distance_mm" in note for note in agreed["notes"])
 
 
 def test_a_field_of_view_that_no_webcam_has_is_noted(narrow):
     narrow.description = {"distance_mm": 130.0}
 
-    assert "no webcam sees 1" in narrow.measure()["notes"][0]
+    assert "a vertical field of view of 1" in narrow.measure()["notes"][0]
 
 
 def test_without_one_it_is_fitted_to_the_distance(narrow):
@@ -464,7 +465,7 @@ def test_without_one_it_is_fitted_to_the_distance(narrow):
     assert report["camera"]["vertical_fov_from"] == "fitted to distance_mm"
     assert report["camera"]["vertical_fov_deg"] == approx(45.0, abs=0.05)
     assert report["distance_mm"]["estimated_median"] == approx(distance_mm, abs=0.2)
-    assert report["test"]["generic"]["error_deg"]["mean"] < 0.05
+    assert report["test"]["uncalibrated"]["error_deg"]["mean"] < 0.05
     assert "camera.vertical_fov_deg" not in report["defaults_used"]
 
 
@@ -486,18 +487,18 @@ def test_without_a_distance_either_the_default_counts(narrow):
     ]
 
 
-def test_fitting_looks_at_every_picture_once(narrow):
+def test_fitting_detects_landmarks_once_per_image(narrow):
     narrow.description = {"distance_mm": 600.0}
 
     narrow.measure()
 
-    assert narrow.looked_at == 9
+    assert narrow.detections == 9
 
 
 def test_a_distance_at_which_no_camera_sees_such_a_face_is_refused(narrow):
     narrow.description = {"distance_mm": 5000.0}
 
-    with pytest.raises(RecordingError, match="no field of view from 10 to 150 degrees puts the eyes there"):
+    with pytest.raises(RecordingError, match="no field of view from 10 to 150 degrees gives this distance"):
         narrow.measure()
 
 
@@ -511,14 +512,14 @@ def test_without_a_face_nothing_can_be_fitted(recording):
     assert "could not be fitted" in report["notes"][0]
 
 
-def test_mirrored_pictures_are_turned_round_as_the_service_does(tmp_path):
+def test_mirrored_images_are_flipped_as_in_the_service(tmp_path):
     reports = []
     for mirrored in (False, True):
         camera = Camera(mirrored=mirrored)
         recording = FakeRecording(
             tmp_path / str(mirrored), camera=camera, description={"camera": {"mirrored": mirrored}}
         )
-        recording.look_around(PLACES, "test", off_deg=(1.0, 2.0))
+        recording.fixate(PLACES, "test", off_deg=(1.0, 2.0))
         reports.append(recording.measure())
 
     assert reports[1]["camera"]["mirrored"] is True
@@ -528,7 +529,7 @@ def test_mirrored_pictures_are_turned_round_as_the_service_does(tmp_path):
 def test_the_command_says_what_is_wrong_and_prints_nothing(folder, capsys):
     write_rows(folder, "a.jpg,0.5,0.5,trial")
 
-    with pytest.raises(SystemExit, match=r"targets\.csv, line 2: phase must be calibration or test, not 'trial'"):
+    with pytest.raises(SystemExit, match=r"targets\.csv, line 2: phase must be calibration or test; got 'trial'"):
         main(["--recording", str(folder)])
 
     assert capsys.readouterr().out == ""
