@@ -22,7 +22,7 @@ needs_heads = pytest.mark.skipif(
 )
 
 
-def test_a_bias_a_spread_of_people_and_a_scatter_are_told_apart():
+def test_bias_spread_of_people_and_scatter_are_separated():
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(400), 25)
     values = 1.5 + rng.normal(0, 0.8, 400)[person] + rng.normal(0, 0.5, 10_000)
@@ -53,7 +53,7 @@ def scene_of(identity_id=3, frame=0, **optics):
     )
 
 
-def test_the_lens_moves_the_corner_of_a_picture_by_its_distortion_and_the_middle_not_at_all():
+def test_the_lens_moves_the_corner_of_an_image_and_not_its_centre():
     # The camera shows in its corner what lies at 98.8 % of the way there.
     scene = scene_of(distortion=0.012)
 
@@ -111,7 +111,7 @@ def test_landmarks_in_the_truth_have_no_errors():
 
 
 @needs_heads
-def test_an_iris_beside_the_truth_is_told_by_as_many_mm():
+def test_an_iris_landmark_that_is_off_gives_an_error_of_as_many_mm():
     budget = {
         (each.source, each.axis): each for each in measure_errors(make_rows(8, beside_mm=(0.7, -0.3)), None, people=1)
     }
