@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from func.detectors import Detectors
 from func.errors import NotReadyError
-from func.session.completion import Scorer
+from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
+from func.session.session_score import SessionScorer
 from func.settings import Settings
 from gaze_core.ports import SessionStore
 
@@ -71,14 +72,18 @@ class Application:
 
     detectors: Detectors
     sessions: SessionStore
-    scorer: Scorer
+    completer: Completer
     probes: NeighbourProbes
 
 
-def build_application(settings: Settings) -> Application:
+def build_application(settings: Settings, observer: CompletionObserver) -> Application:
     """Return the application, its model loaded and its landmarkers warm.
 
     Must run in the process that serves: a landmarker that is made before a fork hangs after it.
+
+    Args:
+        settings: The settings of the process.
+        observer: Counts the results that are stored and delivered.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -91,9 +96,12 @@ def build_application(settings: Settings) -> Application:
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
 
-    model = load_gaze_model(settings.gaze_model)
+    model = load_gaze_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
     landmarker = MediapipeFaceLandmarker(
-        settings.face_landmarker_model, landmarkers=settings.landmarkers, wait_s=settings.landmarker_wait_s
+        settings.face_landmarker_model,
+        sha256=settings.face_landmarker_model_sha256,
+        landmarkers=settings.landmarkers,
+        wait_s=settings.landmarker_wait_s,
     )
     landmarker.warm_up()
     sessions = HttpSessionStore(
@@ -101,28 +109,38 @@ def build_application(settings: Settings) -> Application:
         timeout_s=settings.http_timeout_s,
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
+        ca_bundle=settings.ca_bundle,
         read_frame=read_record,
     )
-    maps = MongoSaliencyMaps(settings.mongo_uri, database=settings.mongo_database, timeout_s=settings.mongo_timeout_s)
+    maps = MongoSaliencyMaps(
+        settings.mongo_uri,
+        database=settings.mongo_database,
+        timeout_s=settings.mongo_timeout_s,
+        ca_bundle=settings.ca_bundle,
+    )
     sink = HttpResultSink(
         settings.aggregator_url,
         timeout_s=settings.http_timeout_s,
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
+        ca_bundle=settings.ca_bundle,
     )
     return Application(
         detectors=Detectors(landmarker, model, sessions, refresh_s=settings.calibration_refresh_s),
         sessions=sessions,
-        scorer=Scorer(
+        completer=Completer(
             sessions,
-            maps,
+            SessionScorer(
+                sessions,
+                maps,
+                model=model,
+                smoothing=settings.scoring_smoothing,
+                accuracy_deg=settings.gaze_accuracy_deg,
+            ),
             sink,
-            model=model,
-            smoothing=settings.scoring_smoothing,
-            accuracy_deg=settings.gaze_accuracy_deg,
+            observer=observer,
             barrier_timeout_s=settings.barrier_timeout_s,
             poll_s=settings.barrier_poll_s,
-            places=settings.scoring_places,
         ),
         probes=NeighbourProbes(
             {

@@ -73,7 +73,7 @@ class Detectors:
             session_id: Of the session.
             screen: The viewer's; None means the default laptop.
             camera: Likewise.
-            calibration_session: Session whose dots calibrate this one; may be read, so no lock is held meanwhile.
+            calibration_session: Session whose targets calibrate this one; may be read, so no lock is held meanwhile.
         """
         screen, camera = screen or Screen(), camera or Camera()
         calibration = None if calibration_session is None else self._calibrations.find(calibration_session)

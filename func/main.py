@@ -12,6 +12,7 @@ from functools import partial
 import flask
 
 from func.bootstrap import OncePerProcess, build_application
+from func.core_dumps import disable_core_dumps
 from func.errors import SettingsError
 from func.settings import read_settings
 from func.web.handler import Handler
@@ -22,6 +23,7 @@ _log = logging.getLogger("func.main")  # functions-framework loads this file und
 
 def _start() -> Handler:
     """Return the handler; a wrong variable ends the process with one line that names it."""
+    disable_core_dumps()
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
@@ -32,7 +34,7 @@ def _start() -> Handler:
         _log.warning("SESSION_TOKEN_KEYS is not set: anybody who guesses a session id can use the session")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
     metrics = Metrics()
-    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings)))
+    return Handler(settings, metrics, OncePerProcess(partial(build_application, settings, metrics)))
 
 
 _handler = _start()

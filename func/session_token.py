@@ -14,6 +14,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 MIN_KEY_BYTES = 32
 MAX_KEYS = 8
@@ -55,6 +56,21 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
     if any(len(key) < MIN_KEY_BYTES for key in keys):
         raise ValueError(f"must hold keys of at least {MIN_KEY_BYTES} bytes each")
     return keys
+
+
+def read_key_file(name: str) -> tuple[bytes, ...]:
+    """Return the keys in a text file, in the format of `parse_keys`.
+
+    Raises:
+        ValueError: It is not a readable text file, or `parse_keys` refuses its content.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError("must be the path of a file")
+    try:
+        return parse_keys(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("must be the path of a text file that can be read") from None
 
 
 def sign_viewing(key: bytes, viewing: Viewing) -> str:

@@ -1,14 +1,16 @@
 """Every setting of the function: its environment variable, its default and what it means.
 
-`Settings` is the one place that documents them; `describe_settings` lists them for the README. A variable that is set
-to the empty string counts as not set.
+`Settings` is the one place that documents them; `describe_settings` lists them for docs/settings.md. A variable that
+is set to the empty string counts as not set. Not pydantic-settings: defaults computed from the machine, one line that
+names the wrong variable and an environment passed as an argument would need about as much code, and python-dotenv in
+the image.
 """
 
-import importlib.util
 import logging
 import math
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from func.errors import SettingsError
-from func.session_token import parse_keys
+from func.model_paths import locate_packaged_model, parse_model_path, parse_sha256, require_digest
+from func.session_token import parse_keys, read_key_file
 
 _METADATA_KEY = "setting"
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -143,21 +146,16 @@ def _parse_database(text: str) -> str:
     return text
 
 
-def _read_key_file(text: str) -> tuple[bytes, ...]:
+def _parse_ca_bundle(text: str) -> Path:
     if not Path(text).is_file():
         raise ValueError("must be the path of a file")
     try:
-        return parse_keys(Path(text).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise ValueError("must be the path of a text file that can be read") from None
-
-
-def _locate_packaged(name: str) -> Path:
-    """Return where a file of the package `models` lies, without importing that package."""
-    spec = importlib.util.find_spec("models")
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError("must be set, since no package `models` is installed")
-    return Path(spec.submodule_search_locations[0]) / name
+        ssl.create_default_context(cafile=text)
+    except ssl.SSLError as error:
+        raise ValueError("must be a PEM file with certificates") from error
+    except OSError as error:
+        raise ValueError("must be a file that can be read") from error
+    return Path(text)
 
 
 def _count_default_landmarkers(start: _Start) -> int:
@@ -171,40 +169,57 @@ class Settings:
     """What the environment says, checked."""
 
     session_api_url: str = _setting(
-        "SESSION_API_URL", _parse_base_url, "Base address of the central session API.", default="http://session-service"
+        "SESSION_API_URL", _parse_base_url, "Base URL of the session API.", default="http://session-service"
     )
     aggregator_url: str = _setting(
         "AGGREGATOR_URL",
         _parse_base_url,
-        "Base address of the result aggregator.",
+        "Base URL of the result aggregator.",
         default="http://result-aggregator-service",
     )
     mongo_uri: str = _setting(
         "MONGO_URI",
         _parse_mongo_uri,
-        "Address of the MongoDB that holds the saliency maps; may hold a password and is never shown.",
+        "URI of the MongoDB with the saliency maps. It may contain a password and is never printed.",
         default=None,
         is_secret=True,
     )
     mongo_database: str = _setting(
-        "MONGO_DATABASE", _parse_database, "Database with one collection for each video.", default="saliency_db"
+        "MONGO_DATABASE",
+        _parse_database,
+        "Database of the saliency maps, with one collection for each video.",
+        default="saliency_db",
     )
     face_landmarker: str = _setting(
-        "FACE_LANDMARKER", _one_of("mediapipe"), "Engine that finds the face landmarks.", default="mediapipe"
+        "FACE_LANDMARKER", _one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
     )
     face_landmarker_model: Path = _setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",
-        Path,
-        "Path of the landmarker's bundle.",
-        default=lambda _: _locate_packaged("face_landmarker.task"),
+        parse_model_path,
+        "Path of the face landmarker bundle.",
+        default=lambda _: locate_packaged_model("face_landmarker.task"),
         default_text="the packaged models/face_landmarker.task",
+    )
+    face_landmarker_model_sha256: str | None = _setting(
+        "FACE_LANDMARKER_MODEL_SHA256",
+        parse_sha256,
+        "Expected SHA-256 of the bundle. Required if FACE_LANDMARKER_MODEL is outside the packaged folder.",
+        default="",
+        default_text="none",
     )
     gaze_model: Path = _setting(  # noqa: RUF009 - likewise
         "GAZE_MODEL",
-        Path,
-        "Path of the gaze model; its card lies beside it.",
-        default=lambda _: _locate_packaged("gaze_model.joblib"),
+        parse_model_path,
+        "Path of the gaze model, with its card beside it.",
+        default=lambda _: locate_packaged_model("gaze_model.joblib"),
         default_text="the packaged models/gaze_model.joblib",
+    )
+    gaze_model_sha256: str | None = _setting(
+        "GAZE_MODEL_SHA256",
+        parse_sha256,
+        "Expected SHA-256 of the gaze model. Required if GAZE_MODEL is outside the packaged folder.",
+        default="",
+        default_text="none",
     )
     threads: int = _setting(
         "THREADS",
@@ -217,7 +232,7 @@ class Settings:
     workers: int = _setting(
         "WORKERS",
         _parse_workers,
-        "Processes of functions-framework, which reads it too; only 1, since metrics are per process: scale with pods.",
+        "Server processes. Must be 1, because metrics are counted per process: scale with pods.",
         default="1",
     )
     scoring_places: int = _setting(
@@ -242,7 +257,10 @@ class Settings:
         default="2",
     )
     max_body_bytes: int = _setting(
-        "MAX_BODY_BYTES", _whole(1024, 256 * 2**20), "Largest request body; beyond it 413.", default=str(8 * 2**20)
+        "MAX_BODY_BYTES",
+        _whole(1024, 256 * 2**20),
+        "Maximum size of a request body; larger ones get 413.",
+        default=str(8 * 2**20),
     )
     body_timeout_s: float = _setting(
         "BODY_TIMEOUT_S",
@@ -253,66 +271,91 @@ class Settings:
     max_image_pixels: int = _setting(
         "MAX_IMAGE_PIXELS",
         _whole(1, 10**8),
-        "Largest picture, width × height, checked before it is decoded; beyond it 413.",
+        "Maximum image size, width × height, checked before decoding; larger ones get 413.",
         default=str(3840 * 2160),
     )
+    request_timeout_s: float = _setting(
+        "REQUEST_TIMEOUT_S",
+        _seconds(0.1, 300),
+        "Maximum time for a frame after its body is read, including all upstream calls and retries.",
+        default="8",
+    )
+    last_frame_timeout_s: float = _setting(
+        "LAST_FRAME_TIMEOUT_S",
+        _seconds(0.1, 300),
+        "Maximum time for waiting, scoring and delivering after a last frame; at least BARRIER_TIMEOUT_S.",
+        default="270",
+    )
     http_timeout_s: float = _setting(
-        "HTTP_TIMEOUT_S", _seconds(0.05, 60), "Timeout of one call to a neighbouring service.", default="5"
+        "HTTP_TIMEOUT_S",
+        _seconds(0.05, 60),
+        "Timeout of one HTTP call to an upstream service, from connecting to the last byte.",
+        default="5",
     )
     http_retries: int = _setting(
-        "HTTP_RETRIES", _whole(0, 10), "How often such a call is repeated after a failure.", default="2"
+        "HTTP_RETRIES",
+        _whole(0, 10),
+        "Maximum retries of a failed HTTP call, within the request's time and a budget of 20 % of all calls.",
+        default="2",
+    )
+    ca_bundle: Path | None = _setting(  # noqa: RUF009 - a field, not a default
+        "CA_BUNDLE",
+        _parse_ca_bundle,
+        "PEM file of the only certificate authorities trusted for upstream services, including MongoDB unless its URI "
+        "has tlsCAFile.",
+        default="",
+        default_text="certifi's; for MongoDB the system's",
     )
     outbound_proxy: str | None = _setting(
         "OUTBOUND_PROXY",
         _parse_base_url,
-        "Proxy for calls to neighbouring services; HTTP_PROXY and its like are not read.",
+        "HTTP proxy for calls to upstream services; HTTP_PROXY and similar variables are ignored.",
         default="",
         default_text="none",
         is_secret=True,
     )
-    mongo_timeout_s: float = _setting(
-        "MONGO_TIMEOUT_S", _seconds(0.05, 60), "Timeout of one call to MongoDB.", default="5"
-    )
+    mongo_timeout_s: float = _setting("MONGO_TIMEOUT_S", _seconds(0.05, 60), "Timeout of a MongoDB call.", default="5")
     barrier_timeout_s: float = _setting(
         "BARRIER_TIMEOUT_S",
         _seconds(0, 300),
-        "How long the last frame waits for frames that are still on their way.",
+        "Maximum time that a last frame waits for missing frames.",
         default="10",
     )
     barrier_poll_s: float = _setting(
-        "BARRIER_POLL_S", _seconds(0.01, 10), "How often it looks whether they have come.", default="0.2"
+        "BARRIER_POLL_S", _seconds(0.01, 10), "Interval between checks for missing frames.", default="0.2"
     )
     calibration_refresh_s: float = _setting(
         "CALIBRATION_REFRESH_S",
         _seconds(0, 3600),
-        "Age from which a viewer's calibration is read again for the answers; the score always reads it afresh.",
+        "Cache lifetime of a viewer's calibration. Scoring always reads it again.",
         default="10",
     )
     scoring_smoothing: str = _setting(
         "SCORING_SMOOTHING",
         _one_of("none", "zero_lag"),
-        "Whether the score smooths a session's gaze, equally far ahead and back, before it is held against the maps.",
+        "Smoothing of the gaze before scoring; `zero_lag` smooths symmetrically in time.",
         default="none",
     )
     gaze_accuracy_deg: float | None = _setting(
         "GAZE_ACCURACY_DEG",
         _number(0.1, 30, unit="degrees"),
-        "Usual error of a gaze in degrees, for a score on maps blurred to it as well; a calibration comes first.",
+        "Typical angular error in degrees. If set, sessions are also scored on maps blurred to it. A calibration's own "
+        "error takes precedence.",
         default="",
         default_text="none",
     )
     session_token_keys: tuple[bytes, ...] = _setting(
         "SESSION_TOKEN_KEYS",
         parse_keys,
-        "Keys that verify session tokens, separated by commas: `hex:…`, `base64:…` or text, at least 32 bytes each.",
+        "Keys for session tokens, separated by commas: `hex:…`, `base64:…` or text, at least 32 bytes each.",
         default=lambda _: (),
         default_text="none: tokens are not checked",
         is_secret=True,
     )
     session_token_file_keys: tuple[bytes, ...] = _setting(
         "SESSION_TOKEN_KEYS_FILE",
-        _read_key_file,
-        "Path of a file with further such keys, one per line or separated by commas.",
+        read_key_file,
+        "Path of a file with more keys, one per line or separated by commas.",
         default=lambda _: (),
         default_text="none",
         is_secret=True,
@@ -320,7 +363,7 @@ class Settings:
     log_level: str = _setting(
         "LOG_LEVEL",
         _one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
-        "Least severe level that is logged.",
+        "Minimum level of logged messages.",
         default="INFO",
     )
 
@@ -355,6 +398,14 @@ def read_settings(
             "SCORING_PLACES",
             f"must be at most THREADS − 2 − LANDMARKERS = {settings.threads} − 2 − {settings.landmarkers}, "
             f"not {settings.scoring_places}",
+        )
+    require_digest("FACE_LANDMARKER_MODEL", settings.face_landmarker_model, settings.face_landmarker_model_sha256)
+    require_digest("GAZE_MODEL", settings.gaze_model, settings.gaze_model_sha256)
+    if settings.last_frame_timeout_s < settings.barrier_timeout_s:
+        raise SettingsError(
+            "LAST_FRAME_TIMEOUT_S",
+            f"must be at least BARRIER_TIMEOUT_S = {settings.barrier_timeout_s:g}, "
+            f"not {settings.last_frame_timeout_s:g}",
         )
     return settings
 

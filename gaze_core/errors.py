@@ -1,34 +1,39 @@
-"""Everything that can go wrong while a frame becomes a gaze point or a session a score.
+"""Errors of the whole project.
 
     GazeError
     ├── LandmarkerError
     ├── LandmarkerBusyError
     ├── ModelError
     ├── SessionNotFoundError
+    ├── SessionExpiredError
     ├── SessionScoredError
     ├── SessionStoreError
-    │   └── SessionStoreTimeoutError
+    │   ├── SessionStoreTimeoutError
+    │   └── SessionStoreBusyError
     ├── SaliencyMapNotFoundError
     ├── SaliencyMapError
     ├── SaliencyStoreError
     │   └── SaliencyStoreTimeoutError
     └── ResultSinkError
-        └── ResultSinkTimeoutError
+        ├── ResultSinkTimeoutError
+        └── ResultSinkBusyError
 
-Absence is not here: a frame without a face is ordinary and has a `Validity`. Misuse is not here: it is `ValueError`.
+Absence is not an error: a frame without a face has a `Validity`. Misuse raises `ValueError`.
 """
+
+import math
 
 
 class GazeError(Exception):
-    """Root of every error that this project raises on purpose."""
+    """Base class of all errors that this project raises deliberately."""
 
 
 class LandmarkerError(GazeError):
-    """The face landmarker could not be created or failed on a frame."""
+    """The face landmarker could not be created, or failed on a frame."""
 
 
 class LandmarkerBusyError(GazeError):
-    """Every landmarker is taken and none became free in time."""
+    """All face landmarkers are busy and none became free in time."""
 
     def __init__(self, waited_s: float) -> None:
         super().__init__(f"no face landmarker became free within {waited_s:g} s")
@@ -36,35 +41,67 @@ class LandmarkerBusyError(GazeError):
 
 
 class ModelError(GazeError):
-    """The model file is missing, is not the one its card describes, or does not fit this scikit-learn."""
+    """The model file is missing, does not match its card, or needs another scikit-learn version."""
 
 
 class SessionNotFoundError(GazeError):
-    """The session API does not know the session."""
+    """The session API does not know the session.
+
+    Attributes:
+        session_id: Id of the session.
+        expired_at: Expiry time of an earlier session with this id, in the format of the session API; None without one.
+    """
+
+    def __init__(self, session_id: str, expired_at: str | None = None) -> None:
+        super().__init__(f"no session {session_id!r}")
+        self.session_id = session_id
+        self.expired_at = expired_at
+
+
+class SessionExpiredError(GazeError):
+    """The session expired in the session API before its last frame, and its stored frames are lost."""
 
     def __init__(self, session_id: str) -> None:
-        super().__init__(f"no session {session_id!r}")
+        super().__init__(f"session {session_id!r} has expired")
         self.session_id = session_id
 
 
 class SessionScoredError(GazeError):
-    """The session already has its result; it takes no new frame."""
+    """The session already has its result and accepts no new frames.
 
-    def __init__(self, session_id: str) -> None:
-        super().__init__(f"session {session_id!r} is already scored")
+    Attributes:
+        session_id: Id of the session.
+        free_in_s: Seconds until the id can be used again; None if the session API does not report it.
+    """
+
+    def __init__(self, session_id: str, free_in_s: float | None = None) -> None:
+        free = "" if free_in_s is None else f", or wait {math.ceil(free_in_s)} s until this one is free"
+        super().__init__(
+            f"session {session_id!r} is already scored and takes no new frame; "
+            f"for a new viewing use a new session_id{free}"
+        )
         self.session_id = session_id
+        self.free_in_s = free_in_s
 
 
 class SessionStoreError(GazeError):
-    """The session API failed or answered something that is not its contract."""
+    """The session API failed or broke its contract."""
 
 
 class SessionStoreTimeoutError(SessionStoreError):
     """The session API did not answer in time."""
 
 
+class SessionStoreBusyError(SessionStoreError):
+    """The session API asks to be called later, or fails so often that it is not called for the moment."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class SaliencyMapNotFoundError(GazeError):
-    """No saliency map is stored for the video."""
+    """The video has no saliency map."""
 
     def __init__(self, video_id: str) -> None:
         super().__init__(f"no saliency map for video {video_id!r}")
@@ -72,7 +109,7 @@ class SaliencyMapNotFoundError(GazeError):
 
 
 class SaliencyMapError(GazeError):
-    """One stored saliency map cannot be used: corrupt, of the wrong size, or with impossible values."""
+    """A saliency map is unusable: corrupt, of the wrong size, or with impossible values."""
 
 
 class SaliencyStoreError(GazeError):
@@ -89,3 +126,11 @@ class ResultSinkError(GazeError):
 
 class ResultSinkTimeoutError(ResultSinkError):
     """The result aggregator did not answer in time."""
+
+
+class ResultSinkBusyError(ResultSinkError):
+    """The result aggregator asks to be called later, or fails so often that it is not called for the moment."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

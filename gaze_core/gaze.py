@@ -1,6 +1,9 @@
-"""The geometry between irises, head and screen.
+"""Geometry of irises, head and screen.
 
-Camera model: a pinhole with square pixels, its principal point in the middle of the picture and no distortion.
+The camera is a pinhole with square pixels, the principal point in the middle of the image and no distortion.
+
+Gaze directions are arrays of shape (..., 2): horizontal and vertical angle in degrees, as `types.GazeDirection` defines
+them. Gaze vectors are arrays of shape (..., 3).
 """
 
 import math
@@ -12,7 +15,7 @@ from gaze_core.head_pose import focal_length_px
 from gaze_core.types import (
     DEFAULT_VERTICAL_FOV_DEG,
     Camera,
-    GazeDirection,
+    Floats,
     GazePoint,
     Matrix,
     Screen,
@@ -21,38 +24,38 @@ from gaze_core.types import (
 )
 
 IRIS_DIAMETER_MM = 11.7
-"""Horizontal visible iris diameter of adults, +- 0.5 mm; Ruefer, Schroeder and Erb, Cornea 24, 2005 (11.71 +- 0.42)."""
+"""Horizontal visible iris diameter of adults, ± 0.5 mm; Ruefer, Schroeder and Erb, Cornea 24, 2005 (11.71 ± 0.42)."""
 
 EYE_ROTATION_TO_IRIS_MM = 10.0
-"""From the eye's centre of rotation (13.5 mm behind the apex of the cornea; Fry and Hill, 1962) to the plane of the
-iris's rim (about 3.5 mm behind the apex)."""
+"""Distance from the eye's centre of rotation (13.5 mm behind the apex of the cornea; Fry and Hill, 1962) to the plane
+of the iris (about 3.5 mm behind the apex)."""
 
 KAPPA_DEG = 4.7
-"""Horizontal angle between an eye's optical axis and its line of sight, which lies nearer to the nose; Basmak et al.,
-Measurement of angle kappa with Synoptophore and Orbscan II, Graefe's Archive 245, 2007 (about 5 +- 1 degrees)."""
+"""Horizontal angle between an eye's optical axis and its line of sight, which is closer to the nose; Basmak et al.,
+Measurement of angle kappa with Synoptophore and Orbscan II, Graefe's Archive 245, 2007 (about 5 ± 1 degrees)."""
 
 _IDENTITY = np.eye(3)
 
 IPD_MM = 63.0
-"""Distance between the pupils of adults; Dodgson, Variation and extrema of human interpupillary distance, 2004."""
+"""Interpupillary distance of adults; Dodgson, Variation and extrema of human interpupillary distance, 2004."""
 
 
 def calculate_distance(
     iris_landmarks: ArrayLike, image_height: float, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG
 ) -> float:
-    """Return how far from the camera an eye is, along the camera's axis, in mm, from how large its iris looks.
+    """Return an eye's distance from the camera, measured along the camera's axis, in mm.
 
-    An iris turned away from the camera looks like an ellipse, whose long axis is still its diameter. Adults' irises
-    vary by 4 %, so does the result.
+    The distance follows from the apparent size of the iris. An iris turned away from the camera appears as an ellipse
+    whose long axis is still the diameter. Irises of adults vary by 4 %, and so does the result.
 
     Args:
-        iris_landmarks: Centre, then four points on the rim in the order of `landmarks.IRIS`, in pixels, shape (5, 2)
-            or (5, 3); a third column is not used.
-        image_height: Height of the picture in pixels.
+        iris_landmarks: Centre and four points on the rim in the order of `landmarks.IRIS`, in pixels, shape (5, 2) or
+            (5, 3); the third column is ignored.
+        image_height: Height of the image in pixels.
         vertical_fov_deg: Vertical field of view of the camera.
 
     Raises:
-        ValueError: The shape is another one, or the iris has no extent.
+        ValueError: The shape is wrong or the iris has no extent.
     """
     diameter_px = iris_diameter_px(iris_landmarks)
     if not diameter_px > 0:
@@ -61,16 +64,16 @@ def calculate_distance(
 
 
 def iris_diameter_px(iris_landmarks: ArrayLike) -> float:
-    """Return the long axis of an iris in the picture, in pixels.
+    """Return the long axis of an iris in the image, in pixels.
 
-    Opposite points of the rim are the ends of two conjugate diameters of the ellipse; its long axis is the largest
-    singular value of both side by side.
+    Opposite points on the rim are the ends of two conjugate diameters of an ellipse. Its long axis is the largest
+    singular value of the matrix whose columns are the two diameters.
 
     Args:
         iris_landmarks: As in `calculate_distance`.
 
     Raises:
-        ValueError: The shape is another one or a value is not finite.
+        ValueError: The shape is wrong or a value is not finite.
     """
     points = np.asarray(iris_landmarks, dtype=np.float64)
     if points.ndim != 2 or points.shape[0] != 5 or points.shape[1] not in (2, 3):
@@ -89,20 +92,20 @@ def estimate_gaze(
     *,
     rotation_to_iris_mm: float = EYE_ROTATION_TO_IRIS_MM,
 ) -> Vector:
-    """Return where one eye points: unit vector in the head frame, shape (3,), along its optical axis.
+    """Return the optical axis of one eye: unit vector in the head frame, shape (3,).
 
-    The iris turns on a sphere about the eye's centre of rotation. The ray through the picture's iris centre meets that
-    sphere where the iris is; a ray that misses it, as noise can make it do, counts where it comes nearest.
+    The iris moves on a sphere around the eye's centre of rotation. The viewing ray of the iris centre meets that sphere
+    at the iris. If noise makes the ray miss the sphere, its point nearest to the eye is used.
 
     Args:
-        eye_center: The eye's centre of rotation as seen from the camera, turned into the head frame: R transposed
-            times any point on its viewing ray, shape (3,), any length.
-        iris_center: The iris's centre, likewise.
-        estimated_distance: From the camera to the eye's centre of rotation, mm.
-        rotation_to_iris_mm: From the centre of rotation to the centre of the iris.
+        eye_center: Viewing ray of the eye's centre of rotation in the head frame: R transposed times any point on the
+            ray, shape (3,), any length.
+        iris_center: Viewing ray of the iris centre in the head frame, shape (3,), any length.
+        estimated_distance: Distance from the camera to the eye's centre of rotation, mm.
+        rotation_to_iris_mm: Distance from the centre of rotation to the centre of the iris.
 
     Raises:
-        ValueError: A ray without length, or a distance that does not exceed `rotation_to_iris_mm`.
+        ValueError: A ray has no length, or the distance does not exceed `rotation_to_iris_mm`.
     """
     eye_ray, iris_ray = _unit(eye_center, "eye_center"), _unit(iris_center, "iris_center")
     if not estimated_distance > rotation_to_iris_mm:
@@ -116,14 +119,14 @@ def estimate_gaze(
 
 
 def correct_gaze_vector(gaze_vector: ArrayLike, head_rotation: Matrix) -> Vector:
-    """Return a gaze vector of the head frame in the camera frame: unit vector, shape (3,).
+    """Rotate a gaze vector from the head frame to the camera frame and return the unit vector, shape (3,).
 
     Args:
-        gaze_vector: Any length, head frame, shape (3,).
-        head_rotation: R, head frame to camera frame, shape (3, 3).
+        gaze_vector: Gaze vector in the head frame, shape (3,), any length.
+        head_rotation: Rotation R from head frame to camera frame, shape (3, 3).
 
     Raises:
-        ValueError: The vector has no length or the matrix is no rotation.
+        ValueError: The vector has no length, or the matrix is not a rotation.
     """
     rotation = np.asarray(head_rotation, dtype=np.float64)
     if rotation.shape != (3, 3) or not np.abs(rotation @ rotation.T - _IDENTITY).max() < 1e-6:
@@ -140,24 +143,23 @@ def calculate_combined_gaze(
     *,
     ipd_mm: float = IPD_MM,
 ) -> Vector:
-    """Return where both eyes together look: unit vector in the camera frame, shape (3,).
+    """Return the gaze vector of both eyes: unit vector in the camera frame, shape (3,).
 
-    The ray starts at the midpoint between the eyes.
+    The gaze ray starts at the midpoint between the eyes.
 
-    Eyes that look at a near point converge: at 500 mm each turns 3.6 degrees towards the nose. So each eye's ray is
-    followed for `distance`, and the direction is that of the point reached, seen from the midpoint; with two eyes it
-    is the mean of both points. An eye's line of sight is its optical axis turned towards the nose by angle kappa. So
-    one eye alone gives the same direction as both.
+    Eyes converge on near points: at 500 mm each turns 3.6 degrees towards the nose. Each eye's line of sight (its
+    optical axis turned towards the nose by angle kappa) is therefore followed for `distance`. The result points from
+    the midpoint to the end of that line, or to the mean of both ends, so one eye gives the same direction as two.
 
     Args:
-        left_gaze: Optical axis of the viewer's left eye in the head frame, shape (3,); None when hidden or shut.
-        right_gaze: The right one, likewise.
-        head_rotation: R, head frame to camera frame, shape (3, 3).
-        distance: From the eyes to what is looked at, mm; the screen is about as far as the camera.
+        left_gaze: Optical axis of the viewer's left eye in the head frame, shape (3,); None if hidden or shut.
+        right_gaze: Optical axis of the viewer's right eye in the head frame, shape (3,); None if hidden or shut.
+        head_rotation: Rotation R from head frame to camera frame, shape (3, 3).
+        distance: Distance from the eyes to the fixated point, mm; the screen is about as far as the camera.
         ipd_mm: Distance between the eyes.
 
     Raises:
-        ValueError: Neither eye is given, or the distance is not positive.
+        ValueError: Both eyes are None, or the distance is not positive.
     """
     if not distance > 0:
         raise ValueError("distance must be positive")
@@ -173,40 +175,76 @@ def calculate_combined_gaze(
 
 
 def _turn_to_nose(optical_axis: Vector, side: float) -> Vector:
-    """Return the line of sight of the left (side = 1) or right (side = -1) eye, head frame."""
+    """Return the line of sight of the left (side = 1) or right (side = -1) eye in the head frame."""
     angle = math.radians(KAPPA_DEG) * side
     x, y, z = optical_axis
-    # About the head's vertical; the nose is at smaller x for the left eye.
+    # Rotation about the head's vertical axis; the nose is at smaller x than the left eye.
     return np.array([math.cos(angle) * x + math.sin(angle) * z, y, math.cos(angle) * z - math.sin(angle) * x])
 
 
-def gaze_direction(gaze_vector: ArrayLike) -> GazeDirection:
-    """Return the angles of a gaze vector of the camera frame, as the viewer sees the screen.
-
-    Source: the pitch and yaw of Zhang et al., Appearance-based gaze estimation in the wild, CVPR 2015, with the signs
-    of the viewer's right and up.
-    """
-    x, y, z = _unit(gaze_vector, "gaze_vector")
-    return GazeDirection(math.degrees(math.atan2(-x, -z)), math.degrees(math.atan2(-y, math.hypot(x, z))))
-
-
-def gaze_vector(direction: GazeDirection) -> Vector:
-    """Return the unit vector of a gaze direction in the camera frame, shape (3,); the inverse of `gaze_direction`."""
-    x, y = math.radians(direction.gaze_x_deg), math.radians(direction.gaze_y_deg)
-    return np.array([-math.cos(y) * math.sin(x), -math.sin(y), -math.cos(y) * math.cos(x)])
-
-
-def point_of_regard(direction: GazeDirection, origin_mm: ArrayLike, screen: Screen, camera: Camera) -> GazePoint | None:
-    """Return where the gaze ray meets the screen's plane; None when it points away from it.
+def gaze_direction(gaze_vector: ArrayLike) -> Floats:
+    """Return gaze directions in degrees, shape (..., 2), from gaze vectors in the same frame.
 
     Args:
-        direction: Of the ray, in the camera frame.
-        origin_mm: Its start, the midpoint between the eyes, camera frame, shape (3,).
-        screen: The viewer's screen.
-        camera: Where the camera sits on it.
+        gaze_vector: Gaze vectors of any length, shape (..., 3).
+
+    Raises:
+        ValueError: The last axis does not have length 3, or a vector has no finite length above zero.
+
+    Source: pitch and yaw of Zhang et al., Appearance-based gaze estimation in the wild, CVPR 2015, with the signs
+    changed to the viewer's right and up.
     """
-    towards = _screen_axes(camera) @ gaze_vector(direction)
-    start_mm = _on_screen_mm(np.asarray(origin_mm, dtype=np.float64), camera)
+    vectors = np.asarray(gaze_vector, dtype=np.float64)
+    if vectors.shape[-1:] != (3,):
+        raise ValueError(f"gaze_vector must have shape (..., 3), not {vectors.shape}")
+    lengths = np.linalg.norm(vectors, axis=-1)
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise ValueError("gaze_vector must have a finite length above zero")
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    directions: Floats = np.degrees(np.stack([np.arctan2(-x, -z), np.arctan2(-y, np.hypot(x, z))], axis=-1))
+    return directions
+
+
+def gaze_vector(direction_deg: ArrayLike) -> Floats:
+    """Return unit gaze vectors, shape (..., 3), from gaze directions in the same frame; inverts `gaze_direction`.
+
+    Args:
+        direction_deg: Horizontal and vertical angle, shape (..., 2).
+
+    Raises:
+        ValueError: The last axis does not have length 2.
+    """
+    angles = np.radians(np.asarray(direction_deg, dtype=np.float64))
+    if angles.shape[-1:] != (2,):
+        raise ValueError(f"direction_deg must have shape (..., 2), not {angles.shape}")
+    x, y = np.moveaxis(angles, -1, 0)
+    return np.stack([-np.cos(y) * np.sin(x), -np.sin(y), -np.cos(y) * np.cos(x)], axis=-1)
+
+
+def visual_angle_deg(first_deg: ArrayLike, second_deg: ArrayLike) -> Floats:
+    """Return the angles at the eye between gaze directions, in degrees, shape (...); NaN where a direction is NaN.
+
+    Args:
+        first_deg: Gaze directions, shape (..., 2).
+        second_deg: Gaze directions in the same frame, shape (..., 2); both shapes are broadcast.
+    """
+    first, second = gaze_vector(first_deg), gaze_vector(second_deg)
+    sines = np.linalg.norm(np.cross(first, second), axis=-1)
+    angles: Floats = np.degrees(np.arctan2(sines, (first * second).sum(axis=-1)))
+    return angles
+
+
+def point_of_gaze(direction_deg: ArrayLike, origin_mm: ArrayLike, screen: Screen, camera: Camera) -> GazePoint | None:
+    """Return the point where a gaze ray meets the screen's plane, or None if it points away from the screen.
+
+    Args:
+        direction_deg: Gaze direction in the camera frame, shape (2,).
+        origin_mm: Start of the ray, the midpoint between the eyes, camera frame, shape (3,).
+        screen: Size of the viewer's screen.
+        camera: Position of the camera relative to the screen.
+    """
+    towards = _screen_axes(camera) @ gaze_vector(direction_deg)
+    start_mm = _to_screen_mm(np.asarray(origin_mm, dtype=np.float64), camera)
     if towards[2] > -1e-6 or start_mm[2] <= 0:
         return None
     x_mm, y_mm, _ = start_mm - towards * start_mm[2] / towards[2]
@@ -214,31 +252,32 @@ def point_of_regard(direction: GazeDirection, origin_mm: ArrayLike, screen: Scre
 
 
 def screen_point_mm(point: GazePoint, screen: Screen, camera: Camera) -> Vector:
-    """Return a point of the screen in the camera frame, mm, shape (3,)."""
-    on_screen = np.array([(point.x - 0.5) * screen.width_mm, -point.y * screen.height_mm, 0.0])
+    """Return the position of a screen point in the camera frame, mm, shape (3,)."""
+    on_screen_mm = np.array([(point.x - 0.5) * screen.width_mm, -point.y * screen.height_mm, 0.0])
     camera_mm = np.array([camera.offset_x_mm, camera.offset_y_mm, 0.0])
-    point_mm: Vector = _screen_axes(camera).T @ (on_screen - camera_mm)
+    point_mm: Vector = _screen_axes(camera).T @ (on_screen_mm - camera_mm)
     return point_mm
 
 
-def direction_to(point: GazePoint, origin_mm: ArrayLike, screen: Screen, camera: Camera) -> GazeDirection:
-    """Return the gaze direction of somebody at `origin_mm` (camera frame) who looks at a point of the screen."""
+def direction_to(point: GazePoint, origin_mm: ArrayLike, screen: Screen, camera: Camera) -> Floats:
+    """Return gaze directions in the camera frame towards a point of the screen, degrees, shape (..., 2).
+
+    Args:
+        point: Fixated point.
+        origin_mm: Midpoints between the eyes, camera frame, shape (..., 3).
+        screen: Size of the viewer's screen.
+        camera: Position of the camera relative to the screen.
+    """
     return gaze_direction(screen_point_mm(point, screen, camera) - np.asarray(origin_mm, dtype=np.float64))
 
 
-def visual_angle_deg(first: GazeDirection, second: GazeDirection) -> float:
-    """Return the angle at the eye between two gaze directions, in degrees."""
-    a, b = gaze_vector(first), gaze_vector(second)
-    return math.degrees(math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b)))
-
-
 def screen_to_video(point: GazePoint, viewport: Viewport) -> GazePoint:
-    """Return a point of the screen in the video's own normalised coordinates; off the video they leave 0..1."""
+    """Convert a screen point to the video's normalised coordinates; outside the video they lie outside 0..1."""
     return GazePoint((point.x - viewport.x) / viewport.width, (point.y - viewport.y) / viewport.height)
 
 
 def _screen_axes(camera: Camera) -> Matrix:
-    """Return the rotation from the camera frame to the screen's axes: right as the viewer sees it, up, to them."""
+    """Return the rotation from the camera frame to the screen's axes: viewer's right, up, towards the viewer."""
     tilt = math.radians(camera.tilt_deg)
     untilted = np.diag([-1.0, -1.0, 1.0])
     turn = np.array(
@@ -249,9 +288,9 @@ def _screen_axes(camera: Camera) -> Matrix:
     return axes
 
 
-def _on_screen_mm(point_mm: Vector, camera: Camera) -> Vector:
-    on_screen_mm: Vector = _screen_axes(camera) @ point_mm + [camera.offset_x_mm, camera.offset_y_mm, 0.0]
-    return on_screen_mm
+def _to_screen_mm(point_mm: Vector, camera: Camera) -> Vector:
+    screen_mm: Vector = _screen_axes(camera) @ point_mm + [camera.offset_x_mm, camera.offset_y_mm, 0.0]
+    return screen_mm
 
 
 def _unit(vector: ArrayLike, name: str) -> Vector:

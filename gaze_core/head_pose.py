@@ -1,4 +1,4 @@
-"""Head pose from landmarks: the canonical face laid over what the picture shows."""
+"""Head pose from landmarks: the canonical face fitted to the landmarks of an image."""
 
 import math
 
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, HeadPose, Matrix
 
-# Landmark, its place on MediaPipe's canonical face in the head frame (x, y, z in mm), its weight in the fit. Read from
-# geometry_pipeline_metadata_landmarks.binarypb in models/face_landmarker.task; a test compares them with the file.
+# Landmark index, its position on MediaPipe's canonical face (head frame, x, y, z in mm) and its weight in the fit.
+# Taken from geometry_pipeline_metadata_landmarks.binarypb in the face landmarker's bundle; a test compares them with
+# the file.
 CANONICAL_FACE = (
     (4, 0.0000, 4.6317, -75.8658, 0.07090994),
     (6, 0.0000, -24.7325, -57.8863, 0.03210014),
@@ -56,17 +57,17 @@ _CANONICAL_SPREAD = float(_WEIGHTS @ (_CANONICAL_CENTRED_MM**2).sum(axis=1))
 
 
 OBLIQUE_SHARE = 0.56
-"""Share of the viewing angle by which a head seems turned away from the camera. Measured: 0.55 on real frames turned by
-an exact homography, 0.58 on rendered heads; a shear of a shape as deep as it is wide would give 0.5."""
+"""Apparent head rotation per degree of viewing angle. Measured: 0.55 on real frames turned by an exact homography, 0.58
+on rendered heads; shearing a shape as deep as it is wide would give 0.5."""
 
 
 def focal_length_px(image_height_px: float, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG) -> float:
-    """Return the focal length of a pinhole camera with square pixels and that field of view, in pixels."""
+    """Return the focal length in pixels of a pinhole camera with square pixels and the given field of view."""
     return 0.5 * image_height_px / math.tan(math.radians(vertical_fov_deg) / 2)
 
 
 def rotation_matrix(pitch_deg: float, yaw_deg: float, roll_deg: float) -> Matrix:
-    """Return R, head frame to camera frame, of the angles as `HeadPose` defines them, shape (3, 3)."""
+    """Return the rotation R from head frame to camera frame for the angles of `HeadPose`, shape (3, 3)."""
     a, b, c = math.radians(-pitch_deg), math.radians(yaw_deg), math.radians(-roll_deg)
     about_x = np.array([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
     about_y = np.array([[math.cos(b), 0, math.sin(b)], [0, 1, 0], [-math.sin(b), 0, math.cos(b)]])
@@ -76,7 +77,7 @@ def rotation_matrix(pitch_deg: float, yaw_deg: float, roll_deg: float) -> Matrix
 
 
 def head_angles_deg(head_rotation: Matrix) -> tuple[float, float, float]:
-    """Return pitch, yaw and roll of R in degrees, as `HeadPose` defines them; the inverse of `rotation_matrix`."""
+    """Return pitch, yaw and roll of a rotation as `HeadPose` defines them; the inverse of `rotation_matrix`."""
     r = head_rotation
     pitch = -math.degrees(math.atan2(r[2, 1], r[2, 2]))
     yaw = math.degrees(math.atan2(-r[2, 0], math.hypot(r[2, 1], r[2, 2])))
@@ -85,17 +86,17 @@ def head_angles_deg(head_rotation: Matrix) -> tuple[float, float, float]:
 
 
 def estimate_head_pose(face_landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG) -> HeadPose:
-    """Return how the head is turned and where it is.
+    """Return the rotation and position of the head.
 
-    The landmarks are lifted into space and the canonical face is fitted to them by weighted Procrustes analysis. The
-    place is exact for a face of the canonical size; a face 5 % larger seems 5 % nearer.
+    Lifts the landmarks into space and fits the canonical face to them by weighted Procrustes analysis. The position is
+    exact for a face of the canonical size; a face 5 % larger appears 5 % nearer.
 
     Args:
-        face_landmarks: One face.
-        vertical_fov_deg: Of the camera that took the picture.
+        face_landmarks: Landmarks of one face.
+        vertical_fov_deg: Vertical field of view of the camera.
 
     Raises:
-        ValueError: The landmarks do not span space (all in one place, or not finite).
+        ValueError: The landmarks are not finite or do not span three dimensions.
 
     Source: MediaPipe, geometry_pipeline.cc (the two-step estimate of the scale) and procrustes_solver.cc; Schoenemann
     and Carroll, Fitting one matrix to another under choice of a central dilation and a rigid motion, 1970.
@@ -107,8 +108,7 @@ def estimate_head_pose(face_landmarks: Landmarks, *, vertical_fov_deg: float = D
     # On the plane one unit in front of the camera, x right, y down, z away.
     centre_px = np.array([face_landmarks.image_width_px / 2, face_landmarks.image_height_px / 2, 0.0])
     on_plane = (points - centre_px) / focal_px
-    # MediaPipe takes the middle of all 468 points here; what is added to every z alike cancels below only to first
-    # order, so we do the same.
+    # The mean over the same 468 points as in MediaPipe: a constant added to every z cancels below only to first order.
     mean_z = float(face_landmarks.points[:468, 2].mean()) * face_landmarks.image_width_px / focal_px
     first_scale = _fit_scale(on_plane)
     second_scale = _fit_scale(_lift(on_plane, mean_z, first_scale))
@@ -121,12 +121,12 @@ def estimate_head_pose(face_landmarks: Landmarks, *, vertical_fov_deg: float = D
 
 
 def undo_oblique_view(pose: HeadPose) -> HeadPose:
-    """Return the pose of a head away from the middle of the picture as it really is.
+    """Return the true pose of a head that is not in the middle of the image.
 
-    The network that finds landmarks sees a crop around the face, so its depths run along the ray to the face. Taken as
-    depths along the camera's axis, as `estimate_head_pose` and MediaPipe's own matrix do, they shear the face, and the
-    best rotation takes up a part of the shear. So the head is turned by `OBLIQUE_SHARE` of the rotation that carries
-    the camera's axis to the ray. The place stays.
+    The landmark network sees a crop around the face, so its depths run along the ray to the face. `estimate_head_pose`,
+    like MediaPipe's own matrix, takes them as depths along the camera's axis. That shears the face, and the fitted
+    rotation absorbs part of the shear. This function turns the head back by `OBLIQUE_SHARE` of the rotation that
+    carries the camera's axis to the ray. The position does not change.
     """
     to_face = pose.translation_mm / np.linalg.norm(pose.translation_mm)
     axis = np.array([-to_face[1], to_face[0], 0.0])
@@ -142,7 +142,7 @@ def undo_oblique_view(pose: HeadPose) -> HeadPose:
 
 
 def _lift(on_plane: NDArray[np.float64], mean_z: float, scale: float) -> NDArray[np.float64]:
-    """Undo the perspective: each point moves along its ray to the depth that its z and the face's scale say."""
+    """Undo the perspective: move each point along its ray to the depth given by its z and the scale of the face."""
     depth = (on_plane[:, 2] - mean_z + 1.0) / scale
     return np.column_stack([on_plane[:, 0] * depth, on_plane[:, 1] * depth, depth])
 
@@ -152,7 +152,7 @@ def _fit_scale(target: NDArray[np.float64]) -> float:
 
 
 def _fit_rotation(target: NDArray[np.float64]) -> tuple[Matrix, float]:
-    """Return rotation and scale that carry the canonical face onto the target best."""
+    """Return the rotation and scale that best map the canonical face to the target points."""
     design = (_WEIGHTS[:, None] * target).T @ _CANONICAL_CENTRED_MM
     left, singular, right = np.linalg.svd(design)
     if not singular[1] > 1e-12:

@@ -1,4 +1,4 @@
-"""What the core and the scoring need from the world outside, as small protocols."""
+"""Ports: the interfaces to landmarker, gaze model, session API, saliency maps and aggregator."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,53 +12,55 @@ from gaze_core.types import Frame, SaliencyMap
 
 
 class FaceLandmarker(Protocol):
-    """Finds faces; safe to call from several threads."""
+    """Finds faces in frames; thread-safe."""
 
     def detect(self, frame: Frame) -> Sequence[Landmarks]:
-        """Return the landmarks of every face found, in any order; empty without a face.
+        """Return the landmarks of every detected face, in any order; empty without a face.
 
         Args:
             frame: RGB uint8, shape (height, width, 3), not mirrored.
 
         Raises:
             LandmarkerError: The engine failed.
-            LandmarkerBusyError: Every engine is taken and none became free in time.
+            LandmarkerBusyError: All engines are busy and none became free in time.
         """
         ...
 
 
 class GazeModel(Protocol):
-    """Predicts gaze directions from features."""
+    """Predicts uncalibrated gaze directions from features."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the model's file, in hexadecimal."""
+        """SHA-256 of the model file, hexadecimal."""
         ...
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return gaze_x and gaze_y in degrees, shape (n, 2), as `GazeDirection` defines them.
+        """Return gaze directions in the camera frame, degrees, shape (n, 2), as `GazeDirection` defines them.
 
         Args:
-            features: In the order of `features.FEATURE_NAMES`, shape (n, 7).
+            features: Model inputs in the order of `features.FEATURE_NAMES`, shape (n, 7).
 
         Raises:
-            ValueError: Another shape or a value that is not finite.
+            ValueError: The shape is wrong or a value is not finite.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What the central session API knows of a session, our component only.
+    """Our component of a session in the central session API.
 
     Attributes:
-        session_id: Its id.
-        ip_address: Of the viewer, as the gateway saw it.
-        video_id: What is watched.
-        created_at: As the session API wrote it.
-        frames: Record of each frame by its number, as stored; see `contracts` of the session API.
-        settings: The keys that are not frame numbers: `screen`, `camera`, `viewport`,
-            `calibration_session`, `result`, `result_delivered`.
+        session_id: Session id.
+        ip_address: Address of the viewer, as seen by the gateway.
+        video_id: Id of the watched video.
+        created_at: Creation time in the format of the session API.
+        frames: Stored record of each frame, by frame number.
+        settings: All other keys: `screen`, `camera`, `viewport`, `calibration_session`, `result`, `result_delivered`.
+        earlier_expired_at: Expiry time of an earlier session with this id, in the format of the session API; None
+            without one, and always None with an older session API.
+        ttl_s: Lifetime of a session after its last use; None with an older session API.
     """
 
     session_id: str
@@ -67,44 +69,58 @@ class Session:
     created_at: str
     frames: Mapping[int, Any] = field(repr=False)
     settings: Mapping[str, Any] = field(repr=False)
+    earlier_expired_at: str | None = None
+    ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredUpdate:
-    """What the session API made of an update.
+    """Outcome of an update of a session.
+
+    Frame numbers and `result` are write-once keys: the first value stays.
 
     Attributes:
-        stored: The values that now stand under the keys of the update that are written once (frame numbers and
-            `result`); with an older service, which does not say, the values that were sent.
-        written: Those of these keys that this very update wrote; with an older service all of them.
+        stored: Values now stored under the update's write-once keys. Older session APIs do not report them; then these
+            are the values that were sent.
+        written: Write-once keys that this update wrote; all of them with an older session API.
+        earlier_expired_at: Expiry time of the earlier session with this id, if the update had to create the session
+            again and the frames stored before are lost; None otherwise.
     """
 
     stored: Mapping[str, Any]
     written: frozenset[str]
+    earlier_expired_at: str | None = None
 
 
 class SessionStore(Protocol):
-    """The central session API: the only place that keeps state."""
+    """The central session API, the only place that keeps state."""
+
+    @property
+    def ttl_s(self) -> float | None:
+        """Lifetime of a session after its last use; None until the session API has reported it."""
+        ...
 
     def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
-        """Create the session unless it exists.
+        """Create a session unless it exists.
 
         Raises:
-            SessionStoreError: The API failed; SessionStoreTimeoutError: it did not answer in time.
+            SessionStoreError: The session API failed.
+            SessionStoreTimeoutError: The session API did not answer in time.
         """
         ...
 
     def get_session(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Session:
-        """Return the session, with all its frames or with those of a range; an older API answers with all of them.
+        """Return a session with all its frames or a range of them; older session APIs always return all frames.
 
         Args:
-            session_id: Of the session.
-            first: Lowest frame number wanted.
-            last: Highest frame number wanted.
+            session_id: Session id.
+            first: Lowest frame number to return; None for no limit.
+            last: Highest frame number to return; None for no limit.
 
         Raises:
-            SessionNotFoundError: The API does not know it.
-            SessionStoreError: The API failed; SessionStoreTimeoutError: it did not answer in time.
+            SessionNotFoundError: The session does not exist.
+            SessionStoreError: The session API failed.
+            SessionStoreTimeoutError: The session API did not answer in time.
         """
         ...
 
@@ -118,84 +134,127 @@ class SessionStore(Protocol):
         video_id: str,
         settings: Mapping[str, Any] | None = None,
     ) -> StoredUpdate:
-        """Store the record of one frame; a missing session is created once and the update tried once more.
+        """Store the record of one frame. If the session is missing, create it and try once more.
 
-        Idempotent: the first record of a frame number stands.
+        Idempotent: the first record of a frame number stays.
 
         Args:
-            session_id: Of the session.
-            frame_number: 1-based.
-            gaze_data: The record, JSON values only.
-            ip_address: For a session that must be created.
-            video_id: Likewise.
-            settings: Keys of the session as a whole to store with it.
+            session_id: Session id.
+            frame_number: Frame number, from 1.
+            gaze_data: Record of the frame, JSON values only.
+            ip_address: Address of the viewer, used to create a missing session.
+            video_id: Id of the video, used to create a missing session.
+            settings: Session settings to store with the record.
 
         Raises:
-            SessionScoredError: The session has its result and this frame is new.
-            SessionNotFoundError: It is missing even after having been created.
-            SessionStoreError: The API failed; SessionStoreTimeoutError: it did not answer in time.
+            SessionScoredError: The session already has its result, and this frame is new.
+            SessionNotFoundError: The session is still missing after it was created.
+            SessionStoreError: The session API failed.
+            SessionStoreTimeoutError: The session API did not answer in time.
         """
         ...
 
-    def store_settings(self, session_id: str, settings: Mapping[str, Any]) -> StoredUpdate:
-        """Store keys of the session as a whole, such as `result`, whose first value stands.
+    def store_settings(
+        self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
+    ) -> StoredUpdate:
+        """Store session settings, such as `result`, whose first value stays.
+
+        Args:
+            session_id: Id of the session.
+            settings: Session settings, JSON values only.
+            created_at: Creation time of the session to store in, to exclude a later session with the same id; None for
+                any. Older session APIs ignore it.
 
         Raises:
-            SessionNotFoundError: The API does not know the session.
-            SessionStoreError: The API failed; SessionStoreTimeoutError: it did not answer in time.
+            SessionNotFoundError: The session does not exist, or only a later one with the same id.
+            SessionStoreError: The session API failed.
+            SessionStoreTimeoutError: The session API did not answer in time.
         """
         ...
 
     def is_reachable(self) -> bool:
-        """Return whether the API answers at all."""
+        """Return whether the session API answers."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UsableMap:
+    """A saliency map and the video frames that it is valid for.
+
+    Attributes:
+        frame_nums: Frame numbers, ascending, at least one.
+        saliency_map: Saliency map, shape (height, width).
+    """
+
+    frame_nums: tuple[int, ...]
+    saliency_map: SaliencyMap
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableMap:
+    """A stored saliency map that is unusable, and the video frames that it was meant for.
+
+    Attributes:
+        frame_nums: Frame numbers, ascending, at least one.
+        reason: Description of the defect.
+    """
+
+    frame_nums: tuple[int, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class VideoMaps:
-    """The saliency maps of a video, or those of some of its frames.
+    """Saliency maps of a video, or of some of its frames.
 
     Attributes:
-        maps: Pairs of frame number and map; a map that cannot be used is its `SaliencyMapError`. Read once. Frames
-            during which one map is held come one after the other, with the very same array.
-        digest: What tells this set of maps from another; None when nobody wrote it down.
-        fps: Frames a second of the video, to tell its frame from a position in time; None when nobody wrote it down.
-        held_every: A map stands for so many frames, its own and those after it; None when for its own alone.
+        stored: Stored maps in order of frame number, each once; to be read once.
+        digest: Identifier of this set of maps; None if not stored.
+        fps: Frame rate of the video in frames per second; None if not stored.
+        held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
     """
 
-    maps: Iterator[tuple[int, SaliencyMap | Exception]]
+    stored: Iterator[UsableMap | UnusableMap]
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
 
+    @property
+    def maps(self) -> Iterator[tuple[int, SaliencyMap]]:
+        """Pairs of frame number and usable map; consumes `stored`."""
+        for each in self.stored:
+            if isinstance(each, UsableMap):
+                for number in each.frame_nums:
+                    yield number, each.saliency_map
+
 
 class SaliencyMaps(Protocol):
-    """Where the saliency maps of videos are."""
+    """Store of the saliency maps of videos."""
 
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
-        """Return the maps of a video, streamed in the order of their frame numbers.
+        """Return the maps of a video, streamed in order of frame number.
+
+        Maps are read lazily, so a call that only needs `fps` is cheap.
 
         Args:
-            video_id: Of the video.
-            frame_nums: Only these frames; None means every map under its own number. Where maps are held, a frame is
-                answered with the latest map among the `held_every` frames that end with it. Frames without a map are
-                left out. Nothing is read before the first map is asked for, so that a call without reading tells the
-                `fps` cheaply.
+            video_id: Id of the video.
+            frame_nums: Frames to return; None returns every map under its own frame number. With `held_every`, a frame
+                gets the latest map among the `held_every` frames that end with it. Frames without a map are left out.
 
         Raises:
-            SaliencyMapNotFoundError: Not one map is stored for the video.
-            SaliencyStoreError: The store failed; SaliencyStoreTimeoutError: it did not answer in time.
-                Both can also come while the maps are read.
+            SaliencyMapNotFoundError: The video has no map.
+            SaliencyStoreError: The store failed, possibly while the maps are read.
+            SaliencyStoreTimeoutError: The store did not answer in time, possibly while the maps are read.
         """
         ...
 
     def is_reachable(self) -> bool:
-        """Return whether the store answers at all."""
+        """Return whether the store answers."""
         ...
 
 
 class ResultSink(Protocol):
-    """The result aggregator."""
+    """The result aggregator, which receives scores."""
 
     def send_result(
         self,
@@ -208,13 +267,14 @@ class ResultSink(Protocol):
         coverage: float,
         idempotency_key: str,
     ) -> None:
-        """Deliver a score, 0 to 100; safe to repeat under the same key.
+        """Deliver a score from 0 to 100. Repeating the call with the same idempotency key has no further effect.
 
         Raises:
-            ResultSinkError: The aggregator failed; ResultSinkTimeoutError: it did not answer in time.
+            ResultSinkError: The aggregator failed or refused the result.
+            ResultSinkTimeoutError: The aggregator did not answer in time.
         """
         ...
 
     def is_reachable(self) -> bool:
-        """Return whether the aggregator answers at all."""
+        """Return whether the aggregator answers."""
         ...

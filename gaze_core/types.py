@@ -1,34 +1,35 @@
-"""The values that travel between the steps, with their units and frames of reference.
+"""Values shared by all modules, with their units and frames of reference.
 
 Camera frame: origin in the camera's centre of projection, x right in the image, y down, z away from the camera, mm;
-looking into the camera is (0, 0, -1). The image is the unmirrored one: its right is the viewer's left.
+looking into the camera is (0, 0, -1). The image is not mirrored: its right is the viewer's left.
 
-Head frame: origin of the canonical face, axes equal to the camera frame's when the face looks straight into the
-camera: x to the viewer's left, y down to the chin, z into the head, mm. Straight ahead is (0, 0, -1).
+Head frame: origin of the canonical face, mm, x to the viewer's left, y down to the chin, z into the head; straight
+ahead is (0, 0, -1). Its axes equal those of the camera frame when the face looks straight into the camera.
 
-Screen: normalised, origin top-left as the viewer sees it, x right, y down, 1.0 at the far edge.
+Screen: normalised, origin top left as the viewer sees it, x right, y down, 1.0 at the far edge.
 """
 
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 Vector = NDArray[np.float64]  # shape (3,)
 Matrix = NDArray[np.float64]  # shape (3, 3)
 Frame = NDArray[np.uint8]  # RGB, shape (height, width, 3)
 SaliencyMap = NDArray[Any]  # non-negative, shape (height, width), row 0 on top
 
 DEFAULT_VERTICAL_FOV_DEG = 63.0
-"""MediaPipe's own assumption about a camera that nobody described."""
+"""Field of view assumed for an undescribed camera; MediaPipe assumes the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class GazePoint:
-    """Point of regard on the screen, normalised; may lie off-screen."""
+    """Point of gaze on the screen, normalised to its size; may lie off-screen."""
 
     x: float
     y: float
@@ -39,13 +40,14 @@ class GazePoint:
         return 0.0 <= self.x <= 1.0 and 0.0 <= self.y <= 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class GazeDirection:
-    """Where the ray from the midpoint between the eyes points, in the camera frame.
+class GazeDirection(NamedTuple):
+    """Direction of the gaze ray, in degrees, in the camera frame unless stated otherwise.
+
+    A named tuple, so that the functions of `gaze` accept it as an array of shape (2,).
 
     Attributes:
-        gaze_x_deg: To the right as the viewer sees the screen: atan2(-d_x, -d_z).
-        gaze_y_deg: Up: atan2(-d_y, hypot(d_x, d_z)).
+        gaze_x_deg: Angle to the right as the viewer sees the screen, atan2(-d_x, -d_z) of a gaze vector d.
+        gaze_y_deg: Angle upwards, atan2(-d_y, hypot(d_x, d_z)).
     """
 
     gaze_x_deg: float
@@ -54,16 +56,16 @@ class GazeDirection:
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """Rotation and place of the head.
+    """Rotation and position of the head.
 
-    The angles are those of R = Rz·Ry·Rx in the camera frame, pitch = minus the angle about x, yaw = the angle about y,
-    roll = minus the angle about z.
+    The angles decompose R = Rz·Ry·Rx in the camera frame: pitch is minus the angle about x, yaw the angle about y, and
+    roll minus the angle about z.
 
     Attributes:
         pitch_deg: Nose up is positive.
         yaw_deg: Nose towards the viewer's own right is positive.
         roll_deg: Head tilted to the viewer's own right shoulder is positive.
-        head_rotation: R, head frame to camera frame, shape (3, 3).
+        head_rotation: Rotation R from head frame to camera frame, shape (3, 3).
         translation_mm: Origin of the head frame in the camera frame, shape (3,).
     """
 
@@ -86,19 +88,19 @@ class Screen:
     def __post_init__(self) -> None:
         for name in ("width_mm", "height_mm", "width_px", "height_px"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} must be a positive number")
+                raise ValueError(f"{name} must be a positive number, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """The webcam and where it sits, from the middle of the screen's top edge as the viewer sees it.
+    """The webcam and its position relative to the middle of the screen's top edge.
 
     Attributes:
-        vertical_fov_deg: Vertical field of view of the whole picture.
-        offset_x_mm: To the right.
-        offset_y_mm: Up.
-        tilt_deg: Angle by which the camera looks up from the screen's normal.
-        mirrored: Whether the pictures are flipped left to right, as in a mirror.
+        vertical_fov_deg: Vertical field of view of the whole image.
+        offset_x_mm: Distance to the right of that point, as the viewer sees the screen.
+        offset_y_mm: Distance above that point.
+        tilt_deg: Upward angle between the camera's axis and the screen's normal.
+        mirrored: Whether the frames are flipped left to right, like a mirror image.
     """
 
     vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG
@@ -109,17 +111,17 @@ class Camera:
 
     def __post_init__(self) -> None:
         if not 10.0 <= self.vertical_fov_deg <= 150.0:
-            raise ValueError("vertical_fov_deg must lie between 10 and 150")
+            raise ValueError(f"vertical_fov_deg must lie between 10 and 150, not {self.vertical_fov_deg}")
         if not -60.0 <= self.tilt_deg <= 60.0:
-            raise ValueError("tilt_deg must lie between -60 and 60")
+            raise ValueError(f"tilt_deg must lie between -60 and 60, not {self.tilt_deg}")
         for name in ("offset_x_mm", "offset_y_mm"):
             if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be finite")
+                raise ValueError(f"{name} must be finite, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """Where the video lies on the screen, normalised to the screen; the default fills it."""
+    """Rectangle of the screen that shows the video, normalised to the screen; the default is the whole screen."""
 
     x: float = 0.0
     y: float = 0.0
@@ -129,13 +131,13 @@ class Viewport:
     def __post_init__(self) -> None:
         for name in ("x", "y", "width", "height"):
             if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"{name} must be finite")
+                raise ValueError(f"{name} must be finite, not {getattr(self, name)}")
         if not (self.width > 0 and self.height > 0):
-            raise ValueError("width and height must be positive")
+            raise ValueError(f"width and height must be positive, not {self.width} and {self.height}")
 
 
 class Validity(StrEnum):
-    """Whether a frame has a usable gaze, and if not, why."""
+    """Whether a frame yields a usable gaze and, if not, why."""
 
     OK = "ok"
     NO_FACE = "no_face"
@@ -145,19 +147,19 @@ class Validity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GazeSample:
-    """What one frame says about one viewer.
+    """Measurements of one viewer in one frame.
 
     Attributes:
-        validity: `ok`, or why there is no gaze.
-        gaze: Point of regard; None unless `ok`.
-        direction: The model's output; None unless `ok`.
-        features: The seven features in the model's order; None without a face.
-        head_pose: None without a face.
+        validity: `ok`, or the reason for the missing gaze.
+        gaze: Point of gaze; None unless `ok`.
+        direction: Output of the gaze model; None unless `ok`.
+        features: The seven features in the model's order; None without a face or with both eyes shut.
+        head_pose: Head pose; None without a face.
         origin_mm: Midpoint between the eyes in the camera frame, shape (3,); None without a face.
-        distance_mm: From the camera to that midpoint; None without a face.
+        distance_mm: Distance from the camera to that midpoint; None without a face.
         eye_openness: Eye aspect ratio of the viewer's left and right eye; None without a face.
-        several_faces: Whether more than one face was found; the largest one counts.
-        quality_issues: What makes it `low_quality`; empty otherwise.
+        several_faces: Whether more than one face was found; the largest one was measured.
+        quality_issues: Reasons for `low_quality`; empty otherwise.
     """
 
     validity: Validity

@@ -2,17 +2,30 @@
 
 import click
 
-from gaze_tools.report.command import report_command
-from gaze_tools.saliency.commands import saliency
+from gaze_tools.command_line import LazyGroup
+
+COMMANDS = {
+    "bench": ("gaze_tools.bench.commands:bench", "Measure how fast this machine runs the steps of the function."),
+    "capacity": (
+        "gaze_tools.capacity.commands:capacity",
+        "Compute the pods, cores and storage that an audience needs.",
+    ),
+    "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the whole path, to a score."),
+    "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),
+    "saliency": ("gaze_tools.saliency.commands:saliency", "Make, import, inspect and remove saliency maps of videos."),
+    "serve": ("gaze_tools.serve:serve", "Run the function and its upstream services until Ctrl-C."),
+}
+"""Import path and first sentence of the help of each command."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=LazyGroup,
+    lazy_commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.version_option(package_name="function", prog_name="gaze", message="%(prog)s %(version)s")
 def main() -> None:
-    """Saliency maps of videos, and reports on what viewers looked at."""
-
-
-main.add_command(saliency)
-main.add_command(report_command)
+    """Try the function, make saliency maps, write reports and plan capacity."""
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
-"""What all commands of `gaze` share: options, the console, error messages."""
+"""Shared by all commands of `gaze`: command groups, options, console, progress bar and error messages.
+
+Importing this module must stay cheap. Commands import what they need when they run, so that `gaze --help` is fast and
+Ctrl-C never prints a traceback.
+"""
 
 import contextlib
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import click
-from pymongo.errors import PyMongoError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gaze_core.errors import GazeError
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 TIMEOUT_S = 60.0
 
@@ -18,13 +23,68 @@ mongo_uri_option = click.option(
     "--mongo-uri", envvar="MONGO_URI", required=True, show_envvar=True, help="Address of the MongoDB with the maps."
 )
 database_option = click.option(
-    "--database", envvar="MONGO_DATABASE", default="saliency_db", show_default=True, help="Its database."
+    "--database", envvar="MONGO_DATABASE", default="saliency_db", show_default=True, help="Database with the maps."
 )
 
 
+class Group(click.Group):
+    """A group whose help lists the first sentence of each command, wrapped instead of cut off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands and their first sentences."""
+        rows = [(name, self.short_help_of(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def short_help_of(self, ctx: click.Context, name: str) -> str:
+        """Return the first sentence of a command's help."""
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(limit=1000)
+
+
+class LazyGroup(Group):
+    """A group whose commands are imported when they run."""
+
+    def __init__(self, *, lazy_commands: Mapping[str, tuple[str, str]], **attributes: object) -> None:
+        """Prepare the group.
+
+        Args:
+            lazy_commands: For each command `module:object` and the first sentence of its help.
+            **attributes: Arguments of `click.Group`.
+        """
+        super().__init__(**attributes)  # type: ignore[arg-type]
+        self.lazy_commands = lazy_commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return sorted({*super().list_commands(ctx), *self.lazy_commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; None if there is none of this name."""
+        if cmd_name not in self.lazy_commands:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = self.lazy_commands[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{name} is not a command")
+        return command
+
+    def short_help_of(self, ctx: click.Context, name: str) -> str:
+        """Return the first sentence of a command's help, without importing the command."""
+        return self.lazy_commands[name][1] if name in self.lazy_commands else super().short_help_of(ctx, name)
+
+
 @contextlib.contextmanager
-def said_plainly() -> Iterator[None]:
-    """Turn what can go wrong into a line for the user; MongoDB's own messages may name hosts and are left out."""
+def translated_errors() -> Iterator[None]:
+    """Turn expected errors into one line for the user; MongoDB's own messages may name hosts and are left out.
+
+    Raises:
+        click.ClickException: A `GazeError`, `OSError`, `ValueError` or pymongo error occurred.
+    """
+    from pymongo.errors import PyMongoError  # noqa: PLC0415
+
+    from gaze_core.errors import GazeError  # noqa: PLC0415
+
     try:
         yield
     except PyMongoError as error:
@@ -33,13 +93,20 @@ def said_plainly() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def make_progress(what: str) -> Progress:
-    """Return a progress bar with a field `rate`."""
+def make_progress(label: str, *fields: str) -> "Progress":
+    """Return a progress bar with a label, a count, the time left and the task fields to show.
+
+    Args:
+        label: Text before the bar.
+        *fields: Names of task fields, shown in this order.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
     return Progress(
-        TextColumn(what),
+        TextColumn(label),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in fields),
         TimeRemainingColumn(),
         console=console,
     )

@@ -1,9 +1,15 @@
-"""What tests of several folders need from a real MongoDB."""
+"""Settings and fixtures shared by several folders of tests."""
 
 import itertools
 
 import pytest
+from hypothesis import settings
 from pymongo import MongoClient
+
+# No deadline: a busy machine must not fail a test. "quick" is for mutation testing.
+settings.register_profile("project", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=10, derandomize=True)
+settings.load_profile("project")
 
 _numbers = itertools.count()
 

@@ -1,9 +1,10 @@
 """The result aggregator over HTTP."""
 
 import math
+from pathlib import Path
 
-from func.adapters.http_client import HttpClient
-from gaze_core.errors import ResultSinkError, ResultSinkTimeoutError
+from func.adapters.http_client import HttpClient, UpstreamErrors
+from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
 
 MODEL_TYPE = "gaze"
 
@@ -11,26 +12,35 @@ MODEL_TYPE = "gaze"
 class HttpResultSink:
     """Delivers scores to the aggregator; repeats are safe where it honours the idempotency key."""
 
-    def __init__(self, base_url: str, *, timeout_s: float, retries: int, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float,
+        retries: int,
+        proxy: str | None = None,
+        ca_bundle: Path | None = None,
+    ) -> None:
         """Prepare to call the aggregator; nothing is sent yet.
 
         Args:
-            base_url: Of the aggregator.
-            timeout_s: Of one try.
+            base_url: Address of the aggregator.
+            timeout_s: Limit of one try.
             retries: How many tries may follow the first.
             proxy: URL of a proxy, if one must be used.
+            ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
 
         Raises:
             ValueError: A value is impossible.
         """
         self._client = HttpClient(
             base_url,
-            neighbour="aggregator",
-            error=ResultSinkError,
-            timeout_error=ResultSinkTimeoutError,
+            service="aggregator",
+            errors=UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError),
             timeout_s=timeout_s,
             retries=retries,
             proxy=proxy,
+            ca_bundle=ca_bundle,
         )
 
     def send_result(

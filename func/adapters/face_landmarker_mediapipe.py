@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from func.adapters.model_bytes import read_model_bytes
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import Frame
@@ -57,6 +58,7 @@ class MediapipeFaceLandmarker:
 
     Args:
         model_path: The bundle. What it must be stands in the JSON file of the same name beside it.
+        sha256: The digest that the bundle must have, whatever that JSON file says; None trusts it.
         landmarkers: How many pictures are served at a time.
         wait_s: How long a picture waits for a free landmarker.
         max_faces: How many faces are found at most.
@@ -66,12 +68,14 @@ class MediapipeFaceLandmarker:
         ValueError: `landmarkers` or `max_faces` is below one, or `wait_s` is negative.
     """
 
-    def __init__(self, model_path: Path, *, landmarkers: int, wait_s: float, max_faces: int = 4) -> None:
+    def __init__(
+        self, model_path: Path, *, landmarkers: int, wait_s: float, max_faces: int = 4, sha256: str | None = None
+    ) -> None:
         if landmarkers < 1 or max_faces < 1:
             raise ValueError("landmarkers and max_faces must be at least one")
         if not wait_s >= 0:
             raise ValueError("wait_s must not be negative")
-        self._bundle = read_bundle(Path(model_path))
+        self._bundle = read_bundle(Path(model_path), sha256=sha256)
         self._landmarkers = landmarkers
         self._wait_s = wait_s
         self._max_faces = max_faces
@@ -262,19 +266,27 @@ def _matplotlib_left_out() -> Iterator[None]:
                 del sys.modules[name]
 
 
-def read_bundle(model_path: Path) -> bytes:
+def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
     """Return the content of the landmarker's bundle after comparing it with the JSON file beside it.
 
+    Args:
+        model_path: The `.task` file.
+        sha256: The digest that it must have, whatever the JSON file says; None trusts that file.
+
     Raises:
-        LandmarkerError: Either file is missing, or the bundle is another one.
+        LandmarkerError: A file is missing or is not a regular file, or the bundle is another one.
     """
     description_path = model_path.with_suffix(".json")
     try:
-        bundle = model_path.read_bytes()
-        expected = json.loads(description_path.read_bytes())["sha256"]
+        bundle = read_model_bytes(model_path, sha256=sha256)
+        description = read_model_bytes(description_path)
     except OSError as error:
         name = Path(error.filename or model_path).name
         raise LandmarkerError(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise LandmarkerError(str(error)) from error
+    try:
+        expected = json.loads(description)["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise LandmarkerError(f"{description_path.name} does not say the bundle's sha256") from error
     if hashlib.sha256(bundle).hexdigest() != expected:

@@ -1,40 +1,78 @@
-"""JSON over HTTP with time limits and repeats, for neighbours whose every call is safe to repeat."""
+"""JSON over HTTP with limits and retries, for upstream services whose every call is safe to repeat."""
+
+# The loop over tries is ours: urllib3's Retry ends where the head of an answer is read, so it repeats no call whose
+# body breaks off, and stamina and tenacity sleep themselves; none knows a deadline, a retry budget and a breaker.
 
 import json
 import os
 import random
-import socket
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ReadTimeoutError
+import certifi
+from urllib3 import PoolManager, ProxyManager, make_headers
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from urllib3.response import BaseHTTPResponse
 
+from func.adapters.circuit_breaker import CircuitBreaker, CircuitOpenError
+from func.adapters.limited_socket import POOLS_BY_SCHEME, TooManyBytesError, limit_sockets, make_tls_context
+from func.adapters.retry_budget import RetryBudget
+from func.deadline import Deadline, find_deadline
 from gaze_core.errors import GazeError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Default size limit of an answer: head, body and their framing."""
 
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
 MAX_PAUSE_S = 2.0
-"""Between two tries, whatever `Retry-After` asks for."""
+"""Longest pause between two tries. When `Retry-After` asks for more, the call ends and passes the wish on."""
 
 _FIRST_PAUSE_S = 0.05
 _REACHABLE_TIMEOUT_S = 1.0
-_STATUSES_TO_REPEAT = frozenset({502, 503, 504})
+_FAIR_TIMEOUT_S = 1.0
+"""A try that the deadline left less than this says nothing about the service when it times out."""
+_DEFAULT_RETRY_AFTER_S = 1.0
+_MAX_RETRY_AFTER_S = 3600.0
+_STATUSES_TO_REPEAT = frozenset({429, 502, 503, 504})
+_JSON_MARKS = (b"[", b"{", b",", b":")
+_BYTES_PER_JSON_MARK = 8
+"""A parser makes an object of up to 230 bytes of four marks: so the objects of an answer take no more than some seven
+times the bytes that it may have. Our records have 9 bytes a mark."""
+_MAX_CONNECTIONS = 1000
+"""Kept open for the next call: as many as a process may have threads."""
+
+
+class BusyError(Protocol):
+    """Makes an error that says when to come back."""
+
+    def __call__(self, message: str, *, retry_after_s: float) -> GazeError:
+        """Return the error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamErrors:
+    """The errors of one upstream service.
+
+    Attributes:
+        failed: It failed or answered something unexpected.
+        timed_out: It did not answer in time.
+        busy: It asks to be called later, or fails so often that it is not called for the moment.
+    """
+
+    failed: type[GazeError]
+    timed_out: type[GazeError]
+    busy: BusyError
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON object that a neighbour answered.
+    """A JSON object that an upstream service answered.
 
     Attributes:
         status: One of those that the caller expected.
@@ -48,36 +86,44 @@ class Answer:
 
 
 class HttpClient:
-    """Calls one neighbour; safe to use from several threads and to create before a fork.
+    """Calls one upstream service; safe to use from several threads and to create before a fork.
 
-    Every thread has its own connection, made when it is first needed. The environment's proxies and netrc are ignored,
-    redirects are not followed, cookies not kept.
+    Connections are kept. Each serves one call at a time. Proxies and netrc of the environment are not read, redirects
+    not followed, cookies not kept, compressed answers not expanded.
     """
 
     def __init__(
         self,
         base_url: str,
         *,
-        neighbour: str,
-        error: type[GazeError],
-        timeout_error: type[GazeError],
+        service: str,
+        errors: UpstreamErrors,
         timeout_s: float,
         retries: int,
         proxy: str | None = None,
+        ca_bundle: Path | None = None,
+        retry_budget: RetryBudget | None = None,
+        breaker: CircuitBreaker | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Prepare to call a neighbour.
+        """Prepare to call a service; nothing is sent yet.
 
         Args:
             base_url: Such as `http://session-service`.
-            neighbour: Its name in messages.
-            error: Raised when it fails or answers something unexpected.
-            timeout_error: Raised when it does not answer in time.
-            timeout_s: Of one try, from connecting to the last byte (through TLS or a proxy: between two bytes).
-            retries: How many tries may follow the first, each after a pause of at most `MAX_PAUSE_S`.
-            proxy: URL of a proxy, if one must be used.
+            service: Its name in messages.
+            errors: Raised for it.
+            timeout_s: Of one try, from connecting to the last byte, with TLS and through a proxy too.
+            retries: How many tries may follow the first, each after a pause of at most `MAX_PAUSE_S`. The deadline of
+                the request that is served (`func.deadline`) ends them earlier.
+            proxy: URL of a proxy, if one must be used; it may hold user and password.
+            ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
+            retry_budget: Shared by all calls; None makes the usual one.
+            breaker: Shared by all calls; None makes the usual one.
+            sleep: Waits so many seconds.
 
         Raises:
             ValueError: A value is impossible.
+            OSError: The CA bundle cannot be read.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -87,13 +133,19 @@ class HttpClient:
         if retries < 0:
             raise ValueError("retries must not be negative")
         self._base_url = base_url.rstrip("/")
-        self._neighbour = neighbour
-        self._error = error
-        self._timeout_error = timeout_error
+        self._service = service
+        self._errors = errors
         self._timeout_s = timeout_s
         self._retries = retries
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
-        self._local = threading.local()
+        self._proxy = proxy
+        self._budget = retry_budget or RetryBudget()
+        self._breaker = breaker or CircuitBreaker(service)
+        self._sleep = sleep
+        uses_tls = "https" in {parts.scheme, urlsplit(proxy or "").scheme}
+        self._tls = make_tls_context(ca_bundle or Path(certifi.where())) if uses_tls else None
+        self._lock = threading.Lock()
+        self._pools = self._make_pools()
+        self._pid = os.getpid()
 
     def call(
         self,
@@ -104,18 +156,21 @@ class HttpClient:
         payload: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         """Return the JSON object answered to a request, repeating the request while that can help.
 
-        Connection errors, timeouts and 502, 503 and 504 are worth repeating. So the request must be idempotent.
+        Connection errors, timeouts, 429, 502, 503 and 504 are worth repeating. So the request must be idempotent.
 
         Args:
-            method: Of HTTP.
-            path: Its segments, not quoted.
-            expected: The statuses that are part of the contract; any other is an error.
+            method: HTTP method.
+            path: Segments, not quoted.
+            expected: Statuses that are part of the contract; any other is an error.
             payload: JSON object to send.
-            params: Of the query.
-            headers: Beside the content type.
+            params: Query parameters.
+            headers: Sent beside the content type.
+            max_answer_bytes: A longer answer is an error; no more than that is read. So is one with more than an eighth
+                as many brackets, commas and colons, whose objects would take several times the memory.
 
         Raises:
             ValueError: A segment cannot be part of a path or the payload is not JSON.
@@ -123,147 +178,199 @@ class HttpClient:
         if any(segment in {"", ".", ".."} for segment in path):
             raise ValueError(f"not a path: {path}")
         url = "/".join([self._base_url, *(quote(segment, safe="") for segment in path)])
+        request = _Request(
+            method,
+            f"{url}?{urlencode(params)}" if params else url,
+            # JSON has no NaN, whatever Python's json and some servers think.
+            None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode(),
+            {**({} if payload is None else {"Content-Type": "application/json"}), **(headers or {})},
+            max_answer_bytes,
+        )
         what = f"{method} /{path[0]}"
-        # JSON has no NaN, whatever Python's json and some servers think.
-        body = None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
-        for tries in range(1, self._retries + 2):
-            is_last = tries > self._retries
-            pause_s = random.uniform(0.5, 1.0) * min(MAX_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (tries - 1))  # noqa: S311
+        self._budget.record_call()
+        deadline = find_deadline()
+        tries = 1
+        while True:
             try:
-                status, text, retry_after_s = self._send(method, url, body, params, headers)
-            except _BrokenAnswerError as error:
-                if is_last:
-                    raise self._trouble(what, error.reason, is_timeout=error.is_timeout) from error
+                status, text = self._try(request, expected, deadline)
+            except _FailedTryError as failure:
+                pause_s = self._find_pause_s(failure, tries, deadline)
+                if pause_s is None:
+                    raise self._translate(what, failure) from failure
+                self._sleep(pause_s)
+                tries += 1
             else:
-                if status in expected:
-                    return Answer(status, self._parse(what, status, text), tries)
-                if is_last or status not in _STATUSES_TO_REPEAT:
-                    raise self._trouble(what, f"was answered {status}", is_timeout=status == 504)
-                if retry_after_s is not None:
-                    pause_s = min(MAX_PAUSE_S, retry_after_s)
-            time.sleep(pause_s)
-        raise AssertionError("the last try returns or raises")
+                return Answer(status, self._parse(what, status, text, max_answer_bytes), tries)
 
     def is_reachable(self) -> bool:
-        """Return whether the neighbour answers anything at all within a second."""
-        timeout = Timeout(total=min(self._timeout_s, _REACHABLE_TIMEOUT_S))
+        """Return whether the service answers anything at all within a second; never waits for the breaker."""
+        timeout_s = min(self._timeout_s, _REACHABLE_TIMEOUT_S)
         try:
-            with self._session().get(
-                f"{self._base_url}/",
-                timeout=timeout,  # type: ignore[arg-type]  # requests passes it on
-                stream=True,
-                allow_redirects=False,
-            ):
-                return True
-        except (requests.RequestException, OSError):
+            with limit_sockets(timeout_s, MAX_ANSWER_BYTES):
+                self._open(_Request("GET", f"{self._base_url}/", None, {}, MAX_ANSWER_BYTES), timeout_s).close()
+        except (HTTPError, OSError, TooManyBytesError):
             return False
+        return True
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None,
-        params: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-    ) -> tuple[int, bytes, float | None]:
-        """Return status, body and the pause in s that the neighbour asks for."""
+    def _try(self, request: "_Request", expected: Collection[int], deadline: Deadline | None) -> tuple[int, bytearray]:
+        """Send a request once; return the status, one of those expected, and the body.
+
+        Raises:
+            _FailedTryError: Anything else happened.
+        """
+        timeout_s = self._timeout_s if deadline is None else min(self._timeout_s, deadline.remaining_s())
+        if timeout_s <= 0:
+            raise _FailedTryError("was not sent: the time of the request is over", is_timeout=True, may_repeat=False)
         try:
-            with self._session().request(
-                method,
-                url,
-                data=body,
-                params=params,
-                headers={"Content-Type": "application/json", **(headers or {})} if body is not None else headers,
-                timeout=Timeout(total=self._timeout_s),  # type: ignore[arg-type]  # requests passes it on
-                stream=True,
-                allow_redirects=False,
-            ) as response:
-                text = bytearray()
-                for part in response.iter_content(65536):
-                    text += part
-                    if len(text) > MAX_ANSWER_BYTES:
-                        raise self._error(f"the {self._neighbour} answered more than {MAX_ANSWER_BYTES} bytes")
-                return response.status_code, bytes(text), _parse_retry_after(response.headers.get("Retry-After"))
-        except requests.Timeout as error:
-            raise _BrokenAnswerError("was not answered in time", is_timeout=True) from error
-        except requests.RequestException as error:
-            # requests calls a timeout amid the body a connection error.
-            if error.args and isinstance(error.args[0], ReadTimeoutError):
-                raise _BrokenAnswerError("was not answered in time", is_timeout=True) from error
-            raise _BrokenAnswerError(f"failed: {type(error).__name__}", is_timeout=False) from error
+            is_probe = self._breaker.admit()
+        except CircuitOpenError as error:
+            raise _FailedTryError(f"was {error}", retry_after_s=error.retry_after_s, may_repeat=False) from error
+        has_failed: bool | None = None
+        try:
+            status, text, retry_after = self._send(request, timeout_s)
+            has_failed = status >= 500
+        except _FailedTryError as failure:
+            # Cut short by our own deadline, a try says nothing about the service.
+            is_fair = not failure.is_timeout or timeout_s >= min(self._timeout_s, _FAIR_TIMEOUT_S)
+            has_failed = failure.may_repeat if is_fair else None
+            raise
+        finally:
+            self._breaker.record(failed=has_failed, is_probe=is_probe)
+        if status in expected:
+            return status, text
+        retry_after_s = _parse_retry_after(retry_after) if status in {429, 503} else None
+        if status == 429 and retry_after_s is None:
+            retry_after_s = _DEFAULT_RETRY_AFTER_S
+        raise _FailedTryError(
+            f"was answered {status}",
+            is_timeout=status == 504,
+            may_repeat=status in _STATUSES_TO_REPEAT,
+            retry_after_s=retry_after_s,
+        )
 
-    def _parse(self, what: str, status: int, text: bytes) -> Mapping[str, Any]:
+    def _send(self, request: "_Request", timeout_s: float) -> tuple[int, bytearray, str | None]:
+        """Return status, body and the header `Retry-After` of any whole answer."""
+        try:
+            with limit_sockets(timeout_s, request.max_answer_bytes):
+                response = self._open(request, timeout_s)
+                try:
+                    text = bytearray()
+                    for part in response.stream(65536, decode_content=False):
+                        text += part
+                    response.release_conn()
+                finally:
+                    response.close()
+                return response.status, text, response.headers.get("Retry-After")
+        except TooManyBytesError as error:
+            reason = f"was answered with more than {request.max_answer_bytes} bytes"
+            raise _FailedTryError(reason, may_repeat=False) from error
+        except (HTTPError, OSError) as error:
+            cause = _find_cause(error)
+            if isinstance(cause, TimeoutError | HTTPTimeoutError):
+                raise _FailedTryError("was not answered in time", is_timeout=True) from error
+            raise _FailedTryError(f"failed: {type(cause).__name__}") from error
+
+    def _open(self, request: "_Request", timeout_s: float) -> BaseHTTPResponse:
+        """Send a request and return its answer as soon as the head is there."""
+        return self._find_pools().urlopen(
+            request.method,
+            request.url,
+            body=request.body,
+            headers={"User-Agent": "gaze-function", **request.headers},
+            # Beneath a proxy's own TLS, the sockets' limits see only the outer layer: this bounds each operation.
+            timeout=timeout_s,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+
+    def _find_pause_s(self, failure: "_FailedTryError", tries: int, deadline: Deadline | None) -> float | None:
+        """Return how long to wait before the next try; None when there is none."""
+        if not failure.may_repeat or tries > self._retries or self._breaker.is_open:
+            return None
+        pause_s = random.uniform(0.5, 1.0) * min(MAX_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (tries - 1))  # noqa: S311
+        if failure.retry_after_s is not None:
+            pause_s = failure.retry_after_s
+        if pause_s > MAX_PAUSE_S or (deadline is not None and pause_s >= deadline.remaining_s()):
+            return None
+        return pause_s if self._budget.take() else None
+
+    def _parse(self, what: str, status: int, text: bytearray, max_bytes: int) -> Mapping[str, Any]:
+        # Marks within strings count too: that is far faster than finding the strings, and our data has few of them.
+        if sum(map(text.count, _JSON_MARKS)) > max_bytes // _BYTES_PER_JSON_MARK:
+            raise self._errors.failed(f"{self._service}: {what} was answered {status} with too many JSON elements")
         try:
             body = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise self._trouble(what, f"was answered {status} with something that is not JSON") from error
+            raise self._errors.failed(
+                f"{self._service}: {what} was answered {status} with something that is not JSON"
+            ) from error
         if not isinstance(body, dict):
-            raise self._trouble(what, f"was answered {status} with JSON that is not an object")
+            raise self._errors.failed(f"{self._service}: {what} was answered {status} with JSON that is not an object")
         return body
 
-    def _trouble(self, what: str, reason: str, *, is_timeout: bool = False) -> GazeError:
-        message = f"{self._neighbour}: {what} {reason}"
-        return self._timeout_error(message) if is_timeout else self._error(message)
+    def _translate(self, what: str, failure: "_FailedTryError") -> GazeError:
+        message = f"{self._service}: {what} {failure}"
+        if failure.retry_after_s is not None:
+            return self._errors.busy(message, retry_after_s=failure.retry_after_s)
+        return self._errors.timed_out(message) if failure.is_timeout else self._errors.failed(message)
 
-    def _session(self) -> requests.Session:
-        """Return this thread's session, made in this process: a connection must not be shared across a fork."""
-        pid = os.getpid()
-        if getattr(self._local, "pid", None) != pid:
-            session = requests.Session()
-            session.trust_env = False
-            session.proxies.update(self._proxies)
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            session.headers["Accept-Encoding"] = "identity"
-            adapter = HTTPAdapter(pool_maxsize=1)
-            adapter.poolmanager.pool_classes_by_scheme = {"http": _DeadlineConnectionPool, "https": HTTPSConnectionPool}
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            self._local.session = session
-            self._local.pid = pid
-        session_of_thread: requests.Session = self._local.session
-        return session_of_thread
+    def _find_pools(self) -> PoolManager:
+        """Return the connections made in this process: one must not be shared across a fork."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pools, self._pid = self._make_pools(), os.getpid()
+            return self._pools
+
+    def _make_pools(self) -> PoolManager:
+        if self._proxy is None:
+            pools = PoolManager(maxsize=_MAX_CONNECTIONS, ssl_context=self._tls)
+        else:
+            parts = urlsplit(self._proxy)
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+            pools = ProxyManager(
+                self._proxy,
+                proxy_headers=make_headers(proxy_basic_auth=user),
+                proxy_ssl_context=self._tls,
+                maxsize=_MAX_CONNECTIONS,
+                ssl_context=self._tls,
+            )
+        pools.pool_classes_by_scheme = POOLS_BY_SCHEME
+        return pools
 
 
-class _BrokenAnswerError(Exception):
-    """One try brought no whole answer."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: str
+    body: bytes | None
+    headers: Mapping[str, str]
+    max_answer_bytes: int
 
-    def __init__(self, reason: str, *, is_timeout: bool) -> None:
+
+class _FailedTryError(Exception):
+    """One try brought no expected answer."""
+
+    def __init__(
+        self, reason: str, *, is_timeout: bool = False, may_repeat: bool = True, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.is_timeout = is_timeout
+        self.may_repeat = may_repeat
+        self.retry_after_s = retry_after_s
 
 
-class _DeadlineSocket(socket.socket):
-    """A socket whose timeout covers all that is received until it is set again, however slowly that drips in."""
-
-    _deadline_s: float | None = None
-
-    def settimeout(self, value: float | None) -> None:
-        super().settimeout(value)
-        self._deadline_s = None if value is None else time.monotonic() + value
-
-    def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
-        if self._deadline_s is not None:
-            remaining_s = self._deadline_s - time.monotonic()
-            if remaining_s <= 0:
-                raise TimeoutError("timed out")
-            super().settimeout(remaining_s)
-        return super().recv_into(buffer, nbytes, flags)
-
-
-class _DeadlineConnection(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        plain = super()._new_conn()
-        timeout_s = plain.gettimeout()
-        bounded = _DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
-        bounded.settimeout(timeout_s)
-        return bounded
-
-
-class _DeadlineConnectionPool(HTTPConnectionPool):
-    ConnectionCls = _DeadlineConnection
+def _find_cause(error: BaseException) -> BaseException:
+    """Return what urllib3's errors wrap: their last argument or attribute, as far down as it goes."""
+    while True:
+        inner = getattr(error, "original_error", None) or (error.args[-1] if error.args else None)
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
 
 
 def _parse_retry_after(value: str | None) -> float | None:
     """Return the seconds that the header asks for; None without it and for a date, which asks for a common clock."""
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+    if value is None or not (value.isascii() and value.isdigit() and len(value) < 10):
+        return None
+    return min(_MAX_RETRY_AFTER_S, float(value))

@@ -2,6 +2,7 @@
 
 Unpickling runs code that the file names. So the card, JSON beside the file under the same name, is read first: nothing
 is unpickled that does not have the SHA-256 that the card says, nor by another scikit-learn than the one that wrote it.
+That catches a mix-up. A deliberate replacement could change the card too: against it, the caller passes the digest.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 
+from func.adapters.model_bytes import read_model_bytes
 from gaze_core.errors import ModelError
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.ports import GazeModel
@@ -75,8 +77,12 @@ class SklearnGazeModel:
             return np.column_stack([self.model_x.predict(rows), self.model_y.predict(rows)])
 
 
-def load_gaze_model(path: Path) -> GazeModel:
-    """Return the model in a file after holding it against the card beside it.
+def load_gaze_model(path: Path, *, sha256: str | None = None) -> GazeModel:
+    """Return the model in a file after checking it against the card beside it.
+
+    Args:
+        path: The joblib file.
+        sha256: The digest that it must have, whatever its card says; None trusts the card.
 
     Raises:
         ModelError: The file or its card is missing or cannot be read, or they do not fit each other, this
@@ -84,7 +90,7 @@ def load_gaze_model(path: Path) -> GazeModel:
     """
     card_path = path.with_suffix(".json")
     identity = read_identity(card_path)
-    content = _read(path)
+    content = _read(path, sha256)
     digest = hashlib.sha256(content).hexdigest()
     if digest != identity.sha256:
         raise ModelError(f"{path.name} is not the file that {card_path.name} describes: another SHA-256")
@@ -128,8 +134,10 @@ def read_identity(card_path: Path) -> ModelIdentity:
     return identity
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, sha256: str | None = None) -> bytes:
     try:
-        return path.read_bytes()
+        return read_model_bytes(path, sha256=sha256)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}") from error

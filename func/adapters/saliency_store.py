@@ -12,29 +12,23 @@ generations `retired` that are still there for readers amid them, `digest`, `fps
 
 import logging
 import math
-import os
 import re
-import threading
 import zlib
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bson
 import numpy as np
 from bson.errors import BSONError
-from pymongo import MongoClient, timeout
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
-from gaze_core.errors import (
-    SaliencyMapError,
-    SaliencyMapNotFoundError,
-    SaliencyStoreError,
-    SaliencyStoreTimeoutError,
-)
-from gaze_core.ports import VideoMaps
+from func.adapters.mongo_reader import MongoReader
+from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
+from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
 from gaze_core.saliency import MAX_MAP_PIXELS, check_map
 from gaze_core.types import SaliencyMap
 
@@ -46,7 +40,7 @@ _MAX_CHUNKED_BYTES = 18 * MAX_MAP_PIXELS
 """In a BSON array a float takes 9 bytes and its index at most 8 more."""
 _DOCUMENTS_PER_BATCH = 32
 _FRAMES_PER_LISTING = 1000
-_REACHABLE_TIMEOUT_S = 1.0
+_REPLACED = "the maps of {!r} were replaced while they were read"
 
 _log = logging.getLogger(__name__)
 
@@ -54,25 +48,22 @@ _log = logging.getLogger(__name__)
 class MongoSaliencyMaps:
     """Reads saliency maps from MongoDB; safe to use from several threads and to create before a fork."""
 
-    def __init__(self, uri: str, *, database: str = "saliency_db", timeout_s: float) -> None:
+    def __init__(
+        self, uri: str, *, database: str = "saliency_db", timeout_s: float, ca_bundle: Path | None = None
+    ) -> None:
         """Prepare to read; nothing is connected yet.
 
         Args:
-            uri: Of MongoDB.
-            database: That holds a collection for each video.
-            timeout_s: Of one exchange with the server, finding one included.
+            uri: Address of MongoDB.
+            database: Holds a collection for each video.
+            timeout_s: Limit of one exchange with the server, finding one included. The deadline of the request that
+                is served (`func.deadline`) bounds all of them together.
+            ca_bundle: PEM file of the authorities that TLS trusts, unless `uri` names one; None means the system's.
 
         Raises:
             ValueError: `timeout_s` is not positive.
         """
-        if not timeout_s > 0:
-            raise ValueError("timeout_s must be positive")
-        self._uri = uri
-        self._database_name = database
-        self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._client: MongoClient[dict[str, Any]] | None = None
-        self._client_pid = 0
+        self._mongo = MongoReader(uri, database=database, timeout_s=timeout_s, ca_bundle=ca_bundle)
 
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in the order of their frame numbers.
@@ -83,8 +74,8 @@ class MongoSaliencyMaps:
         Args:
             video_id: Of the video; see `check_video_id`.
             frame_nums: Only these frames; None means every map under its own number. Where the facts say that maps are
-                held, a frame is answered with the latest map among the `every` frames that end with it, and the frames
-                of one map come one after the other with the same array. Frames without a map are left out.
+                held, a frame gets the latest map among the `every` frames that end with it. Frames without a map are
+                left out.
 
         Raises:
             ValueError: `video_id` cannot be the name of a collection.
@@ -93,13 +84,7 @@ class MongoSaliencyMaps:
                 Both can also come while the maps are read.
         """
         check_video_id(video_id)
-        try:
-            database = self._database()
-            facts = read_facts(database, video_id)
-            if not facts.map_count and database[video_id].find_one(of_generation(facts.generation), {"_id": 1}) is None:
-                raise SaliencyMapNotFoundError(video_id)
-        except (PyMongoError, BSONError) as error:
-            raise _translate(error) from error
+        facts = self._mongo.read(lambda database: self._find_facts(database, video_id))
         asked = None if frame_nums is None else sorted({int(number) for number in frame_nums})
         return VideoMaps(
             self._read_maps(video_id, facts, asked), facts.digest, fps=facts.fps, held_every=facts.held_every
@@ -107,47 +92,32 @@ class MongoSaliencyMaps:
 
     def is_reachable(self) -> bool:
         """Return whether the store answers within a second."""
-        try:
-            with timeout(min(self._timeout_s, _REACHABLE_TIMEOUT_S)):
-                self._database().command("ping")
-        except (PyMongoError, SaliencyStoreError):
-            return False
-        return True
+        return self._mongo.is_reachable()
 
-    def _database(self) -> Database[dict[str, Any]]:
-        """Return the database through this process's own client: one made before a fork hangs after it."""
-        with self._lock:
-            if self._client is None or self._client_pid != os.getpid():
-                timeout_ms = max(1, round(self._timeout_s * 1000))
-                try:
-                    self._client = MongoClient(
-                        self._uri,
-                        appname="gaze-function",
-                        connectTimeoutMS=timeout_ms,
-                        serverSelectionTimeoutMS=timeout_ms,
-                        socketTimeoutMS=timeout_ms,
-                        timeoutMS=timeout_ms,
-                    )
-                except (PyMongoError, ValueError) as error:
-                    raise SaliencyStoreError("the saliency store's URI cannot be used") from error
-                self._client_pid = os.getpid()
-            return self._client[self._database_name]
+    def _find_facts(self, database: Database[dict[str, Any]], video_id: str) -> "VideoFacts":
+        with self._mongo.limit_exchange():
+            facts = read_facts(database, video_id)
+        if not facts.map_count:
+            with self._mongo.limit_exchange():
+                found = database[video_id].find_one(of_generation(facts.generation), {"_id": 1})
+            if found is None:
+                raise SaliencyMapNotFoundError(video_id)
+        return facts
 
     def _read_maps(
         self, video_id: str, facts: "VideoFacts", asked: Sequence[int] | None
-    ) -> Iterator[tuple[int, SaliencyMap | Exception]]:
+    ) -> Iterator[UsableMap | UnusableMap]:
         size = facts.map_size
         for listing, frames in self._list_maps(video_id, facts, asked):
-            for stored_num, saliency_map in self._fetch(video_id, listing):
-                usable = saliency_map
-                if not isinstance(usable, Exception):
-                    size = size or (usable.shape[0], usable.shape[1])
-                    if usable.shape != size:
-                        usable = SaliencyMapError(
-                            f"the map has {usable.shape[0]}×{usable.shape[1]} pixels, not {size[0]}×{size[1]}"
-                        )
-                for number in frames[stored_num]:
-                    yield number, usable
+            for stored in self._fetch(video_id, listing, frames):
+                if isinstance(stored, UsableMap):
+                    height, width = stored.saliency_map.shape
+                    size = size or (height, width)
+                    if (height, width) != size:
+                        reason = f"the map has {height}×{width} pixels, not {size[0]}×{size[1]}"
+                        yield UnusableMap(stored.frame_nums, reason)
+                        continue
+                yield stored
 
     def _list_maps(
         self, video_id: str, facts: "VideoFacts", asked: Sequence[int] | None
@@ -163,38 +133,45 @@ class MongoSaliencyMaps:
             if stretch is not None:
                 # A frame more on each side, since servers are known that leave out a bound; sorted out below.
                 wanted["frame_num"] = {"$gte": stretch[0] - every, "$lte": stretch[-1] + 1}
-            try:
-                database = self._database()
-                listing = _list_documents(database, video_id, wanted)
-                if not _is_kept(database, video_id, facts.generation) or not (listing or asked is not None):
-                    raise SaliencyStoreError(f"the maps of {video_id!r} were replaced while they were read")
-            except (PyMongoError, BSONError) as error:
-                raise _translate(error) from error
+            listing = self._mongo.read(partial(self._list_maps_kept, video_id, facts.generation, wanted))
+            if not listing and asked is None:
+                raise SaliencyStoreError(_REPLACED.format(video_id))
             frames = _frames_by_map([listed.frame_num for listed in listing], stretch, every)
             yield [listed for listed in listing if listed.frame_num in frames], frames
 
+    def _list_maps_kept(
+        self, video_id: str, generation: int, wanted: Mapping[str, Any], database: Database[dict[str, Any]]
+    ) -> list["_ListedMap"]:
+        fields = dict.fromkeys(("frame_num", "chunk_index", "height", "width", "encoding"), 1)
+        listing = _list_documents(self._mongo.iterate(database[video_id].find(wanted, fields)), video_id)
+        with self._mongo.limit_exchange():
+            is_kept = _is_kept(database, video_id, generation)
+        if not is_kept:
+            raise SaliencyStoreError(_REPLACED.format(video_id))
+        return listing
+
     def _fetch(
-        self, video_id: str, listing: "Sequence[_ListedMap]"
-    ) -> Iterator[tuple[int, SaliencyMap | SaliencyMapError]]:
+        self, video_id: str, listing: "Sequence[_ListedMap]", frames: Mapping[int, Sequence[int]]
+    ) -> Iterator[UsableMap | UnusableMap]:
         for batch in _split(listing):
-            ids = [document_id for listed in batch for document_id in listed.document_ids]
-            documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
-            try:
-                for document in self._database()[video_id].find({"_id": {"$in": ids}}):
-                    documents.setdefault(document.get("frame_num"), []).append(document)
-            except (PyMongoError, BSONError) as error:
-                raise _translate(error) from error
+            documents = self._mongo.read(partial(self._read_batch, video_id, batch))
             for listed in batch:
-                # Freed as it is passed on: nested lists of floats take eight times the map.
+                # Freed once they are decoded: nested lists of floats take eight times the map.
                 found = documents.pop(listed.frame_num)
                 if len(found) < len(listed.document_ids):
-                    raise SaliencyStoreError(f"the maps of {video_id!r} were replaced while they were read")
-                try:
-                    usable: SaliencyMap | SaliencyMapError = decode_map(found)
-                except SaliencyMapError as error:
-                    usable = error
+                    raise SaliencyStoreError(_REPLACED.format(video_id))
+                yield _read_map(tuple(frames[listed.frame_num]), found)
                 del found
-                yield listed.frame_num, usable
+
+    def _read_batch(
+        self, video_id: str, batch: "Sequence[_ListedMap]", database: Database[dict[str, Any]]
+    ) -> dict[Any, list[Mapping[str, Any]]]:
+        """Return the documents of a batch by frame number."""
+        ids = [document_id for listed in batch for document_id in listed.document_ids]
+        documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
+        for document in self._mongo.iterate(database[video_id].find({"_id": {"$in": ids}})):
+            documents.setdefault(document.get("frame_num"), []).append(document)
+        return documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +249,13 @@ def of_generation(generation: int) -> dict[str, Any]:
     return {"generation": generation or {"$in": [0, None]}}
 
 
+def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]]) -> UsableMap | UnusableMap:
+    try:
+        return UsableMap(frame_nums, decode_map(documents))
+    except SaliencyMapError as error:
+        return UnusableMap(frame_nums, str(error))
+
+
 def _positive(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
@@ -314,16 +298,15 @@ def _frames_by_map(stored: Sequence[int], asked: Sequence[int] | None, every: in
     return frames
 
 
-def _list_documents(database: Database[dict[str, Any]], video_id: str, wanted: Mapping[str, Any]) -> list[_ListedMap]:
+def _list_documents(documents: Iterable[Mapping[str, Any]], video_id: str) -> list[_ListedMap]:
     """Return where the maps are, in the order of their frame numbers.
 
     Maps are fetched by `_id` afterwards, since old collections may have no other index, and sorting is left to us,
     since a server may refuse to sort so much.
     """
-    fields = dict.fromkeys(("frame_num", "chunk_index", "height", "width", "encoding"), 1)
     whole: dict[int, _ListedMap] = {}
     chunked: dict[int, _ListedMap] = {}
-    for document in database[video_id].find(wanted, fields):
+    for document in documents:
         frame_num = _read_frame_num(document)
         if frame_num is None:
             _log.warning("a saliency map of %r has no frame number", video_id)
@@ -440,10 +423,3 @@ def _join_chunks(documents: Sequence[Mapping[str, Any]]) -> SaliencyMap:
         return _decode(bson.decode(b"".join(chunks[index] for index in sorted(chunks))))
     except BSONError as error:
         raise SaliencyMapError("the joined chunks are not BSON") from error
-
-
-def _translate(error: Exception) -> SaliencyStoreError:
-    """Return our error for one of MongoDB's, without its message: that may name hosts and users."""
-    if isinstance(error, PyMongoError) and error.timeout:
-        return SaliencyStoreTimeoutError("the saliency store did not answer in time")
-    return SaliencyStoreError(f"the saliency store failed: {type(error).__name__}")

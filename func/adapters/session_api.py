@@ -3,12 +3,16 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
-from func.adapters.http_client import Answer, HttpClient
+from func.adapters.http_client import MAX_ANSWER_BYTES, Answer, HttpClient, UpstreamErrors
+from func.adapters.retry_budget import RetryBudget
 from gaze_core.errors import (
     SessionNotFoundError,
     SessionScoredError,
+    SessionStoreBusyError,
     SessionStoreError,
     SessionStoreTimeoutError,
 )
@@ -18,6 +22,21 @@ COMPONENT = "gaze_tracking"
 
 PAGE_FRAMES = 5000
 """Frames that are read at a time: some two megabytes."""
+
+MAX_TTL_S = 1e9
+"""Longest lifetime of a session that is believed."""
+
+MAX_FRAME_BYTES = 2048
+"""Size limit of one frame's record in a page; ours take some 400."""
+
+MAX_SETTINGS_BYTES = 16 * 1024 * 1024
+"""Size limit of the keys of the session as a whole; a result with its trace is among them."""
+
+MAX_WHOLE_SESSION_BYTES = 64 * 1024 * 1024
+"""Size limit of a session that an older service answers at once: an hour at 20 frames a second, 900 bytes each."""
+
+MAX_PAGES = 200
+"""A million frames: beyond that a service leads us in circles."""
 
 _FRAME_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 
@@ -32,30 +51,43 @@ class HttpSessionStore:
         timeout_s: float,
         retries: int,
         proxy: str | None = None,
+        ca_bundle: Path | None = None,
+        retry_budget: RetryBudget | None = None,
         read_frame: Callable[[Any], Any] = lambda value: value,
     ) -> None:
         """Prepare to call the API; nothing is sent yet.
 
         Args:
-            base_url: Of the API.
-            timeout_s: Of one try.
+            base_url: Address of the API.
+            timeout_s: Limit of one try.
             retries: How many tries may follow the first.
             proxy: URL of a proxy, if one must be used.
+            ca_bundle: PEM file of the authorities that TLS trusts; None means those of certifi.
+            retry_budget: Shared by all calls; None makes the usual one.
             read_frame: Applied to every frame's record as it is read, so that only what it returns is kept.
 
         Raises:
             ValueError: A value is impossible.
         """
         self._read_frame = read_frame
+        self._ttl_s: float | None = None
+        # An older service says nothing of pages, in no answer; whichever answered last counts.
+        self._knows_pages = False
         self._client = HttpClient(
             base_url,
-            neighbour="session API",
-            error=SessionStoreError,
-            timeout_error=SessionStoreTimeoutError,
+            service="session API",
+            errors=UpstreamErrors(SessionStoreError, SessionStoreTimeoutError, SessionStoreBusyError),
             timeout_s=timeout_s,
             retries=retries,
             proxy=proxy,
+            ca_bundle=ca_bundle,
+            retry_budget=retry_budget,
         )
+
+    @property
+    def ttl_s(self) -> float | None:
+        """How long a session lives after its last use; None until the API has said it."""
+        return self._ttl_s
 
     def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
         """Create the session unless it exists."""
@@ -76,7 +108,7 @@ class HttpSessionStore:
         session: Session | None = None
         records: dict[int, Any] = {}
         start = first
-        while True:
+        for _ in range(MAX_PAGES):
             end = (start or 0) + PAGE_FRAMES - 1
             end = end if last is None else min(end, last)
             body = self._get_page(session_id, start, end)
@@ -93,17 +125,30 @@ class HttpSessionStore:
                 created_at=str(body.get("created_at") or ""),
                 frames=records,
                 settings={key: value for key, value in found.items() if not _FRAME_NUMBER.fullmatch(key)},
+                earlier_expired_at=_text(body.get("earlier_expired_at")),
+                ttl_s=_seconds(body.get("ttl_s")),
             )
             start = body.get("next_from")
             if not isinstance(start, int) or start <= end or (last is not None and start > last):
                 return session
+        raise SessionStoreError(f"session API: a session has more than {MAX_PAGES} pages")
 
     def _get_page(self, session_id: str, first: int | None, last: int) -> Mapping[str, Any]:
         params = {"component": COMPONENT, "to": str(last)} | ({} if first is None else {"from": str(first)})
-        answer = self._client.call("GET", ("get_session", session_id), expected=(200, 404), params=params)
+        frames = last - (first or 0) + 1
+        page_bytes = MAX_ANSWER_BYTES + MAX_SETTINGS_BYTES + MAX_FRAME_BYTES * max(0, frames)
+        answer = self._client.call(
+            "GET",
+            ("get_session", session_id),
+            expected=(200, 404),
+            params=params,
+            max_answer_bytes=page_bytes if self._knows_pages else MAX_WHOLE_SESSION_BYTES,
+        )
         if answer.status == 404:
             _demand_text(answer, "error")
-            raise SessionNotFoundError(session_id)
+            raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))
+        self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
+        self._knows_pages = "next_from" in answer.body
         return answer.body
 
     def update_session(
@@ -120,30 +165,39 @@ class HttpSessionStore:
         records = {str(frame_number): gaze_data, **(settings or {})}
         try:
             return self._put(session_id, records)
-        except SessionNotFoundError:
+        except SessionNotFoundError as error:
             self.create_session(session_id, ip_address=ip_address, video_id=video_id)
-            return self._put(session_id, records)
+            return replace(self._put(session_id, records), earlier_expired_at=error.expired_at)
 
-    def store_settings(self, session_id: str, settings: Mapping[str, Any]) -> StoredUpdate:
+    def store_settings(
+        self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
+    ) -> StoredUpdate:
         """Store keys of the session as a whole, such as `result`, whose first value stands."""
-        return self._put(session_id, settings)
+        return self._put(session_id, settings, created_at=created_at)
 
     def is_reachable(self) -> bool:
         """Return whether the API answers at all."""
         return self._client.is_reachable()
 
-    def _put(self, session_id: str, records: Mapping[str, Any]) -> StoredUpdate:
+    def _put(self, session_id: str, records: Mapping[str, Any], *, created_at: str | None = None) -> StoredUpdate:
+        condition = {} if created_at is None else {"created_at": created_at}
         answer = self._client.call(
             "PUT",
             ("update_session", session_id),
             expected=(200, 404, 409),
-            payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}},
+            payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}, **condition},
+            # The answer to a result holds the one that stands.
+            max_answer_bytes=MAX_ANSWER_BYTES + (MAX_SETTINGS_BYTES if "result" in records else 0),
         )
         if answer.status == 200:
+            self._knows_pages = "stored" in answer.body
             _demand_text(answer, "message")
+            self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
             return _read_update(answer, records)
         _demand_text(answer, "error")
-        raise SessionNotFoundError(session_id) if answer.status == 404 else SessionScoredError(session_id)
+        if answer.status == 404:
+            raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))
+        raise SessionScoredError(session_id, _seconds(answer.body.get("free_in_s")))
 
 
 def _read_update(answer: Answer, records: Mapping[str, Any]) -> StoredUpdate:
@@ -187,6 +241,16 @@ def _find_records(session: Mapping[str, Any]) -> dict[str, Any]:
         flat = {key: value for key, value in records.items() if key != "components"}
         return {**nested[COMPONENT], **flat}
     return records
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_TTL_S:
+        return None
+    return float(value)
 
 
 def _demand_text(answer: Answer, key: str) -> None:

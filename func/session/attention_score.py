@@ -1,25 +1,24 @@
 """A session's gaze compared with its video's saliency maps."""
 
-import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from func.session.frame_record import FrameRecord
-from func.session.result import describe_maps_result, describe_statistics
+from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics
 from gaze_core.attention import Attention, FrameValues, SessionScore
+from gaze_core.blur import blur_map, blur_sigma_px
 from gaze_core.calibration import Calibration
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
-from gaze_core.ports import SaliencyMaps, VideoMaps
-from gaze_core.saliency import blur_map, blur_sigma_px
+from gaze_core.ports import SaliencyMaps, UnusableMap, UsableMap, VideoMaps
 from gaze_core.types import GazePoint, SaliencyMap, Screen, Viewport
 
 DEFAULT_FPS = 20.0
@@ -40,27 +39,33 @@ class GazeAccuracy:
     """
 
     accuracy_deg: float
-    source: str
+    source: Literal["calibration", "setting"]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionNumbers:
-    """What the maps say of a session.
+    """A session compared with its video's saliency maps.
 
     Attributes:
-        result: Keys of the session's result.
-        lost: Frames with a gaze that could not be scored, by reason.
+        statistics: The statistics as the result has them.
+        maps_digest: Identifies the maps; None when unknown.
+        at_accuracy: The statistics on the blurred maps; None when the gaze's accuracy is not known.
+        trace: What each frame contributes; None when nothing was compared with a map.
+        lost: How many frames with a gaze could not be scored, by reason.
         reason: Why there is no valid score; None when there is one.
         attention: The statistics before rounding; None when no frame was scored.
-        at_accuracy: Those on the blurred maps, likewise; None too when the gaze's accuracy is not known.
+        attention_at_accuracy: The same on the blurred maps.
         bad_maps: Numbers of the frames whose map cannot be used.
     """
 
-    result: dict[str, Any]
+    statistics: Statistics
+    maps_digest: str | None = None
+    at_accuracy: AccuracyStatistics | None = None
+    trace: GazeTrace | None = None
     lost: Counter[str] = field(default_factory=Counter)
-    reason: str | None = None
+    reason: InvalidReason | None = None
     attention: Attention | None = None
-    at_accuracy: Attention | None = None
+    attention_at_accuracy: Attention | None = None
     bad_maps: frozenset[int] = frozenset()
 
 
@@ -117,61 +122,77 @@ def score_gazes(
         SaliencyStoreError: The store failed; its timeout likewise.
     """
     if not gazes:
-        return SessionNumbers(describe_maps_result(None), reason="no_valid_gaze")
+        return SessionNumbers(Statistics.from_attention(None), reason="no_valid_gaze")
     try:
         fps = maps.extract_saliencyMap(video_id).fps
         shown = _find_shown(gazes, records, viewport, fps)
         video = maps.extract_saliencyMap(video_id, frame_nums=np.unique(shown.video_frames).tolist())
-        if accuracy is None:
-            return _score(video, shown, None)
-        distance_mm = _median_distance_mm(records)
-
-        def blur(saliency_map: SaliencyMap) -> SaliencyMap:
-            height, width = np.shape(saliency_map)
-            degrees = accuracy.accuracy_deg
-            sigmas = blur_sigma_px(degrees, distance_mm, (height, width), screen=screen, viewport=viewport)
-            return blur_map(saliency_map, *sigmas)
-
-        numbers = _score(video, shown, blur)
+        return _score(video, shown, None if accuracy is None else _Blur(accuracy, records, screen, viewport))
     except SaliencyMapNotFoundError:
-        return SessionNumbers(describe_maps_result(None), Counter(no_map=len(gazes)), reason="no_maps")
-    numbers.result["at_accuracy"] |= {"accuracy_deg": round(accuracy.accuracy_deg, 3), "source": accuracy.source}
-    return numbers
+        return SessionNumbers(Statistics.from_attention(None), lost=Counter(no_map=len(gazes)), reason="no_maps")
 
 
-def _score(video: VideoMaps, shown: _Shown, blur: Callable[[SaliencyMap], SaliencyMap] | None) -> SessionNumbers:
+class _Blur:
+    """Blurs maps to the accuracy of a viewer's gaze."""
+
+    def __init__(
+        self, accuracy: GazeAccuracy, records: Mapping[int, FrameRecord | None], screen: Screen, viewport: Viewport
+    ) -> None:
+        self.accuracy = accuracy
+        self._distance_mm = _median_distance_mm(records)
+        self._screen = screen
+        self._viewport = viewport
+
+    def __call__(self, saliency_map: SaliencyMap) -> SaliencyMap:
+        height, width = np.shape(saliency_map)
+        degrees, size = self.accuracy.accuracy_deg, (height, width)
+        sigmas = blur_sigma_px(degrees, self._distance_mm, size, screen=self._screen, viewport=self._viewport)
+        return blur_map(saliency_map, *sigmas)
+
+
+def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumbers:
     plain = SessionScore(shown.times_s, shown.points)
     blurred = None if blur is None else SessionScore(shown.times_s, shown.points)
     by_video_frame = np.argsort(shown.video_frames, kind="stable")
     in_order = shown.video_frames[by_video_frame]
     lost: Counter[str] = Counter(no_map=in_order.size)
     bad_maps: list[int] = []
-    # Frames during which one map is held come one after the other with the very same array: it is looked up once.
-    for _, group in itertools.groupby(video.maps, key=lambda entry: id(entry[1])):
-        held = list(group)
-        first, saliency_map = held[0]
-        ends = [np.searchsorted(in_order, (video_frame, video_frame + 1)) for video_frame, _ in held]
+    for stored in video.stored:
+        ends = [np.searchsorted(in_order, (video_frame, video_frame + 1)) for video_frame in stored.frame_nums]
         places = np.concatenate([by_video_frame[start:end] for start, end in ends])
         lost["no_map"] -= places.size
-        try:
-            if isinstance(saliency_map, Exception):
-                raise saliency_map
-            plain.add_map(places, saliency_map)
-            if blur is not None and blurred is not None:
-                blurred.add_map(places, blur(saliency_map))
-        except SaliencyMapError as error:
+        reason = stored.reason if isinstance(stored, UnusableMap) else None
+        if isinstance(stored, UsableMap):
+            try:
+                plain.add_map(places, stored.saliency_map)
+                if blur is not None and blurred is not None:
+                    blurred.add_map(places, blur(stored.saliency_map))
+            except SaliencyMapError as error:
+                reason = str(error)
+        if reason is not None:
             bad_maps += shown.numbers[places].tolist()
-            _log.warning("saliency map of frame %d of a video left out: %s", first, error)
+            _log.warning("saliency map of frame %d of a video left out: %s", stored.frame_nums[0], reason)
     lost["bad_map"] = len(bad_maps)
     attention = plain.summarise()
-    at_accuracy = None if blurred is None else blurred.summarise()
-    result = describe_maps_result(attention) | {
-        "maps_digest": video.digest,
-        "at_accuracy": None if blurred is None else describe_statistics(at_accuracy),
-        "trace": _describe_trace(plain.trace(), shown),
-    }
-    reason = "nothing_scored" if attention is None else None
-    return SessionNumbers(result, lost, reason, attention, at_accuracy, frozenset(bad_maps))
+    attention_at_accuracy = None if blurred is None else blurred.summarise()
+    at_accuracy = None
+    if blur is not None:
+        at_accuracy = AccuracyStatistics(
+            **dict(Statistics.from_attention(attention_at_accuracy)),
+            accuracy_deg=round(blur.accuracy.accuracy_deg, 3),
+            source=blur.accuracy.source,
+        )
+    return SessionNumbers(
+        statistics=Statistics.from_attention(attention),
+        maps_digest=video.digest,
+        at_accuracy=at_accuracy,
+        trace=_describe_trace(plain.trace(), shown),
+        lost=lost,
+        reason="nothing_scored" if attention is None else None,
+        attention=attention,
+        attention_at_accuracy=attention_at_accuracy,
+        bad_maps=frozenset(bad_maps),
+    )
 
 
 def _find_shown(
@@ -213,18 +234,18 @@ def _median_distance_mm(records: Mapping[int, FrameRecord | None]) -> float:
     return median(distances) if distances else 600.0
 
 
-def _describe_trace(trace: FrameValues, shown: _Shown) -> dict[str, list[Any]]:
-    """Return what each frame with a gaze contributes, one list for each column; None where it has no value."""
+def _describe_trace(trace: FrameValues, shown: _Shown) -> GazeTrace:
+    """Return what each frame with a gaze contributes."""
     hits = zip(trace.hits.tolist(), trace.scored.tolist(), strict=True)
-    return {
-        "frame_number": shown.numbers.tolist(),
-        "video_frame": shown.video_frames.tolist(),
-        "hit": [int(is_hit) if is_scored else None for is_hit, is_scored in hits],
-        "rank": _rounded(trace.ranks),
-        "nss": _rounded(trace.nss),
-        "chance": _rounded(trace.chance),
-        "shuffled": _rounded(trace.shuffled),
-    }
+    return GazeTrace(
+        frame_number=shown.numbers.tolist(),
+        video_frame=shown.video_frames.tolist(),
+        hit=[int(is_hit) if is_scored else None for is_hit, is_scored in hits],
+        rank=_rounded(trace.ranks),
+        nss=_rounded(trace.nss),
+        chance=_rounded(trace.chance),
+        shuffled=_rounded(trace.shuffled),
+    )
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:

@@ -1,8 +1,13 @@
-"""The last frame: wait for stragglers, score the whole session, store the result, deliver it.
+"""The last frame: wait for frames on their way, score the session, store the result, deliver it.
 
-The result is stored before it is sent, and the first one stored stands. Whoever stored it delivers it; whoever finds it
-stored but not marked as delivered delivers it again under the same idempotency key. So a result is delivered at least
-once, whichever process dies when, and a repeated last frame changes nothing.
+The work comes in steps, so that a last frame that waits holds neither a thread nor a scoring place:
+
+    begin ──▶ Wait ⇄ Wait ──▶ Score ──▶ Wait ──▶ Done
+
+A result is stored before it is delivered, and the first one stored stands. The request that stored it delivers it; a
+request that finds it stored but not marked as delivered delivers it again under the same idempotency key. So a result
+is delivered at least once, whatever process dies when, and a repeated last frame changes nothing. An empty session has
+no result: its last frame is answered, and nothing is stored or delivered.
 
 """
 
@@ -10,257 +15,326 @@ import contextlib
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Protocol, assert_never
 
 from func.errors import ScoringBusyError
-from func.session.attention_score import find_accuracy, score_gazes
-from func.session.expected_frames import ExpectedFrames
-from func.session.frame_record import DotUse, FrameRecord, read_calibration_session, read_screen, read_viewport
-from func.session.gaze_track import Records, find_gazes, find_video_frames, is_calibration, read_records
-from func.session.result import LOST_REASONS, RESULT_VERSION, check_result
-from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
+from func.session.result import SessionResult, read_result
+from func.session.session_score import SessionScorer
+from func.session.steps import (
+    AwaitDelivery,
+    AwaitFrames,
+    Deliver,
+    Done,
+    LastFrame,
+    MissingSession,
+    Outcome,
+    Score,
+    Step,
+    Wait,
+)
 from func.session.viewing import keep_viewing, require_viewing
-from gaze_core.calibration import Calibration
-from gaze_core.errors import GazeError, ResultSinkError, SessionNotFoundError
-from gaze_core.ports import GazeModel, ResultSink, SaliencyMaps, Session, SessionStore
-from gaze_core.types import Validity
+from gaze_core.errors import GazeError, ResultSinkError, SessionExpiredError, SessionNotFoundError
+from gaze_core.ports import ResultSink, Session, SessionStore
 
-WITHHELD = "withheld"
-"""Mark of a result that nobody may deliver."""
+__all__ = ["Completer", "CompletionObserver", "Done", "LastFrame", "Outcome", "Score", "Step", "Wait", "complete"]
+
+PLACE_WAIT_S = 3.0
+"""How long `complete` waits for a scoring place."""
 
 
-class Scorer:
-    """Turns complete sessions into delivered results."""
+class CompletionObserver(Protocol):
+    """Counts results; in the long run, as many are delivered as are stored."""
+
+    def count_result_stored(self) -> None:
+        """Count a result that was stored."""
+
+    def count_result_delivered(self) -> None:
+        """Count a result that was delivered."""
+
+
+class Completer:
+    """Turns complete sessions into delivered results, step by step; safe to use from several threads."""
 
     def __init__(
         self,
         sessions: SessionStore,
-        maps: SaliencyMaps,
+        scorer: SessionScorer,
         sink: ResultSink,
         *,
-        model: GazeModel,
-        smoothing: str = "none",
-        accuracy_deg: float | None = None,
+        observer: CompletionObserver,
         barrier_timeout_s: float = 10.0,
         poll_s: float = 0.2,
-        places: int = 2,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._sessions = sessions
-        self._maps = maps
-        self._sink = sink
-        self._model = model
-        self._smoothing = smoothing
-        self._accuracy_deg = accuracy_deg
-        self._barrier_timeout_s = barrier_timeout_s
-        self._poll_s = poll_s
-        self._places = threading.BoundedSemaphore(places)
-        self._clock = clock
-        self._sleep = sleep
-
-    def complete_session(
-        self,
-        session_id: str,
-        *,
-        video_id: str,
-        ip_address: str,
-        frame_number: int,
-        has_image: bool,
-        total_frames: int | None = None,
-        viewing_start_ms: int | None = None,
-    ) -> dict[str, Any]:
-        """Return the session's result, scoring and delivering it unless that has been done.
+        """Prepare to complete sessions.
 
         Args:
-            session_id: Of the session; one without a frame gives a result that says so.
-            video_id: Of the video whose maps count.
-            ip_address: Of the viewer, for the aggregator.
-            frame_number: Of the last request.
-            has_image: Whether that request carried a picture, so that its number counts as a frame's.
-            total_frames: How many distinct frames were sent, when the client said so.
-            viewing_start_ms: Start of the viewing, from its session token: frames of other viewings under the same id
-                do not count. None without tokens.
+            sessions: The session API.
+            scorer: Computes the results.
+            sink: The aggregator.
+            observer: Counts what is stored and delivered.
+            barrier_timeout_s: How long a last frame waits for frames on their way.
+            poll_s: Shortest pause between two looks at the session.
+            clock: Monotonic, in seconds.
+        """
+        self._sessions = sessions
+        self._scorer = scorer
+        self._sink = sink
+        self._observer = observer
+        self._barrier_timeout_s = barrier_timeout_s
+        self._poll_s = poll_s
+        self._clock = clock
+
+    def begin(self, last: LastFrame) -> Step:
+        """Look at the session; blocks on the session API, never sleeps.
 
         Raises:
-            ScoringBusyError: As many sessions as allowed are being scored.
+            SessionExpiredError: The session is gone, with frames that the request promises.
             OtherViewingError: The session has the result of another viewing.
-            SessionStoreError: The session API failed; its timeout likewise.
-            SaliencyStoreError: The saliency store failed; its timeout likewise.
+            SessionStoreError: The session API failed or timed out.
+        """
+        started_s = self._clock()
+        session = self._read(last, has_expired=False)
+        return self._decide(last, session, session, started_s, started_s + self._barrier_timeout_s)
+
+    def advance(self, step: Wait | Score) -> Step:
+        """Take the next step; blocks on upstream services, never sleeps.
+
+        Raises:
+            SessionExpiredError: The session is gone, with frames that the request promises; nothing is stored,
+                sealed or delivered.
+            OtherViewingError: The session has the result of another viewing.
+            SessionStoreError: The session API failed or timed out.
+            SaliencyStoreError: The saliency store failed or timed out.
             ResultSinkError: The result is stored but could not be delivered; a repeat delivers it.
         """
-        if not self._places.acquire(blocking=False):
-            raise ScoringBusyError
-        try:
-            expected = ExpectedFrames(frame_number, has_image, total_frames, viewing_start_ms)
-            session, is_new = self._find_session(session_id, video_id=video_id, ip_address=ip_address)
-            session = self._await_frames(keep_viewing(session, viewing_start_ms), expected)
-            is_ours = False
-            if "result" not in session.settings:
-                result = self._score(session, expected, video_id)
-                if expected.count_missing(session):
-                    # What came while the maps were read was answered 200: it belongs to the score.
-                    session = self._read_late(session, expected)
-                    if "result" not in session.settings and len(session.frames) > result["frames"]["received"]:
-                        result = self._score(session, expected, video_id)
-                if is_calibration(read_records(session).values()):
-                    # Nobody waits for a score of it, and more dots may follow.
-                    return result
-                # An hour's frames are not kept while the result goes out.
-                session = replace(session, frames={})
-                if is_new:
-                    # Either no frame ever came, or the session has expired and this is a late repeat: its empty result
-                    # must not take the place of the real one at the aggregator.
-                    self._sessions.store_settings(session_id, {"result_delivered": WITHHELD})
-                update = self._sessions.store_settings(session_id, {"result": result})
-                is_ours = "result" in update.written
-                session = replace(session, settings={**session.settings, "result": update.stored["result"]})
-            final = check_result(session.settings["result"])
-            require_viewing(final, viewing_start_ms)
-            if not is_new and (is_ours or not self._is_delivered(session)):
-                self._deliver(session, final, video_id=video_id, ip_address=ip_address)
-            return dict(final)
-        finally:
-            self._places.release()
+        if isinstance(step, Score):
+            return self._score(step)
+        match step.then:
+            case AwaitFrames(known, deadline_s):
+                return self._look_again(step.last, known, deadline_s)
+            case AwaitDelivery():
+                return self._look_for_delivery(step.last, step.then)
+            case Deliver(session, result):
+                return self._deliver(step.last, session, result)
+            case never:
+                assert_never(never)
 
-    def _find_session(self, session_id: str, *, video_id: str, ip_address: str) -> tuple[Session, bool]:
-        """Return the session, and whether it had to be created."""
-        try:
-            return self._sessions.get_session(session_id), False
-        except SessionNotFoundError:
-            self._sessions.create_session(session_id, ip_address=ip_address, video_id=video_id)
-            return self._sessions.get_session(session_id), True
+    def _look_again(self, last: LastFrame, known: Session | MissingSession, deadline_s: float) -> Step:
+        started_s = self._clock()
+        if isinstance(known, MissingSession):
+            session = self._read(last, has_expired=known.has_expired)
+            return self._decide(last, session, session, started_s, deadline_s)
+        later = self._read_late(last, known)
+        if later is None:
+            # Gone, or a later session under the same id: nothing that was read belongs to it.
+            session = self._read(last, has_expired=True)
+            return self._decide(last, session, session, started_s, deadline_s)
+        merged = replace(later, frames={**known.frames, **later.frames})
+        return self._decide(last, merged, None, started_s, deadline_s)
 
-    def _await_frames(self, session: Session, expected: "ExpectedFrames") -> Session:
-        """Return the session once every expected frame is in it, it has a result, or the time is over."""
-        deadline = self._clock() + self._barrier_timeout_s
-        pause_s = self._poll_s
-        while True:
-            is_over = self._clock() >= deadline or not session.frames
-            if "result" in session.settings or expected.is_met_by(session) or is_over:
-                return session
-            self._sleep(min(pause_s, max(0.0, deadline - self._clock())))
-            started_s = self._clock()
-            session = self._read_late(session, expected)
-            # A large session is looked at less often: waiting must not cost more than scoring.
-            pause_s = max(self._poll_s, 4 * (self._clock() - started_s))
+    def _decide(
+        self,
+        last: LastFrame,
+        found: Session | MissingSession,
+        whole: Session | MissingSession | None,
+        started_s: float,
+        deadline_s: float,
+    ) -> Step:
+        """Return what follows from what was found.
 
-    def _read_late(self, session: Session, expected: "ExpectedFrames") -> Session:
-        """Return the session with what has come since it was read; only frames that may be new are read again."""
-        first, last = expected.find_range(session)
-        later = self._sessions.get_session(session.session_id, first=first, last=last)
-        return keep_viewing(replace(later, frames={**session.frames, **later.frames}), expected.viewing_start_ms)
-
-    def _is_delivered(self, session: Session) -> bool:
-        """Return whether somebody else has delivered the result, giving whoever stored it time to do so.
-
-        The mark is true after a delivery and false after one that failed; without a mark somebody may be at it.
+        Args:
+            last: The last request.
+            found: The session; its frames may be numbers without their records.
+            whole: The session when all of it was read at once.
+            started_s: When the reading began.
+            deadline_s: When the wait ends.
         """
-        deadline = self._clock() + self._barrier_timeout_s
-        while True:
-            mark = session.settings.get("result_delivered")
-            if mark is not None or self._clock() >= deadline:
-                return bool(mark)
-            self._sleep(self._poll_s)
-            # No frame at all, only the keys of the session as a whole.
-            session = self._sessions.get_session(session.session_id, first=0, last=0)
+        if isinstance(found, Session) and "result" in found.settings:
+            return self._follow_up(last, found)
+        score = Score(last, whole if isinstance(whole, Session) else None)
+        if isinstance(found, Session) and last.expected.is_met_by(found):
+            return score
+        now_s = self._clock()
+        if now_s < deadline_s:
+            # A large session is read less often: waiting must not cost more than scoring.
+            pause_s = min(max(self._poll_s, 4 * (now_s - started_s)), deadline_s - now_s)
+            if isinstance(found, Session):
+                found = replace(found, frames=dict.fromkeys(found.frames))
+            return Wait(pause_s, last, AwaitFrames(found, deadline_s))
+        if _has_expired(last, found):
+            raise SessionExpiredError(last.session_id)
+        if isinstance(found, MissingSession) or not last.expected.has_any(found):
+            return Done(self._score_nothing(last, found), Outcome.EMPTY)
+        return score
 
-    def _deliver(self, session: Session, result: Mapping[str, Any], *, video_id: str, ip_address: str) -> None:
-        # One viewing, one key: the gateway uses a session's id again when the viewer comes back after it has expired.
+    def _score(self, step: Score) -> Step:
+        last = step.last
+        session = step.session or self._read(last, has_expired=True)
+        if isinstance(session, MissingSession):
+            raise SessionExpiredError(last.session_id)
+        if "result" in session.settings:
+            return self._follow_up(last, session)
+        result = self._scorer.score(session, last.expected, last.video_id)
+        if last.expected.count_missing(session):
+            # Frames that came while the maps were read were answered 200: they belong to the score.
+            later = self._read_late(last, session)
+            if later is None:
+                raise SessionExpiredError(last.session_id)
+            if "result" in later.settings:
+                return self._follow_up(last, later)
+            session = replace(later, frames={**session.frames, **later.frames})
+            if len(session.frames) > result.frames.received:
+                result = self._scorer.score(session, last.expected, last.video_id)
+        if result.is_empty:
+            return Done(result, Outcome.EMPTY)
+        if result.score_invalid_reason == "calibration_session":
+            # Its score is of no use, and more targets may follow.
+            return Done(result, Outcome.CALIBRATION)
+        return self._store(last, replace(session, frames={}), result)
+
+    def _score_nothing(self, last: LastFrame, found: Session | MissingSession) -> SessionResult:
+        session = found
+        if isinstance(session, MissingSession):
+            session = Session(last.session_id, last.ip_address, last.video_id, "", frames={}, settings={})
+        return self._scorer.score(replace(session, frames={}), last.expected, last.video_id)
+
+    def _store(self, last: LastFrame, session: Session, result: SessionResult) -> Step:
+        try:
+            update = self._sessions.store_settings(
+                last.session_id, {"result": result.as_json()}, created_at=session.created_at or None
+            )
+        except SessionNotFoundError as error:
+            raise SessionExpiredError(last.session_id) from error
+        if "result" in update.written:
+            self._observer.count_result_stored()
+            return Wait(0.0, last, Deliver(session, read_result(update.stored["result"])))
+        return self._follow_up(last, replace(session, settings={**session.settings, **update.stored}))
+
+    def _follow_up(self, last: LastFrame, session: Session, deadline_s: float | None = None) -> Step:
+        """Return the step after a result has been found in the session."""
+        require_viewing(session.settings["result"], last.viewing_start_ms)
+        result = read_result(session.settings["result"])
+        session = replace(session, frames={})
+        mark = session.settings.get("result_delivered")
+        # Older versions stored results of empty sessions; these must not take the place of real ones.
+        if mark is True or result.is_empty:
+            return Done(result, Outcome.REPEATED, _warn(session, result))
+        if mark is not None:
+            return Wait(0.0, last, Deliver(session, result))
+        now_s = self._clock()
+        deadline_s = now_s + self._barrier_timeout_s if deadline_s is None else deadline_s
+        if now_s >= deadline_s:
+            return Wait(0.0, last, Deliver(session, result))
+        return Wait(min(self._poll_s, deadline_s - now_s), last, AwaitDelivery(session, result, deadline_s))
+
+    def _look_for_delivery(self, last: LastFrame, waiting: AwaitDelivery) -> Step:
+        session = waiting.session
+        try:
+            # No frame at all, only the keys of the session as a whole.
+            now = self._sessions.get_session(last.session_id, first=0, last=0)
+        except SessionNotFoundError:
+            return Wait(0.0, last, Deliver(session, waiting.result))
+        if now.created_at != session.created_at or "result" not in now.settings:
+            return Wait(0.0, last, Deliver(session, waiting.result))
+        return self._follow_up(last, now, waiting.deadline_s)
+
+    def _deliver(self, last: LastFrame, session: Session, result: SessionResult) -> Done:
+        # One viewing, one key: the gateway uses an id again when the viewer comes back after the session has expired.
         key = uuid.uuid5(uuid.NAMESPACE_URL, f"{session.session_id}:{session.created_at}")
         try:
             self._sink.send_result(
-                result["final_score"],
+                result.final_score,
                 # What the session was created with counts, not what its last request says.
-                session.video_id or video_id,
-                session.ip_address or ip_address,
+                session.video_id or last.video_id,
+                session.ip_address or last.ip_address,
                 session_id=session.session_id,
-                score_valid=result["score_valid"],
-                coverage=result["coverage"],
+                score_valid=result.score_valid,
+                coverage=result.coverage,
                 idempotency_key=str(key),
             )
         except ResultSinkError:
             with contextlib.suppress(GazeError):
-                self._sessions.store_settings(session.session_id, {"result_delivered": False})
+                self._mark_delivered(session, is_delivered=False)
             raise
-        self._sessions.store_settings(session.session_id, {"result_delivered": True})
+        self._observer.count_result_delivered()
+        # A session that has expired meanwhile needs no mark.
+        with contextlib.suppress(SessionNotFoundError):
+            self._mark_delivered(session, is_delivered=True)
+        return Done(result, Outcome.DELIVERED, _warn(session, result))
 
-    def _score(self, session: Session, expected: "ExpectedFrames", video_id: str) -> dict[str, Any]:
-        """Return the result of a session's frames: see docs/attention-score.md for what each key means."""
-        stored = read_records(session)
-        records = {number: each for number, each in find_video_frames(stored).items() if expected.counts(number)}
-        calibration, told = self._find_calibration(session, stored)
-        gazes = find_gazes(session, records, self._model, calibration=calibration, smoothing=self._smoothing)
-        valid = {number: gaze for number, gaze in gazes.items() if gaze is not None}
-        numbers = score_gazes(
-            self._maps,
-            session.video_id or video_id,
-            valid,
-            records,
-            screen=read_screen(session),
-            viewport=read_viewport(session),
-            accuracy=find_accuracy(calibration, self._accuracy_deg),
+    def _mark_delivered(self, session: Session, *, is_delivered: bool) -> None:
+        self._sessions.store_settings(
+            session.session_id, {"result_delivered": is_delivered}, created_at=session.created_at or None
         )
-        attention = numbers.attention
-        scored = 0 if attention is None else attention.frames
-        lost = Counter({"missing": expected.count_missing(session)})
-        lost.update(_reason_lost(record) for record in records.values())
-        lost.update(numbers.lost)
-        lost[Validity.LOW_QUALITY] += len(gazes) - len(valid)
-        reason = numbers.reason if records else "no_frames"
-        if is_calibration(stored.values()):
-            reason = "calibration_session"
-        without_dot = len(records) - sum(expected.counts(number) for number in stored)
-        expected_count = expected.count(session) + without_dot
-        return {
-            "version": RESULT_VERSION,
-            "video_id": session.video_id or video_id,
-            "score_valid": reason is None,
-            "score_invalid_reason": reason,
-            "coverage": round(scored / expected_count, 4) if expected_count else 0.0,
-            "frames": {
-                "expected": expected_count,
-                "received": len(records),
-                "valid": len(valid),
-                "scored": scored,
-                "hits": 0 if attention is None else attention.hits,
-                "off_video": 0 if attention is None else attention.off_video,
-            },
-            "lost": {name: lost[name] for name in LOST_REASONS},
-            "model_digest": self._model.digest,
-            "smoothing": self._smoothing,
-            "calibration": told,
-            **numbers.result,
-            **({} if expected.viewing_start_ms is None else {"viewing_start_ms": expected.viewing_start_ms}),
-        }
 
-    def _find_calibration(self, session: Session, records: Records) -> tuple[Calibration | None, dict[str, Any] | None]:
-        """Return the session's calibration, read afresh, and what its client is told; None without any dot or wish.
+    def _read(self, last: LastFrame, *, has_expired: bool) -> Session | MissingSession:
+        """Return the session with all its frames."""
+        try:
+            return keep_viewing(self._sessions.get_session(last.session_id), last.viewing_start_ms)
+        except SessionNotFoundError as error:
+            return MissingSession(has_expired or error.expired_at is not None)
 
-        Raises:
-            SessionStoreError: It is there but cannot be read; a repeat loses nothing.
-        """
-        name = read_calibration_session(session)
-        uses = {record.dot_use for record in records.values() if record is not None and record.dot_use is not None}
-        calibration, why_not = None, "no_calibration_session"
-        if is_calibration(records.values()) and DotUse.FIT in uses:
-            calibration = calibrate_session(session, self._model)
-        elif name is not None:
+    def _read_late(self, last: LastFrame, known: Session) -> Session | None:
+        """Return the session with the frames that may be new; None when it is gone or a later one has its id."""
+        first, end = last.expected.find_range(known)
+        try:
+            later = self._sessions.get_session(last.session_id, first=first, last=end)
+        except SessionNotFoundError:
+            return None
+        return keep_viewing(later, last.viewing_start_ms) if later.created_at == known.created_at else None
+
+
+def complete(
+    completer: Completer,
+    last: LastFrame,
+    places: threading.Semaphore,
+    sleep: Callable[[float], None] = time.sleep,
+    *,
+    place_wait_s: float | None = None,
+) -> Done:
+    """Complete a session in the calling thread; only scoring takes a place.
+
+    Raises:
+        ScoringBusyError: No scoring place became free in time.
+        GazeError: As `Completer.advance` says.
+    """
+    step = completer.begin(last)
+    while not isinstance(step, Done):
+        if isinstance(step, Wait):
+            if step.pause_s > 0:
+                sleep(step.pause_s)
+            step = completer.advance(step)
+        elif places.acquire(timeout=PLACE_WAIT_S if place_wait_s is None else place_wait_s):
             try:
-                calibration = calibrate_session(self._sessions.get_session(name), self._model)
-            except SessionNotFoundError:
-                why_not = "session_not_found"
-        elif not uses:
-            return None, None
-        correction = None if calibration is None else calibration.correction
-        checked = validate_session(session, records, correction, self._model)
-        return calibration, describe_calibration(calibration, why_not=why_not, checked=checked)
+                step = completer.advance(step)
+            finally:
+                places.release()
+        else:
+            raise ScoringBusyError
+    return step
 
 
-def _reason_lost(record: FrameRecord | None) -> str:
-    if record is None:
-        return "unreadable"
-    return "old_format" if record.validity is None else str(record.validity)
+def _has_expired(last: LastFrame, found: Session | MissingSession) -> bool:
+    """Return whether frames that the last request promises are gone with their session, at the end of the wait.
+
+    A session API that remembers expired sessions says so. With an older one a session that is not there although
+    frames were promised has expired, or none of them has arrived; and so it is when the only frame is that of the last
+    request itself, which then has created the session.
+    """
+    promised = last.expected.promised
+    if isinstance(found, MissingSession):
+        return found.has_expired or promised > 0
+    if found.earlier_expired_at is None and found.ttl_s is not None:
+        return False
+    others = [number for number in found.frames if not (last.has_image and number == last.frame_number)]
+    return not others and promised > 1 and (bool(found.frames) or found.earlier_expired_at is not None)
+
+
+def _warn(session: Session, result: SessionResult) -> tuple[str, ...]:
+    if session.earlier_expired_at is None or not result.lost.missing:
+        return ()
+    when = session.earlier_expired_at
+    return (f"an earlier session under this id expired at {when}; the result is without the frames stored before",)

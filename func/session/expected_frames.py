@@ -18,9 +18,18 @@ class ExpectedFrames:
         """Return whether a frame of that number belongs to the session's score."""
         return number >= 1 and (self._total is not None or number <= self._last)
 
+    @property
+    def promised(self) -> int:
+        """How many frames the last request says there are; one without an image may be one more."""
+        return self._required if self._total is None else self._total
+
+    def has_any(self, session: Session) -> bool:
+        """Return whether a frame that counts is in the session."""
+        return any(self.counts(number) for number in session.frames)
+
     def is_met_by(self, session: Session) -> bool:
-        """Return whether every expected frame is in the session."""
-        return self.count_missing(session) == 0
+        """Return whether every expected frame, and at least one, is in the session."""
+        return self.has_any(session) and self.count_missing(session) == 0
 
     def find_range(self, session: Session) -> tuple[int, int | None]:
         """Return the numbers between which frames may still come, ends included; None means that there is no end."""

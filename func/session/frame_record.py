@@ -23,8 +23,8 @@ _MEASURED = struct.Struct(f"{len(FEATURE_NAMES) + 4}d")
 _log = logging.getLogger(__name__)
 
 
-class DotUse(StrEnum):
-    """What a frame in which the viewer looks at a dot is for."""
+class TargetUse(StrEnum):
+    """Purpose of a frame in which the viewer looks at a target."""
 
     FIT = "fit"
     VALIDATE = "validate"
@@ -70,8 +70,8 @@ class FrameRecord:
         video_time_ms: Position in the video when the picture was taken; None when nobody said.
         timestamp_ms: When the picture was taken; None when nobody said.
         measured: None when the record does not hold all of it.
-        dot: Where the viewer was asked to look, normalised to the screen; None for a frame of a video.
-        dot_use: What for; None without a dot.
+        target: Target that the viewer was asked to look at, normalised to the screen; None for a frame of a video.
+        target_use: Purpose of the target; None without one.
         screen: As the frame's request described it; None when it did not.
         camera: As the frame's request described it; None when it did not.
         viewport: As the frame's request described it; None when it did not.
@@ -84,8 +84,8 @@ class FrameRecord:
     video_time_ms: float | None = None
     timestamp_ms: float | None = None
     measured: Measured | None = None
-    dot: GazePoint | None = None
-    dot_use: DotUse | None = None
+    target: GazePoint | None = None
+    target_use: TargetUse | None = None
     screen: Screen | None = None
     camera: Camera | None = None
     viewport: Viewport | None = None
@@ -113,7 +113,7 @@ def make_record(
         sample: What the frame says.
         timestamp_ms: Capture time.
         video_time_ms: Position in the video.
-        target: The calibration dot that the viewer looks at, normalised to the screen.
+        target: Calibration or validation target that the viewer looks at, normalised to the screen.
         calibration_use: `fit` or `validate`, for a frame with a target.
         setup: `screen`, `camera`, `viewport` and `calibration_session`, as far as they were sent.
         image_digest: What tells this frame's image from another; see `digest_image`.
@@ -173,8 +173,8 @@ def read_record(value: object) -> FrameRecord | None:
     gaze = _point(value.get("gaze"))
     if (gaze is None) == (validity is Validity.OK):
         return None
-    dot = _point(value.get("target"))
-    dot_use = DotUse.VALIDATE if value.get("calibration_use") == DotUse.VALIDATE else DotUse.FIT
+    target = _point(value.get("target"))
+    target_use = TargetUse.VALIDATE if value.get("calibration_use") == TargetUse.VALIDATE else TargetUse.FIT
     name, start_ms = value.get("calibration_session"), value.get("viewing_start_ms")
     return FrameRecord(
         validity=validity,
@@ -182,8 +182,8 @@ def read_record(value: object) -> FrameRecord | None:
         video_time_ms=_number(value.get("video_time_ms")),
         timestamp_ms=_number(value.get("timestamp_ms")),
         measured=_read_measured(value),
-        dot=dot,
-        dot_use=None if dot is None else dot_use,
+        target=target,
+        target_use=None if target is None else target_use,
         screen=_read_part(value, "screen", Screen),
         camera=_read_part(value, "camera", Camera),
         viewport=_read_part(value, "viewport", Viewport),

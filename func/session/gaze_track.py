@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from func.session.frame_record import DotUse, FrameRecord, read_camera, read_record, read_screen, stack_measured
+from func.session.frame_record import FrameRecord, TargetUse, read_camera, read_record, read_screen, stack_measured
 from gaze_core.calibration import (
     Calibration,
 )
@@ -24,13 +24,13 @@ Records = Mapping[int, FrameRecord | None]
 def is_calibration(records: Iterable[FrameRecord | None]) -> bool:
     """Return whether a session was made to calibrate, so that none of its frames is a frame of a video.
 
-    It has more frames with a dot than without, and dots to fit; or every frame has one. A frame without a dot among
-    many with one was sent by mistake; a few dots in the middle of a video ask whether the calibration still holds.
+    It has more frames with a target than without, and calibration targets; or every frame has a target. A frame without
+    a target among many with one was sent by mistake; a few targets within a video validate the calibration.
     """
-    uses = [None if record is None else record.dot_use for record in records]
-    with_dot = sum(use is not None for use in uses)
-    without = len(uses) - with_dot
-    return with_dot > without and (DotUse.FIT in uses or without == 0)
+    uses = [None if record is None else record.target_use for record in records]
+    with_target = sum(use is not None for use in uses)
+    without = len(uses) - with_target
+    return with_target > without and (TargetUse.FIT in uses or without == 0)
 
 
 def read_records(session: Session) -> dict[int, FrameRecord | None]:
@@ -39,10 +39,10 @@ def read_records(session: Session) -> dict[int, FrameRecord | None]:
 
 
 def find_video_frames(records: Records) -> dict[int, FrameRecord | None]:
-    """Return the frames of a video: those without a dot, none of a session that was made to calibrate."""
+    """Return the frames of a video: those without a target, none of a session that was made to calibrate."""
     if is_calibration(records.values()):
         return {}
-    return {number: record for number, record in records.items() if record is None or record.dot is None}
+    return {number: record for number, record in records.items() if record is None or record.target is None}
 
 
 def find_gazes(

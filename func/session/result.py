@@ -1,72 +1,318 @@
-"""The result of a session, as it is stored and answered."""
+"""The result of a session, as it is stored in the session API and answered to the client."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from gaze_core.attention import Attention, Estimate
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gaze_core.attention import Attention
 from gaze_core.errors import SessionStoreError
+from gaze_core.intervals import Estimate
 
 RESULT_VERSION = 1
 
-LOST_REASONS = ("missing", "no_face", "eyes_closed", "low_quality", "old_format", "unreadable", "no_map", "bad_map")
+InvalidReason = Literal["no_frames", "no_valid_gaze", "no_maps", "nothing_scored", "calibration_session"]
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+Count = Annotated[int, Field(ge=0)]
+
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-def check_result(result: object) -> Mapping[str, Any]:
-    """Return a stored result.
+class ResultPart(BaseModel):
+    """A part of the result: frozen and strict, so that `true` is not a number; keys of later versions are kept."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="allow",
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class FrameCounts(ResultPart):
+    """How many frames of the session reached each stage."""
+
+    expected: Annotated[Count, Field(description="Frames that the last request promised.")] = 0
+    received: Annotated[Count, Field(description="Frames in the session that belong to the video.")] = 0
+    valid: Annotated[Count, Field(description="Received frames with a usable gaze.")] = 0
+    scored: Annotated[Count, Field(description="Valid frames with a usable saliency map.")] = 0
+    hits: Annotated[Count, Field(description="Scored frames whose gaze lies in the most salient 30 % of the map.")] = 0
+    off_video: Annotated[Count, Field(description="Scored frames whose gaze is off the video; they are misses.")] = 0
+
+
+class LostFrames(ResultPart):
+    """How many expected frames have no score, by reason."""
+
+    missing: Annotated[Count, Field(description="Never arrived, or expired with an earlier session.")] = 0
+    no_face: Annotated[Count, Field(description="No face in the image.")] = 0
+    eyes_closed: Annotated[Count, Field(description="Both eyes closed.")] = 0
+    low_quality: Annotated[Count, Field(description="The face is too small, turned away, covered or blurred.")] = 0
+    old_format: Annotated[Count, Field(description="Stored by an older service in pixels of an unknown frame.")] = 0
+    unreadable: Annotated[Count, Field(description="Stored in an unknown format.")] = 0
+    no_map: Annotated[Count, Field(description="The video has no saliency map for this moment.")] = 0
+    bad_map: Annotated[Count, Field(description="The saliency map of this moment is unusable.")] = 0
+
+
+class CalibrationErrors(ResultPart):
+    """Angular errors on calibration targets, in degrees; null where too few targets were seen."""
+
+    dots: Annotated[Count, Field(description="Calibration targets used.")] = 0
+    frames: Annotated[Count, Field(description="Frames used.")] = 0
+    accuracy_deg: Annotated[float | None, Field(description="Mean error of a target's mean gaze, degrees.")] = None
+    frame_accuracy_deg: Annotated[float | None, Field(description="Mean error of one frame, degrees.")] = None
+    precision_deg: Annotated[float | None, Field(description="Scatter around a target's mean gaze, degrees.")] = None
+    generic_accuracy_deg: Annotated[float | None, Field(description="Mean error uncalibrated, degrees.")] = None
+
+
+class CalibrationCheck(CalibrationErrors):
+    """Errors on validation targets, which the calibration was not fitted to."""
+
+    shift_deg: Annotated[
+        list[float | None], Field(min_length=2, max_length=2, description="Mean offset right and up, degrees.")
+    ] = [None, None]
+    drifted: Annotated[bool | None, Field(description="Whether the calibration no longer fits; null if unknown.")] = (
+        None
+    )
+
+
+class CalibrationUse(ResultPart):
+    """Whether the viewer's calibration was used."""
+
+    used: Annotated[bool, Field(description="Whether it corrects the gaze.")] = False
+    reason: Annotated[str | None, Field(description="Why it is not used; null when it is.")] = None
+    fitted: Annotated[str | None, Field(description="What was fitted: `nothing`, `offset` or `full`.")] = None
+
+
+class CalibrationSummary(CalibrationErrors, CalibrationUse):
+    """The viewer's calibration: whether it was used and its cross-validated errors on its own targets."""
+
+    validation: Annotated[
+        CalibrationCheck | None, Field(description="Errors on validation targets; null without such targets.")
+    ] = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class EstimateSummary(ResultPart):
+    """A statistic with its 95 % interval."""
+
+    value: float
+    interval_95: Annotated[Interval | None, Field(description="Lower and upper end; null when it is unknown.")] = None
+    interval_reliable: Annotated[bool, Field(description="Whether the session is long enough for the interval.")] = (
+        False
+    )
+    frames: Annotated[Count, Field(description="Frames that it is computed from.")] = 0
+
+
+class LagSummary(ResultPart):
+    """A constant delay of the gaze behind the video that fits better than none."""
+
+    lag_s: Annotated[float, Field(description="Seconds by which the gaze is late.")]
+    auc: Annotated[float, Field(description="Shuffled AUC at this lag, 0 to 1.")]
+    auc_at_zero: Annotated[float, Field(description="Shuffled AUC without a lag, 0 to 1.")]
+
+
+class Statistics(ResultPart):
+    """How well the gaze follows the saliency maps; all but `final_score` are null when nothing was scored."""
+
+    final_score: Annotated[Percent, Field(description="Scored frames that are hits, percent; 0 when nothing is.")]
+    chance_level: Annotated[float | None, Field(description="Expected score of a gaze at random, percent.")] = None
+    lift_points: Annotated[float | None, Field(description="Score minus chance level, percentage points.")] = None
+    interval_95: Annotated[Interval | None, Field(description="95 % interval of the score, percent.")] = None
+    interval_reliable: Annotated[bool, Field(description="Whether the session is long enough for intervals.")] = False
+    block_length_s: Annotated[float | None, Field(description="Block length of the bootstrap, seconds.")] = None
+    effective_samples: Annotated[float | None, Field(description="Independent frames that the score is worth.")] = None
+    lift: Annotated[EstimateSummary | None, Field(description="`lift_points` with its interval.")] = None
+    nss: Annotated[EstimateSummary | None, Field(description="Normalised scanpath saliency; 0 is chance.")] = None
+    auc: Annotated[EstimateSummary | None, Field(description="AUC with ties averaged, 0 to 1; 0.5 is chance.")] = None
+    shuffled_auc: Annotated[
+        EstimateSummary | None, Field(description="AUC against the viewer's own other gazes, 0 to 1; 0.5 is chance.")
+    ] = None
+    lag: Annotated[LagSummary | None, Field(description="Null when no lag stands out.")] = None
+
+    @staticmethod
+    def from_attention(attention: Attention | None) -> "Statistics":
+        """Return the statistics, rounded."""
+        if attention is None:
+            names = ("chance_level", "lift_points", "interval_95", "block_length_s", "effective_samples")
+            nothing: dict[str, Any] = dict.fromkeys((*names, "lift", "nss", "auc", "shuffled_auc", "lag"))
+            return Statistics(final_score=0.0, interval_reliable=False, **nothing)
+        score, lag = attention.final_score_percent, attention.lag
+        return Statistics(
+            final_score=round(score.value, 2),
+            chance_level=round(attention.chance_level_percent, 2),
+            lift_points=round(attention.lift_points.value, 2),
+            interval_95=_interval(score, 2),
+            interval_reliable=score.interval_reliable,
+            block_length_s=_round(score.block_s, 3),
+            effective_samples=_round(score.effective_samples, 1),
+            lift=_summarise(attention.lift_points, 2),
+            nss=_summarise(attention.nss, 4),
+            auc=_summarise(attention.auc, 4),
+            shuffled_auc=_summarise(attention.shuffled_auc, 4),
+            lag=None
+            if lag is None
+            else LagSummary(lag_s=round(lag.lag_s, 4), auc=round(lag.auc, 4), auc_at_zero=round(lag.auc_at_zero, 4)),
+        )
+
+
+class AccuracyStatistics(Statistics):
+    """The statistics on maps blurred to the gaze's accuracy."""
+
+    accuracy_deg: Annotated[float, Field(description="Mean angular error of one frame, degrees.")]
+    source: Annotated[
+        Literal["calibration", "setting"], Field(description="Whether the viewer's calibration or a setting says so.")
+    ]
+
+
+class GazeTrace(ResultPart):
+    """What each frame with a gaze contributes: columns of equal length, null where a frame has no value."""
+
+    frame_number: Annotated[list[int], Field(description="Frame numbers of the webcam, ascending.")] = []
+    video_frame: Annotated[list[int], Field(description="Frame of the video that was shown, 1-based.")] = []
+    hit: Annotated[list[int | None], Field(description="1 for a hit, 0 for a miss.")] = []
+    rank: Annotated[list[float | None], Field(description="Share of the map's pixels below the gaze, 0 to 1.")] = []
+    nss: Annotated[list[float | None], Field(description="Normalised saliency at the gaze, standard deviations.")] = []
+    chance: Annotated[list[float | None], Field(description="Share of the map's pixels that would hit, 0 to 1.")] = []
+    shuffled: Annotated[list[float | None], Field(description="AUC against the viewer's other gazes, 0 to 1.")] = []
+
+
+class SessionFacts(ResultPart):
+    """What the score of a session rests on."""
+
+    version: Annotated[int, Field(ge=1, description="Version of this format.")] = RESULT_VERSION
+    video_id: Annotated[str, Field(description="Id of the video that was watched.")] = ""
+    score_valid: Annotated[bool, Field(description="Whether `final_score` means anything.")]
+    score_invalid_reason: Annotated[InvalidReason | None, Field(description="Null when the score is valid.")] = None
+    coverage: Annotated[float, Field(ge=0, le=1, description="Scored frames / expected frames, 0 to 1.")]
+    frames: FrameCounts = FrameCounts()
+    lost: LostFrames = LostFrames()
+    model_digest: Annotated[str | None, Field(description="SHA-256 of the gaze model's file, hexadecimal.")] = None
+    smoothing: Annotated[str, Field(description="`none` or `zero_lag`.")] = "none"
+    calibration: Annotated[CalibrationSummary | None, Field(description="Null when no calibration was asked for.")] = (
+        None
+    )
+
+
+_EXAMPLE: dict[str, Any] = {
+    "version": 1,
+    "video_id": "contents1",
+    "score_valid": True,
+    "score_invalid_reason": None,
+    "coverage": 0.75,
+    "frames": {"expected": 4, "received": 4, "valid": 3, "scored": 3, "hits": 2, "off_video": 0},
+    "lost": {
+        "missing": 0,
+        "no_face": 1,
+        "eyes_closed": 0,
+        "low_quality": 0,
+        "old_format": 0,
+        "unreadable": 0,
+        "no_map": 0,
+        "bad_map": 0,
+    },
+    "model_digest": "3f5a1c0e9d2b47866a0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566f",
+    "smoothing": "none",
+    "calibration": None,
+    "final_score": 66.67,
+    "chance_level": 30.0,
+    "lift_points": 36.67,
+    "interval_95": None,
+    "interval_reliable": False,
+    "block_length_s": None,
+    "effective_samples": None,
+    "lift": {"value": 36.67, "interval_95": None, "interval_reliable": False, "frames": 3},
+    "nss": {"value": 0.5092, "interval_95": None, "interval_reliable": False, "frames": 3},
+    "auc": {"value": 0.6833, "interval_95": None, "interval_reliable": False, "frames": 3},
+    "shuffled_auc": None,
+    "lag": None,
+    "maps_digest": "9b74c9897bac770ffc029102a200c5de77d2f7cd0f6a1b4c8e3f5a7d9c1b2e40",
+    "at_accuracy": None,
+    "trace": {
+        "frame_number": [1, 2, 4],
+        "video_frame": [1, 2, 4],
+        "hit": [1, 1, 0],
+        "rank": [0.85, 0.85, 0.35],
+        "nss": [1.5275, 1.5275, -0.6547],
+        "chance": [0.3, 0.3, 0.3],
+        "shuffled": [None, None, None],
+    },
+}
+
+
+def _complete_schema(schema: dict[str, Any]) -> None:
+    """Add an example, and say which key may be left out."""
+    schema["examples"] = [_EXAMPLE]
+    schema["required"] = [name for name in schema.get("required", ()) if name != "viewing_start_ms"]
+
+
+class SessionResult(Statistics, SessionFacts):
+    """The score of a session and how far it can be trusted."""
+
+    model_config = ConfigDict(json_schema_extra=_complete_schema)
+
+    maps_digest: Annotated[str | None, Field(description="SHA-256 of the saliency maps; null if unknown.")] = None
+    at_accuracy: Annotated[
+        AccuracyStatistics | None,
+        Field(description="The same on maps blurred to the gaze's accuracy; null when the accuracy is unknown."),
+    ] = None
+    trace: Annotated[GazeTrace | None, Field(description="Null when nothing was compared with a map.")] = None
+    viewing_start_ms: Annotated[
+        int | None, Field(description="Start of the viewing, Unix time in ms; left out without session tokens.")
+    ] = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the session had no frame of a video."""
+        return self.score_invalid_reason == "no_frames"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values: of a stored result exactly the keys that were stored."""
+        values = _in_stored_order(self.model_dump(mode="json", exclude_unset=True))
+        if values.get("at_accuracy"):
+            values["at_accuracy"] = _in_stored_order(values["at_accuracy"])
+        return values
+
+
+def read_result(value: object) -> SessionResult:
+    """Return a stored result, of this version or an older one.
 
     Raises:
-        SessionStoreError: It is nothing that this service wrote.
+        SessionStoreError: No version of this service wrote it.
     """
-    if isinstance(result, Mapping):
-        score, coverage = result.get("final_score"), result.get("coverage")
-        if (
-            all(isinstance(value, int | float) and not isinstance(value, bool) for value in (score, coverage))
-            and 0 <= float(result["final_score"]) <= 100
-            and 0 <= float(result["coverage"]) <= 1
-            and isinstance(result.get("score_valid"), bool)
-        ):
-            return result
-    raise SessionStoreError("the session API holds a result that is none")
+    try:
+        return SessionResult.model_validate(value)
+    except (ValidationError, OverflowError) as error:
+        raise SessionStoreError("the session API holds a malformed result") from error
 
 
-def describe_maps_result(attention: Attention | None) -> dict[str, Any]:
-    """Return the result's keys for what the maps say."""
-    return describe_statistics(attention) | {"maps_digest": None, "at_accuracy": None, "trace": None}
+def _in_stored_order(values: dict[str, Any]) -> dict[str, Any]:
+    """Return statistics in the order of the first version: without a score, `interval_reliable` comes second."""
+    if values.get("chance_level") is not None or "interval_reliable" not in values:
+        return values
+    ordered: dict[str, Any] = {}
+    for name, value in values.items():
+        if name != "interval_reliable":
+            ordered[name] = value
+        if name == "final_score":
+            ordered["interval_reliable"] = values["interval_reliable"]
+    return ordered
 
 
-def describe_statistics(attention: Attention | None) -> dict[str, Any]:
-    """Return the statistics, rounded; without any the keys are the same and the score is 0."""
-    if attention is None:
-        names = ("chance_level", "lift_points", "interval_95", "block_length_s", "effective_samples")
-        empty: dict[str, Any] = dict.fromkeys((*names, "lift", "nss", "auc", "shuffled_auc", "lag"))
-        return {"final_score": 0.0, "interval_reliable": False, **empty}
-    score, lag = attention.final_score_percent, attention.lag
-    return {
-        "final_score": round(score.value, 2),
-        "chance_level": round(attention.chance_level_percent, 2),
-        "lift_points": round(attention.lift_points.value, 2),
-        "interval_95": _interval(score, 2),
-        "interval_reliable": score.interval_reliable,
-        "block_length_s": _round(score.block_s, 3),
-        "effective_samples": _round(score.effective_samples, 1),
-        "lift": _describe_estimate(attention.lift_points, 2),
-        "nss": _describe_estimate(attention.nss, 4),
-        "auc": _describe_estimate(attention.auc, 4),
-        "shuffled_auc": _describe_estimate(attention.shuffled_auc, 4),
-        "lag": lag and {name: round(getattr(lag, name), 4) for name in ("lag_s", "auc", "auc_at_zero")},
-    }
-
-
-def _describe_estimate(estimate: Estimate | None, digits: int) -> dict[str, Any] | None:
+def _summarise(estimate: Estimate | None, digits: int) -> EstimateSummary | None:
     if estimate is None:
         return None
-    return {
-        "value": round(estimate.value, digits),
-        "interval_95": _interval(estimate, digits),
-        "interval_reliable": estimate.interval_reliable,
-        "frames": estimate.frames,
-    }
+    return EstimateSummary(
+        value=round(estimate.value, digits),
+        interval_95=_interval(estimate, digits),
+        interval_reliable=estimate.interval_reliable,
+        frames=estimate.frames,
+    )
 
 
 def _interval(estimate: Estimate, digits: int) -> list[float] | None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import flask
-from pydantic import ValidationError
 
 from func.bootstrap import Application
+from func.deadline import limit_calls
 from func.errors import (
     BadRequestError,
     MethodNotAllowedError,
@@ -29,6 +29,7 @@ from func.errors import (
     UnknownPathError,
     UnsupportedMediaTypeError,
 )
+from func.session.completion import LastFrame, complete
 from func.session.frame_record import FrameRecord, digest_image, make_record, read_record, stack_measured
 from func.session.viewing import require_viewing
 from func.session_token import TokenVerifier
@@ -41,12 +42,12 @@ from func.web.openapi import describe_api
 from func.web.problems import PROBLEMS, UNEXPECTED
 from func.web.request import ParsedFrame, parse_json_request, parse_multipart_request
 from func.web.schemas import (
-    CompletedAnswer,
     FieldError,
     FrameMetadata,
     LivenessAnswer,
     ProblemDocument,
     ReadinessAnswer,
+    answer_completed,
     answer_frame,
     can_answer,
 )
@@ -55,16 +56,21 @@ from gaze_core.detector import GazeDetector
 from gaze_core.errors import (
     GazeError,
     LandmarkerBusyError,
+    ResultSinkBusyError,
+    SessionExpiredError,
     SessionNotFoundError,
     SessionScoredError,
-    SessionStoreError,
+    SessionStoreBusyError,
 )
 from gaze_core.types import GazePoint, GazeSample
 
 _log = logging.getLogger(__name__)
 
-_NAME_THE_SESSION = (SessionNotFoundError, SessionScoredError)
+_NAME_THE_SESSION = (SessionNotFoundError, SessionExpiredError, SessionScoredError)
 """Errors whose message is not for the log."""
+
+_SAY_WHEN = (ScoringBusyError, SessionStoreBusyError, ResultSinkBusyError)
+"""Errors that know when to come back."""
 
 _WAITING_PICTURES = 2
 """How many may be decoded and wait beside those whose landmarks are sought; each may take 25 MB and more."""
@@ -94,6 +100,7 @@ class Handler:
         self._find_application = find_application
         self._places = threading.BoundedSemaphore(count_frame_threads(settings.threads))
         self._pictures = threading.BoundedSemaphore(settings.landmarkers + _WAITING_PICTURES)
+        self._scoring_places = threading.BoundedSemaphore(settings.scoring_places)
         self._bodies = BodyTimer()
         self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
         self._routes: dict[str, tuple[str, Callable[[flask.Request, _Exchange], flask.Response]]] = {
@@ -150,10 +157,14 @@ class Handler:
         exchange.viewing_start_ms = check_tokens(self._verifier, metadata)
         has_image = image is not None
         application = self._find_application()
-        answer = None if image is None else self._process_frame(application, metadata, image, exchange)
+        answer = None
+        if image is not None:
+            with limit_calls(self._settings.request_timeout_s):
+                answer = self._process_frame(application, metadata, image, exchange)
         del parsed, image  # a last frame may wait long
         if metadata.last_frame:
-            answer = self._complete(application, metadata, exchange, has_image=has_image)
+            with limit_calls(self._settings.last_frame_timeout_s):
+                answer = self._complete(application, metadata, exchange, has_image=has_image)
         return _respond_json(200, answer)
 
     def _process_frame(
@@ -229,31 +240,21 @@ class Handler:
     def _complete(
         self, application: Application, metadata: FrameMetadata, exchange: _Exchange, *, has_image: bool
     ) -> dict[str, Any]:
-        """Score the session. Holds no landmarker, however long it waits for frames that are still on their way."""
+        """Score the session. Holds no landmarker and no scoring place while it waits for frames on their way."""
+        last = LastFrame(
+            session_id=metadata.session_id,
+            video_id=metadata.video_id,
+            ip_address=metadata.ip_address,
+            frame_number=metadata.frame_number,
+            has_image=has_image,
+            total_frames=metadata.total_frames,
+            viewing_start_ms=exchange.viewing_start_ms,
+        )
         with self._metrics.time_stage("score"):
-            result = application.scorer.complete_session(
-                metadata.session_id,
-                video_id=metadata.video_id,
-                ip_address=metadata.ip_address,
-                frame_number=metadata.frame_number,
-                has_image=has_image,
-                total_frames=metadata.total_frames,
-                viewing_start_ms=exchange.viewing_start_ms,
-            )
-        self._metrics.count_score(is_valid=bool(result.get("score_valid")))
-        exchange.warnings += warn_of_other_video(metadata.video_id, result.get("video_id"))
-        try:
-            answer = CompletedAnswer.model_validate(
-                {
-                    "session_id": metadata.session_id,
-                    "final_score": result.get("final_score"),
-                    "result": result,
-                    "warnings": exchange.warnings or None,
-                }
-            )
-        except ValidationError as error:
-            raise SessionStoreError("session API: the stored result is not one of ours") from error
-        return answer.model_dump(mode="json", exclude=None if answer.warnings else {"warnings"})
+            done = complete(application.completer, last, self._scoring_places)
+        self._metrics.count_score(is_valid=done.result.score_valid)
+        exchange.warnings += [*done.warnings, *warn_of_other_video(metadata.video_id, done.result.video_id or None)]
+        return answer_completed(metadata.session_id, done.result, exchange.warnings)
 
     def _parse(self, request: flask.Request, exchange: _Exchange) -> ParsedFrame:
         """Return the valid request; an unfit content type is refused before the body is read."""
@@ -309,11 +310,13 @@ class Handler:
         return _respond_json(200, LivenessAnswer().model_dump())
 
     def _get_readiness(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
-        states = self._find_application().probes.find_states()
+        application = self._find_application()
+        states = application.probes.find_states()
         answer = ReadinessAnswer(
-            neighbours={name: "reachable" if state else "unreachable" for name, state in states.items()}
+            neighbours={name: "reachable" if state else "unreachable" for name, state in states.items()},
+            session_ttl_s=application.sessions.ttl_s,
         )
-        return _respond_json(200, answer.model_dump())
+        return _respond_json(200, answer.model_dump(exclude_none=True))
 
     def _get_metrics(self, _request: flask.Request, _exchange: _Exchange) -> flask.Response:
         return _respond(200, self._metrics.render(), self._metrics.content_type)
@@ -344,7 +347,7 @@ class Handler:
             headers["Allow"] = ", ".join(error.allowed)
         if problem.status == 401:
             headers["WWW-Authenticate"] = "SessionToken"  # which RFC 9110 requires
-        retry_after_s = error.retry_after_s if isinstance(error, ScoringBusyError) else problem.retry_after_s
+        retry_after_s = error.retry_after_s if isinstance(error, _SAY_WHEN) else problem.retry_after_s
         if retry_after_s is not None:
             headers["Retry-After"] = str(math.ceil(retry_after_s))
         return _respond_json(

@@ -1,6 +1,9 @@
 """JPEG, PNG and WebP files to RGB frames, checked before they are decoded."""
 
+import contextlib
+import ctypes
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -13,28 +16,49 @@ from func.errors import (
     UndecodableImageError,
     UnsupportedMediaTypeError,
 )
+from func.web import jpeg, png, webp
 from gaze_core.types import Frame
 
-MAX_JPEG_SCANS = 64
-"""Progressive pictures have about ten; thousands of empty ones keep a decoder busy for minutes."""
-
 MAX_IMAGE_SIDE_PX = 16_383
-"""The most that WebP can say. Inside MediaPipe a side of 32,767 ends the process, whatever the other side is."""
+"""The most that WebP can state. Inside MediaPipe a side of 32,767 ends the process, whatever the other side is."""
 
-# OpenCV would write what it thinks of a broken picture to stderr.
+# OpenCV would write its warnings about broken images to stderr.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""From malloc.h."""
+
+_MMAP_BYTES = 4 * 2**20
+"""Allocations from this size on go back to the system when they are freed. Fits frames of 1280 × 720 pixels."""
+
+_TRIM_BYTES = 8 * 2**20
+"""What a thread keeps of freed smaller ones, so that the next frame needs no new pages."""
+
+
+def _return_freed_memory() -> None:
+    """Fix glibc's thresholds.
+
+    Otherwise they grow with the first large image, and every thread keeps up to 64 MB of what it has freed.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+
+
+_return_freed_memory()
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """What the first bytes of a picture say.
+    """Format and size of an image file.
 
     Attributes:
         format: `jpeg`, `png` or `webp`.
-        width_px: As the file has it, before any EXIF orientation.
-        height_px: Likewise.
+        width_px: As stored, before any EXIF orientation.
+        height_px: As stored, before any EXIF orientation.
     """
 
     format: ImageFormat
@@ -42,30 +66,57 @@ class ImageHeader:
     height_px: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """How the files of one format are read.
+
+    Attributes:
+        read_size: Width and height from the first bytes; None for a broken header.
+        reduce: Checks a whole file and returns what a decoder needs of it.
+    """
+
+    read_size: Callable[[bytes], tuple[int, int] | None]
+    reduce: Callable[[bytes], bytes | memoryview]
+
+
+_CONTAINERS: dict[ImageFormat, _Container] = {
+    "jpeg": _Container(jpeg.read_jpeg_size, jpeg.trim_jpeg),
+    "png": _Container(png.read_png_size, png.rebuild_png),
+    "webp": _Container(webp.read_webp_size, webp.rebuild_webp),
+}
+
+_LARGE_PIXELS = 2 * 2**20
+
+_heavy_decoding = threading.Lock()
+"""Held while an image is decoded that can take far more memory than its pixels."""
+
+
 def decode_image(data: bytes, *, max_pixels: int) -> Frame:
     """Return a JPEG, PNG or WebP as RGB uint8, shape (height, width, 3).
 
     Greyscale is spread over three channels, transparency dropped, 16 bits cut to 8 and an EXIF orientation applied. Of
-    an animation the first picture counts.
+    an animation the first image counts.
 
     Args:
         data: The file.
         max_pixels: Largest width × height that is decoded.
 
     Raises:
-        UnsupportedMediaTypeError: It is none of the three formats.
-        PayloadTooLargeError: It has too many pixels or too long a side; found before decoding.
+        UnsupportedMediaTypeError: It is none of the three formats, or of a kind that is not supported.
+        PayloadTooLargeError: Decoding it would take too much memory or time; found before decoding.
         UndecodableImageError: It is broken or cut off.
     """
     header = read_image_header(data)
     if header.width_px * header.height_px > max_pixels:
         raise PayloadTooLargeError(
-            f"the picture has {header.width_px} × {header.height_px} pixels, more than {max_pixels}"
+            f"the image has {header.width_px} × {header.height_px} pixels, more than {max_pixels}"
         )
     if max(header.width_px, header.height_px) > MAX_IMAGE_SIDE_PX:
-        raise PayloadTooLargeError(f"a side of the picture is longer than {MAX_IMAGE_SIDE_PX} pixels")
+        raise PayloadTooLargeError(f"a side of the image is longer than {MAX_IMAGE_SIDE_PX} pixels")
+    file = np.frombuffer(_CONTAINERS[header.format].reduce(data), np.uint8)
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        with _heavy_decoding if _is_heavy(header, data) else contextlib.nullcontext():
+            frame = cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise _broken(header.format) from error
     if frame is None or frame.size == 0:
@@ -74,24 +125,23 @@ def decode_image(data: bytes, *, max_pixels: int) -> Frame:
 
 
 def read_image_header(data: bytes) -> ImageHeader:
-    """Return format and size of a picture from its first bytes.
+    """Return format and size of an image from its first bytes.
 
     Raises:
-        UnsupportedMediaTypeError: It is no JPEG, PNG or WebP.
-        UndecodableImageError: It is, but its header is broken.
+        UnsupportedMediaTypeError: It is not a JPEG, PNG or WebP, or a JPEG of a kind that is not supported.
+        UndecodableImageError: Its header is broken.
     """
     image_format: ImageFormat
-    read_size: Callable[[bytes], tuple[int, int] | None]
-    if data.startswith(b"\xff\xd8\xff"):
-        image_format, read_size = "jpeg", _read_jpeg_size
-    elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-        image_format, read_size = "png", _read_png_size
+    if data.startswith(jpeg.SIGNATURE):
+        image_format = "jpeg"
+    elif data.startswith(png.SIGNATURE):
+        image_format = "png"
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        image_format, read_size = "webp", _read_webp_size
+        image_format = "webp"
     else:
-        raise UnsupportedMediaTypeError("the picture is no JPEG, PNG or WebP")
+        raise UnsupportedMediaTypeError("the image is not a JPEG, PNG or WebP")
     try:
-        size = read_size(data)
+        size = _CONTAINERS[image_format].read_size(data)
     except (struct.error, IndexError):  # it ends too early
         size = None
     if size is None or min(size) < 1:
@@ -99,52 +149,13 @@ def read_image_header(data: bytes) -> ImageHeader:
     return ImageHeader(image_format, *size)
 
 
-def _read_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Walk the segments as a decoder does, up to the first scan (ITU T.81, annex B)."""
-    size = None
-    at = 2
-    while True:
-        if data[at] != 0xFF:
-            return None
-        while data[at] == 0xFF:  # fill bytes
-            at += 1
-        marker = data[at]
-        at += 1
-        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # TEM and RST have no length
-            continue
-        if marker in {0x00, 0xD8, 0xD9}:
-            return None
-        if marker == 0xDA:
-            return size if data.count(b"\xff\xda", at) < MAX_JPEG_SCANS else None
-        (length,) = struct.unpack_from(">H", data, at)
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:  # SOF, but DHT, JPG and DAC
-            if size is not None:
-                return None
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            size = (width, height)
-        at += max(length, 2)
-
-
-def _read_png_size(data: bytes) -> tuple[int, int] | None:
-    if data[12:16] != b"IHDR":
-        return None
-    width, height = struct.unpack_from(">II", data, 16)
-    return width, height
-
-
-def _read_webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return the canvas's size (RFC 9649, sections 2.5 to 2.7)."""
-    chunk = data[12:16]
-    if chunk == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    if chunk == b"VP8L" and data[20] == 0x2F:
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if chunk == b"VP8X" and len(data) >= 30:
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    return None
+def _is_heavy(header: ImageHeader, data: bytes) -> bool:
+    """Return whether decoding needs much beside the pixels: tables, coefficients or a second copy of a large image."""
+    is_large = header.width_px * header.height_px > _LARGE_PIXELS
+    if header.format == "jpeg":
+        return is_large and jpeg.is_progressive(data)
+    return is_large or (header.format == "webp" and webp.is_lossless(data))
 
 
 def _broken(image_format: str) -> UndecodableImageError:
-    return UndecodableImageError(f"the picture begins like a {image_format} but cannot be decoded")
+    return UndecodableImageError(f"the image begins like a {image_format} but cannot be decoded")

@@ -42,6 +42,12 @@ class Metrics:
             "gaze_failures", "Errors that a request ended in, by class.", ["error"], registry=self._registry
         )
         self._scores = Counter("gaze_scores", "Last frames answered with a score.", ["valid"], registry=self._registry)
+        self._results_stored = Counter(
+            "gaze_results_stored", "Results stored in the session API.", registry=self._registry
+        )
+        self._results_delivered = Counter(
+            "gaze_results_delivered", "Results accepted by the aggregator.", registry=self._registry
+        )
 
     @contextmanager
     def count_in_flight(self) -> Iterator[None]:
@@ -81,6 +87,14 @@ class Metrics:
     def count_score(self, *, is_valid: bool) -> None:
         """Count a last frame that was answered with a score."""
         self._scores.labels("yes" if is_valid else "no").inc()
+
+    def count_result_stored(self) -> None:
+        """Count a result that was stored."""
+        self._results_stored.inc()
+
+    def count_result_delivered(self) -> None:
+        """Count a result that was delivered."""
+        self._results_delivered.inc()
 
     def render(self) -> bytes:
         """Return all of them in Prometheus' text format."""

@@ -23,14 +23,17 @@ from gaze_core.errors import (
     LandmarkerBusyError,
     LandmarkerError,
     ModelError,
+    ResultSinkBusyError,
     ResultSinkError,
     ResultSinkTimeoutError,
     SaliencyMapError,
     SaliencyMapNotFoundError,
     SaliencyStoreError,
     SaliencyStoreTimeoutError,
+    SessionExpiredError,
     SessionNotFoundError,
     SessionScoredError,
+    SessionStoreBusyError,
     SessionStoreError,
     SessionStoreTimeoutError,
 )
@@ -65,8 +68,12 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     UnknownPathError: Problem(404, "unknown-path", "Unknown path"),
     MethodNotAllowedError: Problem(405, "method-not-allowed", "Method not allowed"),
     RequestTimeoutError: Problem(408, "body-timeout", "Body timed out"),
-    SessionScoredError: Problem(
-        409, "session-scored", "Session already scored", "The session has its result and takes no new frame."
+    SessionScoredError: Problem(409, "session-scored", "Session already scored"),
+    SessionExpiredError: Problem(
+        410,
+        "session-expired",
+        "Session expired",
+        "The session's frames are gone, or none has arrived. Nothing was scored; start a new viewing.",
     ),
     OtherViewingError: Problem(
         409,
@@ -92,6 +99,8 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     ThreadsBusyError: Problem(503, "busy", "Over capacity", "Every thread for frames is taken.", retry_after_s=1),
     ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken.", retry_after_s=2),
     NotReadyError: Problem(503, "not-ready", "Not ready", "Model or landmarker is not loaded.", retry_after_s=5),
+    SessionStoreBusyError: Problem(503, "session-api-busy", "Session API busy", _RETRY_DETAIL, retry_after_s=1),
+    ResultSinkBusyError: Problem(503, "aggregator-busy", "Result aggregator busy", _RETRY_DETAIL, retry_after_s=1),
     SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
     SaliencyStoreTimeoutError: Problem(504, "saliency-store-timeout", "Saliency store timed out", _RETRY_DETAIL),
     ResultSinkTimeoutError: Problem(504, "aggregator-timeout", "Result aggregator timed out", _RETRY_DETAIL),

@@ -3,8 +3,8 @@
 A request is JSON with a base64 image or multipart with a raw one; both share `FrameMetadata`.
 """
 
-import base64
 import binascii
+import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -14,22 +14,47 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import (
     ValidationError,
 )
-from werkzeug.exceptions import HTTPException
-from werkzeug.sansio.multipart import Data, Epilogue, File, MultipartDecoder, NeedData
-from werkzeug.sansio.multipart import Field as FormField
 
 from func.errors import (
     BadRequestError,
     FieldProblem,
+    PayloadTooLargeError,
 )
+from func.json_limits import LONG_STRING_BYTES, JsonLimitError, JsonLimits, check_json
 from func.web.answer_warnings import warn_of_unknown_fields
+from func.web.multipart import MultipartError, split_multipart
 from func.web.schemas import FrameMetadata, FrameRequest, RequestPart
 
-_DATA_URL_PREFIX = re.compile(r"data:image/[a-z0-9.+-]{1,32}(;[a-z0-9-]{1,32}=[^;,]{0,64}){0,4};base64,", re.IGNORECASE)
+JSON_LIMITS = JsonLimits(structure=4096, depth=20)
+"""A frame with every field has about 70 elements and a depth of 2; a request may hold several, and unknown fields."""
+
+MAX_FIELDS_BYTES = 256 * 1024
+"""Of a JSON text without its long strings, which hold the images."""
+
+MAX_LONG_STRINGS = 64
+
+_DATA_URL_PREFIX = re.compile(
+    rb"data:(?:image/[a-z0-9.+-]{1,32}|application/octet-stream)?(?:;[a-z0-9-]{1,32}=[^;,]{0,64}){0,4};base64,",
+    re.IGNORECASE,
+)
+
+_ESCAPES = {
+    rb"\/": b"/",
+    rb"\n": b"\n",
+    rb"\r": b"\r",
+    rb"\t": b"\t",
+    rb"\u002b": b"+",
+    rb"\u002B": b"+",
+    rb"\u002f": b"/",
+    rb"\u002F": b"/",
+    rb"\u003d": b"=",
+    rb"\u003D": b"=",
+}
+"""How JSON writers escape characters of base64 and the white space in it."""
 
 _WHITESPACE = b" \t\r\n\f\v"
 
-_MAX_PARTS = 8
+_PLACEHOLDER = re.compile(f"~{{{LONG_STRING_BYTES}}}([0-9]{{1,2}})")
 
 _Part = TypeVar("_Part", bound=RequestPart)
 
@@ -40,7 +65,7 @@ class ParsedFrame:
 
     Attributes:
         metadata: Its fields.
-        image: The picture's bytes, not looked at yet; None for a last frame without one.
+        image: The image file, not checked yet; None for a last frame without one.
         warnings: Parts of the request that have no effect.
     """
 
@@ -49,16 +74,32 @@ class ParsedFrame:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A JSON text's value with placeholders instead of its long strings.
+
+    Attributes:
+        value: What `json.loads` returns for the shortened text.
+        text: The whole text.
+        long_strings: Where the long strings lie in it.
+    """
+
+    value: object
+    text: bytes
+    long_strings: list[slice]
+
+
 def parse_json_request(body: bytes) -> ParsedFrame:
     """Return the request in a JSON body.
 
     Raises:
         BadRequestError: Malformed JSON, or fields that are missing or wrong; it names each of them.
+        PayloadTooLargeError: The fields beside the image are too large.
     """
-    value = parse_json(body, "the body")
-    request = _validate(FrameRequest, value)
-    image = (_decode_base64(request.frame) or None) if request.frame else None
-    warnings = warn_of_unknown_fields(value, FrameRequest)
+    parsed = _parse_shortened(body, "the body")
+    request = _validate(FrameRequest, parsed.value)
+    image = (_decode_frame(request.frame, parsed) or None) if request.frame else None
+    warnings = warn_of_unknown_fields(parsed.value, FrameRequest)
     return _require_image(request.model_copy(update={"frame": None}), image, warnings)
 
 
@@ -66,13 +107,14 @@ def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
     """Return the request in a multipart body with the parts `metadata` (JSON) and `frame` (raw bytes).
 
     Args:
-        body: All of it.
-        boundary: As the content type says.
+        body: The whole body.
+        boundary: From the content type.
 
     Raises:
         BadRequestError: Malformed multipart or JSON, or fields that are missing or wrong; it names each of them.
+        PayloadTooLargeError: The part `metadata` is too large.
     """
-    parts = _split_multipart(body, boundary)
+    parts = _read_parts(body, boundary)
     if "metadata" not in parts:
         raise BadRequestError("a part is missing", [FieldProblem("metadata", "is required")])
     value = parse_json(parts["metadata"], "the part `metadata`")
@@ -81,17 +123,44 @@ def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
 
 
 def parse_json(text: bytes, name: str) -> object:
-    """Return what a JSON text in UTF-8 says.
+    """Return the value of a JSON text in UTF-8; a byte order mark is skipped.
+
+    A string of more than `LONG_STRING_BYTES` bytes becomes another that is just as long and that no field accepts.
 
     Raises:
-        BadRequestError: It is malformed, nests too deeply, names a key twice, or has a number that JSON does not know.
+        BadRequestError: It is malformed, nests too deeply, has too many elements, contains a duplicate key, or has a
+            number that JSON does not know.
+        PayloadTooLargeError: It is too large, not counting long strings.
     """
+    return _parse_shortened(text, name).value
+
+
+def _parse_shortened(text: bytes, name: str) -> _Parsed:
+    """Parse a JSON text without its long strings, the images.
+
+    Parsed with the rest, an image would be copied several times, and into four bytes a character if a single character
+    of the text needs them.
+    """
+    if text.startswith(codecs.BOM_UTF8):
+        text = text[len(codecs.BOM_UTF8) :]
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
-    except BadRequestError as error:
+        long_strings = check_json(text, JSON_LIMITS)
+        if len(text) - sum(string.stop - string.start for string in long_strings) > MAX_FIELDS_BYTES:
+            raise PayloadTooLargeError(f"{name} has more than {MAX_FIELDS_BYTES} bytes beside its images")
+        if len(long_strings) > MAX_LONG_STRINGS:
+            raise PayloadTooLargeError(f"{name} has more than {MAX_LONG_STRINGS} strings as long as images")
+        pieces: list[bytes] = []
+        at = 0
+        for number, string in enumerate(long_strings):
+            pieces += [text[at : string.start], b"~" * LONG_STRING_BYTES, b"%d" % number]
+            at = string.stop
+        shortened = b"".join((*pieces, text[at:])).decode("utf-8")
+        value = json.loads(shortened, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except (BadRequestError, JsonLimitError) as error:
         raise BadRequestError(f"{name} {error}") from None
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"{name} is not valid JSON in UTF-8") from error
+    return _Parsed(value, text, long_strings)
 
 
 def _require_image(metadata: FrameMetadata, image: bytes | None, warnings: Iterable[str]) -> ParsedFrame:
@@ -100,36 +169,48 @@ def _require_image(metadata: FrameMetadata, image: bytes | None, warnings: Itera
     return ParsedFrame(metadata, image, tuple(warnings))
 
 
-def _decode_base64(text: str) -> bytes:
-    prefix = _DATA_URL_PREFIX.match(text)
+def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
+    """Return the bytes of the field `frame`, whether it was short enough to be parsed or not."""
+    placeholder = _PLACEHOLDER.fullmatch(frame)
     try:
-        encoded = (text[prefix.end() :] if prefix else text).encode("ascii")
-        return base64.b64decode(encoded.translate(None, _WHITESPACE), validate=True)
+        if placeholder is None or int(placeholder[1]) >= len(parsed.long_strings):
+            return _decode_base64(frame.encode("ascii"))
+        string = parsed.long_strings[int(placeholder[1])]
+        if parsed.text.find(b"\\", string.start, string.stop) < 0:
+            return _decode_base64(parsed.text, string.start, string.stop)
+        written = parsed.text[string]
+        for escape, character in _ESCAPES.items():
+            written = written.replace(escape, character)
+        return _decode_base64(written)
     except (binascii.Error, ValueError) as error:
         raise BadRequestError("a field is wrong", [FieldProblem("frame", "must be base64")]) from error
 
 
-def _split_multipart(body: bytes, boundary: str) -> dict[str, bytes]:
-    """Return the parts that we know by name; nothing is written to disk."""
-    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), max_parts=_MAX_PARTS)
-    parts: dict[str, list[bytes]] = {"metadata": [], "frame": []}
-    seen: set[str] = set()
-    name: str | None = None
+def _decode_base64(text: bytes, start: int = 0, stop: int | None = None) -> bytes:
+    """Return what base64 stands for, without a data URL's beginning and white space.
+
+    Only text with white space is copied.
+    """
+    stop = len(text) if stop is None else stop
+    prefix = _DATA_URL_PREFIX.match(text, start, stop)
+    start = prefix.end() if prefix else start
+    if any(text.find(space, start, stop) >= 0 for space in _WHITESPACE):
+        return binascii.a2b_base64(text[start:stop].translate(None, _WHITESPACE), strict_mode=True)
+    return binascii.a2b_base64(memoryview(text)[start:stop], strict_mode=True)
+
+
+def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
+    """Return the parts that we know by name."""
+    parts: dict[str, bytes] = {}
     try:
-        decoder.receive_data(body)
-        decoder.receive_data(None)
-        while not isinstance(event := decoder.next_event(), Epilogue | NeedData):
-            if isinstance(event, FormField | File):
-                name = event.name if event.name in parts else None
-                if name in seen:
-                    raise BadRequestError("a part comes twice", [FieldProblem(name, "must come once")])
-                if name is not None:
-                    seen.add(name)
-            elif isinstance(event, Data) and name is not None:
-                parts[name].append(event.data)
-    except (ValueError, LookupError, AttributeError, HTTPException) as error:
-        raise BadRequestError("the body is not valid multipart/form-data") from error
-    return {name: b"".join(parts[name]) for name in seen}
+        for part in split_multipart(body, boundary):
+            if part.name in parts:
+                raise BadRequestError("a part comes twice", [FieldProblem(part.name, "must come once")])
+            if part.name in {"metadata", "frame"}:
+                parts[part.name] = part.data
+    except MultipartError as error:
+        raise BadRequestError(f"the body is not valid multipart/form-data: {error}") from error
+    return parts
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

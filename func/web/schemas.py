@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    JsonValue,
     Strict,
     ValidationError,
     ValidationInfo,
@@ -21,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from func.session.result import SessionResult
 from func.session_token import MAX_TOKEN_LENGTH
 from gaze_core.types import Camera, GazePoint, Screen, Validity, Viewport
 
@@ -250,8 +250,8 @@ class CompletedAnswer(BaseModel):
     status: Literal["success"] = "success"
     message: Literal["Video processing completed"] = "Video processing completed"
     session_id: str
-    final_score: Annotated[float, Field(ge=0, le=100)]
-    result: Annotated[dict[str, JsonValue], Field(description="The score and how far it can be trusted, as stored.")]
+    final_score: Annotated[float, Field(ge=0, le=100, description="Percent; the result's `final_score`.")]
+    result: Annotated[SessionResult, Field(description="The score and how far it can be trusted, as stored.")]
     warnings: Warnings = None
 
 
@@ -266,6 +266,10 @@ class ReadinessAnswer(BaseModel):
 
     status: Literal["ready"] = "ready"
     neighbours: dict[str, Literal["reachable", "unreachable"]]
+    session_ttl_s: Annotated[
+        float | None,
+        Field(description="Seconds that a session lives after its last use; left out until the session API says it."),
+    ] = None
 
 
 class FieldError(BaseModel):
@@ -348,3 +352,12 @@ def answer_frame(
     )
     left_out = {name for name in ("calibrated", "flags", "warnings") if getattr(answer, name) is None}
     return answer.model_dump(mode="json", exclude=left_out)
+
+
+def answer_completed(session_id: str, result: SessionResult, warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the answer to a last frame."""
+    answer = CompletedAnswer(
+        session_id=session_id, final_score=result.final_score, result=result, warnings=list(warnings) or None
+    )
+    values = answer.model_dump(mode="json", exclude={"result", "warnings"}) | {"result": result.as_json()}
+    return values | ({"warnings": list(warnings)} if warnings else {})

@@ -1,9 +1,4 @@
-"""How long the last frame's scoring takes and how much memory, for sessions of growing length, on the local stack.
-
-Every run is a process of its own: a session at 30 frames a second whose gaze looks about, a map of 270×480 for every
-5th frame, held between. The session is read from the session API page by page, scored, its result stored and
-delivered, as the function does it. python -m gaze_tools.bench.score [--frames N …] [--accuracy-deg A] [--curve]
-"""
+"""The command `gaze bench score`."""
 
 import json
 import os
@@ -20,16 +15,18 @@ import click
 import numpy as np
 import requests
 from pymongo import MongoClient
-from rich.console import Console
 from rich.table import Table
 
 from func.adapters.aggregator import HttpResultSink
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from func.session.completion import Scorer
+from func.session.completion import Completer, LastFrame, complete
 from func.session.frame_record import read_record
+from func.session.session_score import SessionScorer
 from func.settings import read_settings
+from func.web.metrics import Metrics
+from gaze_tools.command_line import console
 from gaze_tools.saliency.models import make_model
 from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.stack.launcher import Neighbours, start_neighbours
@@ -38,43 +35,52 @@ FPS = 30.0
 EVERY = 5
 VIDEO_ID = "bench"
 _DISTINCT_MAPS = 50
-
-
 _FRAMES_PER_PUT = 2000
 
 
 @click.command()
-@click.option("--frames", multiple=True, type=int, default=(300, 3_600, 36_000, 108_000), show_default=True)
-@click.option("--accuracy-deg", type=float, help="Score on maps blurred to this accuracy as well.")
-@click.option("--curve", is_flag=True, help="Print the memory of the longest run over time as well.")
-@click.option("--measure", hidden=True, help="Addresses of the neighbours, in the process that measures.")
-def main(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, measure: str | None) -> None:
-    """Measure and print."""
+@click.option(
+    "--frames",
+    multiple=True,
+    type=click.IntRange(min=1),
+    default=(300, 3_600, 36_000, 108_000),
+    show_default=True,
+    help="Length of a session; repeat the option for several.",
+)
+@click.option("--accuracy-deg", type=float, help="Also score on maps blurred to this accuracy.")
+@click.option("--curve", is_flag=True, help="Also print the memory of the longest run over time.")
+@click.option("--measure", hidden=True, help="Addresses of the services, in the process that measures.")
+def score(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, measure: str | None) -> None:
+    """Time the scoring of sessions of up to an hour, and its memory.
+
+    Each session has 30 frames/s and a 270×480 map for every 5th frame, held in between. It is read from the session
+    API, scored, stored and delivered in a process of its own, as the function does it for the last frame.
+    """
     if measure is not None:
-        sys.stdout.write(json.dumps(score(Neighbours(*measure.split()), frames[0], accuracy_deg)))
+        sys.stdout.write(json.dumps(score_session(Neighbours(*measure.split()), frames[0], accuracy_deg)))
         return
-    console = Console()
     with tempfile.TemporaryDirectory() as folder, start_neighbours(Path(folder), data_dir=Path(folder)) as neighbours:
         console.print(f"Storing a map for every {EVERY}th of {max(frames)} frames …")
         store_maps(neighbours.mongo_uri, max(frames))
-        table = Table(title="The last frame's scoring on the local stack", title_justify="left")
-        for column in ("frames", "s", "processor s", "ms a frame", "MB above rest"):
+        table = Table(title="Scoring of the last frame on the local stack", title_justify="left")
+        for column in ("frames", "s", "CPU s", "ms per frame", "MB above idle"):
             table.add_column(column, justify="right")
         addresses = f"{neighbours.mongo_uri} {neighbours.session_api_url} {neighbours.aggregator_url}"
         for count in sorted(frames):
             store_session(neighbours.session_api_url, count)
-            command = [sys.executable, "-m", "gaze_tools.bench.score", "--frames", str(count), "--measure", addresses]
+            command = [sys.executable, "-m", "gaze_tools.cli", "bench", "score", "--frames", str(count)]
+            command += ["--measure", addresses]
             command += [] if accuracy_deg is None else ["--accuracy-deg", str(accuracy_deg)]
-            # One core for the algebra, as in the image.
+            # One thread for linear algebra, as in the image.
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             measured = json.loads(run.stdout)
             table.add_row(
                 f"{count}",
                 f"{measured['seconds']:.2f}",
-                f"{measured['processor_seconds']:.2f}",
+                f"{measured['cpu_seconds']:.2f}",
                 f"{1000 * measured['seconds'] / count:.3f}",
-                f"{measured['peak_mb'] - measured['rest_mb']:.0f}",
+                f"{measured['peak_mb'] - measured['idle_mb']:.0f}",
             )
         console.print(table)
         if curve:
@@ -83,7 +89,7 @@ def main(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, measu
 
 
 def store_session(session_api_url: str, frames: int) -> None:
-    """Store a session of a viewer who looks at a new place about three times a second."""
+    """Store a session of a viewer who fixates a new place about three times a second."""
     places = np.random.default_rng(1).random((frames // 10 + 1, 2)).round(6).tolist()
     http = requests.Session()
     http.trust_env = False
@@ -110,7 +116,7 @@ def store_session(session_api_url: str, frames: int) -> None:
 
 
 def store_maps(mongo_uri: str, frames: int) -> None:
-    """Store the maps of a video in which something bright goes in circles."""
+    """Store the maps of a video in which a bright square moves in a circle."""
     model = make_model("spectral_residual")
     model.start(height=270, width=480)
     generator = np.random.default_rng(0)
@@ -135,39 +141,39 @@ def store_maps(mongo_uri: str, frames: int) -> None:
         )
 
 
-def score(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> dict[str, Any]:
-    """Score a session and return seconds, memory at rest and at its peak, and the memory over time."""
+def score_session(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> dict[str, Any]:
+    """Score a session; return the time, the idle and peak memory, and the memory over time."""
     maps = MongoSaliencyMaps(neighbours.mongo_uri, timeout_s=60)
     sessions = HttpSessionStore(neighbours.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
     sink = HttpResultSink(neighbours.aggregator_url, timeout_s=60, retries=0)
     model = load_gaze_model(read_settings({"MONGO_URI": neighbours.mongo_uri}).gaze_model)
-    scorer = Scorer(sessions, maps, sink, model=model, accuracy_deg=accuracy_deg)
-    # Connected and warm: the process's resting memory.
+    scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
+    completer = Completer(sessions, scorer, sink, observer=Metrics())
+    # Connect and warm up, so that the idle memory includes it.
     next(maps.extract_saliencyMap(VIDEO_ID, frame_nums=[1]).maps)
     sessions.get_session(f"bench-{frames}", first=1, last=1)
-    rest_mb = _resident_mb()
+    idle_mb = _resident_mb()
     curve: list[tuple[float, float]] = []
     stop = threading.Event()
-    started, processor_started = time.perf_counter(), time.process_time()
+    started, cpu_started = time.perf_counter(), time.process_time()
 
     def watch() -> None:
         while not stop.wait(max(0.05, frames / 50_000)):
-            curve.append((time.perf_counter() - started, _resident_mb() - rest_mb))
+            curve.append((time.perf_counter() - started, _resident_mb() - idle_mb))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    result = scorer.complete_session(
-        f"bench-{frames}", video_id=VIDEO_ID, ip_address="192.0.2.1", frame_number=frames + 1, has_image=False
-    )
-    seconds, processor_seconds = time.perf_counter() - started, time.process_time() - processor_started
+    last = LastFrame(f"bench-{frames}", VIDEO_ID, "192.0.2.1", frame_number=frames + 1, has_image=False)
+    result = complete(completer, last, threading.Semaphore(1)).result
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     stop.set()
     watcher.join()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert result["frames"]["scored"] == frames  # noqa: S101
+    assert result.frames.scored == frames  # noqa: S101
     return {
         "seconds": seconds,
-        "processor_seconds": processor_seconds,
-        "rest_mb": rest_mb,
+        "cpu_seconds": cpu_seconds,
+        "idle_mb": idle_mb,
         "peak_mb": peak_mb,
         "curve": curve,
     }
@@ -176,7 +182,3 @@ def score(neighbours: Neighbours, frames: int, accuracy_deg: float | None) -> di
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""Capacity plan: what a number of viewers needs, and how the autoscaler reacts."""
+"""Capacity plan: what an audience needs, and how the autoscaler reacts to it."""

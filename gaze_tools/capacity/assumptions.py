@@ -1,4 +1,4 @@
-"""Every number that the capacity plan rests on, and where it comes from."""
+"""Every number that the capacity plan assumes, with its source."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the number of an assumption comes from.
+    """Meaning and source of an assumption.
 
     Attributes:
-        meaning: What it is, with its unit.
-        source: Who says so.
-        command: That measures or shows it.
+        meaning: Quantity, with its unit.
+        source: Where the value comes from.
+        command: Command that measures or shows it.
     """
 
     meaning: str
@@ -19,7 +19,7 @@ class Origin:
     command: str
 
 
-_MEASURE = "python -m gaze_tools.capacity measure"
+_MEASURE = "gaze capacity measure"
 _MANIFEST = "k8s-hpa/base, knative/base"
 _SHOW_MANIFEST = "kubectl kustomize k8s-hpa/base"
 
@@ -30,23 +30,25 @@ def _assume(default: float, meaning: str, source: str, command: str) -> Any:  # 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
-    """Every number that the plan rests on; `list_origins` says where each comes from."""
+    """Every number that the plan assumes; `list_origins` returns the sources."""
 
-    frame_rate_fps: float = _assume(20.0, "frames a second of one viewer", "the wire contract's nominal rate", "none")
-    frame_cpu_ms: float = _assume(13.0, "CPU of a frame in the function, user + system", "measured", _MEASURE)
-    detect_ms: float = _assume(10.0, "time for which a frame holds a landmarker", "measured", _MEASURE)
-    scoring_cpu_ms: float = _assume(0.3, "CPU of a frame when its session is scored", "measured", _MEASURE)
-    scoring_ms: float = _assume(1.0, "time of the same", "measured", _MEASURE)
-    service_variation: float = _assume(
-        0.5, "standard deviation of a frame's service time over its mean", "assumed; 1 is exponential", "none"
+    frame_rate_fps: float = _assume(
+        20.0, "frame rate of one viewer, frames/s", "the wire contract's nominal rate", "none"
     )
-    video_s: float = _assume(180.0, "length of a viewing", "assumed", "none")
-    request_cores: float = _assume(1.0, "CPU request of the container", _MANIFEST, _SHOW_MANIFEST)
-    limit_cores: float = _assume(2.0, "CPU limit of the container", _MANIFEST, _SHOW_MANIFEST)
+    frame_cpu_ms: float = _assume(13.0, "CPU time per frame in the function, user and system, ms", "measured", _MEASURE)
+    detect_ms: float = _assume(10.0, "time for which a frame occupies a landmarker, ms", "measured", _MEASURE)
+    scoring_cpu_ms: float = _assume(0.3, "CPU time per frame of scoring a session, ms", "measured", _MEASURE)
+    scoring_ms: float = _assume(1.0, "duration per frame of scoring a session, ms", "measured", _MEASURE)
+    service_variation: float = _assume(
+        0.5, "coefficient of variation of a frame's service time", "assumed; 1 is exponential", "none"
+    )
+    video_s: float = _assume(180.0, "duration of a viewing, s", "assumed", "none")
+    request_cores: float = _assume(1.0, "CPU request of the container, cores", _MANIFEST, _SHOW_MANIFEST)
+    limit_cores: float = _assume(2.0, "CPU limit of the container, cores", _MANIFEST, _SHOW_MANIFEST)
     available_cores: float = _assume(
         1.0,
-        "CPU that a pod gets while all are busy; up to its limit where nodes have spare",
-        "assumed: nodes that are full by requests",
+        "cores per pod when all pods are busy; up to the limit if nodes have spare CPU",
+        "assumed: nodes fully requested",
         "kubectl top node",
     )
     landmarkers: int = _assume(2, "LANDMARKERS", "knative/common/settings.env", _SHOW_MANIFEST)
@@ -54,82 +56,99 @@ class Assumptions:
     scoring_places: int = _assume(2, "SCORING_PLACES", "knative/common/settings.env", _SHOW_MANIFEST)
     landmarker_wait_s: float = _assume(2.0, "LANDMARKER_WAIT_S", "knative/common/settings.env", _SHOW_MANIFEST)
     container_concurrency: int = _assume(
-        8, "requests in a container at a time, Knative; 0 is no limit", "knative/base", "kubectl kustomize knative/base"
+        8,
+        "concurrent requests per container, Knative; 0 means no limit",
+        "knative/base",
+        "kubectl kustomize knative/base",
     )
     server_connections: int = _assume(
-        1000, "connections that gunicorn takes up beyond its threads", "its default worker_connections", "none"
+        1000, "connections that gunicorn accepts beyond its threads", "default worker_connections", "none"
     )
     sidecar_request_cores: float = _assume(
-        0.025, "CPU request of queue-proxy, Knative", "Knative's default", "kubectl get pod --output yaml"
+        0.025, "CPU request of queue-proxy, Knative, cores", "Knative's default", "kubectl get pod --output yaml"
     )
-    target_percent: float = _assume(50.0, "the autoscaler's target, of the request", _MANIFEST, _SHOW_MANIFEST)
-    min_pods: int = _assume(3, "minReplicas, min-scale", "overlays/prod", "kubectl kustomize k8s-hpa/overlays/prod")
-    max_pods: int = _assume(50, "maxReplicas, max-scale", "overlays/prod", "kubectl kustomize k8s-hpa/overlays/prod")
-    sync_s: float = _assume(15.0, "between two decisions of the autoscaler", "Kubernetes' default", "none")
-    tolerance: float = _assume(0.1, "deviation from the target that changes nothing", "Kubernetes' default", "none")
+    target_percent: float = _assume(50.0, "CPU target of the autoscaler, % of the request", _MANIFEST, _SHOW_MANIFEST)
+    min_pods: int = _assume(
+        3, "minimum number of pods (minReplicas, min-scale)", "overlays/prod", "kubectl kustomize k8s-hpa/overlays/prod"
+    )
+    max_pods: int = _assume(
+        50,
+        "maximum number of pods (maxReplicas, max-scale)",
+        "overlays/prod",
+        "kubectl kustomize k8s-hpa/overlays/prod",
+    )
+    sync_s: float = _assume(15.0, "interval between autoscaler decisions, s", "Kubernetes' default", "none")
+    tolerance: float = _assume(0.1, "relative deviation from the target that is ignored", "Kubernetes' default", "none")
     metric_window_s: float = _assume(
-        15.0, "over which metrics-server averages CPU", "its default --metric-resolution", "kubectl top pod"
+        15.0, "averaging window of metrics-server, s", "default --metric-resolution", "kubectl top pod"
     )
     metric_delay_s: float = _assume(
         15.0,
-        "age of such a metric when it is used",
-        "assumed: up to a scrape and a kubelet's sample",
+        "age of the metric when the autoscaler uses it, s",
+        "assumed: one scrape and one kubelet sample",
         "kubectl top pod",
     )
     pod_start_s: float = _assume(
         10.0,
-        "from the decision to readiness, on a node that has the image",
-        "3 s measured from process to readiness, 7 s assumed for scheduling and probes",
+        "time from decision to ready pod, image already on the node, s",
+        "measured 3 s for the process, assumed 7 s for scheduling and probes",
         _MEASURE,
     )
-    retries: int = _assume(4, "how often the gateway repeats a refused frame", "gaze_tools/stack/gateway.py", "none")
+    retries: int = _assume(4, "retries of a refused frame by the gateway", "gaze_tools/stack/client.py", "none")
     retry_wait_s: float = _assume(
         1.0,
-        "before the first repetition; n times that before the n-th",
-        "Retry-After of the function; the gateway takes 0.5 without one",
+        "wait before the first retry, s; n times that before the n-th",
+        "Retry-After of the function",
         "none",
     )
-    probe_timeout_s: float = _assume(2.0, "of the readiness probe", _MANIFEST, _SHOW_MANIFEST)
-    request_bytes: float = _assume(33_000, "of a frame's request, base64 in JSON", "measured", _MEASURE)
-    record_bytes: float = _assume(330, "of a frame's record as JSON", "measured", _MEASURE)
-    stored_bytes: float = _assume(345, "of a frame in the session API's database", "measured", _MEASURE)
-    map_bytes: float = _assume(8_200, "of one saliency map as stored, 240×135", "measured", _MEASURE)
+    probe_timeout_s: float = _assume(2.0, "timeout of the readiness probe, s", _MANIFEST, _SHOW_MANIFEST)
+    request_bytes: float = _assume(33_000, "size of a frame's request, base64 in JSON, bytes", "measured", _MEASURE)
+    record_bytes: float = _assume(330, "size of a frame's record as JSON, bytes", "measured", _MEASURE)
+    stored_bytes: float = _assume(345, "size of a frame in the session API's database, bytes", "measured", _MEASURE)
+    map_bytes: float = _assume(8_200, "size of a stored saliency map of 240×135 pixels, bytes", "measured", _MEASURE)
     session_reads: float = _assume(
-        1.2, "reads of a whole session while it is scored", "func/session/completion.py", "none"
+        1.2, "full reads of a session while it is scored", "func/session/completion.py", "none"
     )
     session_cpu_ms: float = _assume(
-        2.0, "CPU of a frame in the session API", "measured on gaze_tools.stack.session_api", _MEASURE
+        2.0, "CPU time per frame in the session API, ms", "measured with gaze_tools.stack.session_api", _MEASURE
     )
-    database_cpu_ms: float = _assume(1.5, "CPU of a frame in its database", "measured on the stand-in", _MEASURE)
-    writes_per_frame: float = _assume(1.06, "of the session API to its database", "measured", _MEASURE)
-    reads_per_frame: float = _assume(1.0, "likewise", "measured", _MEASURE)
+    database_cpu_ms: float = _assume(
+        1.5, "CPU time per frame in its database, ms", "measured with the MongoDB stand-in", _MEASURE
+    )
+    writes_per_frame: float = _assume(1.06, "database writes per frame", "measured", _MEASURE)
+    reads_per_frame: float = _assume(1.0, "database reads per frame", "measured", _MEASURE)
     kept_s: float = _assume(
         480.0,
-        "life of a session's data: the viewing and 300 s; at most 21,600",
+        "lifetime of a session's data, s: the viewing and 300 s; at most 21,600",
         "gaze_tools/stack/session_api.py",
         "none",
     )
-    watching_s_a_day: float = _assume(28_800.0, "for which these viewers watch each day", "assumed: 8 hours", "none")
-    shard_writes: float = _assume(
-        10_000.0, "journalled writes a second of one shard", "assumed; measure your own", "mongostat"
+    watching_s_a_day: float = _assume(
+        28_800.0, "time for which these viewers watch per day, s", "assumed: 8 hours", "none"
     )
-    shard_replicas: int = _assume(3, "copies that a shard keeps", "MongoDB's usual replica set", "none")
+    shard_writes: float = _assume(
+        10_000.0, "journalled writes/s of one shard", "assumed; measure your own", "mongostat"
+    )
+    shard_replicas: int = _assume(3, "replicas per shard", "usual size of a MongoDB replica set", "none")
     cluster_pods: int = _assume(
-        150_000, "pods of one cluster", "https://kubernetes.io/docs/setup/best-practices/cluster-large/", "none"
+        150_000,
+        "maximum number of pods per cluster",
+        "https://kubernetes.io/docs/setup/best-practices/cluster-large/",
+        "none",
     )
 
     @property
     def cpu_per_frame_s(self) -> float:
-        """CPU of a frame in the function, its share of the scoring included."""
+        """CPU time per frame in the function, including its share of the scoring."""
         return (self.frame_cpu_ms + self.scoring_cpu_ms) / 1000
 
     @property
     def pod_capacity_fps(self) -> float:
-        """Frames a second of one pod at most: what its CPU or its landmarkers allow."""
+        """Maximum frame rate of one pod, limited by its CPU or its landmarkers."""
         cores = min(self.limit_cores, self.available_cores)
         return min(cores / self.cpu_per_frame_s, self.landmarkers / (self.detect_ms / 1000))
 
 
 def list_origins(assumptions: Assumptions) -> list[tuple[str, float, Origin]]:
-    """Return name, value and origin of each assumption."""
+    """Return the name, value and origin of each assumption."""
     return [(entry.name, getattr(assumptions, entry.name), entry.metadata["origin"]) for entry in fields(assumptions)]

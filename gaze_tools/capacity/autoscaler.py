@@ -1,9 +1,9 @@
-"""Kubernetes' HorizontalPodAutoscaler, step by step.
+"""A model of Kubernetes' HorizontalPodAutoscaler.
 
-As the documentation describes it (https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/,
+It follows the documentation (https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/,
 "Algorithm details" and "Configurable scaling behavior"): desiredReplicas = ceil(currentReplicas × currentMetricValue /
-desiredMetricValue), a tolerance, pods that are not ready counted as idle when it scales up, the most careful
-recommendation of a stabilisation window, and policies that bound the change within a period.
+desiredMetricValue), a tolerance, pods that are not ready counted as idle when scaling up, the most conservative
+recommendation of a stabilisation window, and policies that limit the change within a period.
 """
 
 import math
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A bound on how far the number of pods may change within a period.
+    """A limit on the change of the number of pods within a period.
 
     Attributes:
-        value: Percent of the pods that there were when the period began, or pods.
-        period_s: Its length.
-        is_percent: Which of the two.
+        value: Number of pods, or percent of the pods at the beginning of the period.
+        period_s: Length of the period.
+        is_percent: Whether `value` is a percentage.
     """
 
     value: float
@@ -28,11 +28,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Behaviour in one direction; of several policies the one that allows most counts.
+    """Scaling behaviour in one direction; the policy that allows the largest change applies.
 
     Attributes:
-        stabilisation_s: Over which the most careful recommendation counts.
-        policies: At least one.
+        stabilisation_s: Window over which the most conservative recommendation applies.
+        policies: Limits on the change, at least one.
     """
 
     stabilisation_s: float
@@ -41,32 +41,32 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How fast it may scale."""
+    """Scaling behaviour in both directions."""
 
     up: Rules
     down: Rules
 
 
 _REMEMBERED_S = 3600.0
-"""The longest window that Kubernetes takes."""
+"""Longest window that Kubernetes accepts."""
 
 UP = Rules(0, (Policy(100, 15, is_percent=True), Policy(4, 15)))
 
 KUBERNETES = Behaviour(UP, Rules(300, (Policy(25, 60, is_percent=True), Policy(1, 60))))
-"""Of k8s-hpa/base/horizontal-pod-autoscaler.yaml."""
+"""Behaviour in k8s-hpa/base/horizontal-pod-autoscaler.yaml."""
 
 KNATIVE = Behaviour(UP, Rules(300, (Policy(100, 15, is_percent=True),)))
-"""Kubernetes' defaults: Knative Serving sets none of its own without the annotation `window`."""
+"""Kubernetes' defaults, which Knative Serving leaves unchanged without the annotation `window`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the autoscaler sees of the pods.
+    """Pods as the autoscaler sees them.
 
     Attributes:
-        counted_pods: Ready, with a metric of a whole window since they became so.
-        usage_cores: Of these together.
-        other_pods: Not ready, or without such a metric yet.
+        counted_pods: Ready pods with a metric that covers a whole window.
+        usage_cores: Total CPU usage of the counted pods.
+        other_pods: Pods that are not ready or have no such metric yet.
     """
 
     counted_pods: int
@@ -77,14 +77,14 @@ class Usage:
 def desired_pods(
     current: int, usage: Usage, *, request_cores: float, target_percent: float, tolerance: float = 0.1
 ) -> int:
-    """Return how many pods the metric asks for, before stabilisation and policies.
+    """Return the number of pods that the metric asks for, before stabilisation and policies.
 
     Args:
-        current: Pods that there are by the last decision.
-        usage: What is seen of them.
+        current: Number of pods after the last decision.
+        usage: Pods and their CPU usage.
         request_cores: CPU request of a pod.
-        target_percent: Of the request.
-        tolerance: Relative deviation from the target that changes nothing.
+        target_percent: Target, percent of the request.
+        tolerance: Relative deviation from the target that is ignored.
     """
     if not usage.counted_pods:
         return current
@@ -93,13 +93,13 @@ def desired_pods(
         return current if abs(ratio - 1) <= tolerance + 1e-9 else _ceil(ratio * usage.counted_pods)
     pods = usage.counted_pods + usage.other_pods
     ratio = _percent(usage.usage_cores, pods * request_cores) / target_percent
-    if ratio <= 1 + tolerance + 1e-9:  # within the tolerance, or the change would go the other way
+    if ratio <= 1 + tolerance + 1e-9:  # within the tolerance, or the direction would reverse
         return current
     return max(current, _ceil(ratio * pods))
 
 
 def _percent(usage_cores: float, requested_cores: float) -> int:
-    """Return a utilisation as the autoscaler reckons it, cut to whole percent."""
+    """Return the utilisation in whole percent, rounded down as the autoscaler does."""
     return math.floor(100 * usage_cores / requested_cores + 1e-9)
 
 
@@ -109,15 +109,15 @@ def _ceil(pods: float) -> int:
 
 @dataclass(slots=True)
 class Autoscaler:
-    """Remembers recommendations and changes; call `decide` at every sync.
+    """An autoscaler with its history of recommendations and changes; call `decide` at every sync.
 
     Attributes:
-        behaviour: How fast it may scale.
-        min_pods: Bound.
-        max_pods: Bound.
+        behaviour: Scaling behaviour.
+        min_pods: Minimum number of pods.
+        max_pods: Maximum number of pods.
         request_cores: CPU request of a pod.
-        target_percent: Of the request.
-        tolerance: Relative deviation from the target that changes nothing.
+        target_percent: Target, percent of the request.
+        tolerance: Relative deviation from the target that is ignored.
     """
 
     behaviour: Behaviour
@@ -130,7 +130,7 @@ class Autoscaler:
     _changes: list[tuple[float, int]] = field(default_factory=list)
 
     def decide(self, now_s: float, current: int, usage: Usage) -> int:
-        """Return how many pods there shall be from now on."""
+        """Return the new number of pods."""
         desired = desired_pods(
             current,
             usage,
@@ -151,7 +151,7 @@ class Autoscaler:
         return wanted
 
     def _stabilise(self, now_s: float, current: int) -> int:
-        """Return the recommendation that is nearest to the present number within the windows."""
+        """Return the recommendation within the windows that is closest to the current number."""
         *earlier, (_, latest) = self._recommended
 
         def since(window_s: float) -> list[int]:
@@ -162,7 +162,7 @@ class Autoscaler:
         return min(max(current, lowest), highest)
 
     def _limit(self, now_s: float, current: int, wanted: int) -> int:
-        """Return what the policies allow of a change."""
+        """Return the wanted number, limited by the policies."""
         if wanted > current:
             bounds = [math.ceil(self._step(now_s, current, policy, 1)) for policy in self.behaviour.up.policies]
             return min(wanted, max(current, *bounds))
@@ -170,6 +170,6 @@ class Autoscaler:
         return max(wanted, min(current, *bounds))
 
     def _step(self, now_s: float, current: int, policy: Policy, sign: int) -> float:
-        """Return how far a policy lets the number go from where it was a period ago."""
+        """Return the furthest number that a policy allows, from the number at the beginning of its period."""
         before = current - sum(change for at_s, change in self._changes if at_s > now_s - policy.period_s)
         return before + sign * (before * policy.value / 100 if policy.is_percent else policy.value)

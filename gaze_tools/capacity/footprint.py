@@ -1,4 +1,4 @@
-"""What a steady number of viewers needs."""
+"""Resources that a constant number of viewers needs."""
 
 import math
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a steady number of viewers needs.
+    """Resources that a constant number of viewers needs.
 
     Attributes:
-        viewers: How many.
-        frames_fps: That they send.
-        busy_cores: Of the function.
-        requested_cores: At the autoscaler's target.
-        pods: Likewise.
-        clusters: That hold so many pods.
-        ingress_bytes_s: Requests that come in.
-        session_cores: Of the session API.
-        database_cores: Of its database.
-        writes_s: Of the session API to its database.
-        reads_s: Likewise.
-        shards: That take these writes.
-        written_bytes_day: Records of a day, once.
-        kept_bytes: Records that are there at a time, in all copies.
-        scorings_s: Sessions that end.
-        session_read_bytes_s: Of the session API, for scoring.
-        map_read_bytes_s: Of MongoDB, for scoring.
-        scoring_refused_percent: Last frames that find every place for scoring taken and come again.
+        viewers: Number of viewers.
+        frames_fps: Frames/s that they send.
+        busy_cores: CPU usage of the function.
+        requested_cores: CPU requests of the function at the autoscaler's target.
+        pods: Pods of the function at the autoscaler's target.
+        clusters: Clusters that so many pods need.
+        ingress_bytes_s: Size of the incoming requests.
+        session_cores: CPU usage of the session API.
+        database_cores: CPU usage of the session API's database.
+        writes_s: Writes/s of the session API to its database.
+        reads_s: Reads/s of the session API from its database.
+        shards: Database shards for these writes.
+        written_bytes_day: Records written per day, without replicas.
+        kept_bytes: Records stored at any time, with replicas.
+        scorings_s: Sessions that end per second.
+        session_read_bytes_s: Records read from the session API for scoring.
+        map_read_bytes_s: Maps read from MongoDB for scoring.
+        scoring_refused_percent: Last frames that find all scoring places taken and are retried.
     """
 
     viewers: float
@@ -55,10 +55,10 @@ class Footprint:
 
 
 def size(assumptions: Assumptions, viewers: float) -> Footprint:
-    """Return what a steady number of viewers needs, at the autoscaler's target and with no bound on the pods."""
+    """Return the resources for a constant number of viewers, at the autoscaler's target and with unlimited pods."""
     frames_fps = viewers * assumptions.frame_rate_fps
     busy_cores = frames_fps * assumptions.cpu_per_frame_s
-    # The autoscaler's own ceil, with a grain of tolerance for what is exact but for rounding.
+    # Rounded up like the autoscaler does; the tolerance absorbs floating-point errors of exact quotients.
     pods = max(
         assumptions.min_pods,
         math.ceil(100 * busy_cores / (assumptions.target_percent * assumptions.request_cores) - 1e-9),

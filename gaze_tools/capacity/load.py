@@ -1,4 +1,4 @@
-"""A bounded load of frames on functions on loopback, and what it costs."""
+"""A bounded load of frames on local functions, and its cost."""
 
 import base64
 import itertools
@@ -14,26 +14,26 @@ from dataclasses import dataclass
 import cv2
 import requests
 
-from gaze_tools.capacity.processor_time import PARTS, read_cpu_s
-from gaze_tools.demo import SAMPLE, SAMPLE_VIDEO_ID, read_frames
-from gaze_tools.stack.gateway import JPEG_QUALITY
+from gaze_tools.capacity.cpu_time import PARTS, read_cpu_s
+from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, read_frames
+from gaze_tools.stack.client import JPEG_QUALITY
 
 FRAMES = 200
-"""Of the sample clip; a load starts again from the first."""
+"""Frames of the sample clip, which a load repeats."""
 
 _REQUEST_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load.
+    """Outcome of a load.
 
     Attributes:
-        frames: Answered 200.
-        refused: Answered otherwise.
-        duration_s: From the first request to the last answer.
-        latencies_s: Of the frames that were answered 200; for an open load from the moment they were due.
-        cpu_s: Of each part of the stack, and of the client.
+        frames: Frames answered with 200.
+        refused: Frames answered with another status.
+        duration_s: Time from the first request to the last response.
+        latencies_s: Latencies of the frames answered with 200; in an open load from the time they were due.
+        cpu_s: CPU time of each part of the stack, and of the client.
     """
 
     frames: int
@@ -44,21 +44,21 @@ class Load:
 
     @property
     def throughput_fps(self) -> float:
-        """Frames answered a second."""
+        """Answered frames per second."""
         return self.frames / self.duration_s
 
     @property
     def latency_s(self) -> float:
-        """Median."""
+        """Median latency."""
         return statistics.median(self.latencies_s)
 
     def cpu_per_frame_s(self, *parts: str) -> float:
-        """Return the CPU time of a frame in these parts; without any, in all of them."""
+        """Return the CPU time per frame in these parts; without arguments, in all parts."""
         return sum(self.cpu_s[part] for part in parts or self.cpu_s) / self.frames
 
 
 def encode_clip() -> list[bytes]:
-    """Return the pictures of the sample clip as the gateway sends them."""
+    """Return the frames of the sample clip as JPEG, as the gateway sends them."""
     return [
         cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
         for frame in read_frames(str(SAMPLE / "clip.mp4"), FRAMES)
@@ -67,18 +67,18 @@ def encode_clip() -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sends the frames of one session.
+    """A client that sends the frames of one session.
 
     Attributes:
-        function_url: Where to.
-        session: Its number.
+        function_url: Base address of the function.
+        session: Number of the session.
     """
 
     function_url: str
     session: int
 
     def make_body(self, frame_number: int, jpeg: bytes | None) -> bytes:
-        """Return the request of a frame, or of the end when there is none."""
+        """Return the request body of a frame, or of the last frame if there is no image."""
         body: dict[str, object] = {
             "session_id": f"session-{self.session}",
             "video_id": SAMPLE_VIDEO_ID,
@@ -96,14 +96,14 @@ class Client:
 def run_load(
     clients: Sequence[Client], jpegs: Sequence[bytes], *, duration_s: float, interval_s: float | None = None
 ) -> Load:
-    """Send frames for a while and count what it costs; stops by itself.
+    """Send frames for a limited time and measure the cost.
 
     Args:
-        clients: Each sends from a thread of its own and waits for an answer before the next request.
-        jpegs: The pictures, used again and again.
-        duration_s: No request starts later.
-        interval_s: Between the moments at which a client's frames are due, whatever the answers take; None sends the
-            next when the last is answered.
+        clients: Clients, each with its own thread; each waits for a response before its next request.
+        jpegs: Frames, used in a loop.
+        duration_s: Time after which no request starts.
+        interval_s: Interval at which a client's frames are due (open load); None sends the next frame when the last one
+            is answered (closed load).
     """
     before = {part: read_cpu_s(part) for part in PARTS}
     client_cpu_s, started_s = time.process_time(), time.monotonic()
@@ -114,7 +114,7 @@ def run_load(
                 jpegs,
                 until_s=started_s + duration_s,
                 interval_s=interval_s,
-                # So that the clients of an open load do not send at the same moment.
+                # Staggered, so that the clients of an open load do not send simultaneously.
                 first_due_s=started_s + (0.0 if interval_s is None else interval_s * pair[0] / len(clients)),
             ),
             enumerate(clients),
@@ -135,7 +135,7 @@ def run_load(
 def _send(
     client: Client, jpegs: Sequence[bytes], *, until_s: float, interval_s: float | None, first_due_s: float
 ) -> list[float | None]:
-    """Return how long each frame took, None for one that was refused."""
+    """Return the latency of each frame, None for a refused one."""
     latencies_s: list[float | None] = []
     with requests.Session() as http:
         http.trust_env = False
@@ -153,7 +153,7 @@ def _send(
 
 
 def post(http: requests.Session, client: Client, body: bytes) -> requests.Response:
-    """Send a request to the function and return its answer."""
+    """Send a request to the function and return its response."""
     return http.post(
         f"{client.function_url}/gaze",
         data=body,
@@ -164,7 +164,7 @@ def post(http: requests.Session, client: Client, body: bytes) -> requests.Respon
 
 @contextmanager
 def probe(function_url: str) -> Iterator[list[float]]:
-    """Ask a function every half a second whether it is ready; yield how long each answer took."""
+    """Probe the readiness of a function every 0.5 s; yield the list of latencies, which grows meanwhile."""
     waits_s: list[float] = []
     stop = threading.Event()
 

@@ -1,6 +1,6 @@
-"""What a frame costs on this machine: two real functions and their neighbours under a bounded load on loopback.
+"""The cost of a frame on this machine: two real functions and their upstream services under a bounded local load.
 
-CPU is read as the processes' own time from /proc, since wall time says as much about what else runs on the machine.
+CPU time is that of the processes, from /proc: wall time also depends on what else runs on the machine.
 """
 
 import itertools
@@ -13,28 +13,28 @@ from pathlib import Path
 import requests
 
 from gaze_tools.capacity.assumptions import Assumptions
+from gaze_tools.capacity.cpu_time import PARTS, read_cpu_s
 from gaze_tools.capacity.load import Client, Load, encode_clip, post, probe, run_load
-from gaze_tools.capacity.processor_time import PARTS, read_cpu_s
 from gaze_tools.capacity.queues import closed_throughput, mean_wait_s
 from gaze_tools.capacity.store_costs import StoreCosts, measure_store
-from gaze_tools.demo import seed_sample_maps
+from gaze_tools.sample_clip import seed_sample_maps
 from gaze_tools.stack.launcher import start_function, start_neighbours
 
 OPEN_INTERVAL_S = 0.2
-"""Between two frames of a viewer of the open load: 5 a second, so that a slow machine keeps up."""
+"""Interval between two frames of a viewer in the open load: 5 frames/s, so that a slow machine keeps up."""
 
 _MAPS = 1000
-"""So that every frame of the session that is scored has one."""
+"""Number of maps, so that every frame of the scored session has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What the last frame of a session took.
+    """Cost of scoring a session.
 
     Attributes:
-        frames: Of the session; those whose gaze is unknown have no score.
-        cpu_s: Of the function.
-        duration_s: From the request to the answer.
+        frames: Frames of the session, with or without a gaze.
+        cpu_s: CPU time of the function.
+        duration_s: Time from the request to the response.
     """
 
     frames: int
@@ -44,7 +44,7 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the start of one function took, from its process to readiness."""
+    """Cost of starting one function, up to readiness."""
 
     cpu_s: float
     duration_s: float
@@ -55,9 +55,9 @@ class Crowding:
     """One function with more clients than it has threads.
 
     Attributes:
-        clients: Each waits for an answer before the next request.
-        load: What came of theirs.
-        probe_s: Median time of a readiness probe meanwhile.
+        clients: Number of clients, each of which waits for a response before its next request.
+        load: Outcome of their load.
+        probe_s: Median latency of a readiness probe meanwhile.
     """
 
     clients: int
@@ -67,19 +67,19 @@ class Crowding:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One run.
+    """Measurements of one run.
 
     Attributes:
-        start: Of the first function.
-        alone: One function, one client, closed loop: what everything else is predicted from.
-        opened: Two functions; viewers who send frames at their own pace.
-        closed: Two functions; clients who send the next frame when the last is answered.
-        detect_s: Mean time for which a frame of `alone` held a landmarker, its features and prediction included.
-        scoring: Of a session of `alone`.
-        store: What the frames of `alone` left behind.
+        start: Start of the first function.
+        alone: One function, one client, closed load; everything else is predicted from it.
+        opened: Two functions; viewers who send frames at a fixed rate.
+        closed: Two functions; clients that send the next frame when the last one is answered.
+        detect_s: Mean time for which a frame of `alone` occupied a landmarker, features and prediction included.
+        scoring: Scoring of a session of `alone`.
+        store: Bytes and database commands of the frames of `alone`.
         crowding: Far more clients than threads, on one function.
-        open_rate_fps: What the viewers of `opened` sent.
-        closed_clients: How many clients `closed` had.
+        open_rate_fps: Frame rate of all viewers of `opened`.
+        closed_clients: Number of clients of `closed`.
     """
 
     start: Start
@@ -94,7 +94,7 @@ class Measurement:
     closed_clients: int
 
 
-def measure(
+def measure_stack(
     log_dir: Path,
     assumptions: Assumptions,
     *,
@@ -103,15 +103,15 @@ def measure(
     closed_clients: int = 4,
     crowding_clients: int = 150,
 ) -> Measurement:
-    """Start the stack with the cluster's settings, load it four times, stop it.
+    """Start the stack with the settings of the cluster, apply four loads, and stop it.
 
     Args:
-        log_dir: Where the processes' output goes.
-        assumptions: Say the settings of the functions.
-        duration_s: Of each load.
-        open_rate_fps: Frames a second of the open load.
-        closed_clients: Of the closed load.
-        crowding_clients: Of the last load.
+        log_dir: Directory for the logs.
+        assumptions: Assumptions, which include the settings of the functions.
+        duration_s: Length of each load.
+        open_rate_fps: Frame rate of the open load.
+        closed_clients: Clients of the closed load.
+        crowding_clients: Clients of the last load.
     """
     settings = {
         "THREADS": str(assumptions.threads),
@@ -150,7 +150,7 @@ def measure(
         crowd = [Client(first, next(sessions)) for _ in range(crowding_clients)]
         with probe(first) as waits_s:
             load = run_load(crowd, jpegs, duration_s=duration_s)
-        # The first few find no queue yet.
+        # The first few probes find no queue yet.
         crowding = Crowding(crowding_clients, load, statistics.median(waits_s[len(waits_s) // 4 :]))
     return Measurement(
         start=start,
@@ -168,12 +168,12 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A quantity of a run beside what the plan's formulas make of the run's first load.
+    """A measured quantity and its prediction from the first load of the run.
 
     Attributes:
-        name: With its unit.
-        predicted: By the formulas.
-        measured: In the run.
+        name: Name with unit.
+        predicted: Value predicted by the formulas.
+        measured: Value measured in the run.
     """
 
     name: str
@@ -182,19 +182,19 @@ class Check:
 
     @property
     def ratio(self) -> float:
-        """Measured over predicted."""
+        """Measured value divided by the predicted one."""
         return self.measured / self.predicted
 
 
 def check_predictions(measurement: Measurement, *, cores: int, request_cores: float = 1.0) -> list[Check]:
-    """Predict the two loads on two functions from the one on one function, and compare.
+    """Predict the two loads on two functions from that on one function, and compare.
 
-    Functions, neighbours and clients share this machine: one station with its cores as servers, whose work takes longer
-    than its CPU time by the factor by which it did in the first load.
+    Functions, upstream services and clients share this machine. It is modelled as one station with its cores as
+    servers, whose service time exceeds its CPU time by the same factor as in the first load.
 
     Args:
-        measurement: Of a run.
-        cores: Of this machine.
+        measurement: Measurements of a run.
+        cores: Cores of this machine.
         request_cores: CPU request of a pod, for the utilisation that the autoscaler would see.
     """
     alone, opened, closed = measurement.alone, measurement.opened, measurement.closed
@@ -206,21 +206,21 @@ def check_predictions(measurement: Measurement, *, cores: int, request_cores: fl
     open_latency_s = alone.latency_s + mean_wait_s(cores, rate_fps, demand_s, variation=0.5)
     return [
         Check("open load: throughput, frames/s", rate_fps, opened.throughput_fps),
-        Check("open load: CPU of the function, ms a frame", 1000 * cpu_s, 1000 * opened.cpu_per_frame_s("function")),
+        Check("open load: CPU of the function, ms/frame", 1000 * cpu_s, 1000 * opened.cpu_per_frame_s("function")),
         Check(
-            "open load: utilisation of two pods' requests, %",
+            "open load: CPU utilisation of two pods, % of request",
             100 * rate_fps * cpu_s / (2 * request_cores),
             100 * opened.cpu_s["function"] / opened.duration_s / (2 * request_cores),
         ),
         Check("open load: latency, ms", 1000 * open_latency_s, 1000 * opened.latency_s),
-        Check("closed load: CPU of the function, ms a frame", 1000 * cpu_s, 1000 * closed.cpu_per_frame_s("function")),
+        Check("closed load: CPU of the function, ms/frame", 1000 * cpu_s, 1000 * closed.cpu_per_frame_s("function")),
         Check("closed load: throughput, frames/s", closed_fps, closed.throughput_fps),
         Check("closed load: latency, ms", 1000 * measurement.closed_clients / closed_fps, 1000 * closed.latency_s),
     ]
 
 
 def measure_scoring(client: Client, frames: int) -> Scoring:
-    """Say that a session is over after so many frames, and return what its scoring took."""
+    """Complete a session after a number of frames, and return the cost of scoring it."""
     with requests.Session() as http:
         http.trust_env = False
         cpu_s, started_s = read_cpu_s("function"), time.monotonic()
@@ -231,7 +231,7 @@ def measure_scoring(client: Client, frames: int) -> Scoring:
 
 
 def read_stage(function_url: str, stage: str) -> tuple[float, float]:
-    """Return the seconds and the number of frames that a function has spent in a stage so far."""
+    """Return the seconds that a function has spent in a stage so far, and the number of frames."""
     text = requests.get(f"{function_url}/metrics", timeout=10, proxies={"no_proxy": "*"}).text
     found = [
         float(line.rpartition(" ")[2])

@@ -1,4 +1,4 @@
-"""The plot of docs/capacity.md."""
+"""Plot of docs/capacity.md."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +15,11 @@ _COLOURS = ("#1b6ca8", "#d1495b", "#66a182")
 
 
 def draw(assumptions: Assumptions, path: Path) -> None:
-    """Draw a crowd under three settings, and what 10 to 1,000,000 viewers need.
+    """Draw a crowd under three settings, and the resources for 10 to 1,000,000 viewers.
 
     Args:
-        assumptions: To rest on; the upper bound on the pods is lifted.
-        path: Of the picture.
+        assumptions: Assumptions; the number of pods is not limited.
+        path: Image file to write.
     """
     crowd = Crowd(viewers=1000)
     base = replace(assumptions, max_pods=_UNBOUNDED_PODS)
@@ -50,7 +50,7 @@ def _draw_pods(axes: Axes, runs: dict[str, Simulation], crowd: Crowd) -> None:
         linestyle="--",
         label="viewers",
     )
-    axes.set(title=f"{crowd.viewers:,.0f} viewers come in {crowd.ramp_s / 60:g} min: pods that serve", ylabel="pods")
+    axes.set(title=f"{crowd.viewers:,.0f} viewers arrive in {crowd.ramp_s / 60:g} min: ready pods", ylabel="pods")
     _finish(axes)
 
 
@@ -58,7 +58,7 @@ def _draw_utilisation(axes: Axes, runs: dict[str, Simulation]) -> None:
     for (name, run), colour in zip(runs.items(), _COLOURS, strict=True):
         percents = [moment.utilisation_percent for moment in run.moments]
         axes.plot(_minutes(run), percents, color=colour, label=name)
-    axes.set(title="CPU of the pods that serve", ylabel="% of the request", ylim=(0, 110))
+    axes.set(title="CPU of the ready pods", ylabel="% of the request", ylim=(0, 110))
     _finish(axes)
 
 
@@ -66,7 +66,7 @@ def _draw_refused(axes: Axes, runs: dict[str, Simulation]) -> None:
     for (name, run), colour in zip(runs.items(), _COLOURS, strict=True):
         refused = [moment.refused_fps for moment in run.moments]
         axes.plot(_minutes(run), refused, color=colour, label=f"{name}: {sum(refused) * STEP_S / run.frames:.0%}")
-    axes.set(title="Answers 503, and their share of the frames sent", ylabel="a second")
+    axes.set(title="503 responses, and their ratio to frames sent", ylabel="per second")
     _finish(axes)
 
 
@@ -78,11 +78,11 @@ def _draw_sweep(axes: Axes, assumptions: Assumptions) -> None:
         "busy cores": [need.busy_cores for need in needs],
         "session API and database, cores": [need.session_cores + need.database_cores for need in needs],
         "shards": [need.shards for need in needs],
-        "kept in MongoDB, GB": [need.kept_bytes / 1e9 for need in needs],
+        "stored in MongoDB, GB": [need.kept_bytes / 1e9 for need in needs],
     }
     for name, values in lines.items():
         axes.plot(viewers, values, marker="o", markersize=4, label=name)
-    axes.set(xscale="log", yscale="log", title="What a steady number of viewers needs", xlabel="viewers")
+    axes.set(xscale="log", yscale="log", title="Resources for a constant number of viewers", xlabel="viewers")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 

@@ -1,8 +1,8 @@
-"""Viewers, pods, queues and neighbours: what a number of viewers needs, and what happens while they come and go.
+"""Simulation of an audience that arrives, watches and leaves.
 
-The simulation is a fluid one: frames are a flow, pods of the same age are one queue, and the autoscaler of
-`gaze_tools.capacity.autoscaler` sees their CPU as metrics-server shows it, late and as a mean. On top of the flow comes
-the wait of frames that arrive at random, by `gaze_tools.capacity.queues`.
+This is a fluid simulation: frames are a flow, pods of the same age form one queue, and the autoscaler of
+`gaze_tools.capacity.autoscaler` sees their CPU as metrics-server reports it, late and averaged. The waiting time of
+randomly arriving frames (`gaze_tools.capacity.queues`) is added to that of the flow.
 """
 
 import math
@@ -19,26 +19,26 @@ STEP_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Where the pods run, as far as it matters to their queues.
+    """Platform that the pods run on.
 
     Attributes:
-        name: For tables.
-        is_knative: Whether queue-proxy stands before the container.
+        name: Name for tables.
+        is_knative: Whether queue-proxy runs in front of the container.
     """
 
     name: str
     is_knative: bool
 
     def request_cores(self, assumptions: Assumptions) -> float:
-        """Return the CPU request of a pod, as the autoscaler sees it."""
+        """Return the CPU request of a pod, including sidecars."""
         return assumptions.request_cores + (assumptions.sidecar_request_cores if self.is_knative else 0)
 
     def room(self, assumptions: Assumptions) -> float:
-        """Return how many frames may be in a pod, waiting ones included, before one more is refused.
+        """Return the number of frames, waiting ones included, that fit into a pod before it refuses one.
 
-        A frame that holds a thread waits for a landmarker at most LANDMARKER_WAIT_S. Where the threads are so few that
-        they never wait so long, frames wait outside: in queue-proxy, ten for each request that it lets through
-        (Knative's queue depth), or as connections of the server.
+        A frame in a thread waits at most LANDMARKER_WAIT_S for a landmarker. If there are too few threads for such a
+        wait, frames queue outside: in queue-proxy, ten per concurrent request (Knative's queue depth), or as open
+        connections of the server.
         """
         threads = assumptions.threads
         if self.is_knative and assumptions.container_concurrency:
@@ -52,7 +52,7 @@ class Platform:
         return threads + assumptions.server_connections
 
     def crowds_out_probes(self, assumptions: Assumptions) -> bool:
-        """Return whether frames can take every thread, so that a probe waits behind all of them."""
+        """Return whether frames can occupy every thread, so that probes wait behind them."""
         if self.is_knative and 0 < assumptions.container_concurrency < assumptions.threads:
             return False
         return assumptions.landmarker_wait_s * assumptions.pod_capacity_fps >= (
@@ -62,17 +62,18 @@ class Platform:
 
 KNATIVE_PLATFORM = Platform("Knative", is_knative=True)
 KUBERNETES_PLATFORM = Platform("Kubernetes", is_knative=False)
+PLATFORMS = {"knative": KNATIVE_PLATFORM, "kubernetes": KUBERNETES_PLATFORM}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """How many watch, and when.
+    """An audience over time.
 
     Attributes:
-        viewers: At the height.
-        ramp_s: In which they come, evenly; and go.
-        hold_s: For which all of them watch.
-        rest_s: For which nobody does, at the end.
+        viewers: Viewers at the peak.
+        ramp_s: Time in which they arrive at a constant rate, and later leave.
+        hold_s: Time for which all of them watch.
+        rest_s: Time without viewers at the end.
     """
 
     viewers: float
@@ -82,11 +83,11 @@ class Crowd:
 
     @property
     def duration_s(self) -> float:
-        """Of everything."""
+        """Total duration."""
         return 2 * self.ramp_s + self.hold_s + self.rest_s
 
     def watching(self, now_s: float) -> float:
-        """Return how many watch at a moment."""
+        """Return the number of viewers at a time."""
         left_s = 2 * self.ramp_s + self.hold_s - now_s
         if now_s < 0 or left_s <= 0:
             return 0.0
@@ -100,16 +101,16 @@ class Moment:
     """One step of a simulation.
 
     Attributes:
-        now_s: Since the first viewer.
-        viewers: Who watch.
-        pods: That the autoscaler has asked for.
-        ready: That serve.
-        usage_cores: Of all pods.
-        utilisation_percent: Of the request of those that serve.
-        offered_fps: Frames that come, repeated ones included.
-        wait_s: Mean wait of a frame that comes now and is taken, before its own service.
-        refused_fps: Frames that are answered 503.
-        lost_fps: Frames that are given up after the last repetition.
+        now_s: Time since the first viewer.
+        viewers: Number of viewers.
+        pods: Pods requested by the autoscaler.
+        ready: Pods that serve.
+        usage_cores: CPU usage of all pods.
+        utilisation_percent: CPU usage of the serving pods, percent of their request.
+        offered_fps: Arriving frames/s, retries included.
+        wait_s: Mean wait of an accepted frame before its own service.
+        refused_fps: Frames/s answered with 503.
+        lost_fps: Frames/s given up after the last retry.
     """
 
     now_s: float
@@ -126,13 +127,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What happened.
+    """Result of a simulation.
 
     Attributes:
-        assumptions: That it rests on.
-        platform: Where the pods ran.
-        moments: One for each step.
-        frames: That the viewers sent, each counted once.
+        assumptions: Assumptions of the simulation.
+        platform: Platform of the pods.
+        moments: State at each step.
+        frames: Frames sent by the viewers, each counted once.
     """
 
     assumptions: Assumptions
@@ -142,38 +143,38 @@ class Simulation:
 
     @property
     def peak_pods(self) -> int:
-        """The most that there were."""
+        """Largest number of pods."""
         return max(moment.pods for moment in self.moments)
 
     @property
     def refused_percent(self) -> float:
-        """503 answers for each hundred frames; a frame may get several."""
+        """Number of 503 responses per 100 frames; one frame may get several."""
         return 100 * sum(moment.refused_fps for moment in self.moments) * STEP_S / self.frames
 
     @property
     def lost_percent(self) -> float:
-        """Frames that were never answered 200, of a hundred."""
+        """Percent of the frames that were never answered with 200."""
         return 100 * sum(moment.lost_fps for moment in self.moments) * STEP_S / self.frames
 
     @property
     def longest_wait_s(self) -> float:
-        """The longest that frames waited."""
+        """Longest mean wait of the frames of one step."""
         return max(moment.wait_s for moment in self.moments)
 
     @property
     def late_probes_s(self) -> float:
-        """For how long a readiness probe would have waited beyond its timeout, so that full pods count as unready."""
+        """Total time during which readiness probes would exceed their timeout, so that full pods count as unready."""
         if not self.platform.crowds_out_probes(self.assumptions):
             return 0.0
         return STEP_S * sum(moment.wait_s > self.assumptions.probe_timeout_s for moment in self.moments)
 
     @property
     def pod_hours(self) -> float:
-        """Of all pods, waiting ones included."""
+        """Pod hours of all pods, including those that are starting."""
         return sum(moment.pods for moment in self.moments) * STEP_S / 3600
 
     def wait_percentile_s(self, percent: float) -> float:
-        """Return the wait that so many percent of the frames did not exceed."""
+        """Return a percentile of the wait over frames."""
         by_wait = sorted((moment.wait_s, moment.offered_fps) for moment in self.moments)
         left = sum(weight for _, weight in by_wait) * percent / 100
         for wait_s, weight in by_wait:
@@ -183,18 +184,18 @@ class Simulation:
         return by_wait[-1][0]
 
     def at(self, now_s: float) -> Moment:
-        """Return the moment at a time."""
+        """Return the state at a time."""
         return self.moments[min(len(self.moments) - 1, round(now_s / STEP_S))]
 
 
 @dataclass(slots=True)
 class _Cohort:
-    """Pods that were made by one decision: they serve from the same moment and their queues are equally long.
+    """Pods created by one decision: they become ready together and have equally long queues.
 
     Attributes:
-        pods: How many.
-        ready_s: When they serve.
-        queued: Frames in each, the ones in service included.
+        pods: Number of pods.
+        ready_s: Time at which they become ready.
+        queued: Frames in each pod, including those in service.
     """
 
     pods: int
@@ -203,10 +204,10 @@ class _Cohort:
 
 
 def simulate(assumptions: Assumptions, crowd: Crowd, platform: Platform) -> Simulation:
-    """Let viewers come and go, and return what happened at each step.
+    """Simulate a crowd on a platform.
 
-    Every frame that comes is given to one of the ready pods at random. A refused frame comes again as the gateway
-    sends it; one that is taken is served in the end.
+    Each arriving frame goes to a random ready pod. A refused frame is retried as the gateway does it; every accepted
+    frame is served.
     """
     autoscaler = Autoscaler(
         KNATIVE if platform.is_knative else KUBERNETES,
@@ -218,9 +219,9 @@ def simulate(assumptions: Assumptions, crowd: Crowd, platform: Platform) -> Simu
     )
     capacity_fps, room = assumptions.pod_capacity_fps, platform.room(assumptions)
     cohorts = [_Cohort(assumptions.min_pods, -math.inf)]
-    # By the number of earlier refusals: (when they come again, frames).
+    # By number of earlier refusals: (time of the retry, frames).
     again: list[deque[tuple[float, float]]] = [deque() for _ in range(assumptions.retries)]
-    used_cores: list[float] = []  # by one ready pod, on average
+    used_cores: list[float] = []  # mean per ready pod
     moments: list[Moment] = []
     frames, next_sync_s = 0.0, 0.0
     for step in range(math.ceil(crowd.duration_s / STEP_S)):
@@ -275,7 +276,7 @@ def _take_due(queue: deque[tuple[float, float]], now_s: float) -> float:
 
 
 def _wait_s(assumptions: Assumptions, rate_fps: float, queued: float, room: float) -> float:
-    """Return the mean wait of a frame in a pod: behind the flow's queue, or as arrivals are random."""
+    """Return the mean wait of a frame in a pod: behind the queue of the flow, or due to random arrivals."""
     capacity_fps = assumptions.pod_capacity_fps
     random_s = mean_wait_s(
         assumptions.landmarkers,
@@ -289,7 +290,7 @@ def _wait_s(assumptions: Assumptions, rate_fps: float, queued: float, room: floa
 def _scale(
     cohorts: list[_Cohort], autoscaler: Autoscaler, now_s: float, assumptions: Assumptions, used_cores: Sequence[float]
 ) -> None:
-    """Let the autoscaler look and act."""
+    """Let the autoscaler read the metrics and scale."""
     end_s = now_s - assumptions.metric_delay_s
     window = used_cores[max(0, round((end_s - assumptions.metric_window_s) / STEP_S)) : max(0, round(end_s / STEP_S))]
     current = sum(cohort.pods for cohort in cohorts)
@@ -298,7 +299,7 @@ def _scale(
     wanted = autoscaler.decide(now_s, current, Usage(counted, counted * mean_cores, current - counted))
     if wanted > current:
         cohorts.append(_Cohort(wanted - current, now_s + assumptions.pod_start_s))
-    for cohort in reversed(cohorts):  # the youngest first, as a ReplicaSet does
+    for cohort in reversed(cohorts):  # the youngest first, like a ReplicaSet
         gone = min(cohort.pods, max(0, current - wanted))
         cohort.pods -= gone
         current -= gone
@@ -306,11 +307,11 @@ def _scale(
 
 
 def least_min_pods(assumptions: Assumptions, crowd: Crowd) -> int:
-    """Return how many pods must stand ready so that none of these viewers is refused while they come.
+    """Return the number of ready pods with which no frame of a crowd is refused while it arrives.
 
-    They take in who comes until the pods that the first of them made necessary are there: a metric's window and delay,
-    a sync and a pod's start later. That supposes a target of 50 %, at which full pods ask for twice as many; with a
-    higher one the autoscaler does not keep up with them.
+    These pods serve everyone who arrives before the first additional pods are ready, one metric window, metric delay,
+    sync and pod start later. This assumes a target of 50 %, at which full pods ask for twice as many; with a higher
+    target the autoscaler falls behind.
     """
     reaction_s = assumptions.metric_window_s + assumptions.metric_delay_s + assumptions.sync_s + assumptions.pod_start_s
     coming = crowd.viewers * min(1.0, reaction_s / crowd.ramp_s) if crowd.ramp_s else crowd.viewers

@@ -1,4 +1,4 @@
-"""What a frame leaves behind and asks for in the stores."""
+"""Bytes and database commands of a frame, measured."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from gaze_tools.capacity.load import Client
-from gaze_tools.demo import SAMPLE_VIDEO_ID, read_truth
+from gaze_tools.sample_clip import SAMPLE_VIDEO_ID, read_truth
 from gaze_tools.stack.launcher import Neighbours
 from gaze_tools.stack.session_api import create_app
 
@@ -24,16 +24,16 @@ _STORE_FRAMES = 400
 
 @dataclass(frozen=True, slots=True)
 class StoreCosts:
-    """What a frame leaves behind and asks for in the stores.
+    """Bytes and database commands of a frame.
 
     Attributes:
-        request_bytes: Body of its request to the function.
-        record_bytes: Of its record, as JSON.
-        stored_bytes: In the session API's database, its share of everything around it included, uncompressed.
-        map_bytes: Of its saliency map's document, compressed as it is stored.
-        writes: Commands that write, by the session API for each frame.
-        writes_described: Likewise when every frame describes the viewer's screen and camera.
-        reads: Commands that read, for each frame.
+        request_bytes: Size of its request to the function.
+        record_bytes: Size of its record as JSON.
+        stored_bytes: Uncompressed size in the session API's database, with its share of the overhead.
+        map_bytes: Size of its saliency map's document, compressed as stored.
+        writes: Write commands of the session API.
+        writes_described: Write commands if every frame describes the viewer's screen and camera.
+        reads: Read commands of the session API.
     """
 
     request_bytes: float
@@ -46,7 +46,7 @@ class StoreCosts:
 
 
 def measure_store(neighbours: Neighbours, jpegs: Sequence[bytes]) -> StoreCosts:
-    """Say what the frames that were sent left behind, and which commands a frame costs."""
+    """Measure what the posted frames left in the stores, and the database commands of a frame."""
     client: MongoClient[dict[str, Any]]
     with MongoClient(neighbours.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
         raw = client["session_api"].with_options(bson.CodecOptions(document_class=RawBSONDocument))
@@ -74,11 +74,11 @@ def measure_store(neighbours: Neighbours, jpegs: Sequence[bytes]) -> StoreCosts:
 
 
 def count_commands(mongo_uri: str, record: str, *, described: bool) -> tuple[float, float]:
-    """Return how many commands that write and that read the session API sends its database for each frame.
+    """Return the write and read commands that the session API sends to its database per frame.
 
     Args:
-        mongo_uri: Of any server.
-        record: Of a frame, as JSON.
+        mongo_uri: Address of any MongoDB.
+        record: Record of a frame, as JSON.
         described: Whether every frame describes the viewer's screen and camera.
     """
     listener = _CommandCounter()
@@ -86,7 +86,7 @@ def count_commands(mongo_uri: str, record: str, *, described: bool) -> tuple[flo
     client: MongoClient[dict[str, Any]]
     with MongoClient(mongo_uri, serverSelectionTimeoutMS=10_000, event_listeners=[listener]) as client:
         name = f"capacity_{'described' if described else 'plain'}"
-        # 20 frames a second, whatever this machine does.
+        # 20 frames/s, independent of this machine's speed.
         api = create_app(client[name], clock=lambda: now + timedelta(milliseconds=50 * listener.frames)).test_client()
         api.post("/mk-session", json={"session_id": "s", "ip_address": "", "video_id": ""})
         listener.commands.clear()
@@ -96,7 +96,7 @@ def count_commands(mongo_uri: str, record: str, *, described: bool) -> tuple[flo
             listener.frames = number
             values = {str(number): json.loads(record), **settings}
             answer = api.put("/update_session/s", json={"component": "gaze_tracking", "data": values})
-            assert answer.status_code == 200  # noqa: S101  ours
+            assert answer.status_code == 200  # noqa: S101  our own API
         client.drop_database(name)
     writes = sum(listener.commands[name] for name in ("update", "insert", "findAndModify"))
     return writes / _STORE_FRAMES, listener.commands["find"] / _STORE_FRAMES

@@ -1,51 +1,30 @@
-"""Tables of the capacity plan, as Markdown."""
+"""Tables of the capacity plan."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gaze_tools.capacity.assumptions import Assumptions, list_origins
 from gaze_tools.capacity.footprint import size
-from gaze_tools.capacity.measurement import Measurement, check_predictions
 from gaze_tools.capacity.simulation import KNATIVE_PLATFORM, KUBERNETES_PLATFORM, Crowd, Platform, Simulation, simulate
+from gaze_tools.markdown import MarkdownTable
 
 SWEEP = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 UNBOUNDED_PODS = 10_000_000
 
-Row = Sequence[str]
 
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under a heading, shown as Markdown."""
-
-    heading: Row
-    rows: Sequence[Row]
-
-    def render(self) -> str:
-        """Return its lines, columns aligned for reading them as text."""
-        widths = [max(map(len, column)) for column in zip(self.heading, *self.rows, strict=True)]
-        lines = [
-            " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            for row in (self.heading, *self.rows)
-        ]
-        lines.insert(1, " | ".join("-" * width for width in widths))
-        return "\n".join(f"| {line} |" for line in lines)
-
-
-def tabulate_assumptions(assumptions: Assumptions) -> Table:
-    """Return every assumption, its value, where it comes from and the command that shows it."""
+def tabulate_assumptions(assumptions: Assumptions) -> MarkdownTable:
+    """Return every assumption with its value, source and command."""
     rows = [
         (f"--{name.replace('_', '-')}", f"{value:,g}", origin.meaning, origin.source, f"`{origin.command}`")
         for name, value, origin in list_origins(assumptions)
     ]
-    return Table(
-        ("flag", "value", "what it is", "who says so", "command"),
+    return MarkdownTable(
+        ("option", "value", "meaning", "source", "command"),
         [(*row[:4], row[4] if row[4] != "`none`" else "–") for row in rows],
     )
 
 
-def tabulate_crowd(simulation: Simulation, *, every_s: float = 60.0) -> Table:
-    """Return what happened, minute by minute."""
+def tabulate_crowd(simulation: Simulation, *, every_s: float = 60.0) -> MarkdownTable:
+    """Return the course of a simulation, one row per interval."""
     end_s = simulation.moments[-1].now_s
     rows = []
     for number in range(int(end_s // every_s) + 1):
@@ -62,21 +41,21 @@ def tabulate_crowd(simulation: Simulation, *, every_s: float = 60.0) -> Table:
                 f"{moment.lost_fps:,.0f}",
             )
         )
-    return Table(
+    return MarkdownTable(
         ("s", "viewers", "pods", "ready", "utilisation", "wait, ms", "refused/s", "lost/s"),
         rows,
     )
 
 
-def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> Table:
-    """Return what becomes of the same crowd under other settings, the upper bound on the pods lifted."""
+def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> MarkdownTable:
+    """Return the outcome of the same crowd under other settings, with unlimited pods."""
     base = replace(assumptions, max_pods=UNBOUNDED_PODS)
     knative, kubernetes = KNATIVE_PLATFORM, KUBERNETES_PLATFORM
     unlimited = replace(base, container_concurrency=0)
     cases: list[tuple[str, Assumptions, Platform, Crowd]] = [
-        ("Knative as it is", base, knative, crowd),
+        ("Knative, as shipped", base, knative, crowd),
         ("target 70 %", replace(base, target_percent=70), knative, crowd),
-        ("Kubernetes as it is", base, kubernetes, crowd),
+        ("Kubernetes, as shipped", base, kubernetes, crowd),
         ("Kubernetes, target 70 %", replace(base, target_percent=70), kubernetes, crowd),
         ("containerConcurrency 4", replace(base, container_concurrency=4), knative, crowd),
         ("containerConcurrency 32, THREADS 34", replace(base, container_concurrency=32, threads=34), knative, crowd),
@@ -84,7 +63,7 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> Table:
         ("containerConcurrency 0, THREADS 300", replace(unlimited, threads=300), knative, crowd),
         ("LANDMARKERS 1", replace(base, landmarkers=1), knative, crowd),
         ("LANDMARKERS 4", replace(base, landmarkers=4), knative, crowd),
-        ("nodes have spare: 2 cores", replace(base, available_cores=2), knative, crowd),
+        ("spare CPU on nodes: 2 cores", replace(base, available_cores=2), knative, crowd),
         ("2 cores, LANDMARKERS 1", replace(base, available_cores=2, landmarkers=1), knative, crowd),
         ("2 cores, target 70 %", replace(base, available_cores=2, target_percent=70), knative, crowd),
         ("pods start in 90 s: new nodes", replace(base, pod_start_s=90), knative, crowd),
@@ -92,8 +71,8 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> Table:
         ("min-scale 50", replace(base, min_pods=50), knative, crowd),
         ("min-scale 100", replace(base, min_pods=100), knative, crowd),
         ("min-scale 100, target 70 %", replace(base, min_pods=100, target_percent=70), knative, crowd),
-        ("they come in 30 min", base, knative, replace(crowd, ramp_s=1800)),
-        ("30 min, target 70 %", replace(base, target_percent=70), knative, replace(crowd, ramp_s=1800)),
+        ("arrival in 30 min", base, knative, replace(crowd, ramp_s=1800)),
+        ("arrival in 30 min, target 70 %", replace(base, target_percent=70), knative, replace(crowd, ramp_s=1800)),
     ]
     rows = []
     for name, changed, platform, coming in cases:
@@ -113,14 +92,14 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> Table:
                 f"{simulation.pod_hours:,.0f}",
             )
         )
-    return Table(
+    return MarkdownTable(
         (
             "setting",
-            "most pods",
+            "peak pods",
             "settled",
             "utilisation",
             "wait p95, ms",
-            "longest, ms",
+            "longest wait, ms",
             "503 per 100",
             "lost %",
             "late probes, s",
@@ -130,8 +109,8 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> Table:
     )
 
 
-def tabulate_function(assumptions: Assumptions) -> Table:
-    """Return what growing numbers of viewers need of the function, at the target and at 70 %."""
+def tabulate_function(assumptions: Assumptions) -> MarkdownTable:
+    """Return what growing audiences need of the function, at the target and at 70 %."""
     rows = []
     for viewers in SWEEP:
         need, at_70 = size(assumptions, viewers), size(replace(assumptions, target_percent=70), viewers)
@@ -148,7 +127,7 @@ def tabulate_function(assumptions: Assumptions) -> Table:
                 f"{need.scoring_refused_percent:.3f}",
             )
         )
-    return Table(
+    return MarkdownTable(
         (
             "viewers",
             "frames/s",
@@ -158,14 +137,14 @@ def tabulate_function(assumptions: Assumptions) -> Table:
             "clusters",
             "requests",
             "scorings/s",
-            "of these 503, %",
+            "scorings refused, %",
         ),
         rows,
     )
 
 
-def tabulate_neighbours(assumptions: Assumptions) -> Table:
-    """Return what growing numbers of viewers need of the session API and of MongoDB."""
+def tabulate_upstream(assumptions: Assumptions) -> MarkdownTable:
+    """Return what growing audiences need of the session API and of MongoDB."""
     rows = []
     for viewers in SWEEP:
         need = size(assumptions, viewers)
@@ -183,91 +162,57 @@ def tabulate_neighbours(assumptions: Assumptions) -> Table:
                 show_bytes(need.map_read_bytes_s) + "/s",
             )
         )
-    return Table(
+    return MarkdownTable(
         (
             "viewers",
             "session API, cores",
-            "its database, cores",
+            "database, cores",
             "writes/s",
             "reads/s",
             "shards",
-            "written a day",
-            "kept, all copies",
-            "sessions read",
-            "maps read",
+            "written per day",
+            "stored, with replicas",
+            "session reads",
+            "map reads",
         ),
         rows,
     )
 
 
-def tabulate_viewer(assumptions: Assumptions) -> Table:
-    """Return what one viewer costs, and how many the bounds hold."""
+def tabulate_viewer(assumptions: Assumptions) -> MarkdownTable:
+    """Return what one viewer needs, and how many viewers fit into the limits."""
     rate_fps, cpu_s = assumptions.frame_rate_fps, assumptions.cpu_per_frame_s
     busy = rate_fps * cpu_s
     target_cores = assumptions.request_cores * assumptions.target_percent / 100
-    return Table(
-        ("one viewer", "is"),
+    return MarkdownTable(
+        ("quantity", "value"),
         [
-            ("busy cores of the function", f"{busy:.3f}"),
-            (f"requested cores at {assumptions.target_percent:g} %", f"{100 * busy / assumptions.target_percent:.3f}"),
-            ("requested cores at 70 %", f"{busy / 0.7:.3f}"),
+            ("busy cores of the function per viewer", f"{busy:.3f}"),
             (
-                "cores of session API and its database",
+                f"requested cores per viewer at {assumptions.target_percent:g} %",
+                f"{100 * busy / assumptions.target_percent:.3f}",
+            ),
+            ("requested cores per viewer at 70 %", f"{busy / 0.7:.3f}"),
+            (
+                "cores of session API and database per viewer",
                 f"{rate_fps * (assumptions.session_cpu_ms + assumptions.database_cpu_ms) / 1000:.3f}",
             ),
-            ("viewers of one pod at the target", f"{target_cores / busy:.2f}"),
-            ("viewers of one pod at most", f"{assumptions.pod_capacity_fps / rate_fps:.2f}"),
+            ("viewers per pod at the target", f"{target_cores / busy:.2f}"),
+            ("viewers per full pod", f"{assumptions.pod_capacity_fps / rate_fps:.2f}"),
             (
                 f"viewers of {assumptions.max_pods} pods at the target",
                 f"{assumptions.max_pods * target_cores / busy:.0f}",
             ),
             (
-                f"viewers of {assumptions.max_pods} pods at most",
+                f"viewers of {assumptions.max_pods} full pods",
                 f"{assumptions.max_pods * assumptions.pod_capacity_fps / rate_fps:.0f}",
             ),
         ],
     )
 
 
-def tabulate_checks(measurement: Measurement, *, cores: int) -> Table:
-    """Return what the formulas predict beside what was measured."""
-    rows = [
-        (check.name, f"{check.predicted:.2f}", f"{check.measured:.2f}", f"{check.ratio:.2f}")
-        for check in check_predictions(measurement, cores=cores)
-    ]
-    return Table(("quantity", "predicted", "measured", "ratio"), rows)
-
-
-def tabulate_measurement(measurement: Measurement) -> Table:
-    """Return the measured values under the flags that take them."""
-    alone, store, scoring = measurement.alone, measurement.store, measurement.scoring
-    rows = [
-        ("--frame-cpu-ms", f"{1000 * alone.cpu_per_frame_s('function'):.1f}"),
-        ("--detect-ms", f"{1000 * measurement.detect_s:.1f}"),
-        ("--scoring-cpu-ms", f"{1000 * scoring.cpu_s / scoring.frames:.2f}"),
-        ("--scoring-ms", f"{1000 * scoring.duration_s / scoring.frames:.2f}"),
-        ("--session-cpu-ms", f"{1000 * alone.cpu_per_frame_s('session API'):.1f}"),
-        ("--database-cpu-ms", f"{1000 * alone.cpu_per_frame_s('database'):.1f}"),
-        ("--request-bytes", f"{store.request_bytes:.0f}"),
-        ("--record-bytes", f"{store.record_bytes:.0f}"),
-        ("--stored-bytes", f"{store.stored_bytes:.0f}"),
-        ("--map-bytes", f"{store.map_bytes:.0f}"),
-        ("--writes-per-frame", f"{store.writes:.2f}"),
-        ("the same when every frame describes screen and camera", f"{store.writes_described:.2f}"),
-        ("--reads-per-frame", f"{store.reads:.2f}"),
-        ("start of a function: time and CPU, s", f"{measurement.start.duration_s:.1f}, {measurement.start.cpu_s:.1f}"),
-        (
-            f"503, and frames answered, with {measurement.crowding.clients} clients on one function",
-            f"{measurement.crowding.load.refused}, {measurement.crowding.load.frames}",
-        ),
-        ("wait of a readiness probe meanwhile, s", f"{measurement.crowding.probe_s:.2f}"),
-        ("frames of the first load", f"{alone.frames}"),
-    ]
-    return Table(("flag", "measured"), rows)
-
-
 def show_bytes(amount: float) -> str:
-    """Return an amount of bytes with three digits and a unit."""
+    """Return a number of bytes with three significant digits and a unit."""
     units = ("B", "kB", "MB", "GB", "TB", "PB")
     power = 0
     while amount >= 999.5 and power < len(units) - 1:

@@ -1,1 +1,1 @@
-"""The command `gaze report` and the plots of a session."""
+"""The command `gaze report`, and the plots of a session."""

@@ -7,40 +7,46 @@ import click
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
-from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, said_plainly
+from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
 from models import GAZE_MODEL_PATH
 
 
-@click.command("report")
+@click.command()
 @click.argument("session_id")
 @click.option(
     "--session-api", envvar="SESSION_API_URL", required=True, show_envvar=True, help="Address of the session API."
 )
 @click.option(
-    "--video", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The video, for key frames."
+    "--video",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Video file, shown behind the gaze in the key frames.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory to write to.")
 @click.option(
     "--gaze-model",
     envvar="GAZE_MODEL",
     type=click.Path(path_type=Path),
     default=GAZE_MODEL_PATH,
-    help="For sessions with a calibration.  [default: the packaged one]",
+    help="Gaze model for sessions with a calibration.  [default: the packaged model]",
 )
 @mongo_uri_option
 @database_option
-def report_command(
+def report(
     *, session_id: str, session_api: str, video: Path | None, out: Path, gaze_model: Path, mongo_uri: str, database: str
 ) -> None:
-    """Write what the viewer of SESSION_ID looked at: report.html, its pictures, trace.csv and trace.json."""
-    with said_plainly():
+    """Write a report of what the viewer of SESSION_ID looked at.
+
+    Writes report.html with its figures, and every frame as trace.csv and trace.json. The session must still be in the
+    session API.
+    """
+    with translated_errors():
         sessions = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         session = sessions.get_session(session_id)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, sessions, lambda: load_gaze_model(gaze_model), notes)
-        report = examine_session(session, maps, gazes, notes, accuracy=accuracy)
-        page = write_report(report, maps, out, video=video)
+        examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)
+        page = write_report(examined, maps, out, video=video)
         console.print(f"[green]{page}")

@@ -1,4 +1,4 @@
-"""Looks at every stored saliency map of a video and says what is wrong with which."""
+"""Check the stored saliency maps of a video."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -9,20 +9,21 @@ import numpy as np
 from pymongo.database import Database
 
 from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
+from gaze_core.ports import UnusableMap
 from gaze_tools.saliency.writer import find_missing, update_digest
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the maps of a video are like.
+    """Result of a check.
 
     Attributes:
-        maps: How many can be used.
-        size: Height and width of the first of them; None without one.
-        missing: Frames that should have a map and have none; empty when the facts do not say which should.
-        unusable: Why the map of a frame cannot be used, by frame.
-        flat: Frames whose map is the same everywhere: nothing on it can be hit.
-        is_digest_right: Whether the maps are those of the digest; None when nobody wrote one down.
+        maps: Number of usable maps.
+        size: Height and width of the first usable map; None if there is none.
+        missing: Frames that lack a map; empty if the facts about the video do not tell which frames need one.
+        unusable: Reason why a map is unusable, by frame.
+        flat: Frames with a constant map, which cannot be hit.
+        is_digest_right: Whether the maps match the stored digest; None if none is stored.
     """
 
     maps: int
@@ -34,7 +35,7 @@ class Findings:
 
     @property
     def is_sound(self) -> bool:
-        """Whether every map that should be there is there, as it was written, and can be used."""
+        """Whether all maps are present, unchanged and usable."""
         return not self.missing and not self.unusable and self.is_digest_right is not False
 
 
@@ -45,16 +46,16 @@ def check_maps(
     *,
     on_map: Callable[[], None] = lambda: None,
 ) -> Findings:
-    """Read all maps of a video once and return what is wrong.
+    """Read all maps of a video once and check them.
 
     Args:
-        database: That holds the maps, for the facts of the video.
-        store: That reads the same database.
-        video_id: Of the video.
-        on_map: Told after each map.
+        database: Database with the maps and the facts about the video.
+        store: Store that reads the same database.
+        video_id: Video id.
+        on_map: Called after each map.
 
     Raises:
-        SaliencyMapNotFoundError: Not one map is stored for the video.
+        SaliencyMapNotFoundError: The video has no maps.
         SaliencyStoreError: The store failed, or the maps were replaced meanwhile.
     """
     facts = database[VIDEOS].find_one({"_id": video_id}) or {}
@@ -63,10 +64,11 @@ def check_maps(
     unusable: dict[int, str] = {}
     flat, present = [], []
     size: tuple[int, int] | None = None
-    for number, saliency_map in video.maps:
-        if isinstance(saliency_map, Exception):
-            unusable[number] = str(saliency_map)
+    for stored in video.stored:
+        if isinstance(stored, UnusableMap):
+            unusable |= dict.fromkeys(stored.frame_nums, stored.reason)
         else:
+            (number,), saliency_map = stored.frame_nums, stored.saliency_map
             present.append(number)
             size = size or (saliency_map.shape[0], saliency_map.shape[1])
             if saliency_map.min() == saliency_map.max():

@@ -1,4 +1,4 @@
-"""Makes the saliency maps of a video file with a model and stores them, restartable."""
+"""Make the saliency maps of a video file with a model and store them; resumable."""
 
 import contextlib
 import hashlib
@@ -23,12 +23,12 @@ class Video:
     """A video file.
 
     Attributes:
-        path: Of the file.
-        fps: Frames a second, as the file says.
-        width: In pixels, as it is shown.
-        height: Likewise.
-        stated_frames: How many frames the file says it has, which may be wrong.
-        sha256: Of the file, in hexadecimal.
+        path: Path of the file.
+        fps: Frame rate according to the file.
+        width: Displayed width in pixels.
+        height: Displayed height in pixels.
+        stated_frames: Number of frames according to the file, which may be wrong.
+        sha256: SHA-256 of the file, hexadecimal.
     """
 
     path: Path
@@ -41,16 +41,16 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What came of it.
+    """Result of a run.
 
     Attributes:
-        frames: Of the video.
-        maps: There are now.
-        made: This time; 0 when all were there.
-        digest: Of the maps; None when all were there.
-        decode_s: Time spent on decoding the video.
-        model_s: On the model.
-        store_s: On storing.
+        frames: Number of frames of the video.
+        maps: Number of stored maps.
+        made: Number of maps made in this run; 0 if all were stored already.
+        digest: Digest of the maps; None if all were stored already.
+        decode_s: Time spent decoding the video.
+        model_s: Time spent in the model.
+        store_s: Time spent storing.
     """
 
     frames: int
@@ -67,38 +67,38 @@ def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
     """Open a video file.
 
     Raises:
-        OSError: It is not there or is no video.
+        OSError: The file does not exist or is not a video.
     """
     capture = cv2.VideoCapture(str(path))
     try:
         if not path.is_file() or not capture.isOpened():
-            raise OSError(f"cannot read a video from {path}")
+            raise OSError(f"cannot read {path} as a video")
         yield capture
     finally:
         capture.release()
 
 
 def probe_video(path: Path) -> Video:
-    """Return what a file says of itself.
+    """Return the properties of a video file.
 
     Raises:
-        OSError: It is not there, is no video or has not one frame.
+        OSError: The file does not exist, is not a video, or has no frames.
     """
     with open_video(path) as capture:
         ok, frame = capture.read()
         if not ok:
-            raise OSError(f"{path} has no frame that can be decoded")
+            raise OSError(f"{path} contains no decodable frame")
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     if not 0 < fps < 1000:
-        raise OSError(f"{path} does not say how many frames a second it has")
+        raise OSError(f"{path} does not state a frame rate")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Video(path, fps, frame.shape[1], frame.shape[0], max(stated, 1), sha256)
 
 
 def default_size(video: Video) -> tuple[int, int]:
-    """Return height and width of the maps when nobody asks for another size: the video's shape, 480 wide at most."""
+    """Return the default height and width of maps: the aspect ratio of the video, at most 480 pixels wide."""
     width = min(DEFAULT_WIDTH_PX, video.width)
     return max(1, round(width * video.height / video.width)), width
 
@@ -115,26 +115,26 @@ def compute_maps(
     grace_s: float = GRACE_S,
     on_frame: Callable[[int, int], None] = lambda _number, _made: None,
 ) -> Computed:
-    """Make a map of every n-th frame, beginning with the first, and let readers see them when all are there.
+    """Make a map of every n-th frame, starting with the first, and publish them once all are stored.
 
-    A run that was killed is gone on with: finished frames are not computed again, and the maps are the same as those of
-    an uninterrupted run.
+    Resumes an interrupted run: finished frames are not computed again, and the maps equal those of an uninterrupted
+    run.
 
     Args:
-        database: Usually `saliency_db`.
-        video_id: Under which the maps are stored.
-        video: The file.
-        model: That makes the maps.
-        every: Distance of the frames that get a map, which is held in between.
+        database: Database with the maps, usually `saliency_db`.
+        video_id: Video id that the maps are stored under.
+        video: Video file.
+        model: Saliency model.
+        every: Frames from one map to the next; a map is held in between.
         size: Height and width of the maps; None means `default_size`.
-        again: Make them even if they are there.
-        grace_s: How long older maps are kept for readers amid them.
-        on_frame: Told after each frame its number and how many maps have been made this time.
+        again: Make the maps even if they are stored.
+        grace_s: Time for which replaced maps are kept for running readers.
+        on_frame: Called after each frame with its number and the number of maps made so far.
 
     Raises:
-        ValueError: `video_id` cannot name a collection, or `every` or `size` is not positive.
+        ValueError: `video_id` is not a valid collection name, or `every` or `size` is not positive.
         OSError: The video cannot be decoded.
-        ReplacedError: Somebody removed the new maps meanwhile.
+        ReplacedError: The new maps were removed meanwhile.
     """
     height, width = size or default_size(video)
     if every < 1 or height < 1 or width < 1:
@@ -209,7 +209,7 @@ def _retrieve(capture: cv2.VideoCapture, number: int, path: Path) -> Frame:
 
 
 def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]:
-    """Return some frames of a video file, RGB, by their numbers from 1 on."""
+    """Return some frames of a video file, RGB, by frame number (from 1)."""
     frames: dict[int, Frame] = {}
     with open_video(video) as capture:
         for number in range(1, max(numbers) + 1):

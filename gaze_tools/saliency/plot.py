@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 
 def draw_maps(maps: Mapping[int, NDArray[np.generic]], frames: Mapping[int, NDArray[np.uint8]], *, path: Path) -> Path:
-    """Draw saliency maps beside the frames of the video they belong to; return `path`.
+    """Draw saliency maps next to their video frames; return `path`.
 
     Args:
-        maps: By frame number, at least one.
-        frames: RGB, by frame number; those that are missing are left out.
-        path: Of the PNG file.
+        maps: Maps by frame number, at least one.
+        frames: RGB images by frame number; may lack some.
+        path: PNG file to write.
     """
     columns = 2 if frames else 1
     figure = Figure(figsize=(3.6 * columns, 2.3 * len(maps)), layout="constrained")

@@ -1,4 +1,4 @@
-"""Stores saliency maps that a program has in memory, in one call."""
+"""Store saliency maps from memory in one call."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -23,31 +23,31 @@ def seed_saliency_maps(
     frame_count: int | None = None,
     grace_s: float = GRACE_S,
 ) -> str:
-    """Store the maps of a video in place of those that are there, and return their digest.
+    """Replace the maps of a video and return the digest of the new ones.
 
-    They become a new generation, which readers see at once and as a whole when all of it is written. Older generations
-    go when they have been replaced for `grace_s`, so the one before it goes with a later seeding.
+    The maps form a new generation, which readers see as a whole once it is complete. A replaced generation is removed
+    by the first call after `grace_s`.
 
     Args:
-        database: Usually `saliency_db`.
-        video_id: Of the video.
-        maps: Map of each frame by its number, shape (rows, columns), uint8 or floats from 0 to 1, which are kept in
-            steps of 1/255. Pairs are read one by one.
-        fps: Frames a second.
-        width: Of the video, in pixels.
-        height: Likewise.
-        how: How the maps were made.
-        held: Whether a map stands for the frames up to the next one as well.
-        frame_count: Of the video; None means up to the last map.
-        grace_s: How long older maps are kept for readers amid them.
+        database: Database with the maps, usually `saliency_db`.
+        video_id: Video id.
+        maps: Map of each frame by number, shape (rows, columns), uint8 or floats from 0 to 1, which are stored in steps
+            of 1/255. An iterable of pairs is consumed lazily.
+        fps: Frame rate of the video.
+        width: Width of the video in pixels.
+        height: Height of the video in pixels.
+        how: Description of how the maps were made.
+        held: Whether a map also applies to the frames up to the next one.
+        frame_count: Number of frames of the video; None means up to the last map.
+        grace_s: Time for which replaced maps are kept for running readers.
 
     Raises:
-        ValueError: `video_id` cannot name a collection, the frames are not in rising order, the maps differ in size, or
-            one holds something else.
-        SaliencyMapError: A map cannot be used.
+        ValueError: `video_id` is not a valid collection name, the frame numbers do not rise, or the maps differ in size
+            or have another type.
+        SaliencyMapError: A map is unusable.
     """
     generation = open_generation(database, video_id, {"how": how, "seeding": uuid.uuid4().hex})
-    assert generation is not None  # noqa: S101  nobody else has this recipe
+    assert generation is not None  # noqa: S101  the recipe is unique
     previous_num = None
     for frame_num, saliency_map in sorted(maps.items()) if isinstance(maps, Mapping) else maps:
         if previous_num is not None and frame_num <= previous_num:

@@ -1,4 +1,4 @@
-"""Saliency maps from elsewhere and to elsewhere: arrays, pictures, videos of maps, dumps of old collections."""
+"""Import and export of saliency maps: arrays, images, videos of maps, dumps of old collections."""
 
 import contextlib
 import itertools
@@ -18,35 +18,36 @@ from pymongo.database import Database
 
 from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps, decode_map
 from gaze_core.errors import SaliencyMapError
+from gaze_core.ports import UnusableMap, UsableMap
 from gaze_core.types import SaliencyMap
 from gaze_tools.command_line import TIMEOUT_S
 from gaze_tools.saliency.compute import open_video, probe_video
 
-_COLLECTION = "collection:"
+COLLECTION_PREFIX = "collection:"
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 NumberedMap = tuple[int, SaliencyMap | SaliencyMapError]
 
 
 def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
-    """Yield the maps of a file or folder by rising frame number, one by one; one that cannot be used as its error.
+    """Yield the maps of a file or directory by rising frame number; an unusable map is yielded as its error.
 
     Args:
-        path: `.npy` (shape (frames, rows, columns)), a folder of pictures or `.npy` files whose names end in the
-            frame's number, a video of grey maps, `.bson` (mongodump) or `.json` (mongoexport) of a collection in any
-            form.
-        first_frame: Number of the first map, where the source does not number them itself.
+        path: `.npy` of shape (frames, rows, columns), a directory of images or `.npy` files whose names end with the
+            frame number, a video of greyscale maps, or a `.bson` (mongodump) or `.json` file (mongoexport) of a
+            collection in any form.
+        first_frame: Frame number of the first map, if the source has no numbers.
 
     Raises:
-        ValueError: It is none of these, or its frames are not numbered as they should be.
-        OSError: It cannot be read.
+        ValueError: The format is unknown, or the frame numbers are malformed.
+        OSError: The path cannot be read.
     """
     suffix = path.suffix.lower()
     if path.is_dir():
         return _read_folder(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}")
+        raise FileNotFoundError(f"{path} does not exist")
     if suffix == ".npy":
         return _read_array(path, first_frame)
     if suffix in VIDEO_SUFFIXES:
@@ -55,34 +56,34 @@ def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
         return _read_bson(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return _read_json(path)
-    raise ValueError(f"{path.name} is neither .npy, .bson, .json, a video ({', '.join(VIDEO_SUFFIXES)}) nor a folder")
+    raise ValueError(f"{path.name} is not .npy, .bson, .json, a video ({', '.join(VIDEO_SUFFIXES)}) or a directory")
 
 
 def write_target(path: Path, maps: Iterable[tuple[int, SaliencyMap]], *, count: int, fps: float) -> list[int]:
-    """Write maps to a file or folder and return the numbers of their frames.
+    """Write maps to a file or directory and return their frame numbers.
 
     Args:
-        path: `.npy` (the first axis in the order of the frames), `.mkv` (FFV1, without loss), `.mp4` (with loss) or
-            anything else: a folder of PNGs named by frame.
-        maps: Of one size, uint8 or floats from 0 to 1.
-        count: How many there are.
-        fps: Of a video.
+        path: `.npy` (first axis: frames), `.mkv` (FFV1, lossless), `.mp4` (lossy), or any other name for a directory of
+            PNG files named by frame number.
+        maps: Frame numbers and maps of the same size, uint8 or floats from 0 to 1.
+        count: Number of maps.
+        fps: Frame rate of a video.
 
     Raises:
-        ValueError: There is no map, or they differ in size.
-        OSError: It cannot be written.
+        ValueError: There are no maps, or they differ in size.
+        OSError: The target cannot be written.
     """
     iterator = iter(maps)
     head = next(iterator, None)
     if head is None:
-        raise ValueError("there is no map to write")
+        raise ValueError("there are no maps to write")
     size = head[1].shape
     numbers: list[int] = []
     path.parent.mkdir(parents=True, exist_ok=True)
     with _open_target(path, count, size, fps) as put:
         for number, saliency_map in itertools.chain([head], iterator):
             if saliency_map.shape != size:
-                raise ValueError(f"the map of frame {number} has another size than those before")
+                raise ValueError(f"the map of frame {number} differs in size from those before")
             put(number, _as_bytes(saliency_map))
             numbers.append(number)
     return numbers
@@ -92,7 +93,7 @@ def write_target(path: Path, maps: Iterable[tuple[int, SaliencyMap]], *, count: 
 def _open_target(
     path: Path, count: int, size: tuple[int, ...], fps: float
 ) -> Iterator[Callable[[int, SaliencyMap], object]]:
-    """Yield what takes a frame's number and its map, uint8."""
+    """Yield a function that writes the uint8 map of a frame."""
     suffix = path.suffix.lower()
     if suffix == ".npy":
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *size))
@@ -110,10 +111,10 @@ def _open_target(
             writer.release()
     else:
         path.mkdir(exist_ok=True)
-        yield lambda number, pixels: _write_picture(path / f"{number:06d}.png", pixels)
+        yield lambda number, pixels: _write_image(path / f"{number:06d}.png", pixels)
 
 
-def _write_picture(path: Path, pixels: SaliencyMap) -> None:
+def _write_image(path: Path, pixels: SaliencyMap) -> None:
     if not cv2.imwrite(str(path), pixels):
         raise OSError(f"cannot write to {path}")
 
@@ -135,31 +136,31 @@ def _read_array(path: Path, first_frame: int) -> Iterator[NumberedMap]:
 def _read_folder(path: Path) -> Iterator[NumberedMap]:
     files: dict[int, Path] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in (*PICTURE_SUFFIXES, ".npy"):
+        if file.suffix.lower() not in (*IMAGE_SUFFIXES, ".npy"):
             continue
         digits = re.search(r"(\d+)\D*$", file.stem)
         if digits is None:
-            raise ValueError(f"the name of {file.name} holds no frame number")
+            raise ValueError(f"the file name {file.name} contains no frame number")
         number = int(digits[1])
         if number in files:
             raise ValueError(f"{files[number].name} and {file.name} are both frame {number}")
         files[number] = file
     if not files:
-        raise ValueError(f"{path} holds no picture and no .npy file")
+        raise ValueError(f"{path} contains no images and no .npy files")
     for number, file in sorted(files.items()):
-        yield number, _read_picture(file)
+        yield number, _read_image(file)
 
 
-def _read_picture(file: Path) -> SaliencyMap | SaliencyMapError:
+def _read_image(file: Path) -> SaliencyMap | SaliencyMapError:
     if file.suffix.lower() == ".npy":
         try:
             return np.asarray(np.load(file, allow_pickle=False))
         except (ValueError, OSError, EOFError):
             return SaliencyMapError(f"{file.name} cannot be read as an array")
-    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if picture is None:
-        return SaliencyMapError(f"{file.name} cannot be read as a picture")
-    return picture / 65535.0 if picture.dtype == np.uint16 else np.asarray(picture)
+    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    if image is None:
+        return SaliencyMapError(f"{file.name} cannot be read as an image")
+    return image / 65535.0 if image.dtype == np.uint16 else np.asarray(image)
 
 
 def _read_video(path: Path, first_frame: int) -> Iterator[NumberedMap]:
@@ -172,7 +173,7 @@ def _read_video(path: Path, first_frame: int) -> Iterator[NumberedMap]:
 
 
 def _read_bson(path: Path) -> Iterator[NumberedMap]:
-    """Read a dump in two passes: where each document is, then frame by frame, so that one frame is in memory."""
+    """Read a dump in two passes, offsets and then frames, so that only one frame is in memory."""
     with path.open("rb") as file:
         size_bytes = path.stat().st_size
         places: dict[int, list[tuple[int, int]]] = {}
@@ -191,12 +192,12 @@ def _read_at(file: BinaryIO, position: int) -> bytes:
     length = int.from_bytes(head, "little")
     content = head + file.read(max(0, length - 4))
     if len(head) < 4 or len(content) != length:
-        raise ValueError("the dump is cut off or is no BSON")
+        raise ValueError("the dump is truncated or is not BSON")
     return content
 
 
 def _read_json(path: Path) -> Iterator[NumberedMap]:
-    """Read an export: a document a line, or one array of them, which is held in memory as a whole."""
+    """Read an export: one document per line, or one array, which is loaded into memory completely."""
     with path.open("rb") as file:
         is_array = file.read(1) == b"["
     if is_array:
@@ -227,9 +228,9 @@ def _parse(line: bytes) -> Mapping[str, Any]:
     try:
         document = json_util.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"a line of the export is no JSON: {error}") from error
+        raise ValueError(f"a line of the export is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise ValueError("a line of the export is no document")  # noqa: TRY004  the file's fault
+        raise ValueError("a line of the export is not a document")  # noqa: TRY004  malformed file
     return document
 
 
@@ -238,7 +239,7 @@ def _note(places: dict[int, list[Any]], document: Mapping[str, Any], place: obje
     if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
         raise ValueError(f"a document of the dump has no frame number: {number!r}")
     if "chunk_index" not in document and int(number) in places:
-        raise ValueError(f"frame {int(number)} has several maps in the dump; was it made of several generations?")
+        raise ValueError(f"frame {int(number)} has several maps in the dump; does it contain several generations?")
     places.setdefault(int(number), []).append(place)
 
 
@@ -248,22 +249,41 @@ def _decode(documents: list[Mapping[str, Any]]) -> SaliencyMap | SaliencyMapErro
     except SaliencyMapError as error:
         return error
     except BSONError:
-        return SaliencyMapError("the document is no BSON")
+        return SaliencyMapError("the document is not BSON")
 
 
 def open_source(
-    source: str, maps: Database[dict[str, Any]], mongo_uri: str, first_frame: int, every: int | None
+    source: str,
+    *,
+    first_frame: int,
+    every: int | None,
+    database: Database[dict[str, Any]] | None,
+    mongo_uri: str | None,
 ) -> tuple[Iterator[NumberedMap], dict[str, Any]]:
-    """Return the maps of a source and what it knows of the video."""
-    if source.startswith(_COLLECTION):
-        name = source.removeprefix(_COLLECTION)
-        store = MongoSaliencyMaps(mongo_uri, database=maps.name, timeout_s=TIMEOUT_S)
-        stored = maps[VIDEOS].find_one({"_id": name}) or {}
+    """Return the maps of a source by rising frame number, and what the source reveals about the video.
+
+    Args:
+        source: File or directory as in `read_source`, or `collection:NAME`.
+        first_frame: Frame number of the first map, if the source has no numbers.
+        every: Frames from one map to the next, if the source has no numbers; None means 1.
+        database: Database with the collections; None if there is none.
+        mongo_uri: Address of this database.
+
+    Raises:
+        ValueError: The source is malformed, or a collection without a database.
+        OSError: The source cannot be read.
+        SaliencyMapNotFoundError: The collection has no maps.
+    """
+    if source.startswith(COLLECTION_PREFIX):
+        if database is None or mongo_uri is None:
+            raise ValueError(f"{source} needs the address of MongoDB: set MONGO_URI")
+        name = source.removeprefix(COLLECTION_PREFIX)
+        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=TIMEOUT_S)
+        stored = database[VIDEOS].find_one({"_id": name}) or {}
         known: dict[str, Any] = {
             key: stored[key] for key in ("fps", "width", "height", "how", "held", "every") if key in stored
         }
-        read = store.extract_saliencyMap(name).maps
-        return ((number, _as_map_error(found)) for number, found in read), known
+        return _number_maps(store.extract_saliencyMap(name).stored), known
     path = Path(source)
     facts: dict[str, Any] = {}
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
@@ -277,7 +297,7 @@ def open_source(
 
 
 def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | SaliencyMapError:
-    """Return a map divided by its largest value; one that cannot be used stays what it is."""
+    """Return a map divided by its largest value; an unusable map is returned unchanged."""
     if isinstance(found, Exception):
         return found
     floats = found.astype(np.float64)
@@ -286,7 +306,8 @@ def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | Salien
     return scaled
 
 
-def _as_map_error(found: SaliencyMap | Exception) -> SaliencyMap | SaliencyMapError:
-    if isinstance(found, Exception) and not isinstance(found, SaliencyMapError):
-        raise found
-    return found
+def _number_maps(stored: Iterable[UsableMap | UnusableMap]) -> Iterator[NumberedMap]:
+    """Yield the maps of a store like those of a source, with the frame number of each."""
+    for each in stored:
+        (number,) = each.frame_nums
+        yield number, SaliencyMapError(each.reason) if isinstance(each, UnusableMap) else each.saliency_map

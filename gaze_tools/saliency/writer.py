@@ -1,12 +1,12 @@
-"""Writes the saliency maps of a video to MongoDB, in form 3 of `func.adapters.saliency_store`.
+"""Write the saliency maps of a video to MongoDB, in form 3 of `func.adapters.saliency_store`.
 
-A video's maps are replaced as a whole. They become a new generation beside the one that readers see; when all of it is
-written and read back, one update of one document, the video's facts, moves the pointer. So a reader finds either set
-whole, whenever the writer is killed, and a writer that starts again with the same recipe goes on where it stopped. The
-generation before stays for readers amid it; `prune` removes it after a grace period.
+The maps of a video are replaced as a whole. New maps form a new generation next to the one that readers see. Once it
+is complete and read back, a single update of one document, the facts about the video, moves the pointer. So readers see
+one complete set or the other even if the writer is killed, and a writer that restarts with the same recipe resumes. The
+previous generation is kept for running readers; `prune` removes it after a grace period.
 
-In the facts, `building` lists the generations that are being written, `retired` those kept for readers, `deleting`
-those whose documents are being removed: each step can be done again after a kill.
+In the facts, `building` lists the generations being written, `retired` those kept for readers, and `deleting` those
+whose documents are being removed. Every step can be repeated after a kill.
 """
 
 import datetime as dt
@@ -29,35 +29,35 @@ from gaze_core.saliency import check_map
 from gaze_core.types import SaliencyMap
 
 GRACE_S = 120.0
-"""Twice what scoring an hour of video takes."""
+"""Twice the time that scoring an hour of video takes."""
 
 ABANDONED_AFTER_S = 86_400.0
-"""A generation that nobody has gone on with for so long is removed."""
+"""An unfinished generation is removed after this time without progress."""
 
 _MAPS_PER_BATCH = 32
 _TOUCH_EVERY_S = 60.0
-_COMPRESSION_LEVEL = 3  # level 6 takes twice as long and saves a fifth
+_COMPRESSION_LEVEL = 3  # level 6 takes twice the time and saves 20 %
 _DUPLICATE_KEY = 11000
 
 Document = dict[str, Any]
 
 
 class ReplacedError(Exception):
-    """A generation was removed, or its maps, while it was being written."""
+    """A generation or some of its maps were removed while it was being written."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoDescription:
-    """What is written down about a video beside its maps.
+    """Facts about a video that are stored with its maps.
 
     Attributes:
-        fps: Frames a second.
-        width: Of the video, in pixels.
-        height: Likewise.
-        how: How the maps were made.
-        frame_count: Of the video; None means up to the last map.
-        held: Whether a map stands for the frames up to the next one as well.
-        every: Frames from one map to the next; None means as the maps are numbered, when that is regular.
+        fps: Frame rate.
+        width: Width of the video in pixels.
+        height: Height of the video in pixels.
+        how: Description of how the maps were made.
+        frame_count: Number of frames of the video; None means up to the last map.
+        held: Whether a map also applies to the frames up to the next one.
+        every: Frames from one map to the next; None derives it from regular frame numbers.
     """
 
     fps: float
@@ -70,7 +70,7 @@ class VideoDescription:
 
 
 class Generation:
-    """The maps of a video while they are being written; made by `open_generation`."""
+    """Maps of a video that are being written; created by `open_generation`."""
 
     def __init__(self, database: Database[Document], video_id: str, number: int, recipe: Mapping[str, Any]) -> None:
         self.number = number
@@ -83,18 +83,18 @@ class Generation:
         self.done: set[int] = {
             document["frame_num"] for document in self._collection.find(of_generation(number), {"frame_num": 1})
         }
-        """Numbers of the frames that are written."""
+        """Numbers of the frames with a stored map."""
 
     def write(self, frame_num: int, saliency_map: SaliencyMap) -> None:
-        """Take a map; it is stored together with those after it.
+        """Add a map; maps are stored in batches.
 
         Args:
-            frame_num: Of the frame; a number twice changes nothing.
-            saliency_map: Shape (rows, columns), uint8 or floats from 0 to 1, which are kept in steps of 1/255.
+            frame_num: Frame number; a repeated number has no effect.
+            saliency_map: Shape (rows, columns), uint8 or floats from 0 to 1, which are stored in steps of 1/255.
 
         Raises:
-            ValueError: The map holds something else.
-            SaliencyMapError: It cannot be used.
+            ValueError: The map has another type or values above 1.
+            SaliencyMapError: The map is unusable.
         """
         if frame_num in self.done:
             return
@@ -116,12 +116,12 @@ class Generation:
             self.flush()
 
     def flush(self) -> None:
-        """Store what has been taken."""
+        """Store the current batch."""
         if self._waiting:
             try:
                 self._collection.insert_many(self._waiting, ordered=False)
             except BulkWriteError as error:
-                # Somebody else with the same recipe may have been faster: the maps are the same.
+                # Another writer with the same recipe may have stored the same maps.
                 if any(each.get("code") != _DUPLICATE_KEY for each in error.details.get("writeErrors", [{}])):
                     raise
             self._waiting = []
@@ -133,23 +133,23 @@ class Generation:
             )
 
     def finish(self, description: VideoDescription) -> str:
-        """Read all of it back, let readers see it, and return its digest.
+        """Read all maps back, publish them, and return their digest.
 
         Returns:
-            SHA-256 in hexadecimal over number, rows, columns (8 bytes each, big-endian) and pixels of the maps in
+            SHA-256, hexadecimal, over the number, rows, columns (8 bytes each, big-endian) and pixels of each map in
             order.
 
         Raises:
-            ValueError: There is no map, the maps differ in size, or they are to be held at irregular distances.
+            ValueError: There are no maps, they differ in size, or held maps are irregularly spaced.
             ReplacedError: The generation or one of its maps was removed meanwhile.
         """
         self.flush()
         numbers = sorted(self.done)
         if not numbers:
-            raise ValueError("there is no map")
+            raise ValueError("there are no maps")
         every = description.every or _regular_step(numbers)
         if description.held and every is None:
-            raise ValueError("maps of frames at irregular distances cannot be held")
+            raise ValueError("irregularly spaced maps cannot be held")
         digest = hashlib.sha256()
         size: tuple[int, int] | None = None
         for number, pixels in self._read_back(numbers):
@@ -157,10 +157,10 @@ class Generation:
             size = size or (rows, columns)
             if (rows, columns) != size:
                 raise ValueError(
-                    f"the map of frame {number} has {rows}×{columns} pixels, those before have {size[0]}×{size[1]}"
+                    f"the map of frame {number} has {rows}×{columns} pixels, those before it {size[0]}×{size[1]}"
                 )
             update_digest(digest, number, pixels)
-        assert size is not None  # noqa: S101  there is a number, so there is a map
+        assert size is not None  # noqa: S101  there is at least one map
         facts = {
             "generation": self.number,
             "fps": description.fps,
@@ -190,7 +190,7 @@ class Generation:
                 "$pull": {"building": {"generation": self.number}},
             }
             if current == self.number:
-                return  # somebody else with the same recipe was faster
+                return  # another writer with the same recipe was faster
             if current is not None or self._collection.find_one(of_generation(0), {"_id": 1}) is not None:
                 update["$push"] = {"retired": {"generation": current or 0, "since": _now()}}
             moved = self._videos.update_one(
@@ -199,7 +199,7 @@ class Generation:
             if moved.matched_count:
                 return
             if not self._videos.count_documents({"_id": self._video_id, "building.generation": self.number}):
-                raise ReplacedError(f"the new maps of {self._video_id!r} were removed while they were written")
+                raise ReplacedError(f"the new maps of {self._video_id!r} were removed while being written")
 
     def _read_back(self, numbers: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for start in range(0, len(numbers), _MAPS_PER_BATCH):
@@ -208,7 +208,7 @@ class Generation:
             found = {each["frame_num"]: each for each in self._collection.find({"_id": {"$in": ids}})}
             for number in batch:
                 if number not in found:
-                    raise ReplacedError(f"the new map of frame {number} of {self._video_id!r} is gone")
+                    raise ReplacedError(f"the new map of frame {number} of {self._video_id!r} was removed")
                 yield number, decode_map([found[number]])
 
     def _document_id(self, frame_num: int) -> str:
@@ -218,17 +218,17 @@ class Generation:
 def open_generation(
     database: Database[Document], video_id: str, recipe: Mapping[str, Any], *, again: bool = False
 ) -> Generation | None:
-    """Return the generation to write into; None when the maps that readers see were made by this very recipe.
+    """Return the generation to write into; None if the published maps have the same recipe.
 
     Args:
-        database: Usually `saliency_db`.
-        video_id: Of the video.
-        recipe: All that the maps depend on, in values that MongoDB keeps as they are. An unfinished generation of the
-            same recipe is gone on with.
-        again: Begin afresh whatever is there.
+        database: Database with the maps, usually `saliency_db`.
+        video_id: Video id.
+        recipe: Everything that the maps depend on, in values that MongoDB stores unchanged. An unfinished generation
+            with the same recipe is resumed.
+        again: Always start a new generation.
 
     Raises:
-        ValueError: `video_id` cannot name a collection.
+        ValueError: `video_id` is not a valid collection name.
     """
     check_video_id(video_id)
     collection, videos = database[video_id], database[VIDEOS]
@@ -247,15 +247,15 @@ def open_generation(
 
 
 def prune(database: Database[Document], video_id: str, *, grace_s: float = GRACE_S) -> float | None:
-    """Remove the generations that nobody needs any more.
+    """Remove generations that are no longer needed.
 
     Args:
-        database: Usually `saliency_db`.
-        video_id: Of the video.
-        grace_s: How long a generation stays after readers have got another one.
+        database: Database with the maps, usually `saliency_db`.
+        video_id: Video id.
+        grace_s: Time for which a replaced generation is kept.
 
     Returns:
-        Seconds until the next one may go; None when there is none.
+        Seconds until the next generation can be removed; None if there is none.
     """
     check_video_id(video_id)
     videos = database[VIDEOS]
@@ -269,7 +269,7 @@ def prune(database: Database[Document], video_id: str, *, grace_s: float = GRACE
             if left_s > 0:
                 waits_s += [left_s] if key == "retired" else []
                 continue
-            # Taken from the list before the first document goes: readers look there after they have listed documents.
+            # Removed from the list before the first document: readers check the list after listing documents.
             videos.update_one(
                 {"_id": video_id},
                 {"$pull": {key: {"generation": each["generation"]}}, "$addToSet": {"deleting": each["generation"]}},
@@ -284,9 +284,9 @@ def prune(database: Database[Document], video_id: str, *, grace_s: float = GRACE
 
 
 def hide(database: Database[Document], video_id: str) -> bool:
-    """Let readers find no maps of a video from now on; return whether there was a trace of the video.
+    """Hide the maps of a video from new readers; return whether the video had any.
 
-    The documents stay for readers amid them until `prune`, which then removes the collection and the facts as well.
+    The documents are kept for running readers until `prune`, which then also removes the collection and the facts.
     """
     check_video_id(video_id)
     videos = database[VIDEOS]
@@ -312,29 +312,29 @@ def hide(database: Database[Document], video_id: str) -> bool:
 
 
 def quantise(saliency_map: SaliencyMap) -> NDArray[np.uint8]:
-    """Return a map in steps of 1/255.
+    """Return a map as uint8, floats in steps of 1/255.
 
     Raises:
-        ValueError: It holds something else than uint8 or floats from 0 to 1.
-        SaliencyMapError: It cannot be used.
+        ValueError: The map is neither uint8 nor floats from 0 to 1.
+        SaliencyMapError: The map is unusable.
     """
     array = check_map(saliency_map)
     if array.dtype == np.uint8:
         return array
     if not np.issubdtype(array.dtype, np.floating) or array.max() > 1:
-        raise ValueError("a saliency map must hold uint8 or floats from 0 to 1")
+        raise ValueError("a saliency map must be uint8 or floats from 0 to 1")
     return np.round(array * 255).astype(np.uint8)
 
 
 def update_digest(digest: "hashlib._Hash", frame_num: int, pixels: NDArray[np.uint8]) -> None:
-    """Add a frame's map to the digest of a video's maps."""
+    """Update the digest of a video's maps with a map."""
     for number in (frame_num, *pixels.shape):
         digest.update(number.to_bytes(8, "big"))
     digest.update(pixels.tobytes())
 
 
 def find_missing(facts: Mapping[str, Any], present: Collection[int]) -> list[int]:
-    """Return the frames that have no map although the facts of the video expect one."""
+    """Return the frames that lack a map according to the facts about the video."""
     every = facts.get("every")
     if not every or "first_frame" not in facts:
         return []
@@ -342,7 +342,7 @@ def find_missing(facts: Mapping[str, Any], present: Collection[int]) -> list[int
 
 
 def _take_number(videos: MongoCollection[Document], video_id: str) -> int:
-    """Return a generation that nobody else uses: a repeated increment only leaves one out."""
+    """Return a new generation number; a repeated increment only skips one."""
     facts: Document = videos.find_one_and_update(  # type: ignore[assignment]  # never None: it upserts
         {"_id": video_id}, {"$inc": {"last_generation": 1}}, upsert=True, return_document=ReturnDocument.AFTER
     )
@@ -350,7 +350,7 @@ def _take_number(videos: MongoCollection[Document], video_id: str) -> int:
 
 
 def _forget(database: Database[Document], video_id: str, empty: int) -> None:
-    """Remove a deleted video's facts and collection, unless somebody has begun new maps of it."""
+    """Remove the facts and the collection of a deleted video, unless new maps are being written."""
     forgotten = database[VIDEOS].delete_one(
         {"_id": video_id, "deleted": True, "generation": empty, "building.0": {"$exists": False}}
     )

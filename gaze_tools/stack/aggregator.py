@@ -18,7 +18,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from werkzeug.exceptions import HTTPException
 
-from gaze_tools.stack.server import serve
+from gaze_tools.stack.server import make_server_command
 
 MODEL_TYPES = ("gaze", "emotion", "blink_detection")
 
@@ -145,9 +145,7 @@ def _write_row(viewers: Collection[dict[str, Any]], rows: Collection[dict[str, A
     )
 
 
-def main() -> None:
-    """Serve the aggregator."""
-    serve(__doc__, create_app, database="aggregator")
+main = make_server_command(create_app, database="aggregator", help_text=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The function and its neighbours on one machine: MongoDB's stand-in, session API, aggregator, the function itself."""
+"""Start the function and its upstream services on one machine: MongoDB stand-in, session API, aggregator, function."""
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,22 +10,22 @@ from pathlib import Path
 
 import func
 from gaze_tools.stack.mongo import start_mongo
-from gaze_tools.stack.processes import await_ready, find_free_port, run_process
+from gaze_tools.stack.processes import await_ready, find_free_port, kill_process, run_process
 
 FUNCTION_READY_TIMEOUT_S = 60.0
-NEIGHBOUR_READY_TIMEOUT_S = 20.0
+UPSTREAM_READY_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Where the function's neighbours listen."""
+    """Addresses of the function's upstream services."""
 
     mongo_uri: str
     session_api_url: str
     aggregator_url: str
 
     def environment(self) -> dict[str, str]:
-        """Return the settings by which the function finds them."""
+        """Return the environment variables that point the function to these services."""
         return {
             "MONGO_URI": self.mongo_uri,
             "SESSION_API_URL": self.session_api_url,
@@ -32,13 +33,33 @@ class Neighbours:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class FunctionServer:
+    """A running function.
+
+    Attributes:
+        url: Base address, such as `http://127.0.0.1:8080`.
+        process: The server; its workers are in the same process group.
+    """
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """Send SIGKILL to the server and its workers, as a node failure would."""
+        kill_process(self.process)
+
+
 @contextlib.contextmanager
 def start_neighbours(log_dir: Path, *, data_dir: Path | None = None) -> Iterator[Neighbours]:
-    """Run MongoDB's stand-in, the session API and the aggregator; stop them on leaving.
+    """Run the MongoDB stand-in, the session API and the aggregator; stop them on exit.
 
     Args:
-        log_dir: Where their output goes.
-        data_dir: Where the data stays; None means a folder that is removed at the end.
+        log_dir: Directory for their logs.
+        data_dir: Directory for the data; None means a temporary one.
+
+    Raises:
+        ProcessError: A service did not start.
     """
     with contextlib.ExitStack() as stack:
         mongo = stack.enter_context(start_mongo(data_dir))
@@ -53,23 +74,46 @@ def start_neighbours(log_dir: Path, *, data_dir: Path | None = None) -> Iterator
                 )
             )
             urls[name] = f"http://127.0.0.1:{port}"
-            await_ready(name, process, f"{urls[name]}/health", log_path=log_path, timeout_s=NEIGHBOUR_READY_TIMEOUT_S)
+            await_ready(name, process, f"{urls[name]}/health", log_path=log_path, timeout_s=UPSTREAM_READY_TIMEOUT_S)
         yield Neighbours(mongo.uri, urls["session_api"], urls["aggregator"])
 
 
 @contextlib.contextmanager
 def start_function(
-    neighbours: Neighbours, log_dir: Path, *, name: str = "function", settings: Mapping[str, str] | None = None
+    neighbours: Neighbours,
+    log_dir: Path,
+    *,
+    name: str = "function",
+    port: int = 0,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Run the function under functions-framework and yield its address once it is ready; stop it on leaving.
+    """Run the function and yield its base address; see `start_function_server`."""
+    with start_function_server(neighbours, log_dir, name=name, port=port, settings=settings) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def start_function_server(
+    neighbours: Neighbours,
+    log_dir: Path,
+    *,
+    name: str = "function",
+    port: int = 0,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[FunctionServer]:
+    """Run the function under functions-framework and yield it once it is ready; stop it on exit.
 
     Args:
-        neighbours: Where its neighbours are.
-        log_dir: Where its output goes, under `name`.
-        name: Tells several functions apart.
-        settings: Further environment variables.
+        neighbours: Upstream services of the function.
+        log_dir: Directory for its log.
+        name: Name of the log file and in error messages.
+        port: Port to listen on; 0 means any free one.
+        settings: Additional environment variables.
+
+    Raises:
+        ProcessError: The function did not start, or the port is in use.
     """
-    port = find_free_port()
+    port = port or find_free_port()
     url = f"http://127.0.0.1:{port}"
     log_path = log_dir / f"{name}.log"
     with run_process(
@@ -84,4 +128,4 @@ def start_function(
         environment={**os.environ, **neighbours.environment(), **(settings or {})},
     ) as process:
         await_ready(name, process, f"{url}/health/readiness", log_path=log_path, timeout_s=FUNCTION_READY_TIMEOUT_S)
-        yield url
+        yield FunctionServer(url, process)

@@ -22,23 +22,35 @@ class ProcessError(Exception):
 
 
 def find_free_port() -> int:
-    """Return a TCP port on which nobody listens on the loopback interface."""
+    """Return a TCP port of the loopback interface that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
+def is_port_free(port: int) -> bool:
+    """Return whether a server can listen on a TCP port of the loopback interface."""
+    with socket.socket() as probe:
+        # As servers do: connections of an earlier server that are still closing do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 @contextlib.contextmanager
 def run_process(
     command: Sequence[str], *, log_path: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in the background; on leaving, it and its children are stopped: SIGTERM, then SIGKILL.
+    """Run a command in the background; on exit, stop it and its children with SIGTERM, then SIGKILL.
 
     Args:
         command: Program and arguments.
-        log_path: Where its output goes.
-        environment: The whole of its environment; None means ours.
+        log_path: File that its output is appended to.
+        environment: Complete environment of the process; None means that of this process.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log:
@@ -48,7 +60,7 @@ def run_process(
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
-            # A group of its own: Ctrl-C reaches us alone, and we stop the children in order.
+            # Its own process group: Ctrl-C reaches only this process, which then stops the children in order.
             start_new_session=True,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  no threads yet
         )
@@ -59,21 +71,26 @@ def run_process(
 
 
 def stop_process(process: subprocess.Popen[bytes], *, timeout_s: float = STOP_TIMEOUT_S) -> None:
-    """Stop a process and its whole group: SIGTERM, and SIGKILL when it takes longer than `timeout_s`."""
+    """Stop a process and its group: SIGTERM, then SIGKILL if it takes longer than `timeout_s`."""
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout_s)
+    kill_process(process)
+
+
+def kill_process(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGKILL to a process and its group, and wait for its end."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def await_ready(name: str, process: subprocess.Popen[bytes], url: str, *, log_path: Path, timeout_s: float) -> None:
-    """Wait until a GET of `url` answers 200.
+    """Wait until a GET of `url` returns 200.
 
     Raises:
-        ProcessError: The process died or the time is over; the message ends with the end of its log.
+        ProcessError: The process died or was not ready in time; the message ends with the last lines of its log.
     """
     deadline = time.monotonic() + timeout_s
     with requests.Session() as http:
@@ -94,5 +111,5 @@ def read_tail(log_path: Path, lines: int = 30) -> str:
 
 
 def _die_with_parent() -> None:
-    # Linux alone has this: without it a killed launcher would leave its children behind.
+    # Only Linux has this: without it, the children of a killed launcher would keep running.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

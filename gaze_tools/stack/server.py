@@ -1,10 +1,10 @@
-"""Serves the stand-ins of one machine with gunicorn."""
+"""Serve the session API and the aggregator with gunicorn."""
 
-import argparse
-import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from pymongo import MongoClient
@@ -12,62 +12,87 @@ from pymongo.database import Database
 
 MONGO_TIMEOUT_MS = 10_000
 
+CreateApp = Callable[[Database[dict[str, Any]]], Flask]
+"""Returns an application that keeps its data in a database."""
 
-def serve(description: str, create_app: Callable[[Database[dict[str, Any]]], Flask], *, database: str) -> None:
-    """Serve an application as the command line says, until SIGTERM.
 
-    Prints one line with the address once it listens. Several processes may serve the same database.
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Options of the command line.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; 0 means any free one.
+        mongo_uri: Address of the MongoDB.
+        database: Database with the data.
+        workers: Number of processes.
+        threads: Threads per process.
+    """
+
+    host: str
+    port: int
+    mongo_uri: str
+    database: str
+    workers: int
+    threads: int
+
+
+def make_server_command(create_app: CreateApp, *, database: str, help_text: str | None) -> click.Command:
+    """Return a command that serves an application until SIGTERM and prints its address once it listens.
+
+    Several processes may serve the same database.
 
     Args:
-        description: For `--help`.
-        create_app: Makes the application from its database.
-        database: Default of its name.
+        create_app: Makes the application.
+        database: Default name of the database.
+        help_text: Text of `--help`.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 means any")
-    parser.add_argument("--mongo-uri", default=os.environ.get("MONGO_URI"), help="or MONGO_URI in the environment")
-    parser.add_argument("--database", default=database)
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--threads", type=int, default=16, help="of each process")
-    arguments = parser.parse_args()
-    if not arguments.mongo_uri:
-        parser.error("--mongo-uri or MONGO_URI must be given")
-    _Server(create_app, arguments).run()
+
+    @click.command(help=help_text)
+    @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+    @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 means any.", show_default=True)
+    @click.option("--mongo-uri", envvar="MONGO_URI", required=True, show_envvar=True, help="Address of the MongoDB.")
+    @click.option("--database", default=database, show_default=True, help="Database with the data.")
+    @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes.")
+    @click.option("--threads", type=click.IntRange(min=1), default=16, show_default=True, help="Threads per process.")
+    def serve(**options: Any) -> None:  # noqa: ANN401  click checks their types
+        _Server(create_app, ServerOptions(**options)).run()
+
+    return serve
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    def __init__(self, create_app: Callable[[Database[dict[str, Any]]], Flask], arguments: argparse.Namespace) -> None:
+    def __init__(self, create_app: CreateApp, options: ServerOptions) -> None:
         self._create_app = create_app
-        self._arguments = arguments
+        self._options = options
         super().__init__()
 
     def load_config(self) -> None:
         settings = {
-            "bind": f"{self._arguments.host}:{self._arguments.port}",
+            "bind": f"{self._options.host}:{self._options.port}",
             "worker_class": "gthread",
-            "workers": self._arguments.workers,
-            "threads": self._arguments.threads,
+            "workers": self._options.workers,
+            "threads": self._options.threads,
             "keepalive": 30,
             "graceful_timeout": 1,
             "loglevel": "warning",
-            # It would be one file in the home folder for every server of the user.
+            # All servers of a user would share one socket file in the home directory.
             "control_socket_disable": True,
-            "when_ready": _say_where,
+            "when_ready": _print_address,
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        # In the worker: a client made before the fork hangs after it.
+        # In the worker: a client that was created before the fork hangs.
         client: MongoClient[dict[str, Any]] = MongoClient(
-            self._arguments.mongo_uri,
+            self._options.mongo_uri,
             serverSelectionTimeoutMS=MONGO_TIMEOUT_MS,
             socketTimeoutMS=MONGO_TIMEOUT_MS,
         )
-        return self._create_app(client[self._arguments.database])
+        return self._create_app(client[self._options.database])
 
 
-def _say_where(server: Any) -> None:  # noqa: ANN401  gunicorn has no types
+def _print_address(server: Any) -> None:  # noqa: ANN401  gunicorn has no types
     host, port = server.LISTENERS[0].sock.getsockname()
     print(f"listening on http://{host}:{port}", flush=True)

@@ -9,7 +9,11 @@ What it promises beside the old contract, with any number of its processes on on
 - Nobody who has seen the result can find an integer key that was not there before: the component is sealed first, then
   the result is stored. A new integer key is refused with 409 from the sealing on. A PUT that comes between the reading
   from which the result was made and the sealing is answered 200: its frame is in the session but not in the result.
-- A session lives `ttl_s` after it was last read or updated, once a component has its result `ttl_s` after that.
+- A session lives `ttl_s` after it was last read or updated, once a component has its result `ttl_s` after that. What a
+  PUT and a GET of one component answer says so (`ttl_s`); a 409 says when the id is free again (`free_in_s`).
+- Expired sessions are remembered for hours: a 404 says when the session ended (`expired_at`), and a GET of one
+  component when an earlier session under the id did (`earlier_expired_at`). A PUT with `created_at` writes into the
+  session created then or is answered 404; it never reaches a later session under the same id.
 """
 
 import json
@@ -23,7 +27,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
-from gaze_tools.stack.server import serve
+from gaze_tools.stack.server import make_server_command
 from gaze_tools.stack.sessions import (
     INTEGER_KEY,
     MAX_RECORD_BYTES,
@@ -78,24 +82,26 @@ def create_app(
     @app.put("/update_session/<session_id>")
     def update_session(session_id: str) -> Response:
         body = _read_body()
-        stored, written = sessions.update(session_id, _read_updates(body))
+        stored, written = sessions.update(session_id, _read_updates(body), created_at=_read_text(body, "created_at"))
         values = ",".join(f"{json.dumps(key)}:{text}" for key, text in stored.items())
         message = '"message":"Session Updated Successfully"'
         return Response(
-            f'{{{message},"stored":{{{values}}},"written":{json.dumps(written)}}}', mimetype="application/json"
+            f'{{{message},"stored":{{{values}}},"written":{json.dumps(written)},"ttl_s":{json.dumps(ttl_s)}}}',
+            mimetype="application/json",
         )
 
     @app.get("/health")
     def health() -> Response:
-        return jsonify(status="ok")
+        return jsonify(status="ok", ttl_s=ttl_s)
 
     @app.errorhandler(GoneError)
-    def answer_gone(_error: GoneError) -> tuple[Response, int]:
-        return jsonify(error="Session Not Found"), 404
+    def answer_gone(error: GoneError) -> tuple[Response, int]:
+        more = {} if error.expired_at is None else {"expired_at": error.expired_at.isoformat()}
+        return jsonify(error="Session Not Found", **more), 404
 
     @app.errorhandler(SealedError)
-    def answer_sealed(_error: SealedError) -> tuple[Response, int]:
-        return jsonify(error="Session Already Scored"), 409
+    def answer_sealed(error: SealedError) -> tuple[Response, int]:
+        return jsonify(error="Session Already Scored", free_in_s=round(error.free_in_s, 1)), 409
 
     @app.errorhandler(RefusedError)
     def answer_refused(error: RefusedError) -> tuple[Response, int]:
@@ -179,9 +185,7 @@ def _read_update(component: str, values: object) -> Update:
     return Update(component, frames, settings, result)
 
 
-def main() -> None:
-    """Serve the API."""
-    serve(__doc__, create_app, database="session_api")
+main = make_server_command(create_app, database="session_api", help_text=__doc__)
 
 
 if __name__ == "__main__":

@@ -45,9 +45,21 @@ _SETTINGS = "settings:"
 class SealedError(Exception):
     """The component has its result, or is about to; it takes no new integer key."""
 
+    def __init__(self, free_in_s: float) -> None:
+        super().__init__()
+        self.free_in_s = free_in_s
+
 
 class GoneError(Exception):
-    """There is no such session, or there is none any more."""
+    """There is no such session, or there is none any more.
+
+    Attributes:
+        expired_at: When it expired; None when no session under this id is remembered.
+    """
+
+    def __init__(self, expired_at: datetime | None = None) -> None:
+        super().__init__()
+        self.expired_at = expired_at
 
 
 class RefusedError(Exception):
@@ -89,18 +101,20 @@ class Sessions:
         options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
         self._sessions = database.get_collection("sessions", codec_options=options)
         self._parts = database.get_collection("parts", codec_options=options)
+        self._expired = database.get_collection("expired", codec_options=options)
         self._ttl = timedelta(seconds=ttl_s)
         # Not every update needs to say that the session is in use.
         self._touch_after = timedelta(seconds=min(1.0, ttl_s / 100))
         self._max_age = timedelta(seconds=max(MAX_AGE_S, ttl_s))
         self._clock = clock
-        for collection in (self._sessions, self._parts):
+        for collection in (self._sessions, self._parts, self._expired):
             collection.create_index("remove_at", expireAfterSeconds=0)
 
     def create(self, session_id: str, ip_address: str, video_id: str) -> bool:
         """Create a session; return False if it exists."""
         for expired in self._sessions.find({"expires_at": {"$lte": self._clock()}}, {"_id": 1}).limit(_PURGED_AT_ONCE):
             self._purge(expired["_id"])
+        self._purge(session_id)
         now = self._clock()
         session = {
             "_id": session_id,
@@ -114,6 +128,7 @@ class Sessions:
             "remove_at": now + self._max_age,
             "parts": [],
             "sealed": [],
+            "earlier_expired_at": self._find_expired_at(session_id),
         }
         for _ in range(_MAX_TRIES):
             try:
@@ -160,13 +175,18 @@ class Sessions:
             "created_at": session["created_at"],
             "last_accessed": session["last_accessed"].isoformat(),
         }
+        if component is not None:
+            earlier = session.get("earlier_expired_at")
+            head |= {"ttl_s": self._ttl.total_seconds(), "earlier_expired_at": earlier and earlier.isoformat()}
         components = ",".join(f"{json.dumps(name)}:{{{','.join(texts)}}}" for name, texts in entries.items())
         # Who reads range by range is told where to go on.
         more = "" if last is None else f',"next_from":{json.dumps(_find_next(session["parts"], component, last))}'
         return f'{json.dumps(head)[:-1]},"components":{{{components}}}{more}}}'
 
-    def update(self, session_id: str, updates: Sequence[Update]) -> tuple[dict[str, str], list[int | str]]:
-        """Merge values into a session.
+    def update(
+        self, session_id: str, updates: Sequence[Update], *, created_at: str = ""
+    ) -> tuple[dict[str, str], list[int | str]]:
+        """Merge values into a session, or only into the one created at a time.
 
         Returns:
             The JSON text that stands under each key that is written once, and those of them that this call wrote.
@@ -176,6 +196,8 @@ class Sessions:
             SealedError: An integer key is new to a component that has its result.
         """
         session = self._find(session_id, components={update.component for update in updates})
+        if created_at not in {"", session["created_at"]}:
+            raise GoneError(self._find_expired_at(session_id))
         stored: dict[str, str] = {}
         written: list[int | str] = []
         for update in updates:
@@ -196,8 +218,10 @@ class Sessions:
         """Return a session's document, having noted that it, or these components of it, are in use."""
         now = self._clock()
         session = self._sessions.find_one({"_id": session_id})
-        if session is None or session["expires_at"] <= now:
-            raise GoneError
+        if session is None:
+            raise GoneError(self._find_expired_at(session_id))
+        if session["expires_at"] <= now:
+            raise GoneError(session["expires_at"])
         is_scored = bool(session["sealed"]) if components is None else set(session["sealed"]) >= set(components)
         if is_scored or session["last_accessed"] + self._touch_after > now:
             return session
@@ -212,13 +236,28 @@ class Sessions:
         return {**session, "last_accessed": now, "expires_at": expires_at}
 
     def _purge(self, session_id: str) -> bool:
-        """Remove a session that has expired; return whether it is gone."""
+        """Remove a session that has expired and remember that; return whether it is gone."""
+        now = self._clock()
+        session = self._sessions.find_one({"_id": session_id, "expires_at": {"$lte": now}})
+        if session is not None:
+            # Before it is removed: then whoever finds no session finds this.
+            self._expired.update_one(
+                {"_id": session_id},
+                {"$max": {"expired_at": session["expires_at"], "remove_at": now + self._max_age}},
+                upsert=True,
+            )
         # The session first, in one step: nobody can use it while its parts go.
         session = self._sessions.find_one_and_delete({"_id": session_id, "expires_at": {"$lte": self._clock()}})
         if session is None:
             return self._sessions.find_one({"_id": session_id}, {"_id": 1}) is None
         self._parts.delete_many({"_id": {"$in": [_part_id(session, name) for name in session["parts"]]}})
         return True
+
+    def _find_expired_at(self, session_id: str) -> datetime | None:
+        """Return when the last session under an id expired; None when none is remembered."""
+        remembered = self._expired.find_one({"_id": session_id}) or {}
+        expired_at: datetime | None = remembered.get("expired_at")
+        return expired_at
 
     def _read_parts(self, session: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return the values of parts by the names of the parts; one that is named but not written is left out."""
@@ -286,7 +325,7 @@ class Sessions:
             if announced is None:
                 raise GoneError
             if name not in announced["parts"]:
-                raise SealedError
+                raise SealedError(self._find_free_in_s(session))
         session["parts"] = announced["parts"]
 
     def _write_once(self, session: Mapping[str, Any], name: str, key: str, text: str) -> tuple[str, bool]:
@@ -306,10 +345,14 @@ class Sessions:
                 if key in part.get("values", {}):
                     return part["values"][key], False
                 if "sealed" in part:
-                    raise SealedError from None
+                    raise SealedError(self._find_free_in_s(session)) from None
             else:
                 return text, True
         raise PyMongoError("a part changed too often")
+
+    def _find_free_in_s(self, session: Mapping[str, Any]) -> float:
+        left: timedelta = session["expires_at"] - self._clock()
+        return max(0.0, left.total_seconds())
 
     def _upsert(self, session: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> None:
         """Set fields of a part, making it if need be."""

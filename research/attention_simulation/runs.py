@@ -12,13 +12,12 @@ from tqdm import tqdm
 from gaze_core.attention import (
     LAGS_S,
     Attention,
-    Estimate,
     FrameValues,
     compare,
     comparison_positions,
-    mean_interval,
     summarise_frames,
 )
+from gaze_core.intervals import Estimate, mean_interval
 from gaze_core.saliency import SALIENT_SHARE
 from research.attention_simulation.viewers import (
     HEIGHT,

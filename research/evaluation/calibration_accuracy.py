@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, Calibration, Correction, Looks, calibrate
-from gaze_core.gaze import gaze_direction, gaze_vector, point_of_regard, screen_point_mm
-from gaze_core.types import GazeDirection
+from gaze_core.calibration import HEAD_ANGLES, Calibration, TargetFrames, calibrate
+from gaze_core.correction import Correction
+from gaze_core.gaze import gaze_direction, point_of_gaze, screen_point_mm, visual_angle_deg
 from research.dataset.plan import TARGET_COUNT
 from research.dataset.table import LandmarkTable
 from research.evaluation.ranges import find_in_range
@@ -70,14 +70,14 @@ def try_calibrations(table: LandmarkTable, predict: Predict) -> dict[str, list[C
     """
     measured = measure_table(table)
     usable = np.flatnonzero(np.isfinite(measured.features).all(axis=1))
-    generic_deg = np.full((len(table), 2), np.nan)
+    uncalibrated_deg = np.full((len(table), 2), np.nan)
     if not (table.target_index[usable] >= TARGET_COUNT).any():
         raise ValueError("the table has no validation target")
-    generic_deg[usable] = predict(measured.features[usable])
+    uncalibrated_deg[usable] = predict(measured.features[usable])
     people = np.unique(table.identity).tolist()
     return {
         name: [
-            _try_calibration(table, measured, usable[table.identity[usable] == person], generic_deg, targets)
+            _try_calibration(table, measured, usable[table.identity[usable] == person], uncalibrated_deg, targets)
             for person in people
             if (table.target_index[usable[table.identity[usable] == person]] >= TARGET_COUNT).any()
         ]
@@ -89,7 +89,7 @@ def _try_calibration(
     table: LandmarkTable,
     measured: Measurements,
     rows: NDArray[np.int64],
-    generic_deg: Floats,
+    uncalibrated_deg: Floats,
     targets: Sequence[int],
 ) -> CalibrationTrial:
     """Return one person's errors after a calibration with some of the targets.
@@ -98,19 +98,21 @@ def _try_calibration(
         table: Table of rendered calibrations.
         measured: Measurements of the table.
         rows: Usable rows of the person, shape (n,).
-        generic_deg: Uncalibrated gaze of all rows of the table.
+        uncalibrated_deg: Uncalibrated gaze of all rows of the table.
         targets: Indices of the targets to calibrate with.
     """
     validation = rows[table.target_index[rows] >= TARGET_COUNT]
     calibration = None
     if targets:
         calibration = calibrate(
-            _select_fixations(table, measured, rows[np.isin(table.target_index[rows], targets)], generic_deg),
+            _select_fixations(table, measured, rows[np.isin(table.target_index[rows], targets)], uncalibrated_deg),
             screen=table.screen_of(rows[0]),
             camera=table.camera_of(rows[0]),
         )
     correction = None if calibration is None else calibration.correction
-    offsets_deg = _offsets_deg(table, measured, validation, _correct(correction, generic_deg, measured, validation))
+    offsets_deg = _offsets_deg(
+        table, measured, validation, _correct(correction, uncalibrated_deg, measured, validation)
+    )
     in_range = find_in_range(table, validation)
     frames = [table.target_index[validation] == target for target in np.unique(table.target_index[validation])]
     return CalibrationTrial(
@@ -189,11 +191,11 @@ def _describe_part(trials: Sequence[CalibrationTrial], table: LandmarkTable, mas
 
 
 def _select_fixations(
-    table: LandmarkTable, measured: Measurements, rows: NDArray[np.int64], generic_deg: Floats
-) -> Looks:
-    return Looks(
-        dots=POSITIONS[table.target_index[rows]],
-        generic_deg=generic_deg[rows],
+    table: LandmarkTable, measured: Measurements, rows: NDArray[np.int64], uncalibrated_deg: Floats
+) -> TargetFrames:
+    return TargetFrames(
+        targets=POSITIONS[table.target_index[rows]],
+        uncalibrated_deg=uncalibrated_deg[rows],
         head_deg=measured.features[rows, HEAD_ANGLES],
         origin_mm=measured.origin_mm[rows],
         openness=measured.openness[rows],
@@ -201,11 +203,11 @@ def _select_fixations(
 
 
 def _correct(
-    correction: Correction | None, generic_deg: Floats, measured: Measurements, rows: NDArray[np.int64]
+    correction: Correction | None, uncalibrated_deg: Floats, measured: Measurements, rows: NDArray[np.int64]
 ) -> Floats:
     if correction is None:
-        return generic_deg[rows]
-    return correction.apply(generic_deg[rows], measured.features[rows, HEAD_ANGLES], measured.openness[rows])
+        return uncalibrated_deg[rows]
+    return correction.apply(uncalibrated_deg[rows], measured.features[rows, HEAD_ANGLES], measured.openness[rows])
 
 
 def _offsets_deg(table: LandmarkTable, measured: Measurements, rows: NDArray[np.int64], gaze_deg: Floats) -> Floats:
@@ -213,19 +215,18 @@ def _offsets_deg(table: LandmarkTable, measured: Measurements, rows: NDArray[np.
     off_deg = np.empty((len(rows), 2))
     for number, (row, gaze) in enumerate(zip(rows.tolist(), gaze_deg.tolist(), strict=True)):
         screen, camera = table.screen_of(row), table.camera_of(row)
-        seen = GazeDirection(*gaze)
-        point = point_of_regard(seen, measured.origin_mm[row], screen, camera)
+        estimated = np.array(gaze)
+        point = point_of_gaze(estimated, measured.origin_mm[row], screen, camera)
         if point is not None:
-            seen = gaze_direction(screen_point_mm(point, screen, camera) - table.origin_mm[row])
-        off_deg[number] = _between_deg(seen, GazeDirection(*table.gaze_deg[row].tolist()))
+            estimated = gaze_direction(screen_point_mm(point, screen, camera) - table.origin_mm[row])
+        off_deg[number] = _split_angle_deg(estimated, table.gaze_deg[row])
     return off_deg
 
 
-def _between_deg(seen: GazeDirection, truth: GazeDirection) -> tuple[float, float]:
+def _split_angle_deg(estimated: Floats, truth: Floats) -> tuple[float, float]:
     """Return the angle between two directions, split into its components right and up."""
-    a, b = gaze_vector(seen), gaze_vector(truth)
-    angle_deg = float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
-    right = (seen.gaze_x_deg - truth.gaze_x_deg) * float(np.cos(np.radians(truth.gaze_y_deg)))
-    up = seen.gaze_y_deg - truth.gaze_y_deg
+    angle_deg = float(visual_angle_deg(estimated, truth))
+    right = float((estimated[0] - truth[0]) * np.cos(np.radians(truth[1])))
+    up = float(estimated[1] - truth[1])
     length = float(np.hypot(right, up))
     return (0.0, 0.0) if length == 0 else (angle_deg * right / length, angle_deg * up / length)

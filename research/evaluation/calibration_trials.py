@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, Looks, calibrate
+from gaze_core.calibration import HEAD_ANGLES, TargetFrames, calibrate
 from research.dataset.plan import TARGET_COUNT
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.evaluation.calibration_accuracy import FIVE_TARGETS, POSITIONS
@@ -58,14 +58,14 @@ def try_threshold(
             camera=table.camera_of(row),
             max_loss=max_loss,
         )
-        generic_deg = unseen.generic_deg[tested]
-        without_deg.append(angular_errors_deg(generic_deg, unseen.true_deg[tested]).mean())
+        uncalibrated_deg = unseen.uncalibrated_deg[tested]
+        without_deg.append(angular_errors_deg(uncalibrated_deg, unseen.true_deg[tested]).mean())
         if calibration.correction is not None:
             used += 1
-            generic_deg = calibration.correction.apply(
-                generic_deg, unseen.features[tested][:, HEAD_ANGLES], unseen.openness[tested]
+            uncalibrated_deg = calibration.correction.apply(
+                uncalibrated_deg, unseen.features[tested][:, HEAD_ANGLES], unseen.openness[tested]
             )
-        with_deg.append(angular_errors_deg(generic_deg, unseen.true_deg[tested]).mean())
+        with_deg.append(angular_errors_deg(uncalibrated_deg, unseen.true_deg[tested]).mean())
     harm_deg = np.array(with_deg) - np.array(without_deg)
     return {
         "people": len(with_deg),
@@ -76,11 +76,11 @@ def try_threshold(
     }
 
 
-def _select_fixations(table: LandmarkTable, unseen: UnseenPeople, chosen: NDArray[np.int64]) -> Looks:
+def _select_fixations(table: LandmarkTable, unseen: UnseenPeople, chosen: NDArray[np.int64]) -> TargetFrames:
     rows = unseen.rows[chosen]
-    return Looks(
-        dots=POSITIONS[table.target_index[rows]],
-        generic_deg=unseen.generic_deg[chosen],
+    return TargetFrames(
+        targets=POSITIONS[table.target_index[rows]],
+        uncalibrated_deg=unseen.uncalibrated_deg[chosen],
         head_deg=unseen.features[chosen][:, HEAD_ANGLES],
         origin_mm=unseen.origin_mm[chosen],
         openness=unseen.openness[chosen],

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from gaze_core import outline_weights
+from gaze_core import eye_region_weights
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.gaze import gaze_direction
 from research.evaluation.statistics import bootstrap_interval, describe
 from research.training.examples import Examples, angular_errors_deg
-from research.training.outline import fit_outline
+from research.training.eye_region import fit_eye_region
 from research.training.train import CANDIDATES, Fold, fit, predict_folds, split_people
 
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ def compare_features(
         report: Called with one line per result.
     """
     parts = split_people(examples, folds)
-    bare = [Fold(part.train.with_outline(None), part.test.with_outline(None), part.rows) for part in parts]
+    bare = [Fold(part.train.with_eye_region(None), part.test.with_eye_region(None), part.rows) for part in parts]
     variants: dict[str, list[Fold]] = {"all": parts}
     for column, name in enumerate(FEATURE_NAMES):
         variants[f"without {name}"] = [_without(part, [column]) for part in parts]
@@ -101,14 +101,12 @@ def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Rep
         }
         report(f"  {estimator:<42} {found[estimator]['mean']:.2f} degrees, {found[estimator]['prediction_ms']:.2f} ms")
     for name, rays in (
-        ("not learned: iris geometry", [part.test.with_outline(None) for part in parts]),
+        ("not learned: iris geometry", [part.test.with_eye_region(None) for part in parts]),
         ("no trees: iris geometry and eye region", [part.test for part in parts]),
     ):
         predicted_deg = np.empty_like(examples.gaze_deg)
         for part, tested in zip(parts, rays, strict=True):
-            predicted_deg[part.rows] = [
-                (seen.gaze_x_deg, seen.gaze_y_deg) for seen in map(gaze_direction, tested.features[:, :3])
-            ]
+            predicted_deg[part.rows] = gaze_direction(tested.features[:, :3])
         found[name] = describe(angular_errors_deg(predicted_deg, examples.gaze_deg))
         report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
     return found
@@ -168,7 +166,7 @@ def draw_learning_curve(
 
 
 def _learn_from(learnt: Examples, test: Examples, estimator: str, hyperparameters: dict[str, Any], seed: int) -> float:
-    outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
-    regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
-    predicted_deg = regressors.predict(test.with_outline(outline).features)
+    eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
+    regressors = fit(estimator, hyperparameters, learnt.with_eye_region(eye_region), seed)
+    predicted_deg = regressors.predict(test.with_eye_region(eye_region).features)
     return float(angular_errors_deg(predicted_deg, test.gaze_deg).mean())

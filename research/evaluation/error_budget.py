@@ -17,18 +17,18 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gaze_core import outline_weights
+from gaze_core import eye_region_weights
+from gaze_core.eye_region import PLANE_MM
 from gaze_core.features import FaceGeometry
 from gaze_core.gaze import calculate_combined_gaze, estimate_gaze, gaze_direction, gaze_vector
 from gaze_core.head_pose import focal_length_px, head_angles_deg, rotation_matrix
-from gaze_core.outline import PLANE_MM
 from gaze_core.types import GazeDirection, HeadPose
 from research.dataset.table import KEPT_LANDMARKS, LandmarkTable
 from research.evaluation.statistics import describe
 from research.rendering.eye import SIDES, eye_rotation
 from research.rendering.identity import Identity, sample_identity
 from research.training.examples import Examples, Measurements, angular_errors_deg
-from research.training.outline import fit_outline
+from research.training.eye_region import fit_eye_region
 from research.training.train import fit
 
 Floats = NDArray[np.float64]
@@ -76,9 +76,9 @@ def split_error(
         )
         examples = Examples(np.zeros((len(rows), 7)), table.gaze_deg[rows], table.identity[rows], geometries)
         learnt = examples.of(~held_out)
-        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
-        regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
-        test = examples.of(held_out).with_outline(outline)
+        eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
+        regressors = fit(estimator, hyperparameters, learnt.with_eye_region(eye_region), seed)
+        test = examples.of(held_out).with_eye_region(eye_region)
         found[name] = describe(angular_errors_deg(regressors.predict(test.features), test.gaze_deg))
         report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
     return found
@@ -107,12 +107,8 @@ def regress_landmarks(table: LandmarkTable, measured: Measurements) -> dict[str,
 
 def _turn(gaze_deg: Floats, head_deg: Floats, *, into_head: bool) -> Floats:
     """Return gaze directions rotated from the camera frame into the head frame, or back, shape (n, 2)."""
-    turned = []
-    for gaze, angles in zip(gaze_deg.tolist(), head_deg.tolist(), strict=True):
-        rotation = rotation_matrix(*angles)
-        direction = gaze_direction((rotation.T if into_head else rotation) @ gaze_vector(GazeDirection(*gaze)))
-        turned.append((direction.gaze_x_deg, direction.gaze_y_deg))
-    return np.array(turned)
+    rotations = np.array([rotation_matrix(*angles) for angles in head_deg.tolist()])
+    return gaze_direction(np.einsum("nji,nj->ni" if into_head else "nij,nj->ni", rotations, gaze_vector(gaze_deg)))
 
 
 def _describe_face(table: LandmarkTable, row: int, geometry: FaceGeometry | None, features: Floats) -> Floats:
@@ -134,7 +130,7 @@ def _describe_face(table: LandmarkTable, row: int, geometry: FaceGeometry | None
 
 def _has_both_eyes(measured: Measurements, row: int) -> bool:
     geometry = measured.geometries[row]
-    return geometry is not None and geometry.outline_mm is not None
+    return geometry is not None and geometry.eye_region_mm is not None
 
 
 def _replace_by_truth(
@@ -163,7 +159,7 @@ def _replace_by_truth(
         head_pose=pose,
         origin_mm=origin,
         distance_mm=distance_mm,
-        irises=gaze_direction(calculate_combined_gaze(left, right, np.eye(3), distance_mm)),
+        irises=GazeDirection(*gaze_direction(calculate_combined_gaze(left, right, np.eye(3), distance_mm)).tolist()),
     )
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from gaze_core.gaze import gaze_direction, point_of_regard
-from gaze_core.types import GazeDirection
+from gaze_core.gaze import gaze_direction, point_of_gaze
 from research.dataset.table import LandmarkTable
 from research.evaluation.ranges import distance_from_centre, find_in_range
 from research.evaluation.statistics import bootstrap_interval, describe, round_number
@@ -62,8 +61,8 @@ def compare_with_truth(
     screen_mm = np.full(len(rows), np.nan)
     for place, row in enumerate(rows.tolist()):
         screen, camera = table.screen_of(row), table.camera_of(row)
-        found = point_of_regard(GazeDirection(*predicted_deg[place].tolist()), origin_mm[place], screen, camera)
-        truth = point_of_regard(GazeDirection(*table.gaze_deg[row].tolist()), table.origin_mm[row], screen, camera)
+        found = point_of_gaze(predicted_deg[place], origin_mm[place], screen, camera)
+        truth = point_of_gaze(table.gaze_deg[row], table.origin_mm[row], screen, camera)
         if found is not None and truth is not None:
             screen_mm[place] = np.hypot((found.x - truth.x) * screen.width_mm, (found.y - truth.y) * screen.height_mm)
     return PredictionErrors(
@@ -112,18 +111,15 @@ def find_baselines(
         table: Table with the true head poses, which a perfect head tracker would measure.
         rows: Rows of the table, shape (n,).
     """
-    features, bare = test.features, test.with_outline(None).features
+    features, bare = test.features, test.with_eye_region(None).features
     learnt, learnt_deg = mirror(training.features, training.gaze_deg)
     head = slice(3, 6)
-    directions = [gaze_direction(vector) for vector in bare[:, :3]]
     return {
         "constant: mean gaze of the training people": np.tile(training.gaze_deg.mean(axis=0), (len(rows), 1)),
         "not learned: direction of the nose": features[:, [4, 3]],
         "not learned: true direction of the nose": table.pose_deg[rows][:, [1, 0]],
         "linear: head angles": LinearRegression().fit(learnt[:, head], learnt_deg).predict(features[:, head]),
-        "not learned: iris geometry": np.array(
-            [(direction.gaze_x_deg, direction.gaze_y_deg) for direction in directions]
-        ),
+        "not learned: iris geometry": gaze_direction(bare[:, :3]),
         "linear: the same seven features": LinearRegression().fit(learnt, learnt_deg).predict(features),
     }
 

@@ -23,7 +23,7 @@ from gaze_core.detector import GazeDetector
 from gaze_core.errors import GazeError
 from gaze_core.gaze import gaze_direction
 from gaze_core.ports import FaceLandmarker, GazeModel
-from gaze_core.types import Camera, GazeDirection, Validity
+from gaze_core.types import Camera, Floats, GazeDirection, Validity
 from models import FACE_LANDMARKER_PATH
 from research.evaluation.statistics import describe, round_number
 from research.recordings.frames import MAX_PIXELS
@@ -33,7 +33,7 @@ from research.training.examples import angular_errors_deg
 LANDMARKER_WAIT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
     """One measured image.
 
@@ -41,13 +41,13 @@ class Portrait:
         name: File name.
         validity: `ok`, or the reason for the missing gaze; `unreadable` for a file that cannot be decoded.
         predicted: Predicted gaze direction, camera frame; None without a gaze.
-        true: Direction from the eyes to the camera, camera frame; None without a gaze.
+        true_deg: Direction from the eyes to the camera, camera frame, shape (2,); None without a gaze.
     """
 
     name: str
     validity: str
     predicted: GazeDirection | None = None
-    true: GazeDirection | None = None
+    true_deg: Floats | None = None
 
     @property
     def group(self) -> str | None:
@@ -73,10 +73,10 @@ def measure_portraits(folder: Path, landmarker: FaceLandmarker, model: GazeModel
         except RequestError:
             portraits.append(Portrait(path.name, "unreadable"))
             continue
-        true = None
+        true_deg = None
         if sample.validity is Validity.OK and sample.origin_mm is not None:
-            true = gaze_direction(-np.array(sample.origin_mm))
-        portraits.append(Portrait(path.name, str(sample.validity), sample.direction, true))
+            true_deg = gaze_direction(-np.array(sample.origin_mm))
+        portraits.append(Portrait(path.name, str(sample.validity), sample.direction, true_deg))
     return portraits
 
 
@@ -118,10 +118,8 @@ def report_portraits(folder: Path, model_path: Path, *, vertical_fov_deg: float)
 
 def _describe(portraits: Sequence[Portrait]) -> dict[str, Any]:
     """Return the errors of some portraits; the spread is the standard deviation over images."""
-    pairs = [(each.predicted, each.true) for each in portraits if each.predicted is not None and each.true is not None]
-    predicted_deg, true_deg = (
-        np.array([(pair[side].gaze_x_deg, pair[side].gaze_y_deg) for pair in pairs]).reshape(-1, 2) for side in (0, 1)
-    )
+    pairs = [(each.predicted, each.true_deg) for each in portraits if each.predicted is not None]
+    predicted_deg, true_deg = (np.array([pair[side] for pair in pairs], float).reshape(-1, 2) for side in (0, 1))
     offset_deg = predicted_deg - true_deg
     validity = Counter(portrait.validity for portrait in portraits)
     bias: dict[str, float | None] = {"right_deg": None, "up_deg": None}

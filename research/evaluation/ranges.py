@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.gaze import point_of_regard
-from gaze_core.types import GazeDirection, GazePoint
+from gaze_core.gaze import point_of_gaze
+from gaze_core.types import GazePoint
 from research.dataset.table import LandmarkTable
 
 DISTANCE_MM = (400.0, 800.0)
@@ -25,8 +25,7 @@ def find_in_range(table: LandmarkTable, rows: NDArray[np.int64]) -> NDArray[np.b
 
 def true_point(table: LandmarkTable, row: int) -> GazePoint | None:
     """Return the true point of gaze; None if the gaze misses the screen's plane."""
-    truth = GazeDirection(*table.gaze_deg[row].tolist())
-    return point_of_regard(truth, table.origin_mm[row], table.screen_of(row), table.camera_of(row))
+    return point_of_gaze(table.gaze_deg[row], table.origin_mm[row], table.screen_of(row), table.camera_of(row))
 
 
 def distance_from_centre(table: LandmarkTable, row: int) -> float:

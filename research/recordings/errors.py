@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gaze_core.detector import locate_gaze
 from gaze_core.gaze import direction_to, visual_angle_deg
-from gaze_core.types import Camera, GazeDirection, GazePoint, Screen
+from gaze_core.types import Camera, GazePoint, Screen
 
 Floats = NDArray[np.float64]
 
@@ -56,13 +56,10 @@ def compare_with_targets(
         camera: The person's camera.
     """
     true = [direction_to(target, origin, screen, camera) for target, origin in zip(targets, origin_mm, strict=True)]
-    true_deg = np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true]).reshape(-1, 2)
+    true_deg = np.array(true).reshape(-1, 2)
     offset_deg = directions_deg - true_deg
     offset_deg[:, 0] *= np.cos(np.radians(true_deg[:, 1]))
-    angles_deg = [
-        visual_angle_deg(GazeDirection(*found), truth)
-        for found, truth in zip(directions_deg.tolist(), true, strict=True)
-    ]
+    angles_deg = visual_angle_deg(directions_deg, true_deg).tolist()
     points = locate_gaze(directions_deg, origin_mm, screen=screen, camera=camera)
     offset_mm = [
         (math.nan, math.nan)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from func.errors import RequestError
-from func.session.frame_record import DotUse, FrameRecord, Measured, make_record, read_record
+from func.session.frame_record import FrameRecord, Measured, TargetUse, make_record, read_record
 from func.web.images import decode_image
 from gaze_core.detector import GazeDetector
 from gaze_core.landmarks import Landmarks
@@ -81,7 +81,7 @@ def measure_frames(recording: Recording, detector: GazeDetector) -> list[Measure
         stored = make_record(
             sample,
             target=(row.target.x, row.target.y),
-            calibration_use=str(DotUse.FIT if row.phase is Phase.CALIBRATION else DotUse.VALIDATE),
+            calibration_use=str(TargetUse.FIT if row.phase is Phase.CALIBRATION else TargetUse.VALIDATE),
         )
         measured.append(MeasuredFrame(row, number, stored, read_record(stored), sample.distance_mm, None))
     return measured

@@ -20,7 +20,7 @@ from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
 from func.session.frame_record import stack_measured
 from func.session.gaze_track import read_records
-from func.session.viewer_calibration import MAX_LOOKS, calibrate_session, describe_calibration, validate_session
+from func.session.viewer_calibration import MAX_TARGET_FRAMES, calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, predict_directions
 from gaze_core.errors import GazeError
@@ -148,8 +148,8 @@ class _Measurement:
         if not fitting:
             notes.append("no calibration rows: only the uncalibrated gaze is measured")
             return None, None
-        if sum(frame.measured is not None for frame in fitting) > MAX_LOOKS:
-            notes.append(f"only the first {MAX_LOOKS} valid calibration frames are used, as in the service")
+        if sum(frame.measured is not None for frame in fitting) > MAX_TARGET_FRAMES:
+            notes.append(f"only the first {MAX_TARGET_FRAMES} valid calibration frames are used, as in the service")
         calibration, description = self._calibrate_with(self.frames)
         if calibration.correction is None:
             notes.append("the calibration is not used (calibration.reason): calibrated errors equal uncalibrated ones")
@@ -218,11 +218,11 @@ class _Measurement:
         )
         calibration = calibrate_session(session, self.model)
         checked = validate_session(session, read_records(session), calibration.correction, self.model)
-        return calibration, describe_calibration(calibration, checked=checked)
+        return calibration, describe_calibration(calibration, checked=checked).as_json()
 
     def _describe(self, frames: Sequence[MeasuredFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]
-        features, origin_mm, openness = stack_measured([measured for _, measured in valid if measured is not None])
+        features, origin_mm, openness = stack_measured([measured for _, measured in valid])
 
         def describe_with(correcting: Calibration | None) -> dict[str, Any]:
             directions_deg = predict_directions(self.model, features, openness, correcting)

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gaze_core.gaze import point_of_regard
+from gaze_core.gaze import point_of_gaze
 from research.rendering.eye import Kappa
 from research.rendering.identity import Identity, sample_identity
 from research.rendering.photograph import photograph
@@ -92,7 +92,7 @@ def write_recording(folder: Path) -> None:
         rows.writerow(("frame", "x", "y", "phase"))
         for number, (phase, scene) in enumerate(planned, start=1):
             name = f"{number:04d}.jpg"
-            target = point_of_regard(scene.direction, scene.origin_mm, scene.screen, scene.camera)
+            target = point_of_gaze(scene.direction, scene.origin_mm, scene.screen, scene.camera)
             if target is None:
                 raise RuntimeError("every target must lie on the screen")
             image = photograph(renderer, scene, identity)[..., ::-1]

@@ -102,7 +102,7 @@ def sample_session(identity: Identity, session_id: int, seed: int) -> RenderedSe
     offset_x, offset_y, tilt = _sample_mount(rng, screen)
     camera = Camera(vertical_fov_deg=vertical_fov_deg, offset_x_mm=offset_x, offset_y_mm=offset_y, tilt_deg=tilt)
     place = _sample_place(rng, width, height, vertical_fov_deg)
-    middle = gaze_direction(screen_point_mm(GazePoint(0.5, 0.5), screen, camera) - np.array(place))
+    middle_x_deg, middle_y_deg = gaze_direction(screen_point_mm(GazePoint(0.5, 0.5), screen, camera) - np.array(place))
     towards_screen = rng.uniform(0.2, 1.0)
     lighting, backdrop, electrons, metering = sample_light(rng)
     return RenderedSession(
@@ -115,8 +115,8 @@ def sample_session(identity: Identity, session_id: int, seed: int) -> RenderedSe
         camera=camera,
         place_mm=place,
         pose_deg=(
-            float(np.clip(towards_screen * middle.gaze_y_deg + rng.normal(2, 5), -15, 15)),
-            float(np.clip(towards_screen * middle.gaze_x_deg + rng.normal(0, 7), -26, 26)),
+            float(np.clip(towards_screen * middle_y_deg + rng.normal(2, 5), -15, 15)),
+            float(np.clip(towards_screen * middle_x_deg + rng.normal(0, 7), -26, 26)),
             float(rng.normal(0, 3)),
         ),
         follow=(float(rng.uniform(0.0, 0.75)), float(rng.uniform(0.0, 0.6))),
@@ -211,11 +211,11 @@ def _try_scene(
     place = np.array(session.place_mm) + rng.normal(0, 1, 3) * np.array([11.0, 8.0, 14.0]) * calm
     place *= np.clip(np.linalg.norm(place), *DISTANCE_MM) / np.linalg.norm(place)
     place = _inside(place, session)
-    gaze = gaze_direction(target - place)
+    gaze_x_deg, gaze_y_deg = gaze_direction(target - place)
     pitch, yaw, roll = session.pose_deg
     follow_x, follow_y = np.maximum(session.follow, effort)
-    pitch += follow_y * (gaze.gaze_y_deg - pitch) + rng.normal(0, 3.0) * calm
-    yaw += follow_x * (gaze.gaze_x_deg - yaw) + rng.normal(0, 4.0) * calm
+    pitch += follow_y * (gaze_y_deg - pitch) + rng.normal(0, 3.0) * calm
+    yaw += follow_x * (gaze_x_deg - yaw) + rng.normal(0, 4.0) * calm
     roll += rng.normal(0, 2.5) * calm + 0.08 * (yaw - session.pose_deg[1])
     if not calibrating and rng.random() < 0.15:
         yaw, pitch = rng.uniform(-YAW_LIMIT_DEG, YAW_LIMIT_DEG), rng.uniform(-PITCH_LIMIT_DEG, PITCH_LIMIT_DEG)

@@ -149,7 +149,7 @@ class Scene:
     @cached_property
     def direction(self) -> GazeDirection:
         """True gaze direction in the camera frame."""
-        return gaze_direction(np.array(self.target_mm) - np.array(self.origin_mm))
+        return GazeDirection(*gaze_direction(np.array(self.target_mm) - np.array(self.origin_mm)).tolist())
 
     @property
     def distance_mm(self) -> float:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, design_axes, missing_in_head_deg
+from gaze_core.calibration import HEAD_ANGLES
+from gaze_core.correction import design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
 from models import GAZE_MODEL_PATH
 from models.card import read_card
@@ -53,7 +54,7 @@ class UnseenPeople:
         features: In the order of `FEATURE_NAMES`, shape (n, 7).
         origin_mm: Estimated midpoint between the eyes, camera frame, shape (n, 3).
         openness: Mean eye aspect ratio, shape (n,).
-        generic_deg: Predicted gaze_x and gaze_y, shape (n, 2).
+        uncalibrated_deg: Predicted gaze_x and gaze_y, shape (n, 2).
         true_deg: Direction from the estimated midpoint to the target, as a client knows it, shape (n, 2).
     """
 
@@ -62,7 +63,7 @@ class UnseenPeople:
     features: Floats
     origin_mm: Floats
     openness: Floats
-    generic_deg: Floats
+    uncalibrated_deg: Floats
     true_deg: Floats
 
 
@@ -76,16 +77,15 @@ def predict_unseen(table: LandmarkTable, *, folds: int, seed: int = 0) -> Unseen
     examples = select_examples(table, measured, held_out=False)
     rows = np.flatnonzero(measured.is_usable & ~table.is_held_out)
     shipped = read_card(GAZE_MODEL_PATH.with_suffix(".json")).model.hyperparameters
-    generic_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
-    true = [gaze_direction(towards) for towards in table.target_mm[rows] - measured.origin_mm[rows]]
+    uncalibrated_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
     return UnseenPeople(
         rows=rows,
         identity=examples.identity,
         features=examples.features,
         origin_mm=measured.origin_mm[rows],
         openness=measured.openness[rows],
-        generic_deg=generic_deg,
-        true_deg=np.array([(each.gaze_x_deg, each.gaze_y_deg) for each in true]),
+        uncalibrated_deg=uncalibrated_deg,
+        true_deg=gaze_direction(table.target_mm[rows] - measured.origin_mm[rows]),
     )
 
 
@@ -96,7 +96,7 @@ def find_priors(table: LandmarkTable, *, folds: int, seed: int = 0) -> tuple[Pri
         ValueError: The table has fewer usable training identities than folds.
     """
     seen = predict_unseen(table, folds=folds, seed=seed)
-    eyes_deg, missing_deg = missing_in_head_deg(seen.generic_deg, seen.true_deg, seen.features[:, HEAD_ANGLES])
+    eyes_deg, missing_deg = missing_in_head_deg(seen.uncalibrated_deg, seen.true_deg, seen.features[:, HEAD_ANGLES])
     people = [seen.identity == person for person in np.unique(seen.identity)]
     designs = [design_axes(eyes_deg[own], seen.openness[own], float(seen.openness[own].mean())) for own in people]
     horizontal, vertical = (

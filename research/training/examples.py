@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
 from gaze_core.features import FEATURE_NAMES, FaceGeometry, combine_features, measure_face
 from gaze_core.gaze import visual_angle_deg
 from gaze_core.landmarks import Landmarks
-from gaze_core.outline import OUTLINE, Outline
-from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, GazeDirection
+from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG
 from research.dataset.table import LandmarkTable
 
 CLOSED_BELOW = 0.2
@@ -48,7 +48,7 @@ class Measurements:
 
 
 def measure_table(
-    table: LandmarkTable, *, assume_default_camera: bool = False, outline: Outline | None = OUTLINE
+    table: LandmarkTable, *, assume_default_camera: bool = False, eye_region: EyeRegionModel | None = EYE_REGION_MODEL
 ) -> Measurements:
     """Return the measurements of every row.
 
@@ -56,7 +56,7 @@ def measure_table(
         table: Table of landmarks.
         assume_default_camera: Whether to assume the default field of view, as the service does for an undescribed
             camera.
-        outline: Correction of the iris direction by the eye region; None uses the iris geometry alone.
+        eye_region: Correction of the iris direction by the eye region; None uses the iris geometry alone.
     """
     features = np.full((len(table), len(FEATURE_NAMES)), np.nan)
     origin_mm = np.full((len(table), 3), np.nan)
@@ -68,7 +68,7 @@ def measure_table(
     for row in range(len(table)):
         fov_deg = DEFAULT_VERTICAL_FOV_DEG if assume_default_camera else table.camera_of(row).vertical_fov_deg
         try:
-            geometry = measure_face(fill_landmarks(table.face(row)), vertical_fov_deg=fov_deg, outline=outline)
+            geometry = measure_face(fill_landmarks(table.face(row)), vertical_fov_deg=fov_deg, eye_region=eye_region)
         except ValueError:
             left_out["landmarks_span_no_face"] += 1
             geometries.append(None)
@@ -140,9 +140,9 @@ class Examples:
             tuple(self.geometries[number] for number in numbers),
         )
 
-    def with_outline(self, outline: Outline | None) -> "Examples":
+    def with_eye_region(self, eye_region: EyeRegionModel | None) -> "Examples":
         """Return the rows with features computed with other weights of the eye region, or with none."""
-        features = np.array([combine_features(geometry, outline) for geometry in self.geometries], dtype=np.float64)
+        features = np.array([combine_features(geometry, eye_region) for geometry in self.geometries], dtype=np.float64)
         return Examples(features.reshape(-1, len(FEATURE_NAMES)), self.gaze_deg, self.identity, self.geometries)
 
 
@@ -165,5 +165,4 @@ def select_examples(table: LandmarkTable, measured: Measurements, *, held_out: b
 
 def angular_errors_deg(predicted_deg: NDArray[np.float64], true_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the angles at the eye between predicted and true directions, each of shape (n, 2), in degrees."""
-    pairs = zip(predicted_deg.tolist(), true_deg.tolist(), strict=True)
-    return np.array([visual_angle_deg(GazeDirection(*a), GazeDirection(*b)) for a, b in pairs])
+    return visual_angle_deg(predicted_deg, true_deg)

@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from gaze_core import outline_weights
+from gaze_core import eye_region_weights
 from gaze_core.errors import ModelError
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from models.card import (
@@ -49,7 +49,7 @@ from research.training.examples import (
     mirror,
     select_examples,
 )
-from research.training.outline import fit_outline
+from research.training.eye_region import fit_eye_region
 
 BUNDLE_CARD_PATH = FACE_LANDMARKER_PATH.with_suffix(".json")
 
@@ -147,8 +147,10 @@ def split_people(examples: Examples, folds: int) -> list[Fold]:
     parts = []
     for train_rows, test_rows in GroupKFold(folds).split(examples.features, groups=examples.identity):
         learnt = examples.of(train_rows)
-        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=outline_weights.STRENGTH)
-        parts.append(Fold(learnt.with_outline(outline), examples.of(test_rows).with_outline(outline), test_rows))
+        eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
+        parts.append(
+            Fold(learnt.with_eye_region(eye_region), examples.of(test_rows).with_eye_region(eye_region), test_rows)
+        )
     return parts
 
 
@@ -220,7 +222,7 @@ def train(
         ),
         features=describe_features(),
         outputs=describe_outputs(),
-        data=describe_data(table, measured, examples) | {"outline_sha256": digest_outline()},
+        data=describe_data(table, measured, examples) | {"eye_region_sha256": digest_eye_region()},
         selection={
             "method": f"grouped cross-validation over training identities, {folds} folds; mean angular error",
             "candidates": tried,
@@ -231,9 +233,9 @@ def train(
     return content.getvalue(), card
 
 
-def digest_outline() -> str:
+def digest_eye_region() -> str:
     """Return the digest of the eye region's weights, on which the model's features depend."""
-    return hashlib.sha256(Path(outline_weights.__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(Path(eye_region_weights.__file__).read_bytes()).hexdigest()
 
 
 def describe_data(table: LandmarkTable, measured: Measurements, examples: Examples) -> dict[str, Any]:

@@ -46,14 +46,6 @@ class Hang:
 
 
 @dataclass(frozen=True)
-class Drip:
-    """Bytes one by one with a pause after each."""
-
-    raw: bytes
-    pause_s: float
-
-
-@dataclass(frozen=True)
 class Cut:
     """Bytes, then the end of the connection."""
 
@@ -128,12 +120,6 @@ def act(answer, handler):
         case Hang():
             time.sleep(answer.duration_s)
             handler.close_connection = True
-        case Drip():
-            handler.close_connection = True
-            with contextlib.suppress(OSError):
-                for byte in answer.raw:
-                    handler.wfile.write(bytes([byte]))
-                    time.sleep(answer.pause_s)
         case Cut():
             handler.wfile.write(answer.raw)
             handler.close_connection = True

@@ -263,6 +263,11 @@ def test_a_bundle_with_one_other_byte_is_refused(tmp_path):
         MediapipeFaceLandmarker(tmp_path / BUNDLE.name, landmarkers=1, wait_s=1)
 
 
+def test_a_pinned_digest_is_required_even_where_the_description_agrees_with_the_bundle():
+    with pytest.raises(LandmarkerError, match=r"^face_landmarker\.task does not have the SHA-256"):
+        MediapipeFaceLandmarker(BUNDLE, landmarkers=1, wait_s=1, sha256="0" * 64)
+
+
 @pytest.mark.parametrize("description", [None, "", "[]", "{}"])
 def test_a_bundle_without_its_description_is_refused(tmp_path, description):
     shutil.copy(BUNDLE, tmp_path)

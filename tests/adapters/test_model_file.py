@@ -178,3 +178,18 @@ def test_one_row_through_two_times_300_trees_takes_about_a_millisecond(tmp_path,
 
     # 0.5 to 0.7 ms on an idle core; the fastest tenth, as this machine may have other work.
     assert statistics.quantiles(durations_s, n=10)[0] < 0.0012
+
+
+def test_a_pinned_digest_is_required_even_where_the_card_agrees_with_the_file(tmp_path):
+    path = save(tmp_path, Explosive(tmp_path / "trace"))
+
+    with pytest.raises(ModelError, match=r"^gaze_model\.joblib does not have the SHA-256 that the settings require$"):
+        load_gaze_model(path, sha256="0" * 64)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_the_pinned_file_is_loaded(tmp_path, models):
+    path = save(tmp_path, models)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    assert load_gaze_model(path, sha256=digest).digest == digest

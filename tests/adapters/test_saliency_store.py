@@ -5,6 +5,7 @@ import pytest
 
 from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
+from gaze_core.ports import UnusableMap, UsableMap
 from tests.fakes.saliency_store import FakeSaliencyMaps
 
 
@@ -89,22 +90,23 @@ class TestHeldMaps:
 
         assert [number for number, _ in found] == [6, 7, 8, 9, 10, 16, 17, 18, 19, 20]
 
-    def test_a_map_that_cannot_be_used_is_held_likewise(self, make_store):
+    def test_a_map_that_cannot_be_used_is_held_too(self, make_store):
         store = make_store({"v": {1: make_map(1), 6: SaliencyMapError("not a map"), 11: make_map(11)}}, held_every=5)
 
-        kinds = {
-            n: isinstance(each, Exception) for n, each in store.extract_saliencyMap("v", frame_nums=[5, 8, 11]).maps
-        }
+        video = store.extract_saliencyMap("v", frame_nums=[5, 8, 11])
 
-        assert kinds == {5: False, 8: True, 11: False}
+        assert [(type(each), each.frame_nums) for each in video.stored] == [
+            (UsableMap, (5,)),
+            (UnusableMap, (8,)),
+            (UsableMap, (11,)),
+        ]
 
-    def test_the_frames_of_one_map_have_the_very_same_array(self, make_store):
+    def test_a_map_comes_once_with_all_its_frames(self, make_store):
         store = make_store({"v": {1: make_map(1), 6: make_map(6)}}, held_every=5)
 
-        (_, first), (_, second), (_, third) = store.extract_saliencyMap("v", frame_nums=[2, 3, 6]).maps
+        stored = list(store.extract_saliencyMap("v", frame_nums=[2, 3, 6]).stored)
 
-        assert first is second
-        assert second is not third
+        assert [(each.frame_nums, each.saliency_map[0, 0]) for each in stored] == [((2, 3), 1), ((6,), 6)]
 
     def test_without_frames_every_map_comes_once_under_its_own_number(self, make_store):
         store = make_store({"v": {1: make_map(1), 6: make_map(6)}}, held_every=5)
@@ -125,11 +127,11 @@ def test_the_rate_of_the_frames_is_told_without_reading_a_map(make_store):
 def test_a_map_that_cannot_be_used_hides_no_other(make_store):
     store = make_store({"v": {1: make_map(1), 2: SaliencyMapError("not a map"), 3: make_map(3)}})
 
-    (one, first), (two, broken), (three, third) = store.extract_saliencyMap("v").maps
+    first, broken, third = store.extract_saliencyMap("v").stored
 
-    assert (one, two, three) == (1, 2, 3)
-    assert isinstance(broken, SaliencyMapError)
-    assert (first[0, 0], third[0, 0]) == (1, 3)
+    assert (first.frame_nums, broken.frame_nums, third.frame_nums) == ((1,), (2,), (3,))
+    assert isinstance(broken, UnusableMap)
+    assert (first.saliency_map[0, 0], third.saliency_map[0, 0]) == (1, 3)
 
 
 def test_videos_do_not_mix(make_store):

@@ -16,6 +16,7 @@ from gaze_core.errors import (
     SaliencyStoreError,
     SaliencyStoreTimeoutError,
 )
+from gaze_core.ports import UnusableMap
 from tests.adapters.neighbours import refused_url
 
 FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
@@ -56,8 +57,11 @@ def read(mongo_uri, database):
         if pointer is not None:
             database["videos"].replace_one({"_id": "v"}, pointer, upsert=True)
         store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
-        maps = store.extract_saliencyMap("v", frame_nums=frame_nums).maps
-        return {number: each if isinstance(each, Exception) else each.tolist() for number, each in maps}
+        return {
+            number: SaliencyMapError(each.reason) if isinstance(each, UnusableMap) else each.saliency_map.tolist()
+            for each in store.extract_saliencyMap("v", frame_nums=frame_nums).stored
+            for number in each.frame_nums
+        }
 
     return read_back
 
@@ -118,9 +122,9 @@ class TestUnusableMaps:
             (whole(7, [[0.0, float("inf")]]), "not finite"),
             (whole(7, [[0.0, -0.1]]), "negative"),
             (whole(7, [[0.0], [0.0, 1.0]]), "differ in length"),
-            (whole(7, [["a", "b"]]), "must hold numbers"),
-            (whole(7, [[None]]), "must hold numbers"),
-            (whole(7, [[{}]]), "must hold numbers"),
+            (whole(7, [["a", "b"]]), "must contain real numbers"),
+            (whole(7, [[None]]), "must contain real numbers"),
+            (whole(7, [[{}]]), "must contain real numbers"),
             (whole(7, [0.5, 0.5]), "shape"),
             (whole(7, []), "shape"),
             (whole(7, "text"), "no known form"),

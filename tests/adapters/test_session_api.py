@@ -2,6 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -229,3 +230,71 @@ def test_a_session_is_whole_however_many_pages_it_takes(store, monkeypatch):
 
 def test_a_running_store_is_reachable(store):
     assert store.is_reachable() is True
+
+
+class TestExpiry:
+    """A store whose sessions are remembered after they expire, and a way to let session `s` expire."""
+
+    @pytest.fixture(params=["fake", "real"])
+    def expiring(self, request):
+        if request.param == "fake":
+            fake = FakeSessionStore()
+            yield fake, lambda: fake.expire("s")
+            return
+        clock = {"now": datetime(2126, 1, 1, tzinfo=UTC)}
+        with serve(create_app(request.getfixturevalue("database"), clock=lambda: clock["now"])) as url:
+            store = HttpSessionStore(url, timeout_s=10, retries=0)
+            yield store, lambda: clock.update(now=clock["now"] + timedelta(seconds=301))
+
+    def test_a_session_that_has_expired_is_not_found_and_that_is_said(self, expiring):
+        store, expire = expiring
+        store.create_session("s", **VIEWER)
+        expire()
+
+        with pytest.raises(SessionNotFoundError) as caught:
+            store.get_session("s")
+        assert caught.value.expired_at is not None
+
+    def test_a_session_that_never_was_has_not_expired(self, expiring):
+        with pytest.raises(SessionNotFoundError) as caught:
+            expiring[0].get_session("s")
+        assert caught.value.expired_at is None
+
+    def test_a_frame_that_makes_an_expired_session_anew_is_told_so(self, expiring):
+        store, expire = expiring
+        assert store.update_session("s", 1, FIRST, **VIEWER).earlier_expired_at is None
+        expire()
+
+        update = store.update_session("s", 2, FIRST, **VIEWER)
+
+        assert update.earlier_expired_at is not None
+        assert store.get_session("s").earlier_expired_at == update.earlier_expired_at
+        assert store.get_session("s").frames == {2: FIRST}
+
+    def test_a_result_does_not_reach_a_later_session_under_the_same_id(self, expiring):
+        store, expire = expiring
+        store.create_session("s", **VIEWER)
+        created_at = store.get_session("s").created_at
+        expire()
+        store.update_session("s", 1, FIRST, **VIEWER)
+
+        with pytest.raises(SessionNotFoundError):
+            store.store_settings("s", {"result": {}}, created_at=created_at)
+        assert store.get_session("s").settings == {}
+        assert store.store_settings("s", {"result": {}}, created_at=store.get_session("s").created_at).written
+
+    def test_a_refused_frame_is_told_when_the_id_is_free(self, expiring):
+        store, _ = expiring
+        store.create_session("s", **VIEWER)
+        store.store_settings("s", {"result": {}})
+
+        with pytest.raises(SessionScoredError) as caught:
+            store.update_session("s", 1, FIRST, **VIEWER)
+        assert caught.value.free_in_s == 300.0
+
+    def test_the_lifetime_is_known_once_a_session_has_been_read(self, expiring):
+        store, _ = expiring
+        store.create_session("s", **VIEWER)
+
+        assert store.get_session("s").ttl_s == 300.0
+        assert store.ttl_s == 300.0

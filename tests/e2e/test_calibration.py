@@ -10,8 +10,8 @@ import requests
 
 from gaze_core.gaze import direction_to, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
-from gaze_tools.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
-from gaze_tools.stack.gateway import Gateway
+from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
+from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import start_function, start_neighbours
 
 FRAMES = 200
@@ -73,7 +73,7 @@ def new_gateway(functions):
     names = (f"calibration-{number}" for number in itertools.count(1))
 
     def make(function=0, session_id=None):
-        gateway = Gateway(functions[function], video_id="sample", ip_address="198.51.100.200")
+        gateway = GazeClient(functions[function], video_id="sample", ip_address="198.51.100.200")
         gateway.session_id = session_id or next(names)
         return gateway
 

@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from gaze_tools.demo import SAMPLE, read_frames, seed_sample_maps
-from gaze_tools.stack.gateway import Gateway, GatewayError
+from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
+from gaze_tools.stack.client import GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_neighbours
 
 pytestmark = pytest.mark.slow
@@ -39,9 +39,9 @@ ADDRESSES = (f"198.51.100.{host}" for host in itertools.count(1))
 @pytest.mark.parametrize("key", KEYS)
 def test_a_viewer_calibrates_watches_and_is_scored(function_url, frames, key):
     viewer = {"ip_address": next(ADDRESSES), "token_key": key.encode()}
-    calibration = Gateway(function_url, video_id="five-targets", session_id=str(uuid.uuid4()), **viewer)
+    calibration = GazeClient(function_url, video_id="five-targets", session_id=str(uuid.uuid4()), **viewer)
     calibration.post_frame(1, frames[0], calibration_target=[0.5, 0.5])
-    viewing = Gateway(function_url, video_id="sample", **viewer)
+    viewing = GazeClient(function_url, video_id="sample", **viewer)
     calibrated = {
         "calibration_session": calibration.session_id,
         "calibration_token": calibration.session_token,
@@ -58,13 +58,13 @@ def test_a_viewer_calibrates_watches_and_is_scored(function_url, frames, key):
 @pytest.mark.parametrize("token_key", [None, b"x" * 32], ids=["no token", "another key"])
 def test_a_stranger_neither_reads_nor_ends_the_session(function_url, frames, token_key):
     address = next(ADDRESSES)
-    viewer = Gateway(function_url, video_id="sample", ip_address=address, token_key=KEYS[0].encode())
-    stranger = Gateway(function_url, video_id="sample", ip_address=address, token_key=token_key)
+    viewer = GazeClient(function_url, video_id="sample", ip_address=address, token_key=KEYS[0].encode())
+    stranger = GazeClient(function_url, video_id="sample", ip_address=address, token_key=token_key)
     viewer.post_frame(1, frames[0])
 
-    with pytest.raises(GatewayError, match="401"):
+    with pytest.raises(GazeClientError, match="401"):
         stranger.post_frame(1, frames[0])
-    with pytest.raises(GatewayError, match="401"):
+    with pytest.raises(GazeClientError, match="401"):
         stranger.complete(1)
 
     assert viewer.complete(2).body["result"]["frames"]["received"] == 1

@@ -2,19 +2,18 @@
 
 import itertools
 import random
-import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
-from gaze_tools.demo import SAMPLE, read_frames, read_truth, seed_sample_maps
-from gaze_tools.stack.gateway import Gateway
-from gaze_tools.stack.launcher import start_function, start_neighbours
+from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
+from gaze_tools.stack.client import GazeClient, GazeClientError
+from gaze_tools.stack.launcher import start_function, start_function_server, start_neighbours
 
 FRAMES = 24
+POSTERS = 3
 OCTETS = itertools.count(1)
 
 
@@ -46,7 +45,7 @@ def new_gateway(functions):
     """Return gateways of one viewer, each viewer another one, to either function."""
 
     def make(function=0, viewer=None):
-        return Gateway(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(OCTETS)}")
+        return GazeClient(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(OCTETS)}")
 
     return make
 
@@ -146,19 +145,16 @@ def test_a_frame_after_the_result_is_refused_but_a_stored_one_is_answered_again(
 
 def test_a_killed_function_loses_no_frame_that_was_answered(neighbours, frames, tmp_path):
     viewer = "192.0.2.4"
-    answered = {}
-    with start_function(neighbours, tmp_path, name="doomed") as url:
-        gateway = Gateway(url, video_id="sample", ip_address=viewer, attempts=1)
-        posting = threading.Thread(target=post_until_it_dies, args=(gateway, frames, answered))
-        posting.start()
-        while len(answered) < FRAMES // 3:
-            time.sleep(0.005)
-        kill_server(url)
-        posting.join()
-    assert FRAMES // 3 <= len(answered) < FRAMES
+    with start_function_server(neighbours, tmp_path, name="doomed") as server:
+        posting = PostingUntilDeath(server, frames, viewer, kill_after=FRAMES // 3)
+        with ThreadPoolExecutor(POSTERS) as pool:
+            list(pool.map(lambda _: posting.run(), range(POSTERS)))
+    answered = posting.answered
+    # Each of the other posters had one request in flight at most.
+    assert FRAMES // 3 <= len(answered) <= FRAMES // 3 + POSTERS - 1
 
     with start_function(neighbours, tmp_path, name="restarted") as url:
-        gateway = Gateway(url, video_id="sample", ip_address=viewer)
+        gateway = GazeClient(url, video_id="sample", ip_address=viewer)
         stored = stored_session(neighbours, gateway)
         assert {number: stored[str(number)]["gaze"] for number in answered} == answered
         for number in range(1, FRAMES + 1):
@@ -170,26 +166,27 @@ def test_a_killed_function_loses_no_frame_that_was_answered(neighbours, frames, 
     assert result["lost"]["missing"] == 0
 
 
-def post_until_it_dies(gateway, frames, answered):
-    for number, frame in enumerate(frames, start=1):
-        try:
-            gaze = gateway.post_frame(number, frame).body["gaze"]
-        except Exception:
-            return
-        answered[number] = None if gaze is None else [gaze["x"], gaze["y"]]
+class PostingUntilDeath:
+    """Posts frames from several threads, and kills the server when a number of them has been answered.
 
+    Attributes:
+        answered: Gaze of each answered frame, by number.
+    """
 
-def kill_server(url):
-    """Kill every process that serves `url`, at once and without a word."""
-    import os
-    from pathlib import Path
+    def __init__(self, server, frames, viewer, *, kill_after):
+        self.answered = {}
+        self._server, self._frames, self._viewer, self._kill_after = server, frames, viewer, kill_after
+        self._numbers = iter(range(1, FRAMES + 1))
+        self._lock = threading.Lock()
 
-    port = url.rsplit(":", 1)[1]
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+    def run(self):
+        gateway = GazeClient(self._server.url, video_id="sample", ip_address=self._viewer, attempts=1)
+        for number in self._numbers:
             try:
-                command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if f"--port={port}" in command:
-                os.kill(int(entry.name), signal.SIGKILL)
+                gaze = gateway.post_frame(number, self._frames[number - 1]).body["gaze"]
+            except GazeClientError:
+                return
+            with self._lock:
+                self.answered[number] = None if gaze is None else [gaze["x"], gaze["y"]]
+                if len(self.answered) == self._kill_after:
+                    self._server.kill()

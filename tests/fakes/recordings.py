@@ -45,7 +45,7 @@ class FakeRecording:
             geometry = measure_face(faces[0], vertical_fov_deg=self.camera.vertical_fov_deg)
             truth = direction_to(GazePoint(x, y), geometry.origin_mm, self.screen, self.camera)
             self._distances_mm.append(geometry.distance_mm)
-            self._answers_deg.append((truth.gaze_x_deg + off_deg[0], truth.gaze_y_deg + off_deg[1]))
+            self._answers_deg.append(truth + off_deg)
         pixels = make_pixels(number)
         self._faces[pixels.tobytes()] = faces
         name = f"{number:04d}.png"

@@ -4,7 +4,7 @@ import numpy as np
 
 from func.adapters.saliency_store import check_video_id
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
-from gaze_core.ports import VideoMaps
+from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
 from gaze_core.saliency import check_map
 
 
@@ -27,25 +27,23 @@ class FakeSaliencyMaps:
         maps = self.by_video.get(video_id)
         if not maps:
             raise SaliencyMapNotFoundError(video_id)
-        checked = {number: _check(each) for number, each in maps.items()}
-        wanted = sorted(maps if frame_nums is None else set(frame_nums))
-        reach = 1 if frame_nums is None else self.held_every or 1
-        pairs = [(number, _latest(checked, number, reach)) for number in wanted]
-        found = ((number, each) for number, each in pairs if each is not None)
+        stands_for = {}
+        for number in sorted(maps if frame_nums is None else set(frame_nums)):
+            reach = 1 if frame_nums is None else self.held_every or 1
+            stored = next((number - back for back in range(reach) if number - back in maps), None)
+            if stored is not None:
+                stands_for.setdefault(stored, []).append(number)
+        found = (_check(maps[stored], tuple(frames)) for stored, frames in stands_for.items())
         return VideoMaps(found, self.digest, fps=self.fps, held_every=self.held_every)
 
     def is_reachable(self):
         return self.is_up
 
 
-def _latest(maps, number, reach):
-    return next((maps[number - back] for back in range(reach) if number - back in maps), None)
-
-
-def _check(saliency_map):
+def _check(saliency_map, frame_nums):
     if isinstance(saliency_map, Exception):
-        return saliency_map
+        return UnusableMap(frame_nums, str(saliency_map))
     try:
-        return check_map(np.asarray(saliency_map))
+        return UsableMap(frame_nums, check_map(np.asarray(saliency_map)))
     except SaliencyMapError as error:
-        return error
+        return UnusableMap(frame_nums, str(error))

@@ -9,24 +9,46 @@ from gaze_core.ports import Session, StoredUpdate
 
 
 class FakeSessionStore:
-    """Integer keys and `result` are written once, other keys replaced; no new frame after the result."""
+    """Integer keys and `result` are written once, other keys replaced; no new frame after the result.
 
-    def __init__(self):
+    With `remembers=False` it is an older service: it says nothing of winners, of expired sessions and of the lifetime,
+    accepts frames after the result, and replaces what is there.
+    """
+
+    def __init__(self, *, remembers=True):
         self.error = None
         """Raised by every call but `is_reachable` while it is set."""
         self.is_up = True
-        self._lock = threading.Lock()
+        self.before_call = lambda name: None
+        """Called with the name of the method before each call."""
+        self.ttl_s = 300.0 if remembers else None
+        self._remembers = remembers
+        self._lock = threading.RLock()
+        self._made = 0
         self._viewers = {}
+        self._earlier = {}
+        self._expired = {}
         self._frames = defaultdict(dict)
         self._settings = defaultdict(dict)
 
-    def create_session(self, session_id, *, ip_address, video_id):
-        self._fail()
+    def expire(self, session_id):
+        """Let a session expire now."""
         with self._lock:
-            self._viewers.setdefault(session_id, (ip_address, video_id, f"2026-01-01T00:00:{len(self._viewers):02}Z"))
+            _, _, created_at = self._viewers.pop(session_id)
+            self._expired[session_id] = created_at.replace("T00", "T01")
+            self._frames.pop(session_id, None)
+            self._settings.pop(session_id, None)
+
+    def create_session(self, session_id, *, ip_address, video_id):
+        self._start_call("create_session")
+        with self._lock:
+            if session_id not in self._viewers:
+                self._viewers[session_id] = (ip_address, video_id, f"2026-01-01T00:{self._made:04}Z")
+                self._earlier[session_id] = self._expired.get(session_id) if self._remembers else None
+                self._made += 1
 
     def get_session(self, session_id, *, first=None, last=None):
-        self._fail()
+        self._start_call("get_session")
         with self._lock:
             self._demand(session_id)
             return Session(
@@ -38,25 +60,35 @@ class FakeSessionStore:
                     if (first is None or first <= number) and (last is None or number <= last)
                 },
                 settings=dict(self._settings[session_id]),
+                earlier_expired_at=self._earlier[session_id],
+                ttl_s=self.ttl_s,
             )
 
     def update_session(self, session_id, frame_number, gaze_data, *, ip_address, video_id, settings=None):
-        self.create_session(session_id, ip_address=ip_address, video_id=video_id)
+        self._start_call("update_session")
         record = _as_json(gaze_data)
         with self._lock:
+            earlier = None
+            if session_id not in self._viewers:
+                self.create_session(session_id, ip_address=ip_address, video_id=video_id)
+                earlier = self._earlier[session_id]
             frames = self._frames[session_id]
-            is_new = frame_number not in frames
-            if is_new and "result" in self._settings[session_id]:
-                raise SessionScoredError(session_id)
-            stands = frames.setdefault(frame_number, record)
+            is_new = frame_number not in frames or not self._remembers
+            if is_new and "result" in self._settings[session_id] and self._remembers:
+                raise SessionScoredError(session_id, 300.0)
+            if is_new:
+                frames[frame_number] = record
             update = self._replace(session_id, settings or {})
-        key = str(frame_number)
-        return StoredUpdate({key: stands, **update.stored}, update.written | ({key} if is_new else set()))
+            key = str(frame_number)
+            stored = {key: frames[frame_number], **update.stored}
+            return StoredUpdate(stored, update.written | ({key} if is_new else set()), earlier)
 
-    def store_settings(self, session_id, settings):
-        self._fail()
+    def store_settings(self, session_id, settings, *, created_at=None):
+        self._start_call("store_settings")
         with self._lock:
             self._demand(session_id)
+            if self._remembers and created_at not in {None, self._viewers[session_id][2]}:
+                raise SessionNotFoundError(session_id, self._expired.get(session_id))
             return self._replace(session_id, settings)
 
     def is_reachable(self):
@@ -64,15 +96,16 @@ class FakeSessionStore:
 
     def _replace(self, session_id, settings):
         known = self._settings[session_id]
-        written = {"result"} & settings.keys() - known.keys()
+        written = {"result"} & (settings.keys() - known.keys() if self._remembers else settings.keys())
         known.update({key: _as_json(value) for key, value in settings.items() if key != "result" or key in written})
         return StoredUpdate({key: known[key] for key in {"result"} & settings.keys()}, frozenset(written))
 
     def _demand(self, session_id):
         if session_id not in self._viewers:
-            raise SessionNotFoundError(session_id)
+            raise SessionNotFoundError(session_id, self._expired.get(session_id) if self._remembers else None)
 
-    def _fail(self):
+    def _start_call(self, name):
+        self.before_call(name)
         if self.error is not None:
             raise self.error
 

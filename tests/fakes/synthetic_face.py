@@ -1,14 +1,14 @@
-"""A face made of points: the canonical face somewhere before a pinhole camera, its eyes looking at a known place."""
+"""Landmarks of a synthetic face: the canonical face in front of a pinhole camera, looking at a known point."""
 
 import numpy as np
 
+from gaze_core.eye_region import PAIRS
 from gaze_core.head_pose import CANONICAL_FACE, rotation_matrix
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LANDMARK_COUNT, LEFT, LIDS, RIGHT, Landmarks
-from gaze_core.outline import PAIRS
 
 IPD_MM = 63.0
 ROTATION_CENTRE_MM = {
-    # Head frame: straight behind the middle of the canonical face's eye corners.
+    # Head frame; straight behind the middle of the canonical face's eye corners.
     LEFT: np.array([31.5114, -26.2462, -28.6566]),
     RIGHT: np.array([-31.5114, -26.2462, -28.6566]),
 }
@@ -17,7 +17,7 @@ MIRROR = {
     133: 362, 136: 365, 143: 372, 147: 376, 198: 420, 205: 425, 160: 387, 144: 373, 158: 385, 153: 380,
     468: 473, 469: 476, 470: 475, 471: 474, 472: 477, **dict(PAIRS),
 }  # fmt: skip
-# The viewer's right: how far from the outer to the inner corner, and how high, in openings of the lids; brows in mm.
+# Points of the right eye: share of the way from outer to inner corner, and height in lid openings (brows: in mm).
 LID_POINTS = {
     7: (0.1, -0.25), 163: (0.2, -0.4), 145: (0.5, -0.5), 154: (0.8, -0.4), 155: (0.9, -0.25),
     246: (0.1, 0.25), 161: (0.2, 0.4), 159: (0.5, 0.5), 157: (0.8, 0.4), 173: (0.9, 0.25),
@@ -40,9 +40,9 @@ def make_face(
 ):
     """Return the landmarks of a face at `place_mm` (origin of the head frame) whose eyes look at `target_mm`.
 
-    Both are in the camera frame. The eyes' lines of sight meet in the target; their optical axes point 4.7 degrees
-    further out; an iris's centre lies 10 mm in front of the eye's centre of rotation and its rim 5.85 mm around it.
-    Depths run along the ray to the face, as the network sees it, or along the camera's axis.
+    Positions are in the camera frame. The lines of sight meet at the target, and the optical axes point 4.7 degrees
+    further out. The iris centre lies 10 mm in front of the eye's centre of rotation, its rim 5.85 mm around the centre.
+    Depths run along the ray to the face, as for the landmark network, or along the camera's axis.
     """
     rotation = rotation_matrix(pitch_deg, yaw_deg, roll_deg)
     place = np.array(place_mm, dtype=float)
@@ -76,13 +76,13 @@ def make_face(
 
 
 def project(points_mm, place_mm, depth_axis, *, width_px, height_px, vertical_fov_deg):
-    """Return landmarks of points in the camera frame; the points that are not given lie where they do not matter."""
+    """Return the landmarks of points in the camera frame; missing points are placed where they have no effect."""
     focal_px = 0.5 * height_px / np.tan(np.radians(vertical_fov_deg) / 2)
     landmarks = np.zeros((LANDMARK_COUNT, 3))
     landmarks[:, :2] = 0.5
     for index, point in points_mm.items():
         x, y, z = point
-        # The network's z is a depth relative to the head's middle, in the scale of x: weak perspective.
+        # The network's z is a depth relative to the middle of the head, in the scale of x (weak perspective).
         relative_depth = depth_axis @ (point - place_mm) / place_mm[2] * focal_px / width_px
         landmarks[index] = [0.5 + focal_px * x / z / width_px, 0.5 + focal_px * y / z / height_px, relative_depth]
     given = [index for index in points_mm if index < 468]
@@ -92,7 +92,7 @@ def project(points_mm, place_mm, depth_axis, *, width_px, height_px, vertical_fo
 
 
 def mirror(face):
-    """Return the landmarks of the mirrored picture."""
+    """Return the landmarks of the mirrored image."""
     swapped = face.points.copy()
     for right, left in MIRROR.items():
         swapped[[right, left]] = face.points[[left, right]]

@@ -42,7 +42,7 @@ def make_table(*, identities=12, frames=20, held_out=3, seed=0, offset_deg=1.0, 
                 {
                     "landmarks": face.points,
                     "image_size_px": (640, 480),
-                    "gaze_deg": (truth.gaze_x_deg, truth.gaze_y_deg),
+                    "gaze_deg": tuple(truth),
                     "target_mm": target,
                     "origin_mm": origin,
                     "distance_mm": distance,

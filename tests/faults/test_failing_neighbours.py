@@ -8,9 +8,9 @@ import pytest
 import requests
 from flask import abort, request
 
-from gaze_tools.demo import SAMPLE, read_frames, seed_sample_maps
+from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
 from gaze_tools.stack import aggregator, session_api
-from gaze_tools.stack.gateway import Gateway
+from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import Neighbours, start_function
 from tests.adapters.neighbours import refused_url, serve
 
@@ -67,7 +67,7 @@ def world(mongo_client, mongo_uri, tmp_path_factory):
 
 @pytest.fixture
 def gateway(world):
-    return Gateway(world[0], video_id="sample", ip_address=f"198.51.100.{next(NUMBERS)}", attempts=1)
+    return GazeClient(world[0], video_id="sample", ip_address=f"198.51.100.{next(NUMBERS)}", attempts=1)
 
 
 def deliveries(neighbours, gateway):
@@ -143,12 +143,12 @@ def test_without_the_saliency_store_nothing_is_scored_and_the_repeat_scores(worl
         refused_url().replace("http", "mongodb"), neighbours.session_api_url, neighbours.aggregator_url
     )
     with start_function(nowhere, tmp_path, settings={"MONGO_TIMEOUT_S": "0.5"}) as url:
-        blind = Gateway(url, video_id="sample", ip_address=viewer, attempts=1)
+        blind = GazeClient(url, video_id="sample", ip_address=viewer, attempts=1)
         blind.post_frame(1, frames[0])
         assert refusal(blind.complete, 2)[0] in (502, 504)
         assert deliveries(neighbours, blind) == []
 
-    result = Gateway(world[0], video_id="sample", ip_address=viewer).complete(2).body["result"]
+    result = GazeClient(world[0], video_id="sample", ip_address=viewer).complete(2).body["result"]
 
     assert result["frames"]["received"] == 1
     assert result["score_invalid_reason"] in (None, "no_valid_gaze")

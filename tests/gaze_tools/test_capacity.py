@@ -1,22 +1,22 @@
 """The capacity plan: its formulas on textbook values, the autoscaler on hand-computed cases, and a real run."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from pytest import approx
 
 from gaze_tools.capacity.assumptions import Assumptions
 from gaze_tools.capacity.autoscaler import KNATIVE, KUBERNETES, Autoscaler, Policy, Rules, Usage, desired_pods
-from gaze_tools.capacity.document import DOCUMENT, renew
+from gaze_tools.capacity.document import DOCUMENT, render
 from gaze_tools.capacity.footprint import size
-from gaze_tools.capacity.measurement import check_predictions, measure
+from gaze_tools.capacity.measurement import check_predictions, measure_stack
 from gaze_tools.capacity.queues import closed_throughput, mean_wait_s, probability_of_blocking, probability_of_waiting
 from gaze_tools.capacity.simulation import KNATIVE_PLATFORM, KUBERNETES_PLATFORM, Crowd, least_min_pods, simulate
 from gaze_tools.capacity.tables import show_bytes
+from gaze_tools.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -303,7 +303,7 @@ def read_rules(behaviour):
 def test_the_documents_tables_are_what_the_commands_print():
     text = DOCUMENT.read_text()
 
-    assert renew(text) == text
+    assert render(text) == text
 
 
 @pytest.mark.parametrize(
@@ -313,28 +313,37 @@ def test_bytes_are_shown_with_three_digits(amount, shown):
     assert show_bytes(amount) == shown
 
 
-def test_flags_override_assumptions():
-    command = [sys.executable, "-m", "gaze_tools.capacity", "sweep", "--frame-cpu-ms", "100", "--scoring-cpu-ms", "0"]
+def test_options_override_assumptions():
+    arguments = ["capacity", "sweep", "--frame-cpu-ms", "100", "--scoring-cpu-ms", "0"]
 
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    printed = CliRunner().invoke(main, arguments).output
 
     # 10 viewers × 20 frames/s × 100 ms = 20 cores; at half a core a pod 40, at 0.7 cores 28.6.
     assert [cell.strip() for cell in printed.splitlines()[2].split("|")[1:6]] == ["10", "200", "20.0", "40", "29"]
+
+
+def test_options_describe_the_crowd():
+    arguments = ["capacity", "crowd", "--viewers", "10", "--ramp-s", "60", "--hold-s", "60"]
+
+    printed = CliRunner().invoke(main, arguments).output
+
+    row = next(line for line in printed.splitlines() if line.startswith("| 60 "))
+    assert [cell.strip() for cell in row.split("|")[1:4]] == ["60", "10", "3"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_two_real_functions_take_what_the_formulas_predict(tmp_path):
     """Tolerances are wide, as the machine may be shared: CPU within 50 %, times within a factor of three."""
-    measurement = measure(tmp_path, Assumptions(), duration_s=6)
+    measurement = measure_stack(tmp_path, Assumptions(), duration_s=6)
 
     checks = {check.name: check for check in check_predictions(measurement, cores=2)}
     tolerances = {
         "open load: throughput, frames/s": (0.8, 1.1),
-        "open load: CPU of the function, ms a frame": (0.6, 1.5),
-        "open load: utilisation of two pods' requests, %": (0.6, 1.5),
+        "open load: CPU of the function, ms/frame": (0.6, 1.5),
+        "open load: CPU utilisation of two pods, % of request": (0.6, 1.5),
         "open load: latency, ms": (0.33, 3),
-        "closed load: CPU of the function, ms a frame": (0.6, 1.5),
+        "closed load: CPU of the function, ms/frame": (0.6, 1.5),
         "closed load: throughput, frames/s": (0.33, 3),
         "closed load: latency, ms": (0.33, 3),
     }

@@ -1,6 +1,8 @@
 """The command `gaze`, as a user types it."""
 
+import importlib.metadata
 import json
+import socket
 import zlib
 
 import cv2
@@ -9,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from func.adapters.saliency_store import MongoSaliencyMaps
-from gaze_tools.cli import main
+from gaze_tools.cli import COMMANDS, main
 
 MAPS = np.random.default_rng(0).integers(0, 256, (6, 18, 32), dtype=np.uint8)
 
@@ -62,7 +64,7 @@ class TestCompute:
         said = gaze("saliency", "compute", video, "--video-id", "v", "--model", model, "--every", "5")
 
         assert "3 maps made in" in said
-        assert "a second (decoding" in said
+        assert "maps/s (decoding" in said
         assert "3 maps for 12 frames of v, digest" in said
 
     def test_the_size_is_width_by_height(self, gaze, video, store):
@@ -74,14 +76,14 @@ class TestCompute:
         gaze("saliency", "compute", video, "--video-id", "v")
         said = gaze("saliency", "compute", video, "--video-id", "v", "--model", "centre_bias", "--grace", "0.3")
 
-        assert "Removing the maps before in" in said
+        assert "Removing the replaced maps in" in said
         assert database["v"].distinct("generation") == [2]
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
             (["--video-id", "a/b"], "not a video id"),
-            (["--video-id", "v", "--size", "20"], "say 480x270"),
+            (["--video-id", "v", "--size", "20"], "is not a size such as 480x270"),
             (["--video-id", "v", "--every", "0"], "Invalid value for '--every'"),
             (["--video-id", "v", "--model", "deepgaze"], "is not one of"),
             ([], "Missing option '--video-id'"),
@@ -93,9 +95,7 @@ class TestCompute:
     def test_a_file_that_is_no_video_is_said(self, gaze, tmp_path):
         (tmp_path / "text.mp4").write_text("not a video")
 
-        assert "cannot read a video" in gaze(
-            "saliency", "compute", tmp_path / "text.mp4", "--video-id", "v", fails=True
-        )
+        assert "as a video" in gaze("saliency", "compute", tmp_path / "text.mp4", "--video-id", "v", fails=True)
 
 
 class TestImport:
@@ -132,8 +132,8 @@ class TestImport:
 
         said = gaze("saliency", "import", tmp_path / "bad.npy", "--video-id", "v", "--fps", "25", fails=True)
 
-        assert "frame 2: a saliency map holds a value that is not finite" in said
-        assert "1 maps cannot be used" in said
+        assert "frame 2: a saliency map contains a value that is not finite" in said
+        assert "1 maps are unusable" in said
         assert len(numbers(store)) == 6
 
     def test_unless_they_are_to_be_left_out(self, gaze, tmp_path, store):
@@ -191,7 +191,7 @@ class TestVerify:
         said = gaze("saliency", "verify", "v")
 
         assert "6 usable maps of 18×32 pixels" in said
-        assert "the digest is right" in said
+        assert "digest matches" in said
 
     @pytest.mark.usefixtures("imported")
     def test_a_missing_and_a_corrupt_map_are_named(self, gaze, database):
@@ -202,7 +202,7 @@ class TestVerify:
 
         assert "1 missing: 2" in said
         assert "frame 5: the compressed map is corrupt" in said
-        assert "the digest is wrong" in said
+        assert "digest does not match" in said
 
     @pytest.mark.usefixtures("imported")
     def test_a_changed_map_breaks_the_digest(self, gaze, database):
@@ -211,8 +211,8 @@ class TestVerify:
 
         said = gaze("saliency", "verify", "v", fails=True)
 
-        assert "1 flat, on which nothing can be hit: 5" in said
-        assert "other maps than the digest says" in said
+        assert "1 flat, which cannot be hit: 5" in said
+        assert "digest does not match" in said
 
     def test_old_maps_without_facts_can_be_verified(self, gaze, database):
         database["v"].insert_many([{"frame_num": number, "saliency_map": [[0.1, 0.2]]} for number in (1, 2)])
@@ -220,7 +220,7 @@ class TestVerify:
 
         said = gaze("saliency", "verify", "v", fails=True)
 
-        assert "nobody wrote down a digest" in said
+        assert "no digest stored" in said
         assert "frame 3: the map has 1×1 pixels, not 1×2" in said
 
 
@@ -242,7 +242,7 @@ class TestDelete:
 
 
 def test_a_server_that_is_not_there_is_one_line_without_its_address(monkeypatch):
-    monkeypatch.setattr("gaze_tools.saliency.commands.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gaze_tools.saliency.options.TIMEOUT_S", 0.2)
     uri = "mongodb://someone:secret@127.0.0.1:9"
 
     result = CliRunner().invoke(main, ["saliency", "verify", "v", "--mongo-uri", uri])
@@ -250,6 +250,52 @@ def test_a_server_that_is_not_there_is_one_line_without_its_address(monkeypatch)
     assert result.exit_code == 1
     assert "secret" not in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_list_of_commands_says_what_their_own_help_says(name):
+    listed = COMMANDS[name][1]
+
+    printed = CliRunner().invoke(main, [name, "--help"], terminal_width=200).output
+
+    assert listed in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("arguments", [[], ["saliency"], ["capacity"], ["bench"]])
+def test_no_help_text_is_cut_off(arguments):
+    printed = CliRunner().invoke(main, [*arguments, "--help"]).output
+
+    assert "..." not in printed.replace("[ARGS]...", "")
+
+
+def test_the_version_is_that_of_the_package():
+    assert CliRunner().invoke(main, ["--version"]).output == f"gaze {importlib.metadata.version('function')}\n"
+
+
+def test_ctrl_c_while_a_command_is_imported_prints_no_traceback(monkeypatch):
+    def interrupt(_name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupt)
+
+    result = CliRunner().invoke(main, ["demo"])
+
+    assert result.output.strip() == "Aborted!"
+
+
+def test_a_missing_webcam_is_one_line_before_anything_is_started(tmp_path):
+    result = CliRunner().invoke(main, ["demo", "--camera", "99", "--out", str(tmp_path / "demo")])
+
+    assert result.output == "Error: cannot open webcam 99\n"
+    assert not (tmp_path / "demo").exists()
+
+
+def test_serve_names_a_port_that_is_in_use():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["serve", "--port", str(port)])
+
+    assert result.output == f"Error: Port {port} is in use. Choose another with PORT=…; 0 means any free port.\n"
 
 
 def test_without_an_address_the_variable_is_named():
@@ -273,7 +319,7 @@ def test_a_report_on_a_session_of_the_real_services(gaze, database, video, tmp_p
         gaze("report", "s", "--session-api", url, "--video", video, "--out", tmp_path / "report")
 
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "12 of 12 expected frames could be scored." in page
+    assert "12 of 12 expected frames were scored." in page
     assert "The session is not complete" in page
     assert (tmp_path / "report" / "key_frames.png").exists()
 

@@ -3,16 +3,21 @@
 import csv
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
 
-from func.session.completion import Scorer
+from func.session.completion import Completer, LastFrame, complete
+from func.session.session_score import SessionScorer
+from func.web.metrics import Metrics
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint
 from gaze_tools.report.examination import examine_session, read_gazes
-from gaze_tools.report.page import COLUMNS, describe_numbers, write_report
+from gaze_tools.report.numbers import describe_numbers
+from gaze_tools.report.page import write_report
+from gaze_tools.report.trace import COLUMNS
 from tests.fakes.aggregator import FakeResultSink
 from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.saliency_store import FakeSaliencyMaps
@@ -39,6 +44,10 @@ def examine(frames, maps=None, **settings):
     return examine_session(session, store, gazes, notes, accuracy=accuracy), store
 
 
+def result_of(final_score, **more):
+    return {"final_score": final_score, "score_valid": True, "coverage": 1.0, **more}
+
+
 def right_and_left(count=40):
     """Return frames of a viewer who looks right for the first quarter and left for the rest."""
     return {number: record(LOOKS_RIGHT if number <= count // 4 else LOOKS_LEFT) for number in range(1, count + 1)}
@@ -57,7 +66,7 @@ class TestNumbers:
         assert report.attention.chance_level_percent == pytest.approx(30.0)
         assert report.coverage == 1.0
         assert [name for name, _, _ in describe_numbers(report)] == [
-            *("Score", "Chance level", "Lift", "NSS", "AUC", "Shuffled AUC", "Coverage", "Fixations")
+            *("Score", "Chance level", "Lift", "NSS", "AUC", "Shuffled AUC", "Coverage", "Fixations", "Saccades")
         ]
 
     def test_every_number_has_a_sentence(self):
@@ -70,10 +79,49 @@ class TestNumbers:
         frames = right_and_left()
         report, _ = examine(frames, maps_for(frames))
 
-        first, second = report.fixations
+        first, second = report.events.fixations
         assert (first.x, first.y, second.x, second.y) == pytest.approx((0.95, 0.5, 0.05, 0.5))
         assert (first.onset_s, first.duration_s, second.onset_s) == pytest.approx((0.0, 0.45, 0.5))
         assert [row.fixation for row in report.rows] == [1] * 10 + [2] * 30
+
+    def test_the_jump_between_them_is_a_saccade(self):
+        frames = right_and_left()
+        report, _ = examine(frames, maps_for(frames))
+
+        (saccade,) = report.events.saccades
+        # 0.9 of a screen 344 mm wide, seen from 600 mm: 2 atan(154.8 / 600) = 28.95 degrees, in one frame of 50 ms.
+        assert saccade.amplitude_deg == pytest.approx(28.95, abs=0.1)
+        assert (saccade.onset_s, saccade.duration_s) == pytest.approx((0.45, 0.05))
+        assert saccade.peak_velocity_deg_per_s == pytest.approx(28.95 / 0.05, rel=0.05)
+        assert [row.frame_number for row in report.rows if row.saccade == 1] == [11]
+
+    def test_shut_eyes_are_a_blink(self):
+        openness = {20: [0.05, 0.05], 21: [0.05, 0.07], 22: [0.05, 0.05], 23: [0.05, 0.05]}
+        frames = {
+            number: each | {"eye_openness": openness.get(number, [0.3, 0.3])}
+            for number, each in right_and_left().items()
+        }
+        report, _ = examine(frames, maps_for(frames))
+
+        (blink,) = report.events.blinks
+        # Half of 0.3 is crossed 0.6 of the way from frame 19 (0.9 s) to 20, and 0.4 of the way from 23 to 24 (1.15 s).
+        assert (blink.onset_s, blink.duration_s) == pytest.approx((0.93, 0.19))
+        assert [row.frame_number for row in report.rows if row.blink == 1] == [20, 21, 22, 23]
+
+    def test_without_eye_openness_blinks_are_unknown(self):
+        frames = right_and_left()
+        report, _ = examine(frames, maps_for(frames))
+
+        assert report.events.blinks is None
+
+    def test_a_frame_s_own_screen_counts(self):
+        # The same jump on a screen half as wide: 2 atan(77.4 / 600) = 14.7 degrees.
+        screen = {"width_mm": 172.0, "height_mm": 194.0}
+        frames = {number: each | {"screen": screen} for number, each in right_and_left().items()}
+        report, _ = examine(frames, maps_for(frames))
+
+        (saccade,) = report.events.saccades
+        assert saccade.amplitude_deg == pytest.approx(14.7, abs=0.1)
 
     def test_a_gaze_counts_on_the_video_s_own_place(self):
         # The video fills the right half of the screen, so its left edge is the middle of the screen.
@@ -115,8 +163,10 @@ class TestAgainstTheResult:
         for session_id, records in (("s", frames), ("dots", calibration or {})):
             for number, each in records.items():
                 sessions.update_session(session_id, number, each, settings=settings, **viewer)
-        scorer = Scorer(sessions, maps, FakeResultSink(), model=model, accuracy_deg=accuracy_deg)
-        result = scorer.complete_session("s", frame_number=max(frames) + 1, has_image=False, **viewer)
+        scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
+        completer = Completer(sessions, scorer, FakeResultSink(), observer=Metrics())
+        last = LastFrame("s", frame_number=max(frames) + 1, has_image=False, **viewer)
+        result = complete(completer, last, threading.Semaphore(1)).result.as_json()
         session, notes = sessions.get_session("s"), []
         gazes, accuracy = read_gazes(session, sessions, lambda: model, notes)
         return result, examine_session(session, maps, gazes, notes, accuracy=accuracy)
@@ -154,7 +204,7 @@ class TestAgainstTheResult:
         assert (result["lost"]["bad_map"], result["lost"]["no_map"]) == (2, 5)
         assert result["at_accuracy"]["source"] == "setting"
         self.assert_same(report, result)
-        assert [name for name, _, _ in describe_numbers(report)][-5:-2] == [
+        assert [name for name, _, _ in describe_numbers(report) if "blurred" in name] == [
             *("Score, blurred", "Lift, blurred", "Shuffled AUC, blurred")
         ]
 
@@ -189,7 +239,7 @@ class TestStatuses:
         report, _ = examine(
             frames,
             {1: RIGHT, 7: SaliencyMapError("bad"), 10: RIGHT},
-            result={"lost": {"missing": 1}, "final_score": 100},
+            result=result_of(100.0, lost={"missing": 1}),
         )
 
         assert [(row.frame_number, row.status) for row in report.rows] == [
@@ -270,6 +320,26 @@ class TestFiles:
         assert document["frames"][39]["hit"] == 0
         assert len(rows) == len(document["frames"]) == 40
 
+    def test_events_are_listed_on_the_page_and_in_the_json(self, written):
+        page = written.read_text()
+        document = json.loads((written.parent / "trace.json").read_text())
+
+        assert "<summary>Fixations (2)</summary>" in page
+        assert "<summary>Saccades (1)</summary>" in page
+        assert [each["number"] for each in document["fixations"]] == [1, 2]
+        assert list(document["saccades"][0]) == [
+            *("number", "onset_s", "duration_s", "amplitude_deg", "peak_velocity_deg_per_s")
+        ]
+        assert document["blinks"] is None
+
+    def test_a_long_table_is_cut_on_the_page_only(self, tmp_path):
+        frames = {number: record(LOOKS_RIGHT if number // 10 % 2 else LOOKS_LEFT) for number in range(1, 401)}
+        report, store = examine(frames, maps_for(frames))
+        page = write_report(report, store, tmp_path).read_text()
+
+        assert "The first 30 of 40; all are in trace.json." in page
+        assert len(json.loads((tmp_path / "trace.json").read_text())["fixations"]) == 40
+
     def test_every_column_is_explained_on_the_page(self, written):
         page = written.read_text()
 
@@ -277,7 +347,7 @@ class TestFiles:
 
     def test_names_are_no_markup(self, tmp_path):
         report, store = examine(
-            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"model_digest": "<script>alert(1)</script>"}
+            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(100.0, model_digest="<script>alert(1)</script>")
         )
 
         page = write_report(report, store, tmp_path).read_text()
@@ -290,7 +360,7 @@ class TestOddSessions:
     @pytest.mark.parametrize(
         ("frames", "maps", "said"),
         [
-            ({}, {1: RIGHT}, "There is no score: no frame at all."),
+            ({}, {1: RIGHT}, "There is no score: the session has no frames."),
             ({1: record(validity="no_face"), 2: record(validity="no_face")}, {1: RIGHT}, "no score: 2 no_face"),
             ({1: record(LOOKS_RIGHT)}, None, "no score: 1 no_map"),
             ({1: record(LOOKS_RIGHT)}, {5: RIGHT}, "no score: 1 no_map"),
@@ -309,17 +379,15 @@ class TestOddSessions:
         page = write_report(report, store, tmp_path).read_text()
 
         assert "100.0 %" in page
-        assert "too short for the intervals" in page
+        assert "too short for reliable 95 % intervals" in page
 
     def test_a_result_of_other_maps_is_pointed_out(self):
-        report, _ = examine(
-            {1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"final_score": 12.5, "maps_digest": "old", "lost": {}}
-        )
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(12.5, maps_digest="old"))
 
-        assert "The session's own result is 12.5, with other maps than those in the store now." in report.notes
+        assert "The stored result is 12.5, computed with other maps than those in the store now." in report.notes
 
     def test_a_result_that_agrees_needs_no_note(self):
-        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result={"final_score": 100.0, "maps_digest": "d1"})
+        report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(100.0, maps_digest="d1"))
 
         assert report.notes == ()
 
@@ -332,7 +400,7 @@ class TestOddSessions:
 
     def test_the_calibration_of_another_session_changes_the_gaze(self):
         session = make_session(
-            {1: record(LOOKS_RIGHT)}, calibration_session="gone", result={"model_digest": "another", "final_score": 1}
+            {1: record(LOOKS_RIGHT)}, calibration_session="gone", result=result_of(1.0, model_digest="another")
         )
         notes = []
 
@@ -340,6 +408,6 @@ class TestOddSessions:
 
         assert list(gazes) == [1]
         assert notes == [
-            "The gaze was computed by another model than the one that scored the session.",
-            "The session of the calibration is gone; the gaze is uncalibrated.",
+            "The gaze was recomputed with another model than the one that scored the session.",
+            "The calibration session no longer exists; the gaze is uncalibrated.",
         ]

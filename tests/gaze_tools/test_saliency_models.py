@@ -80,7 +80,7 @@ class TestEveryModel:
             assert np.isfinite(saliency_map).all()
 
     def test_start_comes_first(self, name):
-        with pytest.raises(ValueError, match="start comes first"):
+        with pytest.raises(ValueError, match="call start before map_frame"):
             make_model(name).map_frame(picture())
 
 

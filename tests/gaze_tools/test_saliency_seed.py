@@ -7,6 +7,7 @@ import pytest
 
 from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapError
+from gaze_core.ports import UsableMap
 from gaze_tools.saliency.seed import seed_saliency_maps
 
 FACTS = {"fps": 20.0, "width": 640, "height": 360, "how": "by hand"}
@@ -110,10 +111,10 @@ def test_new_maps_replace_those_of_older_programs(database, store):
 def test_a_reader_amid_the_old_maps_reads_on(database, store):
     database["v"].insert_one({"frame_num": 1, "saliency_map": [[0.5]]})
     for value in (1, 2):
-        maps = store.extract_saliencyMap("v").maps
+        stored = store.extract_saliencyMap("v").stored
         seed_saliency_maps(database, "v", {1: make_map(value), 2: make_map(value)}, **FACTS)
 
-        assert not any(isinstance(each, Exception) for _, each in maps)
+        assert all(isinstance(each, UsableMap) for each in stored)
 
 
 def test_generations_go_when_their_grace_is_over(database):
@@ -132,7 +133,7 @@ def test_maps_of_two_sizes_are_refused(database, store):
 
 
 def test_maps_at_irregular_distances_cannot_be_held(database):
-    with pytest.raises(ValueError, match="irregular distances"):
+    with pytest.raises(ValueError, match="irregularly spaced"):
         seed_saliency_maps(database, "v", {number: make_map(1) for number in (1, 3, 4)}, **FACTS, held=True)
 
 

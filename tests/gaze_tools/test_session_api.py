@@ -15,7 +15,7 @@ from gaze_tools.stack.session_api import create_app
 # Far from now, or MongoDB itself would remove what a test has just written.
 START = datetime(2126, 1, 1, 10, tzinfo=UTC)
 NOT_FOUND = {"error": "Session Not Found"}
-SCORED = {"error": "Session Already Scored"}
+SCORED = {"error": "Session Already Scored", "free_in_s": 300.0}
 
 
 class Api:
@@ -221,7 +221,7 @@ class TestAfterTheResult:
         api.get()
         api.wait(101)
 
-        assert api.get() == (404, NOT_FOUND)
+        assert api.get()[0] == 404
 
 
 class TestLifetime:
@@ -231,8 +231,9 @@ class TestLifetime:
         assert api.put({"1": 1})[0] == 200
         api.wait(300)
 
-        assert api.get() == (404, NOT_FOUND)
-        assert api.put({"2": 2}) == (404, NOT_FOUND)
+        expired = {**NOT_FOUND, "expired_at": "2126-01-01T10:09:59.900000+00:00"}
+        assert api.get() == (404, expired)
+        assert api.put({"2": 2}) == (404, expired)
 
     @pytest.mark.parametrize("use", [lambda api: api.put({"1": 1}), lambda api: api.get()], ids=["update", "read"])
     def test_use_prolongs_it(self, api, use):
@@ -251,7 +252,7 @@ class TestLifetime:
         api.make()
         api.wait(10)
 
-        assert api.get() == (404, NOT_FOUND)
+        assert api.get()[0] == 404
 
     def test_a_session_of_the_same_id_starts_anew(self, api):
         api.make()
@@ -262,6 +263,40 @@ class TestLifetime:
         assert api.get()[1]["video_id"] == "contents2"
         assert api.frames() == {}
         assert api.put({"1": "new"})[1]["stored"] == {"1": "new"}
+
+    def test_the_end_of_a_session_is_remembered_after_it_is_removed(self, api):
+        api.make()
+        api.wait(301)
+        api.make("other")
+
+        assert api.get() == (404, {**NOT_FOUND, "expired_at": "2126-01-01T10:05:00+00:00"})
+
+    def test_a_later_session_of_the_same_id_says_when_the_earlier_one_ended(self, api):
+        api.make()
+        assert api.get(query="?component=c")[1]["earlier_expired_at"] is None
+        api.wait(301)
+        api.make()
+
+        assert api.get(query="?component=c")[1]["earlier_expired_at"] == "2126-01-01T10:05:00+00:00"
+
+    def test_what_is_meant_for_an_earlier_session_does_not_reach_a_later_one(self, api):
+        api.make()
+        created_at = api.get()[1]["created_at"]
+        body = {"component": "c", "data": {"result": 1}, "created_at": created_at}
+        assert api.call("PUT", "/update_session/s", body)[0] == 200
+        api.wait(301)
+        api.make()
+
+        assert api.call("PUT", "/update_session/s", body)[0] == 404
+        assert api.get(query="?component=c")[1]["components"] == {"c": {}}
+
+    def test_the_lifetime_is_said(self, database):
+        api = Api(database, ttl_s=60)
+        api.make()
+
+        answers = [api.put({"1": 1}), api.get(query="?component=c"), api.call("GET", "/health")]
+
+        assert [body["ttl_s"] for _, body in answers] == [60, 60, 60]
 
     def test_expired_sessions_are_removed_when_another_begins(self, api, database):
         for name in ("a", "b"):

@@ -8,7 +8,8 @@ from werkzeug.test import Client
 
 from func.bootstrap import Application, NeighbourProbes
 from func.detectors import Detectors
-from func.session.completion import Scorer
+from func.session.completion import Completer
+from func.session.session_score import SessionScorer
 from func.settings import read_settings
 from func.web.handler import Handler
 from func.web.metrics import Metrics
@@ -19,7 +20,7 @@ from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.recordings import FakeRecording
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
-from tests.fakes.viewer import FIVE_DOTS
+from tests.fakes.viewer import FIVE_TARGETS
 from tests.http.pictures import as_base64, make_picture
 
 
@@ -42,15 +43,13 @@ class World:
         self.model = FakeGazeModel()
         self.sessions, self.maps, self.sink = FakeSessionStore(), FakeSaliencyMaps(), FakeResultSink()
         self.metrics = Metrics()
-        self.scorer = Scorer(
+        self.completer = Completer(
             self.sessions,
-            self.maps,
+            SessionScorer(self.sessions, self.maps, model=self.model, smoothing=self.settings.scoring_smoothing),
             self.sink,
-            model=self.model,
-            smoothing=self.settings.scoring_smoothing,
+            observer=self.metrics,
             barrier_timeout_s=self.settings.barrier_timeout_s,
             poll_s=self.settings.barrier_poll_s,
-            places=self.settings.scoring_places,
         )
         self.probes = NeighbourProbes(
             {
@@ -73,7 +72,7 @@ class World:
         return Application(
             detectors=self.detectors,
             sessions=self.sessions,
-            scorer=self.scorer,
+            completer=self.completer,
             probes=self.probes,
         )
 
@@ -105,7 +104,7 @@ RECORDED_SETUP = {
 def recording(tmp_path):
     """Somebody whose gaze the model finds beside it by less to the right than to the left, and a blink."""
     made = FakeRecording(tmp_path / "me", description=RECORDED_SETUP)
-    for use, places in (("calibration", FIVE_DOTS), ("test", RECORDED_TESTS)):
+    for use, places in (("calibration", FIVE_TARGETS), ("test", RECORDED_TESTS)):
         for x, y in places:
             for frame in range(3):
                 made.add(x, y, use, off_deg=(4.0 - 2.0 * x + 0.3 * frame, -3.0))
@@ -117,7 +116,7 @@ def recording(tmp_path):
 def _irises_alone(monkeypatch):
     """Faces made of points have lids that do not follow the eyes: only their irises tell where they look."""
     for module in ("func.detectors", "research.recordings.camera", "research.recordings.measurement"):
-        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, outline=None))
+        monkeypatch.setattr(f"{module}.GazeDetector", partial(GazeDetector, eye_region=None))
 
 
 @pytest.fixture

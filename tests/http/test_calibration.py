@@ -6,7 +6,7 @@ from pytest import approx
 
 from func.web.problems import PROBLEMS
 from gaze_core.errors import SessionStoreError, SessionStoreTimeoutError
-from tests.fakes.viewer import FIVE_DOTS, NINE_DOTS, StraightGazeModel, Viewer
+from tests.fakes.viewer import FIVE_TARGETS, NINE_TARGETS, StraightGazeModel, Viewer
 
 FRAMES_PER_DOT = 3
 VIEWER = Viewer(offset_deg=(5.0, -4.0), gain=(0.1, -0.1))
@@ -35,7 +35,7 @@ class Studio:
     def post(self, **fields):
         return self.world.post(self._make_body(**fields))
 
-    def calibrate(self, dots=FIVE_DOTS, *, validate=(), session_id="mine", last_frame=True, **fields):
+    def calibrate(self, dots=FIVE_TARGETS, *, validate=(), session_id="mine", last_frame=True, **fields):
         """Look at dots, one frame after the other; return what the last request is answered."""
         number = 0
         for use, places in (("fit", dots), ("validate", validate)):
@@ -70,7 +70,7 @@ def studio(make_world, make_body):
 
 
 def test_the_last_frame_is_answered_with_how_good_it_is(studio):
-    answer = studio.calibrate(NINE_DOTS, validate=[(0.3, 0.3), (0.7, 0.6)])
+    answer = studio.calibrate(NINE_TARGETS, validate=[(0.3, 0.3), (0.7, 0.6)])
 
     told = answer["result"]["calibration"]
     assert list(told) == [
@@ -135,7 +135,7 @@ def test_what_is_stored_is_the_generic_models(studio):
 
 
 def test_two_dots_are_too_few_and_the_answer_says_so(studio):
-    told = studio.calibrate(FIVE_DOTS[:2])["result"]["calibration"]
+    told = studio.calibrate(FIVE_TARGETS[:2])["result"]["calibration"]
 
     assert (told["used"], told["reason"], told["dots"]) == (False, "too_few_dots", 2)
 
@@ -163,7 +163,7 @@ def test_dots_to_validate_alone_try_another_sessions_calibration(studio):
 
 
 def test_they_are_corrected(studio):
-    studio.calibrate(NINE_DOTS)
+    studio.calibrate(NINE_TARGETS)
 
     (plain,) = studio.watch(frames=1, session_id="plain")
     (corrected,) = studio.watch(frames=1, calibration_session="mine")
@@ -219,7 +219,7 @@ def test_all_frames_are_scored_with_the_corrected_gaze(studio):
     studio.make_salient()
     studio.watch(session_id="viewing")
     generic = studio.complete(4).get_json()
-    studio.calibrate(NINE_DOTS)
+    studio.calibrate(NINE_TARGETS)
     studio.watch(session_id="calibrated", calibration_session="mine")
 
     corrected = studio.complete(4, session_id="calibrated").get_json()
@@ -233,7 +233,7 @@ def test_all_frames_are_scored_with_the_corrected_gaze(studio):
 def test_frames_from_before_the_calibration_are_corrected_too(studio):
     studio.make_salient()
     studio.watch(frames=2)
-    studio.calibrate(NINE_DOTS)
+    studio.calibrate(NINE_TARGETS)
     studio.watch(frames=1, start=3, calibration_session="mine")
 
     assert studio.complete(4).get_json()["final_score"] == 100.0
@@ -252,7 +252,7 @@ def test_a_calibration_that_is_gone_is_said_to_be(studio):
 @pytest.mark.parametrize("error", [SessionStoreError("down"), SessionStoreTimeoutError("slow")])
 def test_a_calibration_that_cannot_be_read_is_no_reason_to_score_without(studio, error):
     studio.make_salient()
-    studio.calibrate(NINE_DOTS)
+    studio.calibrate(NINE_TARGETS)
     studio.watch(calibration_session="mine")
     read = studio.sessions.get_session
 
@@ -272,7 +272,7 @@ def test_a_calibration_that_cannot_be_read_is_no_reason_to_score_without(studio,
 
 def test_dots_in_the_middle_of_a_video_are_no_frames_of_it_and_tell_of_drift(studio):
     studio.make_salient()
-    studio.calibrate(NINE_DOTS)
+    studio.calibrate(NINE_TARGETS)
     studio.watch(frames=4, calibration_session="mine")
     drifted = Viewer(offset_deg=(9.0, -4.0), gain=(0.1, -0.1))
     for number, dot in enumerate([(0.3, 0.3), (0.7, 0.7)], start=5):

@@ -9,7 +9,7 @@ import pytest
 
 import func.errors
 from func.adapters.session_api import HttpSessionStore
-from func.errors import NotReadyError, ScoringBusyError
+from func.errors import NotReadyError
 from func.web import handler as handler_module
 from func.web.images import decode_image
 from func.web.problems import PROBLEMS
@@ -260,17 +260,23 @@ class UnreadableStream:
         raise AssertionError("the body was read")
 
 
-def test_no_free_place_for_scoring_is_503_with_a_time_to_come_back(world, make_body):
-    def complete_session(*_, **__):
-        raise ScoringBusyError(retry_after_s=3.2)
+def test_no_free_place_for_scoring_is_503_with_a_time_to_come_back(make_world, make_body, monkeypatch):
+    world = make_world(SCORING_PLACES="1")
+    monkeypatch.setattr("func.session.completion.PLACE_WAIT_S", 0)
+    answers = []
+    extract = world.maps.extract_saliencyMap
 
-    world.scorer.complete_session = complete_session
+    def finish_another(*args, **kwargs):
+        if not answers:
+            answers.append(world.post(make_body(session_id="other", frame_number=1, last_frame=True)))
+        return extract(*args, **kwargs)
 
-    response = world.post(make_body(last_frame=True))
+    world.maps.extract_saliencyMap = finish_another
+    world.post(make_body(session_id="s", frame_number=1, last_frame=True))
 
-    assert_problem(response, 503)
-    assert response.headers["Retry-After"] == "4"
-    assert list(world.frames(make_body()["session_id"])) == [17]
+    assert_problem(answers[0], 503)
+    assert answers[0].headers["Retry-After"] == "2"
+    assert list(world.frames("other")) == [1]
 
 
 def test_a_model_that_cannot_be_loaded_is_503(world, make_body):

@@ -24,7 +24,14 @@ def test_readiness_tells_how_the_neighbours_are(world):
     assert world.client.get("/health/readiness").get_json() == {
         "status": "ready",
         "neighbours": {"session_api": "reachable", "saliency_store": "reachable", "aggregator": "reachable"},
+        "session_ttl_s": 300.0,
     }
+
+
+def test_readiness_leaves_the_lifetime_of_sessions_out_until_it_is_known(world):
+    world.sessions.ttl_s = None
+
+    assert "session_ttl_s" not in world.client.get("/health/readiness").get_json()
 
 
 def test_neighbours_that_are_down_do_not_make_it_unready(world):

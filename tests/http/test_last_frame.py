@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from gaze_core.errors import SessionNotFoundError
 from tests.fakes.synthetic_face import make_face
 
 
@@ -44,11 +45,14 @@ def test_a_last_frame_needs_no_picture(watched, make_body):
     assert list(watched.frames("s")) == [1]
 
 
-def test_an_empty_picture_is_none(watched, make_body):
+def test_an_empty_image_is_none(watched, make_body):
     body = make_body(session_id="s", frame_number=1, last_frame=True) | {"frame": ""}
 
-    assert watched.post(body).status_code == 200
-    assert watched.frames("s") == {}
+    answer = watched.post(body).get_json()
+
+    assert answer["result"]["score_invalid_reason"] == "no_frames"
+    with pytest.raises(SessionNotFoundError):
+        watched.frames("s")
 
 
 def test_a_repeated_last_frame_gets_the_same_answer_and_is_not_delivered_again(watched, make_body):
@@ -59,11 +63,42 @@ def test_a_repeated_last_frame_gets_the_same_answer_and_is_not_delivered_again(w
     assert len(watched.sink.deliveries) == 1
 
 
-@pytest.mark.parametrize("final_score", [None, "high", 101, float("nan")])
-def test_a_stored_result_that_is_not_ours_is_the_neighbour_s_fault(watched, make_body, final_score):
-    watched.scorer.complete_session = lambda *_, **__: {"final_score": final_score}
+@pytest.mark.parametrize("final_score", [None, "high", 101, True])
+def test_a_stored_result_that_is_not_ours_is_the_session_api_s_fault(watched, make_body, final_score):
+    watched.post(make_body(session_id="s", frame_number=1))
+    watched.sessions.store_settings("s", {"result": {"final_score": final_score, "score_valid": True, "coverage": 1}})
 
-    assert watched.post(make_body(frame_number=1, last_frame=True)).status_code == 502
+    assert watched.post(make_body(session_id="s", frame_number=1, last_frame=True)).status_code == 502
+
+
+def test_a_last_frame_whose_session_has_expired_is_410_and_delivers_nothing(watched, make_body):
+    watched.post(make_body(session_id="s", frame_number=1))
+    watched.sessions.expire("s")
+
+    response = watched.post(make_body(session_id="s", frame_number=2, last_frame=True, frame=None))
+
+    assert (response.status_code, response.get_json()["type"]) == (410, "/problems/session-expired")
+    assert watched.sink.deliveries == []
+
+
+def test_frames_that_expired_with_an_earlier_session_are_lost_and_the_answer_warns(watched, make_body):
+    watched.post(make_body(session_id="s", frame_number=1))
+    watched.sessions.expire("s")
+    watched.post(make_body(session_id="s", frame_number=2))
+
+    answer = watched.post(make_body(session_id="s", frame_number=3, last_frame=True)).get_json()
+
+    assert answer["result"]["lost"]["missing"] == 1
+    assert "an earlier session under this id expired at" in answer["warnings"][0]
+
+
+def test_a_new_frame_after_the_result_is_409_and_says_how_to_start_a_new_viewing(watched, make_body):
+    watched.post(make_body(session_id="s", frame_number=1, last_frame=True))
+
+    response = watched.post(make_body(session_id="s", frame_number=2))
+
+    assert response.status_code == 409
+    assert "use a new session_id, or wait 300 s until this one is free" in response.get_json()["detail"]
 
 
 def test_a_video_without_maps_scores_zero_and_says_so(world, make_body):

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gaze_core.errors import SessionStoreError
+from gaze_core.errors import ResultSinkError, SessionStoreError
 
 
 def read_samples(world):
@@ -62,3 +62,18 @@ def test_no_label_names_a_viewer(world, make_body):
     text = world.client.get("/metrics").get_data(as_text=True)
     assert "viewer-7" not in text
     assert "203.0.113.7" not in text
+
+
+def test_a_result_that_could_not_be_delivered_is_stored_and_counted_as_such(world, make_body):
+    body = make_body(frame_number=1, last_frame=True)
+    world.sink.error = ResultSinkError("down")
+    world.post(body)
+
+    samples = read_samples(world)
+    assert (samples["gaze_results_stored_total",], samples["gaze_results_delivered_total",]) == (1, 0)
+
+    world.sink.error = None
+    world.post(body)
+
+    samples = read_samples(world)
+    assert (samples["gaze_results_stored_total",], samples["gaze_results_delivered_total",]) == (1, 1)

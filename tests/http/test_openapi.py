@@ -43,7 +43,7 @@ def test_it_names_every_error_status(document):
     statuses = {int(status) for status in document["paths"]["/gaze"]["post"]["responses"]}
 
     assert statuses == {200} | {problem.status for problem in PROBLEMS.values()}
-    assert statuses == {200, 400, 401, 404, 405, 408, 409, 413, 415, 422, 500, 502, 503, 504}
+    assert statuses == {200, 400, 401, 404, 405, 408, 409, 410, 413, 415, 422, 500, 502, 503, 504}
 
 
 def test_operation_ids_are_unique(document):

@@ -1,9 +1,11 @@
 """Every environment variable: its default, what is refused, and that the message names it."""
 
 import os
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
+import certifi
 import pytest
 
 from func import settings as settings_module
@@ -26,6 +28,7 @@ def test_the_defaults_are_those_of_the_documentation():
     assert (settings.max_body_bytes, settings.max_image_pixels) == (8_388_608, 8_294_400)
     assert (settings.body_timeout_s, settings.workers) == (10.0, 1)
     assert (settings.http_timeout_s, settings.http_retries, settings.mongo_timeout_s) == (5.0, 2, 5.0)
+    assert (settings.request_timeout_s, settings.last_frame_timeout_s, settings.ca_bundle) == (8.0, 270.0, None)
     assert (settings.barrier_timeout_s, settings.barrier_poll_s, settings.landmarker_wait_s) == (10.0, 0.2, 2.0)
     assert (settings.face_landmarker, settings.log_level) == ("mediapipe", "INFO")
 
@@ -51,6 +54,11 @@ def test_the_model_files_are_the_packaged_ones():
         ("MONGO_URI", ""),
         ("MONGO_DATABASE", "a.b"),
         ("FACE_LANDMARKER", "litert"),
+        ("GAZE_MODEL", "/nowhere/gaze_model.joblib"),
+        ("GAZE_MODEL", "/"),
+        ("FACE_LANDMARKER_MODEL", "/dev/null"),
+        ("GAZE_MODEL_SHA256", "cb53abd"),
+        ("FACE_LANDMARKER_MODEL_SHA256", "g" * 64),
         ("LANDMARKERS", "0"),
         ("LANDMARKERS", "two"),
         ("LANDMARKERS", "1.5"),
@@ -63,6 +71,13 @@ def test_the_model_files_are_the_packaged_ones():
         ("HTTP_TIMEOUT_S", "inf"),
         ("HTTP_TIMEOUT_S", "0"),
         ("HTTP_RETRIES", "-1"),
+        ("REQUEST_TIMEOUT_S", "0"),
+        ("REQUEST_TIMEOUT_S", "301"),
+        ("LAST_FRAME_TIMEOUT_S", "0"),
+        ("LAST_FRAME_TIMEOUT_S", "301"),
+        ("CA_BUNDLE", "/nowhere/ca.pem"),
+        ("CA_BUNDLE", "/"),
+        ("CA_BUNDLE", __file__),
         ("OUTBOUND_PROXY", "proxy:3128"),
         ("MONGO_TIMEOUT_S", "soon"),
         ("BARRIER_TIMEOUT_S", "301"),
@@ -145,6 +160,22 @@ def test_waiting_last_frames_must_leave_threads_to_frames():
         read_settings({**REQUIRED, "THREADS": "8", "LANDMARKERS": "2", "SCORING_PLACES": "5"})
 
 
+def test_a_last_frame_has_at_least_the_time_that_it_waits():
+    with pytest.raises(SettingsError, match=r"^LAST_FRAME_TIMEOUT_S must be at least BARRIER_TIMEOUT_S = 10, not 9$"):
+        read_settings({**REQUIRED, "LAST_FRAME_TIMEOUT_S": "9"})
+
+
+def test_a_bundle_of_certificates_is_taken():
+    assert read_settings({**REQUIRED, "CA_BUNDLE": certifi.where()}).ca_bundle == Path(certifi.where())
+
+
+def test_a_bundle_without_a_certificate_is_refused(tmp_path):
+    (tmp_path / "empty.pem").write_bytes(b"")
+
+    with pytest.raises(SettingsError, match=r"^CA_BUNDLE must be a PEM file with certificates"):
+        read_settings({**REQUIRED, "CA_BUNDLE": str(tmp_path / "empty.pem")})
+
+
 def test_two_threads_are_kept_from_frames():
     assert [count_frame_threads(threads) for threads in (4, 10)] == [2, 8]
 
@@ -179,3 +210,48 @@ def test_the_container_s_limit_counts(tmp_path, monkeypatch, limit, cpus):
     monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: {0, 1, 2})
 
     assert count_usable_cpus() == cpus
+
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture(params=[("GAZE_MODEL", "gaze_model.joblib"), ("FACE_LANDMARKER_MODEL", "face_landmarker.task")])
+def elsewhere(request, tmp_path):
+    """A variable, and a model file outside the packaged folder that it may name."""
+    variable, name = request.param
+    shutil.copy(MODELS / name, tmp_path)
+    return variable, tmp_path / name
+
+
+def test_a_model_outside_the_packaged_folder_needs_its_digest(elsewhere):
+    variable, path = elsewhere
+
+    with pytest.raises(SettingsError, match=rf"^{variable}_SHA256 must be set to the SHA-256 of '{path}'"):
+        read_settings({**REQUIRED, variable: str(path)})
+
+
+def test_a_link_from_the_outside_counts_as_what_it_leads_to(elsewhere):
+    variable, path = elsewhere
+    link = path.with_name("link")
+    link.symlink_to(MODELS / path.name)
+
+    read_settings({**REQUIRED, variable: str(link)})
+
+
+def test_a_model_outside_the_packaged_folder_is_accepted_with_its_digest(elsewhere):
+    variable, path = elsewhere
+
+    settings = read_settings({**REQUIRED, variable: str(path), f"{variable}_SHA256": "AB" * 32})
+
+    assert "ab" * 32 in {settings.gaze_model_sha256, settings.face_landmarker_model_sha256}
+
+
+def test_the_packaged_models_named_outright_need_no_digest():
+    read_settings({**REQUIRED, "GAZE_MODEL": str(MODELS / "gaze_model.joblib")})
+
+
+def test_a_fifo_as_model_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "gaze_model.joblib")
+
+    with pytest.raises(SettingsError, match=r"^GAZE_MODEL must be the path of a regular file"):
+        read_settings({**REQUIRED, "GAZE_MODEL": str(tmp_path / "gaze_model.joblib"), "GAZE_MODEL_SHA256": "ab" * 32})

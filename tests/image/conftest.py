@@ -171,5 +171,5 @@ def function_image(builder):
 
 
 @pytest.fixture(scope="session")
-def neighbours_image(builder, function_image):
-    return builder.build("neighbours")
+def upstream_image(builder, function_image):
+    return builder.build("upstream")

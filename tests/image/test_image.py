@@ -69,9 +69,9 @@ def read_first_frame():
     return make_body(frame, 2) if done else None
 
 
-def test_the_neighbours_serve_from_a_read_only_root(neighbours_image, mongo_uri, tmp_path):
+def test_the_upstream_services_serve_from_a_read_only_root(upstream_image, mongo_uri, tmp_path):
     for module in ("gaze_tools.stack.session_api", "gaze_tools.stack.aggregator"):
-        with neighbours_image.serve(
+        with upstream_image.serve(
             tmp_path / f"{module}.log",
             ready="/health",
             environment={"MONGO_URI": mongo_uri},
@@ -102,7 +102,7 @@ def test_it_holds_no_tools_no_caches_and_nothing_for_one_machine(function_image)
     assert not (root / "usr/bin/gcc").exists()
     assert not list((root / "var/lib/apt/lists").iterdir())
     assert not (root / "root/.cache").exists()
-    assert not (root / "opt/neighbours").exists()
+    assert not (root / "opt/upstream").exists()
     assert not [path for path in (root / "opt/venv").rglob("tests") if path.parent.name in {"numpy", "sklearn"}]
 
 
@@ -116,6 +116,7 @@ def test_it_holds_the_models_with_their_cards(function_image):
         "face_landmarker.task",
         "gaze_model.joblib",
         "gaze_model.json",
+        "py.typed",
     }
 
 

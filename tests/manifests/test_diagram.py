@@ -1,17 +1,31 @@
-"""docs/deployment.svg shows the manifests as they are."""
+"""The deployment diagram of docs/operating.md names what the manifests deploy."""
 
-import xml.etree.ElementTree as ET
+import re
 
-from gaze_tools.deployment_diagram import PICTURE, draw
+import pytest
+
+from tests.manifests.conftest import ROOT
+
+DIAGRAM = re.search(r"```mermaid\n(.*?)```", (ROOT / "docs/operating.md").read_text(), re.DOTALL)[1]
+OVERLAYS = [f"{platform}/overlays/{overlay}" for platform in ("knative", "k8s-hpa") for overlay in ("prod", "dev")]
 
 
-def test_the_picture_is_drawn_from_the_manifests_of_today():
-    """After a change: `python -m gaze_tools.deployment_diagram`, and look at it."""
-    assert PICTURE.read_text() == draw()
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_service_is_in_the_diagram(render, overlay):
+    services = {name for _, kind, name in render(overlay) if kind == "Service"}
+
+    assert {name for name in services if name not in DIAGRAM} == set()
 
 
-def test_it_says_what_scales_and_by_which_bounds():
-    texts = [element.text for element in ET.fromstring(draw()).iter() if element.text]
+@pytest.mark.parametrize("overlay", ["knative/overlays/prod", "k8s-hpa/overlays/prod"])
+def test_every_kind_that_production_deploys_is_in_the_diagram(render, overlay):
+    kinds = {kind for _, kind, _ in render(overlay)} - {"Namespace"}
 
-    assert texts.count("cpu 50 %, 3 to 50 pods") == 2
-    assert "user 65532, root read-only" in texts
+    assert {kind for kind in kinds if kind not in DIAGRAM} == set()
+
+
+@pytest.mark.parametrize("overlay", ["knative/overlays/prod", "k8s-hpa/overlays/prod"])
+def test_every_network_policy_is_in_the_diagram(render, overlay):
+    names = {name for _, kind, name in render(overlay) if kind == "NetworkPolicy"}
+
+    assert {name for name in names if name not in DIAGRAM} == set()

@@ -22,13 +22,13 @@ def test_hadolint_finds_nothing():
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_it_makes_an_empty_folder_for_each_of_our_packages():
-    made = re.search(r"mkdir -p ((?:[\w/]+[ \\\n]+)+)", DOCKERFILE)[1].replace("\\", " ").split()
-    folders = PROJECT["tool"]["setuptools"]["package-dir"]
-    packages = {folders.get(name, name.replace(".", "/")) for name in PROJECT["tool"]["setuptools"]["packages"]}
+def test_it_installs_only_what_the_lock_lists():
+    installs = re.findall(r"pip install .*?(?:\\\n|$)|\.ci/install \w+", DOCKERFILE)
 
-    assert {name for name in packages if not any(made_one.startswith(f"{name}/") for made_one in made)} <= set(made)
-    assert {name.partition("/")[0] for name in packages} == {name.partition("/")[0] for name in made}
+    assert [line for line in installs if line.startswith("pip")] == [
+        "pip install --quiet --no-build-isolation --no-deps --target /opt/function . \\\n"
+    ]
+    assert {line for line in installs if not line.startswith("pip")} == {".ci/install locked"}
 
 
 def test_its_context_holds_what_it_copies():

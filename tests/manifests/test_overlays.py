@@ -26,7 +26,7 @@ GOLDEN = ROOT / "tests/manifests/golden"
 
 
 def find_template(manifests):
-    """Return the pod template of the function, whoever makes its pods."""
+    """Return the pod template of the function, under Knative and without."""
     key = ("serving.knative.dev/v1", "Service", "gaze-function")
     return manifests.get(key, manifests.get(("apps/v1", "Deployment", "gaze-function")))["spec"]["template"]
 
@@ -131,15 +131,20 @@ def test_there_are_threads_for_probes_beside_all_requests(render):
 def test_the_time_limit_is_above_the_longest_request(render):
     manifests = render("knative/overlays/prod")
     settings = find_settings(manifests)
-    call_s = settings.http_timeout_s * (settings.http_retries + 1) + MAX_PAUSE_S * settings.http_retries
-    # A frame whose calibration is read (1 call) and that is stored in a session that must be created first (3); two
-    # waits of the last frame, each with a call that outlasts it (2); the calibration read afresh (1); the result
-    # stored, sent and marked as sent (3).
-    # Before all that, a body that takes its time and a picture that waits to be decoded and then for a landmarker.
-    longest_s = settings.body_timeout_s + 2 * settings.landmarker_wait_s + 10 * call_s + 2 * settings.barrier_timeout_s
+    longest_s = settings.body_timeout_s + settings.request_timeout_s + settings.last_frame_timeout_s
 
-    assert longest_s == 224
-    assert find_template(manifests)["spec"]["timeoutSeconds"] >= longest_s + READS_THE_MAPS_S + DRAIN_S
+    assert longest_s == 288
+    assert find_template(manifests)["spec"]["timeoutSeconds"] >= longest_s + DRAIN_S
+
+
+def test_a_last_frame_has_time_for_upstream_services_that_are_slow(render):
+    settings = find_settings(render("knative/overlays/prod"))
+    call_s = settings.http_timeout_s * (settings.http_retries + 1) + MAX_PAUSE_S * settings.http_retries
+    # Two waits, each with a call that outlasts it (2); the calibration read afresh (1); the result stored, sent and
+    # marked as sent (3).
+    slowest_s = 6 * call_s + 2 * settings.barrier_timeout_s
+
+    assert settings.last_frame_timeout_s >= slowest_s + READS_THE_MAPS_S
 
 
 def test_a_pod_that_stops_has_time_for_what_it_has_begun(render):
@@ -178,15 +183,15 @@ def test_without_knative_it_scales_within_the_same_bounds(render, knative, plain
     }
 
 
-def test_the_function_may_call_dns_and_the_three_neighbours_alone(manifests):
+def test_the_function_may_call_dns_and_the_three_upstream_services_alone(manifests):
     policy = manifests["networking.k8s.io/v1", "NetworkPolicy", "gaze-function-egress"]["spec"]
-    dns, *neighbours = policy["egress"]
+    dns, *upstream = policy["egress"]
 
     assert policy["policyTypes"] == ["Egress"]
     assert policy["podSelector"]["matchLabels"].items() <= find_template(manifests)["metadata"]["labels"].items()
     assert {port["port"] for port in dns["ports"]} == {53}
-    assert len(neighbours) == 3
-    for rule in neighbours:
+    assert len(upstream) == 3
+    for rule in upstream:
         (peer,), (port,) = rule["to"], rule["ports"]
         if "ipBlock" in peer:
             assert ipaddress.ip_network(peer["ipBlock"]["cidr"]).prefixlen >= 24
@@ -297,7 +302,7 @@ def test_every_pod_fits_the_restricted_level(manifests):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
 
 
-def test_the_neighbours_of_the_dev_overlay_are_modules_that_listen_as_they_are_told(render):
+def test_the_upstream_services_of_the_dev_overlay_are_modules_that_listen_on_the_declared_port(render):
     import importlib.util
 
     manifests = render("knative/overlays/dev")

@@ -5,7 +5,7 @@ import pytest
 from pytest import approx
 
 from gaze_core.attention import SessionScore
-from gaze_core.saliency import auc
+from gaze_core.saliency_metrics import auc
 from research.attention_simulation import viewers
 from research.attention_simulation.page import describe
 from research.attention_simulation.plot import draw

@@ -20,7 +20,7 @@ PLACES = [GazePoint(x, y) for x in (0.3, 0.5, 0.7) for y in (0.35, 0.65)]
 @pytest.fixture(autouse=True)
 def _irises_alone(monkeypatch):
     """Use the irises alone: the lids of synthetic faces do not follow the eyes."""
-    monkeypatch.setattr("research.evaluation.calibration_accuracy.measure_table", partial(measure_table, outline=None))
+    monkeypatch.setattr("research.evaluation.calibration_accuracy.measure_table", partial(measure_table, eye_region=None))
 
 
 def make_calibrations(viewers, frames=2):
@@ -38,7 +38,7 @@ def make_calibrations(viewers, frames=2):
         table.origin_mm[row] = place + EYES_MM
         table.target_mm[row] = screen_point_mm(point, Screen(), Camera())
         truth = direction_to(point, table.origin_mm[row], Screen(), Camera())
-        table.gaze_deg[row] = truth.gaze_x_deg, truth.gaze_y_deg
+        table.gaze_deg[row] = truth
         table.distance_mm[row] = np.linalg.norm(table.origin_mm[row])
     return table
 

@@ -19,7 +19,7 @@ def test_the_test_group_is_not_used():
     unseen = predict_unseen(make_people(3.0), folds=3)
 
     assert sorted(set(unseen.identity.tolist())) == list(range(10))
-    assert len(unseen.rows) == len(unseen.generic_deg) == 200
+    assert len(unseen.rows) == len(unseen.uncalibrated_deg) == 200
 
 
 def test_a_threshold_that_accepts_nothing_changes_nothing():

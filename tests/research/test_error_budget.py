@@ -64,4 +64,4 @@ def test_the_true_eyes_point_at_the_target_except_for_kappa(table):
     optical = gaze_direction((irises - centres).mean(axis=0))
     # Left and right kappa cancel sideways; upwards the visual axes lie above the optical ones.
     up_deg = np.mean([kappa.up_deg for kappa in identity.kappa])
-    assert (optical.gaze_x_deg, optical.gaze_y_deg + up_deg) == approx(table.gaze_deg[row], abs=1.2)
+    assert (optical[0], optical[1] + up_deg) == approx(table.gaze_deg[row], abs=1.2)

@@ -132,8 +132,7 @@ def test_the_position_on_the_screen_is_that_of_the_true_point_of_gaze():
     table = make_table(identities=2, frames=3, held_out=1)
     rows = np.flatnonzero(table.is_held_out)
     for row, point in zip(rows, (GazePoint(0.5, 0.5), GazePoint(0.9, 0.5), GazePoint(0.5, 1.2)), strict=True):
-        direction = direction_to(point, table.origin_mm[row], Screen(), Camera())
-        table.gaze_deg[row] = direction.gaze_x_deg, direction.gaze_y_deg
+        table.gaze_deg[row] = direction_to(point, table.origin_mm[row], Screen(), Camera())
 
     parts = find_slices(table, rows, np.full(len(rows), 10.0))["position on the screen"]
 
@@ -148,8 +147,7 @@ def test_in_range_means_on_the_screen_at_a_usual_distance_and_facing_the_camera(
     table.pose_deg[rows] = 0.0
     table.distance_mm[rows] = 600.0
     for row, point in zip(rows, 3 * [GazePoint(0.9, 0.5)] + [GazePoint(0.5, 1.2), GazePoint(0.5, 0.5)], strict=True):
-        direction = direction_to(point, table.origin_mm[row], Screen(), Camera())
-        table.gaze_deg[row] = direction.gaze_x_deg, direction.gaze_y_deg
+        table.gaze_deg[row] = direction_to(point, table.origin_mm[row], Screen(), Camera())
     table.distance_mm[rows[1]] = 390.0
     table.pose_deg[rows[2]] = (0.0, -26.0, 0.0)
 

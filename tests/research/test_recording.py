@@ -13,8 +13,7 @@ from research.recordings.measurement import choose_five
 from research.recordings.recording import Phase, RecordingError, Row, load_recording
 from tests.fakes.recordings import IN_FRONT_OF_THE_CAMERA_MM, FakeRecording
 from tests.fakes.synthetic_face import make_face
-from tests.fakes.viewer import FIVE_DOTS as FIVE_TARGETS
-from tests.fakes.viewer import NINE_DOTS as NINE_TARGETS
+from tests.fakes.viewer import FIVE_TARGETS, NINE_TARGETS
 
 PLACES = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
 
@@ -298,7 +297,7 @@ def test_every_frame_counts_under_what_became_of_it(recording):
         "files_without_a_row": 1,
     }
     assert (report["test"]["frames"], report["test"]["valid"]) == (7, 2)
-    assert report["notes"][0] == "0007.png cannot be read: the picture begins like a png but cannot be decoded"
+    assert report["notes"][0] == "0007.png cannot be read: the PNG is cut off or one of its chunks reaches past its end"
 
 
 def test_without_any_gaze_there_are_no_numbers(recording):

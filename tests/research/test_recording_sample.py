@@ -15,7 +15,7 @@ from func.adapters.model_file import load_gaze_model
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from research.recordings.measurement import measure_recording
 from research.recordings.recording import load_recording
-from tests.fakes.viewer import FIVE_DOTS as FIVE_TARGETS
+from tests.fakes.viewer import FIVE_TARGETS
 
 SAMPLE = Path(__file__).parent / "recording"
 TRUE_FOV_DEG = 45.08

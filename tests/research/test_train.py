@@ -30,7 +30,7 @@ from research.training.examples import (
 from research.training.train import (
     CANDIDATES,
     Fold,
-    digest_outline,
+    digest_eye_region,
     fit,
     main,
     make_regressor,
@@ -315,7 +315,7 @@ def test_the_shipped_model_is_the_one_that_its_card_describes():
         card.data["face_landmarker_sha256"]
         == hashlib.sha256((MODELS / "face_landmarker.task").read_bytes()).hexdigest()
     )
-    assert card.data["outline_sha256"] == digest_outline()
+    assert card.data["eye_region_sha256"] == digest_eye_region()
     assert card.versions.keys() == find_versions().keys()
 
 

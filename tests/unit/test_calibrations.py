@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from func.session.frame_record import DotUse, FrameRecord, Measured
+from func.session.frame_record import FrameRecord, Measured, TargetUse
 from func.session.gaze_track import find_gazes, find_video_frames, is_calibration
-from gaze_core.calibration import Calibration, Correction, Fitted
+from func.session.viewer_calibration import find_target_frames
+from gaze_core.calibration import Calibration, Fitted
+from gaze_core.correction import Correction
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint, Screen, Validity
 from tests.fakes.viewer import StraightGazeModel
 
 PLAIN = FrameRecord(Validity.OK, GazePoint(0.2, 0.3))
-FIT = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), dot=GazePoint(0.5, 0.5), dot_use=DotUse.FIT)
-VALIDATE = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), dot=GazePoint(0.5, 0.5), dot_use=DotUse.VALIDATE)
+FIT = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), target=GazePoint(0.5, 0.5), target_use=TargetUse.FIT)
+VALIDATE = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), target=GazePoint(0.5, 0.5), target_use=TargetUse.VALIDATE)
 
 
 @pytest.mark.parametrize(
@@ -31,11 +33,11 @@ VALIDATE = FrameRecord(Validity.OK, GazePoint(0.2, 0.3), dot=GazePoint(0.5, 0.5)
         ([PLAIN] * 9 + [VALIDATE], False),
     ],
 )
-def test_a_session_calibrates_when_it_is_mostly_dots(records, expected):
+def test_a_session_calibrates_when_it_is_mostly_targets(records, expected):
     assert is_calibration(records) is expected
 
 
-def test_the_frames_of_a_video_are_those_without_a_dot():
+def test_the_frames_of_a_video_are_those_without_a_target():
     assert find_video_frames({1: PLAIN, 2: None, 3: PLAIN, 4: VALIDATE}) == {1: PLAIN, 2: None, 3: PLAIN}
     assert find_video_frames({1: FIT, 2: FIT, 3: PLAIN}) == {}
 
@@ -64,3 +66,15 @@ def test_a_corrected_gaze_is_on_the_screen_of_its_own_frame():
     assert gazes[3] == gazes[1]
     assert gazes[2].x - 0.5 == pytest.approx((gazes[1].x - 0.5) / 2)
     assert abs(gazes[1].x - 0.5) > 0.01
+
+
+def test_a_calibration_uses_the_2000_frames_with_the_lowest_numbers():
+    def record(number):
+        measured = Measured.pack((0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 600.0), (float(number), 0.0, 600.0), 0.3)
+        return replace(FIT, measured=measured)
+
+    frames = find_target_frames(
+        {number: record(number) for number in range(2100, 0, -1)}, TargetUse.FIT, StraightGazeModel()
+    )
+
+    assert frames.origin_mm[:, 0].tolist() == [float(number) for number in range(1, 2001)]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from gaze_core.calibration import Calibration, Correction, Fitted
+from gaze_core.calibration import Calibration, Fitted
+from gaze_core.correction import Correction
 from gaze_core.detector import GazeDetector
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import Camera, Validity
@@ -39,7 +40,7 @@ class Straight:
 
 def detect(*faces, camera=None, picture=PICTURE):
     """Detect with the geometry of the irises alone: faces made of points have lids that do not follow the eyes."""
-    return GazeDetector(Faces(*faces), Straight(), camera=camera, outline=None).process_single_frame(picture)
+    return GazeDetector(Faces(*faces), Straight(), camera=camera, eye_region=None).process_single_frame(picture)
 
 
 def test_the_gaze_point_is_where_the_eyes_look():

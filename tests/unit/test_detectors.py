@@ -11,7 +11,7 @@ from gaze_core.errors import SessionStoreError
 from gaze_core.types import Camera, Screen
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.session_api import FakeSessionStore
-from tests.fakes.viewer import FIVE_DOTS, StraightGazeModel, Viewer
+from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel, Viewer
 from tests.http.pictures import make_pixels
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "calibration"}
@@ -28,9 +28,9 @@ class World:
         )
 
     def calibrate(self, viewer, session_id="mine", start=1):
-        for number, dot in enumerate(FIVE_DOTS, start):
+        for number, dot in enumerate(FIVE_TARGETS, start):
             landmarker = FakeFaceLandmarker([viewer.look_at(dot)])
-            sample = GazeDetector(landmarker, StraightGazeModel(), outline=None).process_single_frame(make_pixels())
+            sample = GazeDetector(landmarker, StraightGazeModel(), eye_region=None).process_single_frame(make_pixels())
             self.sessions.update_session(session_id, number, make_record(sample, target=dot), **VIEWER)
 
     def find(self, session_id="viewing", **more):

@@ -1,4 +1,4 @@
-"""The seven features, on faces made of points with known gaze."""
+"""The seven features, on synthetic faces with known gaze."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
+from gaze_core.eye_region import PAIRS, EyeRegionModel
 from gaze_core.features import FEATURE_NAMES, find_quality_issues, measure_face
 from gaze_core.gaze import gaze_direction, visual_angle_deg
-from gaze_core.landmarks import LEFT, RIGHT, Landmarks, eye_aspect_ratio
-from gaze_core.outline import PAIRS, Outline
+from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
 from tests.fakes.synthetic_face import make_face, mirror
 
 places = st.tuples(st.floats(-80, 80), st.floats(-60, 60), st.floats(400, 800))
@@ -48,13 +48,13 @@ def test_the_distance_feature_is_that_of_the_midpoint_between_the_eyes():
 
 
 def iris_error_deg(turn, place_mm, target_mm):
-    geometry = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm), outline=None)
+    geometry = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm), eye_region=None)
 
     truth = gaze_direction(np.array(target_mm) - geometry.origin_mm)
     return visual_angle_deg(gaze_direction(geometry.features[:3]), truth)
 
 
-def test_the_irises_alone_point_at_what_the_eyes_look_at():
+def test_the_iris_geometry_points_at_the_fixated_target():
     draw = np.random.default_rng(0)
     errors_deg = [
         iris_error_deg(
@@ -69,7 +69,7 @@ def test_the_irises_alone_point_at_what_the_eyes_look_at():
 
 
 @given(turns, places, targets)
-def test_the_irises_are_at_their_worst_in_a_close_face_that_is_turned_away(turn, place_mm, target_mm):
+def test_the_iris_geometry_is_worst_for_a_close_face_that_is_turned_away(turn, place_mm, target_mm):
     worst_deg = iris_error_deg((15, -25, 10), (-80, 60, 400), (-250, 250, 0))
 
     assert worst_deg == approx(3.97, abs=0.01)
@@ -77,7 +77,7 @@ def test_the_irises_are_at_their_worst_in_a_close_face_that_is_turned_away(turn,
 
 
 @given(turns, places, targets)
-def test_mirroring_the_picture_negates_iris_x_and_two_head_angles_alone(turn, place_mm, target_mm):
+def test_mirroring_the_image_negates_iris_x_yaw_and_roll_only(turn, place_mm, target_mm):
     landmarks = face(turn, place_mm=place_mm, target_mm=target_mm)
 
     features = np.array(measure_face(landmarks).features)
@@ -87,7 +87,7 @@ def test_mirroring_the_picture_negates_iris_x_and_two_head_angles_alone(turn, pl
 
 
 @given(turns, places, targets)
-def test_the_size_of_the_picture_does_not_matter(turn, place_mm, target_mm):
+def test_the_size_of_the_image_does_not_matter(turn, place_mm, target_mm):
     small = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm, width_px=640, height_px=480))
     large = measure_face(face(turn, place_mm=place_mm, target_mm=target_mm, width_px=1600, height_px=1200))
 
@@ -95,54 +95,87 @@ def test_the_size_of_the_picture_does_not_matter(turn, place_mm, target_mm):
 
 
 @pytest.mark.parametrize("side", [LEFT, RIGHT])
-def test_one_shut_eye_leaves_the_other(side):
+def test_with_one_eye_shut_the_other_gives_the_gaze(side):
     landmarks = face(target_mm=(100, 100, 0))
     points = landmarks.points.copy()
     lids = {LEFT: [(387, 373), (385, 380)], RIGHT: [(160, 144), (158, 153)]}[side]
     for upper, lower in lids:
         points[upper] = points[lower]
 
-    geometry = measure_face(Landmarks(points, 640, 480), outline=None)
+    geometry = measure_face(Landmarks(points, 640, 480), eye_region=None)
 
     assert geometry.eye_openness[0 if side == LEFT else 1] == 0.0
-    assert geometry.outline_mm is None
-    assert geometry.features == approx(measure_face(landmarks, outline=None).features, abs=0.02)
+    assert geometry.eye_region_mm is None
+    assert geometry.features == approx(measure_face(landmarks, eye_region=None).features, abs=0.02)
 
 
-def test_one_eye_alone_is_corrected_as_one_eye():
+@pytest.mark.parametrize(
+    ("yaw_deg", "is_hidden"), [(-42, True), (-38, False), (0, False), (30, False), (38, False), (42, True)]
+)
+def test_beyond_40_degrees_of_yaw_an_eye_is_hidden(yaw_deg, is_hidden):
+    assert (measure_face(face((0, yaw_deg, 0))).eye_region_mm is None) == is_hidden
+
+
+@pytest.mark.parametrize(("yaw_deg", "iris"), [(45, RIGHT), (-45, LEFT)])
+def test_the_hidden_eye_is_the_far_one(yaw_deg, iris):
+    landmarks = face((0, yaw_deg, 0))
+    points = landmarks.points.copy()
+    points[IRIS[iris][0], 0] += 0.01
+
+    # The moved iris of the near eye would turn the gaze by more than 70 degrees.
+    assert measure_face(Landmarks(points, 640, 480)).irises == approx(measure_face(landmarks).irises, abs=0.1)
+
+
+def test_a_visible_eye_is_used_when_the_hidden_one_is_shut():
+    landmarks = face((0, 45, 0))
+    points = landmarks.points.copy()
+    points[[160, 158]] = points[[144, 153]]
+
+    assert measure_face(Landmarks(points, 640, 480)).irises == measure_face(landmarks).irises
+
+
+@pytest.mark.parametrize("vertical_fov_deg", [45.0, 63.0, 80.0])
+def test_the_distance_accounts_for_the_field_of_view(vertical_fov_deg):
+    landmarks = face(place_mm=(0, 26.2462, 600 + 28.6566), vertical_fov_deg=vertical_fov_deg)
+
+    assert measure_face(landmarks, vertical_fov_deg=vertical_fov_deg).distance_mm == approx(600, rel=0.02)
+
+
+def test_a_single_eye_uses_the_weights_for_a_single_eye():
     landmarks = face(target_mm=(100, 100, 0))
     points = landmarks.points.copy()
     points[[387, 385]] = points[[373, 380]]
-    level = Outline(ZERO, ZERO, np.zeros(3), np.zeros(4), alone_upwards=np.array([5.0, 0.0, 0.0, 0.0]))
+    level = EyeRegionModel(ZERO, ZERO, np.zeros(3), np.zeros(4), alone_upwards=np.array([5.0, 0.0, 0.0, 0.0]))
 
-    alone = measure_face(Landmarks(points, 640, 480), outline=level)
-    irises = measure_face(Landmarks(points, 640, 480), outline=None)
+    alone = measure_face(Landmarks(points, 640, 480), eye_region=level)
+    irises = measure_face(Landmarks(points, 640, 480), eye_region=None)
 
-    up_deg = [gaze_direction(each.features[:3]).gaze_y_deg for each in (alone, irises)]
+    up_deg = [gaze_direction(each.features[:3])[1] for each in (alone, irises)]
     assert up_deg[0] - up_deg[1] == approx(5.0, abs=0.01)
 
 
-def test_the_outline_turns_with_the_head():
-    # Whatever the pose, five degrees are added upwards in the head: at a roll of 90 degrees they are sideways.
-    level = Outline(ZERO, ZERO, np.zeros(3), np.array([5.0, 0.0, 0.0, 0.0]))
+def test_the_eye_region_correction_turns_with_the_head():
+    # Five degrees are added upwards in the head frame; at a roll of 10 degrees a part of them is horizontal.
+    level = EyeRegionModel(ZERO, ZERO, np.zeros(3), np.array([5.0, 0.0, 0.0, 0.0]))
     tilted = face((0, 0, 10))
 
-    with_it, without = (gaze_direction(measure_face(tilted, outline=each).features[:3]) for each in (level, None))
+    with_it, without = (gaze_direction(measure_face(tilted, eye_region=each).features[:3]) for each in (level, None))
 
-    assert with_it.gaze_y_deg - without.gaze_y_deg == approx(5 * np.cos(np.radians(10)), abs=0.05)
-    assert abs(with_it.gaze_x_deg - without.gaze_x_deg) == approx(5 * np.sin(np.radians(10)), abs=0.05)
+    right_deg, up_deg = with_it - without
+    assert up_deg == approx(5 * np.cos(np.radians(10)), abs=0.05)
+    assert abs(right_deg) == approx(5 * np.sin(np.radians(10)), abs=0.05)
 
 
-def test_the_outline_is_measured_in_mm_of_the_head():
+def test_the_eye_region_is_measured_in_mm_of_the_head():
     # The corners of an eye of the canonical face lie 26 mm from each other, 44 and 19 mm beside its middle.
-    outline_mm = measure_face(face((5, 20, -8), place_mm=(40, 20, 700))).outline_mm
+    points_mm = measure_face(face((5, 20, -8), place_mm=(40, 20, 700))).eye_region_mm
 
-    right_corners, left_corners = outline_mm[[0, 8]], outline_mm[len(PAIRS) + np.array([0, 8])]
+    right_corners, left_corners = points_mm[[0, 8]], points_mm[len(PAIRS) + np.array([0, 8])]
     assert right_corners[:, 0] == approx([-44.5, -18.6], abs=2.0)
     assert left_corners[:, 0] == approx([44.5, 18.6], abs=2.0)
 
 
-def test_two_shut_eyes_have_no_gaze():
+def test_two_shut_eyes_give_no_features():
     assert measure_face(face(lid_opening_mm=1.0)).features is None
 
 
@@ -164,25 +197,67 @@ def test_a_well_lit_face_near_the_camera_has_no_issues(grey_noise):
     assert issues_of(grey_noise, face()) == ()
 
 
-def test_a_black_picture_has_no_contrast():
+def test_a_black_image_has_no_contrast():
     assert issues_of(np.zeros((480, 640, 3), np.uint8), face()) == ("no_contrast",)
 
 
-def test_a_dim_picture_is_too_dark(grey_noise):
+@pytest.mark.parametrize(
+    ("darkest", "brightest", "issues"),
+    [
+        (100, 112, ("no_contrast",)),  # standard deviation 3.5
+        (100, 116, ()),  # 4.6
+        (2, 21, ("too_dark",)),  # mean 11
+        (4, 23, ()),  # 13
+    ],
+)
+def test_eyes_need_a_standard_deviation_of_4_and_a_mean_of_12(darkest, brightest, issues):
+    grey = np.random.default_rng(0).integers(darkest, brightest, (480, 640, 1), dtype=np.uint8)
+
+    assert issues_of(np.repeat(grey, 3, axis=2), face()) == issues
+
+
+def test_contrast_is_measured_around_the_eyes(grey_noise):
+    # The eye corners lie 31 pixels to both sides of the image centre and 18 above it; the box is 9 pixels larger.
+    around_the_eyes = np.s_[212:231, 280:360]
+    flat_eyes, flat_elsewhere = grey_noise.copy(), np.full_like(grey_noise, 120)
+    flat_eyes[around_the_eyes] = 120
+    flat_elsewhere[around_the_eyes] = grey_noise[around_the_eyes]
+
+    assert issues_of(flat_eyes, face()) == ("no_contrast",)
+    assert issues_of(flat_elsewhere, face()) == ()
+
+
+def test_a_dim_image_is_too_dark(grey_noise):
     assert issues_of((grey_noise - 90) // 3, face()) == ("too_dark",)
 
 
-def test_a_face_3_metres_away_is_too_small(grey_noise):
-    assert issues_of(grey_noise, face(place_mm=(0, 0, 3000))) == ("face_too_small",)
+@pytest.mark.parametrize(
+    ("distance_mm", "issues"), [(1050, ()), (1250, ("face_too_small",)), (3000, ("face_too_small",))]
+)
+def test_a_face_whose_iris_has_less_than_4_pixels_is_too_small(grey_noise, distance_mm, issues):
+    # 4 pixels are 1,145 mm.
+    assert issues_of(grey_noise, face(place_mm=(0, 0, distance_mm))) == issues
 
 
-def test_a_head_turned_60_degrees_is_turned_away(grey_noise):
-    assert issues_of(grey_noise, face((0, 60, 0))) == ("head_turned_away",)
+@pytest.mark.parametrize(
+    ("turn", "issues"),
+    [
+        ((0, 53, 0), ()),
+        ((0, 57, 0), ("head_turned_away",)),
+        ((0, -57, 0), ("head_turned_away",)),
+        ((43, 0, 0), ()),
+        ((47, 0, 0), ("head_turned_away",)),
+        ((-47, 0, 0), ("head_turned_away",)),
+    ],
+)
+def test_a_head_is_turned_away_beyond_55_degrees_of_yaw_or_45_of_pitch(grey_noise, turn, issues):
+    assert issues_of(grey_noise, face(turn)) == issues
 
 
-def test_a_face_half_outside_the_picture_is_cut_off(grey_noise):
+@pytest.mark.parametrize(("axis", "position"), [(0, -0.1), (0, 1.1), (1, -0.1), (1, 1.1)])
+def test_a_face_with_a_tenth_of_its_points_outside_the_image_is_cut_off(grey_noise, axis, position):
     landmarks = face()
     points = landmarks.points.copy()
-    points[:468:10, 0] = -0.1
+    points[:468:10, axis] = position
 
     assert issues_of(grey_noise, Landmarks(points, 640, 480)) == ("face_cut_off",)

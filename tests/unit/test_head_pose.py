@@ -1,4 +1,4 @@
-"""Signs and frames of the head pose, on rotations with known answers."""
+"""Signs and frames of the head pose, on known rotations."""
 
 import numpy as np
 import pytest
@@ -42,16 +42,16 @@ def test_pitch_turns_first_then_yaw_then_roll():
 
 
 @given(angles)
-def test_angles_survive_the_way_through_the_matrix(pitch_yaw_roll):
+def test_angles_survive_the_round_trip_through_the_matrix(pitch_yaw_roll):
     assert head_angles_deg(rotation_matrix(*pitch_yaw_roll)) == approx(pitch_yaw_roll, abs=1e-9)
 
 
-def test_focal_length_of_a_480_row_picture_at_63_degrees():
+def test_focal_length_of_a_480_row_image_at_63_degrees():
     assert focal_length_px(480, 63) == approx(391.64, abs=0.01)
 
 
 @pytest.mark.parametrize("yaw_deg", [-30.0, 0.0, 30.0])
-def test_turning_the_head_changes_yaw_alone(yaw_deg):
+def test_turning_the_head_changes_yaw_only(yaw_deg):
     pose = estimate_head_pose(make_face(yaw_deg=yaw_deg))
 
     assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((0, yaw_deg, 0), abs=0.2)
@@ -78,7 +78,7 @@ def test_pose_of_the_canonical_face_is_found_wherever_it_is(pitch_deg, yaw_deg, 
 
 
 @given(st.floats(-25, 25), st.floats(-35, 35), st.floats(-25, 25))
-def test_mirroring_the_picture_negates_yaw_and_roll(pitch_deg, yaw_deg, roll_deg):
+def test_mirroring_the_image_negates_yaw_and_roll(pitch_deg, yaw_deg, roll_deg):
     face = make_face(pitch_deg=pitch_deg, yaw_deg=yaw_deg, roll_deg=roll_deg)
 
     pose, mirrored = estimate_head_pose(face), estimate_head_pose(mirror(face))
@@ -95,26 +95,26 @@ def seen(yaw_deg, *, pitch_deg=0.0, place_mm):
 @pytest.mark.parametrize(
     ("place_mm", "pitch_deg", "yaw_deg"),
     [
-        # 22.62 degrees to the right of the image, and 56 % of it.
+        # 22.62 degrees to the right in the image, of which 56 % appear as head rotation.
         ((250.0, 0.0, 600.0), 0.0, -12.67),
         ((-250.0, 0.0, 600.0), 0.0, 12.67),
         # 14.04 degrees below the middle of the image.
         ((0.0, 150.0, 600.0), -7.86, 0.0),
     ],
 )
-def test_a_head_away_from_the_middle_that_faces_ahead_seems_turned_outwards(place_mm, pitch_deg, yaw_deg):
+def test_the_apparent_rotation_of_a_head_away_from_the_image_centre_is_undone(place_mm, pitch_deg, yaw_deg):
     pose = undo_oblique_view(seen(yaw_deg, pitch_deg=pitch_deg, place_mm=place_mm))
 
     assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((0, 0, 0), abs=0.01)
 
 
-def test_a_head_in_the_middle_is_seen_as_it_is():
+def test_a_head_in_the_image_centre_keeps_its_pose():
     pose = seen(20.0, pitch_deg=5.0, place_mm=(0.0, 0.0, 600.0))
 
     assert undo_oblique_view(pose) == pose
 
 
-def test_depths_along_the_ray_make_a_head_seem_turned_outwards():
+def test_depths_along_the_ray_make_a_head_appear_turned_outwards():
     assert estimate_head_pose(make_face(place_mm=(-250, 0, 600), depth_along="ray")).yaw_deg > 10
     assert estimate_head_pose(make_face(place_mm=(-250, 0, 600), depth_along="axis")).yaw_deg == approx(0, abs=0.01)
 
@@ -127,6 +127,15 @@ def test_the_rotation_is_a_rotation_and_never_a_reflection():
 
 
 @pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
-def test_landmarks_that_span_no_face_are_misuse(value):
+def test_landmarks_that_form_no_face_are_misuse(value):
     with pytest.raises(ValueError, match="landmarks"):
         estimate_head_pose(Landmarks(np.full((478, 3), value), 640, 480))
+
+
+def test_a_constant_added_to_all_depths_changes_nothing():
+    face = make_face(pitch_deg=5, yaw_deg=10, roll_deg=-3)
+
+    pose = estimate_head_pose(Landmarks(face.points + np.array([0.0, 0.0, 0.2]), 640, 480))
+
+    assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((5, 10, -3), abs=1e-6)
+    assert pose.translation_mm == approx([0, 0, 600], abs=1e-6)

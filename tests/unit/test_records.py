@@ -1,12 +1,14 @@
 """The record of a frame: what is written, and what is read of newer and older services."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from func.session.frame_record import (
-    DotUse,
     FrameRecord,
     Measured,
+    TargetUse,
     digest_image,
     make_record,
     read_calibration_session,
@@ -94,6 +96,12 @@ def test_an_image_is_told_from_another_by_16_hexadecimal_digits():
     assert digest_image(b"abc") == "ba7816bf8f01cfea"
 
 
+def test_features_keep_six_decimals():
+    sample = dataclasses.replace(SAMPLE, features=(0.12345649, -0.12345651, -0.9848074, 3.1234564, -8.0, 0.5, 571.25))
+
+    assert make_record(sample)["features"] == [0.123456, -0.123457, -0.984807, 3.123456, -8.0, 0.5, 571.25]
+
+
 def test_a_frame_without_a_face_is_recorded_as_such():
     record = make_record(GazeSample(Validity.NO_FACE))
 
@@ -119,12 +127,13 @@ def test_what_was_written_is_read():
 
 
 @pytest.mark.parametrize(
-    ("sent", "use"), [("fit", DotUse.FIT), ("validate", DotUse.VALIDATE), (None, DotUse.FIT), ("later", DotUse.FIT)]
+    ("sent", "use"),
+    [("fit", TargetUse.FIT), ("validate", TargetUse.VALIDATE), (None, TargetUse.FIT), ("later", TargetUse.FIT)],
 )
 def test_a_dot_is_to_fit_unless_it_is_to_validate(sent, use):
     record = read_record(make_record(SAMPLE, target=(0.1, 0.9), calibration_use=sent))
 
-    assert (record.dot, record.dot_use) == (GazePoint(0.1, 0.9), use)
+    assert (record.target, record.target_use) == (GazePoint(0.1, 0.9), use)
 
 
 @pytest.mark.parametrize(

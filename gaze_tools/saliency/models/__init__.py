@@ -19,11 +19,11 @@ MODELS: Mapping[str, Callable[[], SaliencyModel]] = {
 
 
 def make_model(name: str) -> SaliencyModel:
-    """Return a model that has seen no video yet.
+    """Return a new model.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: The name is unknown.
     """
     if name not in MODELS:
-        raise ValueError(f"no saliency model {name!r}; there are {', '.join(MODELS)}")
+        raise ValueError(f"unknown saliency model {name!r}; available: {', '.join(MODELS)}")
     return MODELS[name]()

@@ -1,21 +1,21 @@
-"""The baseline that any model must beat: people look at the middle."""
+"""The baseline that every model must beat: people look at the centre."""
 
 import numpy as np
 
 from gaze_tools.saliency.models.model import Floats, Frame, stretch
 
 HORIZONTAL_VARIANCE = 0.22
-"""In squares of half the picture's width."""
+"""Horizontal variance, in units of half the image width squared."""
 
 VERTICAL_SHARE = 0.45
-"""The vertical variance as a share of the horizontal one."""
+"""Vertical variance as a fraction of the horizontal one."""
 
 
 class CentreBias:
-    """One Gaussian for every frame, whatever it shows.
+    """The same Gaussian for every frame.
 
     Source: Clarke and Tatler, Deriving an appropriate baseline for describing fixation behaviour, Vision Research 102,
-    2014: fitted to ten data sets of people who look at pictures.
+    2014; fitted to ten data sets of people viewing images.
     """
 
     name = "centre_bias"
@@ -34,10 +34,10 @@ class CentreBias:
         self._map = stretch(np.exp(-exponent / (2 * HORIZONTAL_VARIANCE)))
 
     def see(self, frame: Frame) -> None:
-        """See `SaliencyModel`; nothing is looked at."""
+        """See `SaliencyModel`; the frame is ignored."""
 
     def map_frame(self, frame: Frame) -> Floats:
         """See `SaliencyModel`."""
         if self._map is None:
-            raise ValueError("start comes first")
+            raise ValueError("call start before map_frame")
         return self._map

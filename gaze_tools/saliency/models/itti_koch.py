@@ -1,4 +1,4 @@
-"""Saliency as what differs from its surroundings in intensity, colour, orientation, flicker or motion.
+"""Saliency as contrast to the surroundings in intensity, colour, orientation, flicker and motion.
 
 Sources: [1] Itti, Koch and Niebur, A Model of Saliency-Based Visual Attention for Rapid Scene Analysis, TPAMI 20, 1998;
 [2] Itti, Dhavale and Pighin, Realistic avatar eye and head animation using a neurobiological model of visual attention,
@@ -15,19 +15,19 @@ import numpy as np
 from gaze_tools.saliency.models.model import Floats, Frame, stretch
 
 WORKING_WIDTH_PX = 160
-"""Scale 2 of a picture 640 pixels wide, the finest that [1] takes as a centre; the pyramids begin here."""
+"""Scale 2 of an image 640 pixels wide, the finest centre scale of [1]; the pyramids start here."""
 
 CENTRES = (0, 1, 2)
 SURROUND_STEPS = (3, 4)
 MAP_LEVEL = 2
-"""Where the maps are added: scale 4 of [1], 40 pixels wide."""
+"""Pyramid level at which the maps are summed: scale 4 of [1], 40 pixels wide."""
 
 ORIENTATIONS_DEG = (0, 45, 90, 135)
 SHIFTS = ((1, 0), (1, 1), (0, 1), (-1, 1))
-"""One pixel right and down along each orientation's normal: what [2] compares to see motion."""
+"""Shift of one pixel (right, down) along the normal of each orientation, for the motion detectors of [2]."""
 
 NOISE = 0.012
-"""Differences in flicker up to three grey levels of 255 are the encoder's."""
+"""Flicker of up to three grey levels of 255 is encoder noise."""
 
 _LEVELS = max(CENTRES) + max(SURROUND_STEPS) + 1
 _MIN_INTENSITY = 0.1
@@ -37,14 +37,14 @@ Pyramid = list[Floats]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is kept of a frame for the motion of the next: intensity, and strength of each orientation."""
+    """Pyramids of a frame, kept for the motion of the next: intensity, and strength of each orientation."""
 
     intensity: Pyramid
     orientations: list[Pyramid]
 
 
 class IttiKoch:
-    """Five channels of centre-surround differences; flicker and motion are those since the frame before."""
+    """Centre-surround differences in five channels; flicker and motion relate to the previous frame."""
 
     name = "itti_koch"
     version = 1
@@ -68,7 +68,7 @@ class IttiKoch:
     def map_frame(self, frame: Frame) -> Floats:
         """See `SaliencyModel`."""
         if self._size is None:
-            raise ValueError("start comes first")
+            raise ValueError("call start before map_frame")
         small = _shrink(frame)
         before, seen = self._before, self._look(small)
         self._before = seen
@@ -87,7 +87,7 @@ class IttiKoch:
             channels.append(_sum_normalised([_sum_contrasts([motion]) for motion in motions]))
         saliency = _sum_normalised(channels)
         height, width = self._size
-        # Bicubic, since from 40 pixels on bilinear shows its grid; its overshoot below 0 is cut.
+        # Bicubic: bilinear enlargement of 40 pixels shows a grid. Overshoot below 0 is clipped.
         return stretch(np.maximum(cv2.resize(saliency, (width, height), interpolation=cv2.INTER_CUBIC), 0))
 
     def _look(self, small: Floats) -> _Seen:
@@ -100,7 +100,7 @@ class IttiKoch:
 
 
 def _shrink(frame: Frame) -> Floats:
-    """Return the picture at the working width, 0 to 1."""
+    """Return the image at the working width, 0 to 1."""
     height, width = frame.shape[:2]
     working_height = max(1, round(WORKING_WIDTH_PX * height / width))
     small = cv2.resize(frame, (WORKING_WIDTH_PX, working_height), interpolation=cv2.INTER_AREA)
@@ -108,15 +108,15 @@ def _shrink(frame: Frame) -> Floats:
     return scaled
 
 
-def _pyramid(picture: Floats) -> Pyramid:
-    levels = [picture]
+def _pyramid(image: Floats) -> Pyramid:
+    levels = [image]
     for _ in range(_LEVELS - 1):
         levels.append(np.asarray(cv2.pyrDown(levels[-1]), dtype=np.float32))
     return levels
 
 
 def _gabor_pair(angle_deg: float) -> tuple[Floats, Floats]:
-    """Return an even and an odd Gabor filter without response to uniform light."""
+    """Return an even and an odd Gabor filter with zero mean."""
     pair = []
     for phase in (0.0, math.pi / 2):
         kernel = cv2.getGaborKernel((9, 9), 2.333, math.radians(angle_deg), 7.0, 1.0, phase).astype(np.float32)
@@ -125,12 +125,12 @@ def _gabor_pair(angle_deg: float) -> tuple[Floats, Floats]:
     return pair[0], pair[1]
 
 
-def _filter(picture: Floats, kernel: Floats) -> Floats:
-    return np.asarray(cv2.filter2D(picture, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+def _filter(image: Floats, kernel: Floats) -> Floats:
+    return np.asarray(cv2.filter2D(image, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def _opponent_colours(small: Floats) -> list[Pyramid]:
-    """Return the pyramids of red against green and of blue against yellow; in the dark colour means nothing [3]."""
+    """Return the pyramids of red-green and blue-yellow opponency, 0 where the image is too dark for colour [3]."""
     red, green, blue = small[..., 0], small[..., 1], small[..., 2]
     brightest = small.max(axis=2)
     is_bright = brightest > _MIN_INTENSITY
@@ -139,16 +139,16 @@ def _opponent_colours(small: Floats) -> list[Pyramid]:
 
 
 def _motion(now: Pyramid, then: Pyramid, shift: tuple[int, int]) -> Pyramid:
-    """Return how much one orientation moved along its normal, either way, by Reichardt's comparison [2]."""
+    """Return the motion of one orientation along its normal, in either direction, by a Reichardt detector [2]."""
     return [np.abs(one * _shift(other, shift) - other * _shift(one, shift)) for one, other in _pairs(now, then)]
 
 
-def _shift(picture: Floats, shift: tuple[int, int]) -> Floats:
-    """Return a picture moved by whole pixels right and down; what comes in from beyond the edge repeats it."""
+def _shift(image: Floats, shift: tuple[int, int]) -> Floats:
+    """Return an image shifted right and down by whole pixels, with repeated edges."""
     right, down = shift
-    rows = np.clip(np.arange(picture.shape[0]) - down, 0, picture.shape[0] - 1)
-    columns = np.clip(np.arange(picture.shape[1]) - right, 0, picture.shape[1] - 1)
-    moved: Floats = np.asarray(picture[rows][:, columns], dtype=np.float32)
+    rows = np.clip(np.arange(image.shape[0]) - down, 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(image.shape[1]) - right, 0, image.shape[1] - 1)
+    moved: Floats = np.asarray(image[rows][:, columns], dtype=np.float32)
     return moved
 
 
@@ -161,7 +161,7 @@ def _pairs(now: Pyramid, then: Pyramid) -> list[tuple[Floats, Floats]]:
 
 
 def _sum_contrasts(pyramids: list[Pyramid]) -> Floats:
-    """Return the sum at `MAP_LEVEL` of the normalised differences between each centre and its surrounds."""
+    """Return the sum, at `MAP_LEVEL`, of the normalised differences between all centres and surrounds."""
     height, width = pyramids[0][MAP_LEVEL].shape
     total = np.zeros((height, width), dtype=np.float32)
     for pyramid in pyramids:
@@ -181,9 +181,9 @@ def _sum_normalised(maps: list[Floats]) -> Floats:
 
 
 def _normalise(contrast: Floats) -> Floats:
-    """Return a map scaled to 0..1 and weakened the more peaks it has: the operator N of [1].
+    """Return a map scaled to 0..1 and attenuated if it has many peaks: the operator N of [1].
 
-    The weight is the square of how far the highest peak stands above the mean of the others.
+    The weight is the squared difference between the highest peak and the mean of the others.
     """
     highest = float(contrast.max())
     if highest < 1e-6:

@@ -1,4 +1,4 @@
-"""What every model of saliency does."""
+"""The protocol of saliency models."""
 
 from typing import Protocol
 
@@ -10,49 +10,49 @@ Floats = NDArray[np.float32]
 
 
 class SaliencyModel(Protocol):
-    """Makes the saliency maps of one video after the other; not safe for several threads at once.
+    """A model that makes the saliency maps of one video at a time; not thread-safe.
 
-    What a map shows depends on its frame and on the `memory_frames` before it, on nothing else. So whoever goes on in
-    the middle of a video gets the same maps when these few frames are shown first.
+    A map depends only on its frame and on the `memory_frames` before it. A run that resumes in the middle of a video
+    gets the same maps if it first passes these frames to `see`.
     """
 
     name: str
-    """As users call it."""
+    """Name on the command line."""
     version: int
-    """Rises whenever the maps change."""
+    """Incremented whenever the maps change."""
     source: str
-    """The paper."""
+    """Publication."""
     memory_frames: int
-    """How many frames before a frame its map depends on."""
+    """Number of preceding frames that a map depends on."""
 
     def start(self, *, height: int, width: int) -> None:
-        """Begin a video and forget the one before.
+        """Start a new video.
 
         Args:
-            height: Of the maps, in pixels.
-            width: Likewise.
+            height: Height of the maps in pixels.
+            width: Width of the maps in pixels.
         """
         ...
 
     def see(self, frame: Frame) -> None:
-        """Take in a frame that needs no map of its own.
+        """Process a frame without returning a map.
 
         Args:
-            frame: The next one of the video, RGB uint8, shape (height, width, 3).
+            frame: Next frame of the video, RGB, shape (height, width, 3).
         """
         ...
 
     def map_frame(self, frame: Frame) -> Floats:
-        """Take in a frame and return its map, 0 to 1, all 0 when nothing stands out; of the size given to `start`.
+        """Process a frame and return its map, 0 to 1, of the size given to `start`; all 0 if nothing is salient.
 
         Args:
-            frame: As in `see`.
+            frame: Next frame of the video, RGB, shape (height, width, 3).
         """
         ...
 
 
 def stretch(saliency: NDArray[np.floating]) -> Floats:
-    """Return a map stretched to 0..1; all 0 when it is flat."""
+    """Return a map rescaled to 0..1; all 0 if it is flat."""
     lowest, highest = float(saliency.min()), float(saliency.max())
     if not highest > lowest:
         return np.zeros(saliency.shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Saliency as what a picture's spectrum has beyond the usual."""
+"""Saliency as the deviation of an image's spectrum from the average spectrum."""
 
 import cv2
 import numpy as np
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from gaze_tools.saliency.models.model import Floats, Frame
 
 WORKING_WIDTH_PX = 64
-"""The published method works at this width: larger, it finds edges instead of objects."""
+"""Width of the published method; at larger widths it detects edges instead of objects."""
 
 FAINT = 2.0
-"""Standard deviation in grey levels up to which a picture is taken as empty: its spectrum is the encoder's noise."""
+"""Standard deviation in grey levels up to which an image counts as empty; its spectrum is encoder noise."""
 
 
 class SpectralResidual:
-    """Each frame for itself: fast, blind to motion.
+    """Processes each frame independently: fast, but insensitive to motion.
 
     Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach, CVPR 2007.
     """
@@ -32,22 +32,22 @@ class SpectralResidual:
         self._size = (height, width)
 
     def see(self, frame: Frame) -> None:
-        """See `SaliencyModel`; nothing is remembered."""
+        """See `SaliencyModel`; the model has no memory."""
 
     def map_frame(self, frame: Frame) -> Floats:
         """See `SaliencyModel`."""
         if self._size is None:
-            raise ValueError("start comes first")
+            raise ValueError("call start before map_frame")
         return spectral_residual(frame, size=self._size).astype(np.float32)
 
 
 def spectral_residual(frame: Frame, *, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
-    """Return the saliency map of a picture, from 0 to 1; all 0 when the picture is empty.
+    """Return the saliency map of an image, from 0 to 1; all 0 if the image is empty.
 
     Args:
-        frame: RGB uint8, shape (height, width, 3). Each colour channel is worked on alone and the maps are averaged,
-            so that a coloured object on a ground of its own brightness is seen too.
-        size: Height and width of the map; None means those of the picture.
+        frame: RGB image, shape (height, width, 3). The colour channels are processed separately and averaged, so that a
+            coloured object on a background of equal brightness is found, too.
+        size: Height and width of the map; None means those of the image.
 
     Source: Hou and Zhang, Saliency Detection: A Spectral Residual Approach, CVPR 2007.
     """
@@ -69,7 +69,7 @@ def spectral_residual(frame: Frame, *, size: tuple[int, int] | None = None) -> N
 
 def _residual(channel: NDArray[np.float64]) -> NDArray[np.float64]:
     spectrum = np.fft.fft2(channel)
-    # Plus 1, a grey level of one pixel: else the zeros in the spectrum of a drawn picture outweigh all the rest.
+    # Plus 1, the amplitude of one grey level in one pixel: otherwise zeros in the spectrum of a drawing dominate.
     log_amplitude = np.log(np.abs(spectrum) + 1)
     residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
     squared: NDArray[np.float64] = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2

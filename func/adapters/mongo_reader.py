@@ -1,0 +1,135 @@
+"""Reading from MongoDB within the time of a request, with one retry, and with our errors instead of its own."""
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pymongo
+from bson.errors import BSONError
+from pymongo import MongoClient
+from pymongo.cursor import Cursor
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect, PyMongoError
+
+from func.deadline import find_deadline
+from gaze_core.errors import SaliencyStoreError, SaliencyStoreTimeoutError
+
+_REACHABLE_TIMEOUT_S = 1.0
+
+_T = TypeVar("_T")
+Document = dict[str, Any]
+
+
+class MongoReader:
+    """Reads from one database; safe to use from several threads and to create before a fork."""
+
+    def __init__(self, uri: str, *, database: str, timeout_s: float, ca_bundle: Path | None = None) -> None:
+        """Prepare to read; nothing is connected yet.
+
+        Args:
+            uri: Address of MongoDB.
+            database: Its name.
+            timeout_s: Limit of one exchange with the server, finding one included.
+            ca_bundle: PEM file of the authorities that TLS trusts, unless `uri` names one; None means the system's.
+
+        Raises:
+            ValueError: `timeout_s` is not positive.
+        """
+        if not timeout_s > 0:
+            raise ValueError("timeout_s must be positive")
+        self._uri = uri
+        self._database_name = database
+        self._timeout_s = timeout_s
+        self._tls_options = find_tls_options(uri, ca_bundle)
+        self._lock = threading.Lock()
+        self._client: MongoClient[Document] | None = None
+        self._client_pid = 0
+
+    def read(self, operation: Callable[[Database[Document]], _T]) -> _T:
+        """Return what an operation reads; once more from its start when the connection breaks.
+
+        The driver repeats the first exchange of a query by itself, but no later one.
+
+        Raises:
+            SaliencyStoreError: Reading failed; SaliencyStoreTimeoutError: it took too long.
+        """
+        try:
+            database = self._find_database()
+            try:
+                return operation(database)
+            except AutoReconnect as error:
+                if error.timeout:
+                    raise
+                return operation(database)
+        except (PyMongoError, BSONError) as error:
+            raise _translate(error) from error
+
+    def limit_exchange(self) -> contextlib.AbstractContextManager[None]:
+        """Bound one exchange with the server by its own timeout and by the deadline of the request.
+
+        Raises:
+            SaliencyStoreTimeoutError: The deadline has passed.
+        """
+        deadline = find_deadline()
+        timeout_s = self._timeout_s if deadline is None else min(self._timeout_s, deadline.remaining_s())
+        if timeout_s <= 0:
+            raise SaliencyStoreTimeoutError("the saliency store was not read: the time of the request is over")
+        return pymongo.timeout(timeout_s)
+
+    def iterate(self, cursor: Cursor[Document]) -> Iterator[Document]:
+        """Yield the documents of a cursor, each exchange within its limit."""
+        while True:
+            with self.limit_exchange():
+                document = next(cursor, None)
+            if document is None:
+                return
+            yield document
+
+    def is_reachable(self) -> bool:
+        """Return whether the server answers within a second."""
+        try:
+            with pymongo.timeout(min(self._timeout_s, _REACHABLE_TIMEOUT_S)):
+                self._find_database().command("ping")
+        except (PyMongoError, SaliencyStoreError):
+            return False
+        return True
+
+    def _find_database(self) -> Database[Document]:
+        """Return the database through this process's own client: one made before a fork hangs after it."""
+        with self._lock:
+            if self._client is None or self._client_pid != os.getpid():
+                timeout_ms = max(1, round(self._timeout_s * 1000))
+                try:
+                    self._client = MongoClient(
+                        self._uri,
+                        appname="gaze-function",
+                        connectTimeoutMS=timeout_ms,
+                        serverSelectionTimeoutMS=timeout_ms,
+                        socketTimeoutMS=timeout_ms,
+                        timeoutMS=timeout_ms,
+                        **self._tls_options,
+                    )
+                except (PyMongoError, ValueError, OSError) as error:
+                    raise SaliencyStoreError("the saliency store's URI or CA bundle cannot be used") from error
+                self._client_pid = os.getpid()
+            return self._client[self._database_name]
+
+
+def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
+    """Return the driver's options for a CA bundle: none where `uri` uses no TLS or names a bundle itself."""
+    options = {name.lower(): value.lower() for name, value in re.findall(r"[?&;]([A-Za-z]+)=([^&;]*)", uri)}
+    switch = options.get("tls", options.get("ssl", "true" if uri.startswith("mongodb+srv:") else "false"))
+    if ca_bundle is None or switch != "true" or "tlscafile" in options:
+        return {}
+    return {"tlsCAFile": str(ca_bundle)}
+
+
+def _translate(error: Exception) -> SaliencyStoreError:
+    """Return our error for one of MongoDB's, without its message: that may name hosts and users."""
+    if isinstance(error, PyMongoError) and error.timeout:
+        return SaliencyStoreTimeoutError("the saliency store did not answer in time")
+    return SaliencyStoreError(f"the saliency store failed: {type(error).__name__}")

@@ -1,0 +1,20 @@
+"""`gaze bench`: how fast this machine runs the steps of the function."""
+
+import click
+
+from gaze_tools.command_line import LazyGroup
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy_commands={
+        "frame": ("gaze_tools.bench.frame:frame", "Time the steps of one frame."),
+        "maps": ("gaze_tools.bench.maps:maps", "Time each saliency model on the frames of VIDEO."),
+        "score": ("gaze_tools.bench.score:score", "Time the scoring of sessions of up to an hour, and its memory."),
+    },
+)
+def bench() -> None:
+    """Measure how fast this machine runs the steps of the function.
+
+    Absolute times describe the machine as much as the code; the ratios carry over to other machines.
+    """

@@ -1,0 +1,59 @@
+"""The command `gaze bench maps`."""
+
+import time
+import zlib
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+from rich.table import Table
+
+from gaze_tools.command_line import console
+from gaze_tools.saliency.compute import default_size, open_video, probe_video
+from gaze_tools.saliency.models import MODELS, make_model
+from gaze_tools.saliency.options import Size
+from gaze_tools.saliency.writer import quantise
+
+
+@click.command()
+@click.argument("video", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--size", type=Size(), help="Size of the maps.  [default: aspect ratio of the video, at most 480 wide]")
+@click.option("--frames", type=click.IntRange(min=10), default=150, show_default=True, help="Number of frames.")
+def maps(video: Path, size: tuple[int, int] | None, frames: int) -> None:
+    """Time each saliency model on the frames of VIDEO.
+
+    Prints CPU time on one core, and ratios to decoding the same frames.
+    """
+    cv2.setNumThreads(1)
+    probed = probe_video(video)
+    height, width = size or default_size(probed)
+    models = {name: make_model(name) for name in MODELS}
+    for model in models.values():
+        model.start(height=height, width=width)
+    spent_s = dict.fromkeys(("decoding", *models, "compressing"), 0.0)
+    done = 0
+    with open_video(video) as capture:
+        while done < frames:
+            started = time.process_time()
+            ok, frame = capture.read()
+            if not ok:
+                break
+            image = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            spent_s["decoding"] += time.process_time() - started
+            for name, model in models.items():
+                started = time.process_time()
+                saliency_map = model.map_frame(image)
+                spent_s[name] += time.process_time() - started
+            started = time.process_time()
+            zlib.compress(quantise(saliency_map).tobytes(), 3)
+            spent_s["compressing"] += time.process_time() - started
+            done += 1
+    table = Table(title=f"{done} frames of {probed.width}×{probed.height}, maps of {width}×{height}, CPU time")
+    for column in ("step", "ms per frame", "frames/s", "ratio to decoding"):
+        table.add_column(column, justify="left" if column == "step" else "right")
+    for name, seconds in spent_s.items():
+        each_s = max(seconds / done, 1e-9)
+        ratio = seconds / max(spent_s["decoding"], 1e-9)
+        table.add_row(name, f"{1000 * each_s:.2f}", f"{1 / each_s:.0f}", f"{ratio:.2f}")
+    console.print(table)

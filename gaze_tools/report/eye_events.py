@@ -1,0 +1,140 @@
+"""Fixations, saccades and blinks of a session."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from func.session.frame_record import FrameRecord, read_camera, read_screen
+from gaze_core.blinks import Blink, find_blinks
+from gaze_core.fixations import find_fixations
+from gaze_core.gaze import direction_to
+from gaze_core.ports import Session
+from gaze_core.saccades import Saccade, find_saccades
+from gaze_core.smoothing import smooth_zero_lag
+from gaze_core.types import GazePoint
+from gaze_tools.report.trace import TraceRow
+
+_TOLERANCE_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenFixation:
+    """A fixation, at its mean position on the screen.
+
+    Attributes:
+        onset_s: Position in the video.
+        duration_s: Time from its first to its last sample.
+        x: Horizontal position, normalised to the screen.
+        y: Vertical position, normalised to the screen.
+    """
+
+    onset_s: float
+    duration_s: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class EyeEvents:
+    """Eye events in order of time, each None if the records lack what it needs.
+
+    Attributes:
+        fixations: Fixations; need the position of the eyes.
+        saccades: Saccades between these fixations.
+        blinks: Blinks; need the eye openness.
+    """
+
+    fixations: tuple[ScreenFixation, ...] | None = None
+    saccades: tuple[Saccade, ...] | None = None
+    blinks: tuple[Blink, ...] | None = None
+
+
+def find_events(
+    rows: Sequence[TraceRow], session: Session, records: Mapping[int, FrameRecord | None]
+) -> tuple[list[TraceRow], EyeEvents]:
+    """Return the rows with the numbers of their events, and the events.
+
+    Args:
+        rows: Rows of the trace.
+        session: Session with the stored frames.
+        records: Parsed records by frame number.
+    """
+    numbered = list(rows)
+    fixations, saccades = _find_gaze_events(numbered, session, records)
+    return numbered, EyeEvents(fixations, saccades, _find_blinks(numbered, session))
+
+
+def _find_gaze_events(
+    rows: list[TraceRow], session: Session, records: Mapping[int, FrameRecord | None]
+) -> tuple[tuple[ScreenFixation, ...] | None, tuple[Saccade, ...] | None]:
+    """Number the rows of each fixation and saccade, and return them."""
+    session_screen, session_camera = read_screen(session), read_camera(session)
+    samples: dict[float, tuple[int, tuple[float, float]]] = {}
+    for index, row in enumerate(rows):
+        origin_mm = _stored_numbers(session, row.frame_number, "origin_mm", 3)
+        record = records.get(row.frame_number)
+        if row.gaze_x is None or row.gaze_y is None or origin_mm is None or record is None:
+            continue
+        direction = direction_to(
+            GazePoint(row.gaze_x, row.gaze_y),
+            origin_mm,
+            record.screen or session_screen,
+            record.camera or session_camera,
+        )
+        samples.setdefault(row.time_s, (index, (float(direction[0]), float(direction[1]))))
+    if not samples:
+        return None, None
+    times = np.array(sorted(samples))
+    indices = [samples[time_s][0] for time_s in times.tolist()]
+    gaze_deg = smooth_zero_lag(times, np.array([samples[time_s][1] for time_s in times.tolist()]))
+    fixations = find_fixations(times, gaze_deg)
+    saccades = find_saccades(times, gaze_deg, fixations)
+    on_screen = []
+    for number, fixation in enumerate(fixations, start=1):
+        members = [indices[place] for place in _within(times, fixation.onset_s, fixation.duration_s)]
+        x, y = np.mean([[rows[index].gaze_x or 0.0, rows[index].gaze_y or 0.0] for index in members], axis=0)
+        on_screen.append(ScreenFixation(fixation.onset_s, fixation.duration_s, float(x), float(y)))
+        for index in members:
+            rows[index] = replace(rows[index], fixation=number)
+    for number, saccade in enumerate(saccades, start=1):
+        last = indices[_within(times, saccade.onset_s, saccade.duration_s)[-1]]
+        rows[last] = replace(rows[last], saccade=number)
+    return tuple(on_screen), saccades
+
+
+def _find_blinks(rows: list[TraceRow], session: Session) -> tuple[Blink, ...] | None:
+    """Number the rows of each blink, and return the blinks."""
+    samples: dict[float, tuple[int, float]] = {}
+    for index, row in enumerate(rows):
+        openness = _stored_numbers(session, row.frame_number, "eye_openness", 2)
+        if openness is not None:
+            samples.setdefault(row.time_s, (index, sum(openness) / 2))
+    if not samples:
+        return None
+    times = np.array(sorted(samples))
+    blinks = find_blinks(times, [samples[time_s][1] for time_s in times.tolist()])
+    for number, blink in enumerate(blinks, start=1):
+        for place in _within(times, blink.onset_s, blink.duration_s):
+            index = samples[float(times[place])][0]
+            rows[index] = replace(rows[index], blink=number)
+    return blinks
+
+
+def _within(times: NDArray[np.float64], onset_s: float, duration_s: float) -> range:
+    """Return the indices of the samples from the onset to the end of an event, both included."""
+    first = int(np.searchsorted(times, onset_s - _TOLERANCE_S))
+    return range(first, int(np.searchsorted(times, onset_s + duration_s + _TOLERANCE_S)))
+
+
+def _stored_numbers(session: Session, frame_number: int, name: str, count: int) -> tuple[float, ...] | None:
+    """Return a stored list of finite numbers; None if the frame has none of this name and length."""
+    value = session.frames.get(frame_number)
+    stored = value.get(name) if isinstance(value, Mapping) else None
+    if not isinstance(stored, list | tuple) or len(stored) != count:
+        return None
+    if any(isinstance(each, bool) or not isinstance(each, int | float) or not math.isfinite(each) for each in stored):
+        return None
+    return tuple(float(each) for each in stored)

@@ -1,0 +1,136 @@
+"""The trace of a session: one row for each frame."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from func.session.attention_score import DEFAULT_FPS, SessionNumbers, find_video_frame
+from func.session.gaze_track import Records
+from gaze_core.gaze import screen_to_video
+from gaze_core.ports import Session
+from gaze_core.types import GazePoint, Validity, Viewport
+
+COLUMNS: Mapping[str, str] = {
+    "frame_number": "Number of the webcam frame, from 1.",
+    "time_s": "Position in the video: reported by the client, otherwise computed from frame number and frame rate.",
+    "video_frame": "Video frame shown at that time; its saliency map is used.",
+    "status": "scored, or the reason why not: missing, no_face, eyes_closed, low_quality, old_format, unreadable, "
+    "no_map or bad_map.",
+    "gaze_x": "Horizontal point of gaze on the screen: 0 left edge, 1 right edge; may lie outside.",
+    "gaze_y": "Vertical point of gaze on the screen: 0 top edge, 1 bottom edge; may lie outside.",
+    "video_x": "Horizontal point of gaze on the video: 0 left edge, 1 right edge.",
+    "video_y": "Vertical point of gaze on the video: 0 top edge, 1 bottom edge.",
+    "hit": "1 if the gaze was in the most salient 30 % of the map, otherwise 0.",
+    "rank": "Fraction of the map that is less salient than the point of gaze, ties half; chance 0.5.",
+    "nss": "Saliency at the point of gaze, in standard deviations above the mean of the map; chance 0.",
+    "chance": "Fraction of the map that counts as a hit.",
+    "shuffled": "Fraction of this viewer's other points of gaze that are less salient on this map; chance 0.5.",
+    "fixation": "Number of the fixation that the frame belongs to.",
+    "saccade": "Number of the saccade that ends with this frame.",
+    "blink": "Number of the blink that the frame belongs to.",
+    "distance_mm": "Distance from the camera to the eyes.",
+}
+"""Columns of the trace and their meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """One frame; `COLUMNS` describes the values, which are None where unknown."""
+
+    frame_number: int
+    time_s: float
+    video_frame: int
+    status: str
+    gaze_x: float | None = None
+    gaze_y: float | None = None
+    video_x: float | None = None
+    video_y: float | None = None
+    hit: int | None = None
+    rank: float | None = None
+    nss: float | None = None
+    chance: float | None = None
+    shuffled: float | None = None
+    fixation: int | None = None
+    saccade: int | None = None
+    blink: int | None = None
+    distance_mm: float | None = None
+
+
+def make_rows(
+    session: Session,
+    records: Records,
+    gazes: Mapping[int, GazePoint],
+    viewport: Viewport,
+    fps: float | None,
+    *,
+    missing: int,
+) -> list[TraceRow]:
+    """Return a row for each expected frame, without scores and events.
+
+    Args:
+        session: Session with the stored frames.
+        records: Parsed records by frame number.
+        gazes: Point of gaze by frame number.
+        viewport: Position of the video on the screen.
+        fps: Frame rate of the video; None if unknown.
+        missing: Number of frames that the session's result counts as missing.
+    """
+    rows = []
+    for number in _expected_frames(session, records, missing):
+        nominal_s = (number - 1) / (fps or DEFAULT_FPS)
+        record = records.get(number)
+        if record is None:
+            rows.append(TraceRow(number, nominal_s, number, "unreadable" if number in records else "missing"))
+            continue
+        time_s, video_frame = nominal_s, number
+        if record.video_time_ms is not None:
+            time_s = record.video_time_ms / 1000
+            if fps is not None:
+                video_frame = find_video_frame(record.video_time_ms, fps)
+        row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
+        gaze = gazes.get(number)
+        if gaze is not None:
+            point = screen_to_video(gaze, viewport)
+            value = session.frames[number]
+            row = replace(
+                row,
+                status="no_map",
+                gaze_x=gaze.x,
+                gaze_y=gaze.y,
+                video_x=point.x,
+                video_y=point.y,
+                distance_mm=_number(value.get("distance_mm")) if isinstance(value, Mapping) else None,
+            )
+        elif record.validity is Validity.OK:
+            row = replace(row, status=str(Validity.LOW_QUALITY))
+        rows.append(row)
+    return rows
+
+
+def add_scores(rows: Sequence[TraceRow], numbers: SessionNumbers) -> list[TraceRow]:
+    """Return the rows with the scores of each frame."""
+    scored, trace = list(rows), numbers.trace
+    places = {} if trace is None else {number: place for place, number in enumerate(trace.frame_number)}
+    for index, row in enumerate(rows):
+        place = places.get(row.frame_number)
+        if row.frame_number in numbers.bad_maps:
+            scored[index] = replace(row, status="bad_map")
+        elif trace is not None and place is not None and trace.hit[place] is not None:
+            values = {name: getattr(trace, name)[place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
+            scored[index] = replace(row, status="scored", **values)
+    return scored
+
+
+def _expected_frames(session: Session, records: Records, missing: int) -> list[int]:
+    """Return the numbers of the expected frames; gaps count as missing only as far as the result says so."""
+    received = {number for number in records if number >= 1}
+    gaps = sorted(set(range(1, max(received, default=0) + missing + 1)) - set(session.frames)) if missing else []
+    return sorted(received | set(gaps[:missing]))
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -1,0 +1,133 @@
+"""The commands of `gaze saliency` that read maps: export, show, verify."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+
+from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
+from gaze_core.errors import SaliencyMapNotFoundError
+from gaze_core.ports import UnusableMap
+from gaze_core.types import SaliencyMap
+from gaze_tools.command_line import TIMEOUT_S, console, database_option, make_progress, mongo_uri_option
+from gaze_tools.saliency.check import check_maps, describe_frames
+from gaze_tools.saliency.compute import read_video_frames
+from gaze_tools.saliency.options import open_database
+from gaze_tools.saliency.plot import draw_maps
+from gaze_tools.saliency.sources import write_target
+from gaze_tools.saliency.writer import prune
+
+
+@click.command("export")
+@click.argument("video_id")
+@click.argument("target", type=click.Path(path_type=Path))
+@mongo_uri_option
+@database_option
+def export_maps(video_id: str, target: Path, mongo_uri: str, database: str) -> None:
+    """Write the maps of VIDEO_ID to TARGET.
+
+    TARGET is an .npy file, a lossless .mkv video, a lossy .mp4 video, or else a directory of PNG files. A .json file
+    next to it receives the facts about the video and the frame numbers.
+    """
+    with open_database(mongo_uri, database) as maps:
+        facts = maps[VIDEOS].find_one({"_id": video_id}) or {}
+        store = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
+        count = facts.get("map_count") or sum(1 for _ in store.extract_saliencyMap(video_id).stored)
+        skipped: dict[int, str] = {}
+
+        def usable() -> Iterator[tuple[int, SaliencyMap]]:
+            for stored in store.extract_saliencyMap(video_id).stored:
+                if isinstance(stored, UnusableMap):
+                    skipped.update(dict.fromkeys(stored.frame_nums, stored.reason))
+                else:
+                    yield stored.frame_nums[0], stored.saliency_map
+
+        numbers = write_target(target, usable(), count=count, fps=facts.get("fps") or 25.0)
+        known = {key: facts[key] for key in ("fps", "width", "height", "frame_count", "how", "digest") if key in facts}
+        beside = target.with_name(target.name + ".json")
+        beside.write_text(json.dumps({"video_id": video_id, **known, "frames": numbers}, indent=1) + "\n")
+        for number, reason in skipped.items():
+            console.print(f"[yellow]frame {number} skipped: {reason}", highlight=False)
+        console.print(f"Wrote {len(numbers)} maps to {target} and their frame numbers to {beside.name}.")
+        if skipped:
+            raise click.ClickException(f"{len(skipped)} maps are unusable")
+
+
+@click.command()
+@click.argument("video_id")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="PNG file to write.")
+@click.option(
+    "--video",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Video file; its frames are shown next to the maps.",
+)
+@click.option("--frames", default="", help="Numbers of the frames to show, such as 1,50,100.")
+@click.option(
+    "--count", type=click.IntRange(1, 50), default=6, show_default=True, help="Number of maps, if there is no --frames."
+)
+@mongo_uri_option
+@database_option
+def show(
+    *, video_id: str, out: Path, video: Path | None, frames: str, count: int, mongo_uri: str, database: str
+) -> None:
+    """Draw some maps of VIDEO_ID into an image."""
+    with open_database(mongo_uri, database) as maps:
+        facts = maps[VIDEOS].find_one({"_id": video_id}) or {}
+        store = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
+        if frames:
+            wanted = [int(number) for number in frames.split(",")]
+        elif "frame_count" in facts:
+            last = facts["first_frame"] + (facts["frame_count"] - facts["first_frame"])
+            wanted = sorted({round(each) for each in np.linspace(facts["first_frame"], last, count)})
+        else:
+            numbers = [stored.frame_nums[0] for stored in store.extract_saliencyMap(video_id).stored]
+            wanted = [numbers[round(each)] for each in np.linspace(0, len(numbers) - 1, count)]
+        drawn: dict[int, SaliencyMap] = {}
+        for stored in store.extract_saliencyMap(video_id, frame_nums=wanted).stored:
+            for number in stored.frame_nums:
+                if isinstance(stored, UnusableMap):
+                    console.print(f"[yellow]frame {number}: {stored.reason}", highlight=False)
+                else:
+                    drawn[number] = stored.saliency_map
+        if not drawn:
+            raise SaliencyMapNotFoundError(video_id)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draw_maps(drawn, read_video_frames(video, drawn) if video else {}, path=out)
+        console.print(f"[green]{out}")
+
+
+@click.command()
+@click.argument("video_id")
+@mongo_uri_option
+@database_option
+def verify(video_id: str, mongo_uri: str, database: str) -> None:
+    """Check every map of VIDEO_ID.
+
+    Lists missing and unusable maps and compares the digest; the exit status is 1 if anything is wrong.
+    """
+    with open_database(mongo_uri, database) as maps:
+        prune(maps, video_id)
+        facts = maps[VIDEOS].find_one({"_id": video_id}) or {}
+        store = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
+        with make_progress("maps", "rate") as progress:
+            bar = progress.add_task("", total=facts.get("map_count"), rate="")
+            found = check_maps(maps, store, video_id, on_map=lambda: progress.update(bar, advance=1))
+        size = f" of {found.size[0]}×{found.size[1]} pixels" if found.size else ""
+        held = f", each held for {facts['every']} frames" if facts.get("held") else ""
+        console.print(f"{found.maps} usable maps{size}{held}; {facts.get('how', 'no record of how they were made')}")
+        digests = {None: "no digest stored", True: "digest matches", False: "[red]digest does not match"}
+        console.print(digests[found.is_digest_right])
+        if found.missing:
+            console.print(f"[red]{len(found.missing)} missing: {describe_frames(found.missing)}", highlight=False)
+        for number, reason in itertools.islice(found.unusable.items(), 50):
+            console.print(f"[red]frame {number}: {reason}", highlight=False)
+        if found.flat:
+            console.print(f"[yellow]{len(found.flat)} flat, which cannot be hit: {describe_frames(found.flat)}")
+        if not found.is_sound:
+            raise click.ClickException(
+                f"{len(found.missing)} missing, {len(found.unusable)} unusable"
+                + (", digest does not match" if found.is_digest_right is False else "")
+            )

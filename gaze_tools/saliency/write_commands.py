@@ -1,0 +1,211 @@
+"""The commands of `gaze saliency` that change maps: compute, import, delete."""
+
+import itertools
+import time
+import uuid
+from pathlib import Path
+
+import click
+
+from func.adapters.saliency_store import check_video_id
+from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
+from gaze_tools.command_line import console, database_option, make_progress, mongo_uri_option
+from gaze_tools.saliency.compute import compute_maps, probe_video
+from gaze_tools.saliency.models import MODELS, make_model
+from gaze_tools.saliency.options import Size, await_grace, grace_option, open_database, video_id_option
+from gaze_tools.saliency.sources import normalise_map, open_source
+from gaze_tools.saliency.writer import VideoDescription, hide, open_generation, quantise
+
+
+@click.command()
+@click.argument("video", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@video_id_option
+@click.option(
+    "--model", type=click.Choice(list(MODELS)), default="spectral_residual", show_default=True, help="Saliency model."
+)
+@click.option(
+    "--every",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Make a map for every n-th frame, held in between.",
+)
+@click.option("--size", type=Size(), help="Size of the maps.  [default: aspect ratio of the video, at most 480 wide]")
+@click.option("--again", is_flag=True, help="Make the maps even if identical ones are stored.")
+@grace_option
+@mongo_uri_option
+@database_option
+def compute(
+    *,
+    video: Path,
+    video_id: str,
+    model: str,
+    every: int,
+    size: tuple[int, int] | None,
+    again: bool,
+    grace_s: float,
+    mongo_uri: str,
+    database: str,
+) -> None:
+    """Make the saliency maps of the file VIDEO.
+
+    The same command resumes a run that was interrupted. Readers see the new maps once all of them are stored.
+    """
+    with open_database(mongo_uri, database) as maps:
+        check_video_id(video_id)
+        probed = probe_video(video)
+        with make_progress("maps", "rate") as progress:
+            bar = progress.add_task("", total=probed.stated_frames, rate="")
+            started = time.monotonic()
+
+            def show(number: int, made: int) -> None:
+                rate = f"{made / max(time.monotonic() - started, 1e-6):.1f} maps/s" if made else ""
+                progress.update(bar, completed=number, total=max(probed.stated_frames, number), rate=rate)
+
+            done = compute_maps(
+                maps,
+                video_id,
+                probed,
+                make_model(model),
+                every=every,
+                size=size,
+                again=again,
+                grace_s=grace_s,
+                on_frame=show,
+            )
+            progress.update(bar, total=done.frames, completed=done.frames)
+        if done.digest is None:
+            console.print(
+                f"The {done.maps} maps of {video_id} were made by the same command; --again makes them again."
+            )
+        else:
+            report_speed(done.made, done.decode_s, done.model_s, done.store_s)
+            if done.frames < probed.stated_frames:
+                console.print(
+                    f"The file header states {probed.stated_frames} frames, but {done.frames} could be decoded."
+                )
+            console.print(f"{done.maps} maps for {done.frames} frames of {video_id}, digest {done.digest}")
+        await_grace(maps, video_id, grace_s)
+
+
+@click.command("import")
+@click.argument("source")
+@video_id_option
+@click.option(
+    "--video",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Video file; its frame rate and size are stored.",
+)
+@click.option(
+    "--fps", type=click.FloatRange(min=0, min_open=True), help="Frame rate of the video, if there is no --video."
+)
+@click.option("--first", "first_frame", type=int, default=1, show_default=True, help="Frame number of the first map.")
+@click.option(
+    "--every", type=click.IntRange(min=1), help="Frames from one map to the next, for .npy and video sources."
+)
+@click.option("--held", is_flag=True, help="Each map also applies to the frames up to the next one.")
+@click.option("--normalise", is_flag=True, help="Divide each map by its largest value.")
+@click.option("--skip-unusable", is_flag=True, help="Skip unusable maps instead of failing.")
+@click.option("--how", default="", help="Description of how the maps were made, stored with them.")
+@grace_option
+@mongo_uri_option
+@database_option
+def import_maps(
+    *,
+    source: str,
+    video_id: str,
+    video: Path | None,
+    fps: float | None,
+    first_frame: int,
+    every: int | None,
+    held: bool,
+    normalise: bool,
+    skip_unusable: bool,
+    how: str,
+    grace_s: float,
+    mongo_uri: str,
+    database: str,
+) -> None:
+    """Store maps that were made elsewhere.
+
+    SOURCE is one of: an .npy file of shape (frames, rows, columns); a directory of images or .npy files whose names end
+    with the frame number; a video of greyscale maps; a .bson file (mongodump) or .json file (mongoexport) of a
+    collection in any of the three storage forms; or `collection:NAME`, a collection of the same database. The latter
+    may be the video's own collection, which converts an old form to the compact one. Readers see the new maps once all
+    of them are stored.
+    """
+    with open_database(mongo_uri, database) as maps:
+        check_video_id(video_id)
+        numbered, facts = open_source(source, first_frame=first_frame, every=every, database=maps, mongo_uri=mongo_uri)
+        if video is not None:
+            probed = probe_video(video)
+            facts |= {"fps": probed.fps, "width": probed.width, "height": probed.height}
+            facts |= {"frame_count": probed.stated_frames}
+        if fps is not None:
+            facts["fps"] = fps
+        if "fps" not in facts:
+            raise click.UsageError("The frame rate of the video is unknown: add --fps or --video.")
+        generation = open_generation(maps, video_id, {"source": source, "import": uuid.uuid4().hex})
+        assert generation is not None  # noqa: S101  the recipe is unique
+        unusable: dict[int, str] = {}
+        with make_progress("maps", "rate") as progress:
+            bar = progress.add_task("", total=None, rate="")
+            for number, found in numbered:
+                saliency_map = normalise_map(found) if normalise else found
+                try:
+                    if isinstance(saliency_map, Exception):
+                        raise saliency_map
+                    pixels = quantise(saliency_map)
+                    generation.write(number, pixels)
+                    facts.setdefault("height", pixels.shape[0])
+                    facts.setdefault("width", pixels.shape[1])
+                except SaliencyMapError as error:
+                    unusable[number] = str(error)
+                except ValueError as error:
+                    raise click.ClickException(f"frame {number}: {error}; --normalise rescales it") from error
+                progress.update(bar, advance=1)
+        for number, reason in itertools.islice(unusable.items(), 20):
+            console.print(f"[yellow]frame {number}: {reason}", highlight=False)
+        if unusable and not skip_unusable:
+            raise click.ClickException(f"{len(unusable)} maps are unusable; --skip-unusable skips them")
+        description = VideoDescription(
+            fps=facts["fps"],
+            width=facts.get("width", 0),
+            height=facts.get("height", 0),
+            how=how or facts.get("how") or f"imported from {Path(source).name}",
+            frame_count=facts.get("frame_count"),
+            held=held or facts.get("held") is True,
+            every=every or (facts.get("every") if facts.get("held") is True else None),
+        )
+        digest = generation.finish(description)
+        console.print(f"{len(generation.done)} maps of {video_id}, digest {digest}")
+        await_grace(maps, video_id, grace_s)
+
+
+@click.command()
+@click.argument("video_id")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@grace_option
+@mongo_uri_option
+@database_option
+def delete(video_id: str, yes: bool, grace_s: float, mongo_uri: str, database: str) -> None:
+    """Remove all maps of VIDEO_ID.
+
+    New readers find none from now on; running readers may finish.
+    """
+    with open_database(mongo_uri, database) as maps:
+        check_video_id(video_id)
+        if not yes:
+            click.confirm(f"Remove all saliency maps of {video_id}?", abort=True)
+        if not hide(maps, video_id):
+            raise SaliencyMapNotFoundError(video_id)
+        await_grace(maps, video_id, grace_s)
+        console.print(f"Removed the maps of {video_id}.")
+
+
+def report_speed(made: int, decode_s: float, model_s: float, store_s: float) -> None:
+    """Print how fast the maps were made, and the share of each step."""
+    total_s = decode_s + model_s + store_s
+    if made and total_s:
+        shares = f"decoding {decode_s / total_s:.0%}, model {model_s / total_s:.0%}, storing {store_s / total_s:.0%}"
+        console.print(f"{made} maps made in {total_s:.1f} s: {made / total_s:.1f} maps/s ({shares})")

@@ -1,0 +1,237 @@
+"""When a call is repeated, given up, refused at once, and what its error says."""
+
+import pytest
+
+from func.adapters.circuit_breaker import CircuitBreaker
+from func.adapters.http_client import HttpClient, UpstreamErrors
+from func.adapters.retry_budget import RetryBudget
+from func.deadline import limit_calls
+from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
+from tests.adapters.neighbours import Answer, Hang, misbehave
+from tests.fakes.clock import FakeClock
+
+OK = Answer(200, {})
+FAILED = Answer(502, b"")
+BUSY = Answer(503, b"")
+
+
+def asks_for(retry_after, status=503):
+    return Answer(status, b"", (("Retry-After", retry_after),))
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+def make_client(service, clock, *, retries=2, timeout_s=30, budget=None, failures=100):
+    return HttpClient(
+        service.url,
+        service="aggregator",
+        errors=UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError),
+        timeout_s=timeout_s,
+        retries=retries,
+        retry_budget=budget,
+        breaker=CircuitBreaker("aggregator", failures=failures, clock=clock),
+        sleep=clock.sleep,
+    )
+
+
+def call(client):
+    return client.call("GET", ("x",), expected=(200,))
+
+
+def test_pauses_grow_and_are_spread(clock):
+    with misbehave(FAILED) as service, pytest.raises(ResultSinkError):
+        call(make_client(service, clock, retries=8))
+
+    for pause_s, longest_s in zip(clock.slept_s, [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0], strict=True):
+        assert longest_s / 2 <= pause_s <= longest_s
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wish_to_wait_is_granted(clock, status):
+    with misbehave(asks_for("1", status), OK) as service:
+        answer = call(make_client(service, clock))
+
+    assert (answer.tries, clock.slept_s) == (2, [1.0])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wish_to_wait_for_long_is_passed_on_at_once(clock, status):
+    with misbehave(asks_for("7", status)) as service:
+        with pytest.raises(ResultSinkBusyError, match=f"aggregator: GET /x was answered {status}") as caught:
+            call(make_client(service, clock))
+
+        assert len(service.requests) == 1
+    assert (caught.value.retry_after_s, clock.slept_s) == (7.0, [])
+
+
+def test_a_wish_to_wait_that_comes_with_every_try_is_passed_on(clock):
+    with misbehave(asks_for("1")) as service:
+        with pytest.raises(ResultSinkBusyError) as caught:
+            call(make_client(service, clock))
+
+        assert len(service.requests) == 3
+    assert caught.value.retry_after_s == 1.0
+
+
+def test_a_wish_to_wait_beyond_the_deadline_is_passed_on(clock):
+    with misbehave(asks_for("2")) as service, limit_calls(1.5, clock=clock):
+        with pytest.raises(ResultSinkBusyError):
+            call(make_client(service, clock))
+
+        assert len(service.requests) == 1
+
+
+def test_too_many_requests_without_a_wish_asks_for_a_second(clock):
+    with misbehave(Answer(429, b"")) as service, pytest.raises(ResultSinkBusyError) as caught:
+        call(make_client(service, clock, retries=0))
+
+    assert caught.value.retry_after_s == 1.0
+
+
+def test_a_wish_to_wait_for_days_is_passed_on_as_an_hour(clock):
+    with misbehave(asks_for("999999999")) as service, pytest.raises(ResultSinkBusyError) as caught:
+        call(make_client(service, clock))
+
+    assert caught.value.retry_after_s == 3600.0
+
+
+@pytest.mark.parametrize("wish", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "soon", "1.5", "9" * 4000, "²"])
+def test_a_wish_that_is_no_number_of_seconds_is_none(clock, wish):
+    with misbehave(asks_for(wish), OK) as service:
+        call(make_client(service, clock))
+
+    assert clock.slept_s[0] <= 0.05
+
+
+def test_busy_without_a_wish_is_an_ordinary_failure(clock):
+    with misbehave(BUSY) as service, pytest.raises(ResultSinkError) as caught:
+        call(make_client(service, clock, retries=0))
+
+    assert type(caught.value) is ResultSinkError
+
+
+def test_the_deadline_bounds_tries_and_pauses_together(clock):
+    with misbehave(asks_for("1")) as service, limit_calls(2.5, clock=clock):
+        with pytest.raises(ResultSinkBusyError):
+            call(make_client(service, clock, retries=9))
+
+        assert len(service.requests) == 3
+    assert clock.slept_s == [1.0, 1.0]
+
+
+def test_after_the_deadline_nothing_is_sent(clock):
+    with misbehave(OK) as service, limit_calls(1.0, clock=clock):
+        clock.advance(1.0)
+        with pytest.raises(ResultSinkTimeoutError, match="the time of the request is over"):
+            call(make_client(service, clock))
+
+        assert service.requests == []
+
+
+def test_without_budget_there_is_no_retry(clock):
+    budget = RetryBudget(share=0.5, burst=1)
+    with misbehave(FAILED) as service:
+        client = make_client(service, clock, budget=budget)
+        for _ in range(10):
+            with pytest.raises(ResultSinkError):
+                call(client)
+
+        # One saved at first, then one for every second call.
+        assert len(service.requests) == 10 + 1 + 4
+
+
+def test_a_service_that_fails_again_and_again_is_not_called(clock):
+    with misbehave(FAILED) as service:
+        client = make_client(service, clock, retries=0, failures=5)
+        for _ in range(5):
+            with pytest.raises(ResultSinkError, match="502"):
+                call(client)
+        with pytest.raises(ResultSinkBusyError, match="was not called again") as caught:
+            call(client)
+
+        assert len(service.requests) == 5
+    assert caught.value.retry_after_s == 1.0
+
+
+def test_the_call_that_opens_the_circuit_says_what_happened(clock):
+    with misbehave(FAILED) as service:
+        with pytest.raises(ResultSinkError, match="was answered 502"):
+            call(make_client(service, clock, retries=9, failures=2))
+
+        assert len(service.requests) == 2
+
+
+def test_a_service_that_recovers_is_called_again(clock):
+    with misbehave(FAILED, FAILED, OK) as service:
+        client = make_client(service, clock, retries=0, failures=2)
+        for _ in range(2):
+            with pytest.raises(ResultSinkError):
+                call(client)
+        clock.advance(1.0)
+
+        assert [call(client).status for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429])
+def test_a_service_that_refuses_is_alive(clock, status):
+    with misbehave(Answer(status, {})) as service:
+        client = make_client(service, clock, retries=0, failures=1)
+        for _ in range(3):
+            with pytest.raises(ResultSinkError, match=str(status)):
+                call(client)
+
+        assert len(service.requests) == 3
+
+
+def test_a_timeout_counts_as_a_failure(clock):
+    with misbehave(Hang(3)) as service:
+        client = make_client(service, clock, retries=0, failures=1, timeout_s=0.2)
+        with pytest.raises(ResultSinkTimeoutError):
+            call(client)
+        with pytest.raises(ResultSinkBusyError):
+            call(client)
+
+
+def test_a_try_cut_short_by_the_deadline_says_nothing_about_the_service(clock):
+    with misbehave(Hang(3), OK) as service:
+        client = make_client(service, clock, retries=0, failures=1)
+        with limit_calls(0.2), pytest.raises(ResultSinkTimeoutError):
+            call(client)
+
+        assert call(client).status == 200
+
+
+def test_a_probe_for_readiness_goes_out_whatever_the_circuit_says(clock):
+    with misbehave(FAILED) as service:
+        client = make_client(service, clock, retries=0, failures=1)
+        with pytest.raises(ResultSinkError):
+            call(client)
+
+        assert client.is_reachable() is True
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_answer_is_not_expanded(clock, encoding):
+    with (
+        misbehave(Answer(200, b"\x1f\x8b", (("Content-Encoding", encoding),))) as service,
+        pytest.raises(ResultSinkError, match="not JSON"),
+    ):
+        call(make_client(service, clock))
+
+
+@pytest.mark.parametrize("element", [b'{"":0}', b"[]", b"0", b'{"a":{}}', b"[1.5]"])
+def test_an_answer_of_very_many_elements_is_not_parsed(clock, element):
+    body = b'{"a":[' + b",".join([element] * (1_000_000 // (len(element) + 1))) + b"]}"
+    with misbehave(Answer(200, body)) as service, pytest.raises(ResultSinkError) as caught:
+        call(make_client(service, clock))
+
+    assert str(caught.value) == "aggregator: GET /x was answered 200 with too many JSON elements"
+
+
+def test_as_many_elements_as_an_eighth_of_the_bytes_allowed_are_parsed(clock):
+    body = {"a": [0] * 131_068}
+    with misbehave(Answer(200, body)) as service:
+        assert call(make_client(service, clock)).body == body

@@ -1,0 +1,91 @@
+"""Retries of reads from MongoDB and how TLS is set up, without a server."""
+
+from pathlib import Path
+
+import pytest
+from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure
+
+from func.adapters.mongo_reader import MongoReader, find_tls_options
+from gaze_core.errors import SaliencyStoreError, SaliencyStoreTimeoutError
+
+BUNDLE = Path("/etc/ca.pem")
+
+
+class Reads:
+    """An operation that fails with each of some errors in turn, then reads 7."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+        self.count = 0
+
+    def __call__(self, _database):
+        self.count += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return 7
+
+
+@pytest.fixture
+def reader():
+    return MongoReader("mongodb://localhost", database="d", timeout_s=1)
+
+
+def test_a_broken_connection_is_tried_once_more(reader):
+    assert reader.read(Reads(AutoReconnect("x"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind", "reads"),
+    [
+        ([AutoReconnect("x")] * 2, SaliencyStoreError, 2),
+        ([NetworkTimeout("x")], SaliencyStoreTimeoutError, 1),
+        ([OperationFailure("x")], SaliencyStoreError, 1),
+    ],
+    ids=["broken again", "too slow", "refused"],
+)
+def test_anything_more_is_an_error(reader, errors, kind, reads):
+    operation = Reads(*errors)
+
+    with pytest.raises(SaliencyStoreError) as caught:
+        reader.read(operation)
+
+    assert (type(caught.value), operation.count) == (kind, reads)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://h/?tls=true",
+        "mongodb://h/db?retryReads=true&ssl=true",
+        "mongodb://h/?TLS=True",
+        "mongodb+srv://h",
+        "mongodb+srv://h/?w=1",
+    ],
+)
+def test_tls_trusts_the_bundle(uri):
+    assert find_tls_options(uri, BUNDLE) == {"tlsCAFile": "/etc/ca.pem"}
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://h",
+        "mongodb://h/?tls=false",
+        "mongodb+srv://h/?tls=false",
+        "mongodb://h/?tls=true&tlsCAFile=/other.pem",
+        "mongodb+srv://h/?tlscafile=/other.pem",
+    ],
+)
+def test_without_tls_or_with_a_bundle_of_its_own_the_address_stands(uri):
+    assert find_tls_options(uri, BUNDLE) == {}
+
+
+def test_without_a_bundle_the_address_stands():
+    assert find_tls_options("mongodb://h/?tls=true", None) == {}
+
+
+def test_the_driver_takes_the_bundle():
+    reader = MongoReader("mongodb://127.0.0.1:1/?tls=true", database="d", timeout_s=0.1, ca_bundle=Path("/nowhere.pem"))
+
+    with pytest.raises(SaliencyStoreError, match="URI or CA bundle cannot be used"):
+        reader.read(Reads())

@@ -1,0 +1,19 @@
+"""A monotonic clock that stands still until it is advanced, also by sleeping."""
+
+
+class FakeClock:
+    """Seconds since its making; `sleep` advances it and is noted in `slept_s`."""
+
+    def __init__(self):
+        self.now_s = 0.0
+        self.slept_s = []
+
+    def __call__(self):
+        return self.now_s
+
+    def advance(self, duration_s):
+        self.now_s += duration_s
+
+    def sleep(self, duration_s):
+        self.slept_s.append(duration_s)
+        self.now_s += duration_s

@@ -1,0 +1,121 @@
+"""JSON bodies to requests: long strings are kept out of the parser, and nothing else changes."""
+
+import base64
+import codecs
+import json
+
+import pytest
+
+from func.errors import BadRequestError, PayloadTooLargeError
+from func.json_limits import LONG_STRING_BYTES
+from func.web.request import JSON_LIMITS, MAX_FIELDS_BYTES, MAX_LONG_STRINGS, parse_json, parse_json_request
+from tests.corpus.attacks import JSON
+
+FIELDS = {"session_id": "s", "video_id": "v", "ip_address": "::1", "frame_number": 1}
+SIZES = [1, 2, 3, LONG_STRING_BYTES // 4 * 3 - 1, LONG_STRING_BYTES // 4 * 3 + 1, 100_000]
+
+
+def image_of(frame, **fields):
+    return parse_json_request(json.dumps({**FIELDS, "frame": frame, **fields}).encode()).image
+
+
+def image_bytes(size):
+    return bytes(number * 7 % 256 for number in range(size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "prefix", ["", "data:image/jpeg;base64,", "data:application/octet-stream;base64,", "data:;base64,"]
+)
+def test_an_image_of_any_size_is_read_with_any_usual_prefix(size, prefix):
+    assert image_of(prefix + base64.b64encode(image_bytes(size)).decode()) == image_bytes(size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", " ", "\t"])
+def test_base64_may_have_line_breaks(size, line_break):
+    text = base64.encodebytes(image_bytes(size)).decode().replace("\n", line_break)
+
+    assert image_of(text) == image_bytes(size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "escapes",
+    [{"/": r"\/"}, {"+": r"\u002B", "=": r"\u003D", "/": r"\u002F"}, {"+": r"\u002b", "=": r"\u003d", "/": r"\u002f"}],
+)
+def test_base64_may_be_escaped_as_json_writers_do(size, escapes):
+    text = "data:image/png;base64," + base64.b64encode(image_bytes(size)).decode()
+    for character, escape in escapes.items():
+        text = text.replace(character, escape)
+    body = json.dumps({**FIELDS, "frame": "@"}).replace("@", text).encode()
+
+    assert parse_json_request(body).image == image_bytes(size)
+
+
+@pytest.mark.parametrize(
+    "text", ["A" * 5001, "A" * 4996 + "!AAA", "A" * 4999 + "é", "data:text/html;base64," + "A" * 5000]
+)
+def test_a_long_string_that_is_not_base64_is_refused_by_name(text):
+    with pytest.raises(BadRequestError) as caught:
+        image_of(text)
+
+    assert [problem.field for problem in caught.value.fields] == ["frame"]
+
+
+def test_a_byte_order_mark_is_skipped():
+    body = codecs.BOM_UTF8 + json.dumps({**FIELDS, "frame": "A" * 8000}).encode()
+
+    assert parse_json_request(body).image == bytes(6000)
+
+
+def test_the_image_is_found_among_other_long_strings():
+    assert image_of("B" * 8000, before="A" * 8000, after={"x": ["C" * 8000]}) == base64.b64decode("B" * 8000)
+
+
+@pytest.mark.parametrize("field", ["session_id", "video_id", "ip_address", "calibration_use"])
+def test_no_other_field_takes_a_long_string(field):
+    with pytest.raises(BadRequestError) as caught:
+        image_of("AAAA", **{field: "a" * 5000})
+
+    assert field in {problem.field for problem in caught.value.fields}
+
+
+@pytest.mark.parametrize("number", ["0", "1", "99"])
+def test_what_looks_like_a_placeholder_is_no_image(number):
+    with pytest.raises(BadRequestError, match="field"):
+        image_of("~" * LONG_STRING_BYTES + number)
+
+
+def test_limits_leave_room_for_thirty_two_frames_with_every_field():
+    part = dict.fromkeys(("vertical_fov_deg", "offset_x_mm", "offset_y_mm", "tilt_deg", "mirrored"), 0.5)
+    frame = {f"field_{number}": 1 for number in range(10)} | {"screen": part, "viewport": part, "camera": part}
+    body = {**FIELDS, "last_frame": True, "frames": [{**frame, "frame": "A" * 40_000} for _ in range(32)]}
+
+    assert parse_json_request(json.dumps(body).encode()).metadata.frame_number == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        (b"[" * 21 + b"]" * 21, BadRequestError, "deeper than 20"),
+        (b"[" + b"0," * JSON_LIMITS.structure + b"0]", BadRequestError, "4096 JSON elements"),
+        (b"[" + b" " * MAX_FIELDS_BYTES + b"]", PayloadTooLargeError, "beside its images"),
+        (json.dumps(["A" * 5000] * (MAX_LONG_STRINGS + 1)).encode(), PayloadTooLargeError, "strings as long"),
+    ],
+)
+def test_texts_over_a_limit_are_refused(text, error, match):
+    with pytest.raises(error, match=match):
+        parse_json(text, "the body")
+
+
+def test_texts_at_the_limits_are_parsed():
+    assert parse_json(b"[" * 20 + b"]" * 20, "the body")
+    assert len(parse_json(b"[" + b"0," * (JSON_LIMITS.structure - 1) + b"0]", "the body")) == JSON_LIMITS.structure
+    assert len(parse_json(json.dumps(["A" * 5000] * MAX_LONG_STRINGS).encode(), "the body")) == MAX_LONG_STRINGS
+
+
+@pytest.mark.parametrize("name", ["json of small objects", "json of one integer", "json of nested objects"])
+def test_attacks_are_refused(name):
+    with pytest.raises((BadRequestError, PayloadTooLargeError)):
+        parse_json_request(JSON[name]())

@@ -1,0 +1,36 @@
+"""Numbers of a session's result, on maps and gazes whose scores a reader can check."""
+
+import numpy as np
+import pytest
+
+from func.session.attention_score import GazeAccuracy, score_gazes
+from gaze_core.types import GazePoint, Screen, Viewport
+from tests.fakes.saliency_store import FakeSaliencyMaps
+
+
+def score(maps, gazes, **options):
+    return score_gazes(
+        FakeSaliencyMaps({"v": maps}), "v", gazes, {}, screen=Screen(width_mm=345), viewport=Viewport(), **options
+    )
+
+
+def test_an_unknown_viewing_distance_is_600_mm():
+    # At 600 mm one degree of mean error is a standard deviation of 8.36 mm or 24.2 pixels, and the blur of the bright
+    # pixel ends after 97 pixels. At 900 mm it would end after 146 pixels, at 300 mm after 49.
+    bright = np.zeros((1, 1000))
+    bright[0, 500] = 1.0
+    gazes = {1: GazePoint(0.5805, 0.5), 2: GazePoint(0.6105, 0.5)}
+
+    blurred = score({1: bright, 2: bright}, gazes, accuracy=GazeAccuracy(1.0, "setting")).at_accuracy
+
+    assert blurred.final_score == 50.0
+
+
+@pytest.mark.parametrize(("last", "compared"), [(40, None), (41, 2)])
+def test_a_video_without_frame_rate_plays_at_20_frames_per_second(last, compared):
+    # Gazes are compared from a distance of 2 s: 40 frames.
+    ramp = np.arange(8.0)[None, :]
+
+    shuffled = score({1: ramp, last: ramp}, {1: GazePoint(0.1, 0.5), last: GazePoint(0.9, 0.5)}).statistics.shuffled_auc
+
+    assert (shuffled and shuffled.frames) == compared

@@ -1,0 +1,231 @@
+"""The last frame: what is waited for, and who delivers the result."""
+
+import threading
+
+import pytest
+
+from func.errors import ScoringBusyError
+from gaze_core.errors import ResultSinkError, SessionScoredError, SessionStoreError
+from tests.fakes.completion import HIT, MISS, VIEWER, CompletionWorld, record
+
+
+@pytest.fixture
+def world():
+    return CompletionWorld()
+
+
+class TestWaiting:
+    def test_a_complete_session_is_not_waited_for(self, world):
+        world.store(record(HIT), record(HIT))
+
+        world.complete(2, has_image=True)
+
+        assert world.now_s == 0
+
+    def test_a_straggler_is_waited_for(self, world):
+        world.store(record(HIT))
+        world.on_sleep[3.0] = lambda: world.store(record(MISS), start=2)
+
+        result = world.complete(3)
+
+        assert (result["frames"]["received"], world.now_s) == (2, 3.0)
+
+    def test_the_wait_is_bounded_and_what_is_missing_is_reported(self, world):
+        world.store(record(HIT))
+
+        result = world.complete(4)
+
+        assert world.now_s == 10.0
+        assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (3, 1, 2)
+        assert result["coverage"] == 0.3333
+
+    def test_the_number_of_a_last_request_without_a_picture_counts_only_when_that_frame_is_there(self, world):
+        world.store(record(HIT), record(HIT), record(HIT))
+
+        assert world.complete(3)["frames"]["expected"] == 3
+
+    def test_with_a_total_gaps_are_allowed(self, world):
+        for number in (2, 5, 9):
+            world.store(record(HIT), start=number)
+
+        result = world.complete(9, total_frames=3)
+
+        assert world.now_s == 0
+        assert (result["frames"]["expected"], result["lost"]["missing"]) == (3, 0)
+
+    def test_a_client_that_claims_two_thousand_million_frames_costs_nothing(self, world):
+        world.store(record(HIT))
+
+        assert world.complete(2**31 - 1)["lost"]["missing"] == 2**31 - 3
+
+    def test_a_frame_beyond_the_last_one_does_not_count(self, world):
+        world.store(record(HIT), record(HIT), record(MISS))
+
+        assert world.complete(2, has_image=True)["frames"]["received"] == 2
+
+    def test_a_session_without_a_frame_is_answered_but_neither_stored_nor_delivered(self, world):
+        world.sessions.create_session("s", **VIEWER)
+
+        done = world.finish(3)
+
+        assert (done.outcome, done.result.final_score, done.result.score_invalid_reason) == ("empty", 0.0, "no_frames")
+        assert world.now_s == 10.0
+        assert world.sessions.get_session("s").settings == {}
+        assert (world.sink.deliveries, world.counts.stored) == ([], 0)
+
+    def test_frames_that_come_after_an_empty_answer_still_count(self, world):
+        world.sessions.create_session("s", **VIEWER)
+        world.complete(3)
+        world.store(record(HIT), record(HIT))
+
+        done = world.finish(3)
+
+        assert (done.outcome, done.result.final_score) == ("delivered", 100.0)
+
+    @pytest.mark.parametrize("total_frames", [None, 2])
+    def test_a_last_frame_waits_for_a_session_that_does_not_exist_yet(self, world, total_frames):
+        world.on_sleep[4.0] = lambda: world.store(record(HIT), record(HIT))
+
+        done = world.finish(3, total_frames=total_frames)
+
+        assert (done.outcome, done.result.frames.received, world.now_s) == ("delivered", 2, 4.0)
+
+    def test_a_last_frame_of_number_1_without_an_image_waits_for_a_frame_too(self, world):
+        world.on_sleep[0.5] = lambda: world.store(record(HIT))
+
+        assert world.finish(1).result.frames.received == 1
+
+    def test_waiting_holds_no_scoring_place(self, world):
+        world.store(record(HIT))
+        free = []
+        world.on_sleep[3.0] = lambda: free.append(world.places.acquire(blocking=False)) or world.places.release()
+
+        world.complete(3)
+
+        assert free == [True]
+
+    def test_only_frames_that_may_be_new_are_read_while_waiting(self, world):
+        world.store(*[record(HIT)] * 5)
+        read = []
+        get_session = world.sessions.get_session
+        world.sessions.get_session = lambda name, **range_: read.append(range_) or get_session(name, **range_)
+        world.on_sleep[1.0] = lambda: world.store(record(HIT), start=6)
+
+        world.complete(7)
+
+        assert read == [{}, {"first": 6, "last": 7}, {"first": 6, "last": 7}, {}]
+
+    def test_a_frame_that_comes_while_the_maps_are_read_belongs_to_the_score(self, world):
+        world.store(record(HIT))
+        extract = world.maps.extract_saliencyMap
+
+        def extract_late(*args, **kwargs):
+            world.maps.extract_saliencyMap = extract
+            world.store(record(MISS), start=2)
+            return extract(*args, **kwargs)
+
+        world.maps.extract_saliencyMap = extract_late
+        result = world.complete(3)
+
+        assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (2, 0, 50.0)
+
+    def test_without_a_scoring_place_it_is_busy_and_the_place_is_given_back(self, world):
+        world.store(record(HIT))
+        world.places.acquire()
+
+        with pytest.raises(ScoringBusyError):
+            world.complete(2)
+        world.places.release()
+
+        assert world.complete(2)["final_score"] == 100.0
+        assert world.places.acquire(blocking=False)
+
+
+class TestDelivery:
+    def test_a_repeat_returns_the_same_result_and_delivers_nothing(self, world):
+        world.store(record(HIT), record(MISS))
+
+        first, second = world.complete(3), world.complete(3)
+
+        assert second == first
+        assert len(world.sink.deliveries) == 1
+
+    def test_the_result_stands_whatever_comes_later(self, world):
+        world.store(record(HIT))
+        first = world.complete(2)
+
+        with pytest.raises(SessionScoredError):
+            world.store(record(MISS), start=2)
+        world.maps.by_video.clear()
+        assert world.complete(2) == first
+
+    def test_what_could_not_be_delivered_is_delivered_by_the_repeat_at_once(self, world):
+        world.store(record(HIT))
+        world.sink.error = ResultSinkError("down")
+        with pytest.raises(ResultSinkError):
+            world.complete(2)
+        world.sink.error = None
+
+        result = world.complete(2)
+
+        assert world.now_s == 0
+        assert [entry["final_score"] for entry in world.sink.results.values()] == [result["final_score"]]
+
+    def test_a_result_whose_owner_died_before_delivering_is_delivered_under_the_same_key(self, world):
+        world.store(record(HIT))
+        sent = world.sink.send_result
+
+        def die(*_args, **_kwargs):
+            raise KeyboardInterrupt
+
+        world.sink.send_result = die
+        with pytest.raises(KeyboardInterrupt):
+            world.complete(2)
+        world.sink.send_result = sent
+
+        world.complete(2)
+        world.sessions.store_settings("s", {"result_delivered": False})
+        world.complete(2)
+
+        assert len(world.sink.deliveries) == 2
+        assert len(world.sink.results) == 1
+
+    @pytest.mark.parametrize(
+        "nonsense", ["x", {"a": 1}, None, {"final_score": 1e9, "coverage": 1.0, "score_valid": True}]
+    )
+    def test_a_stored_result_that_is_none_is_the_session_apis_failure(self, world, nonsense):
+        world.store(record(HIT), result=nonsense)
+
+        with pytest.raises(SessionStoreError):
+            world.complete(2)
+        assert world.sink.deliveries == []
+
+    def test_what_the_session_was_created_with_counts_and_not_what_its_last_request_says(self, world):
+        world.store(record(HIT))
+
+        world.complete(2, video_id="other", ip_address="192.0.2.9")
+
+        (delivered,) = world.sink.results.values()
+        assert (delivered["video_id"], delivered["ip_address"]) == ("contents1", "203.0.113.7")
+        assert delivered["final_score"] == 100.0
+
+    def test_two_at_once_deliver_once(self, world):
+        world.store(record(HIT))
+        send = world.sink.send_result
+        answers = []
+
+        def send_while_another_completes(*args, **kwargs):
+            world.sink.send_result = send
+            other = threading.Thread(target=lambda: answers.append(world.complete(2)))
+            # The other one finds the result stored but not yet marked, and waits for the mark.
+            world.on_sleep[world.now_s + 1.0] = lambda: (
+                send(*args, **kwargs) or world.sessions.store_settings("s", {"result_delivered": True})
+            )
+            other.start()
+            other.join()
+
+        world.sink.send_result = send_while_another_completes
+        answers.append(world.complete(2))
+
+        assert answers[0] == answers[1]
+        assert len(world.sink.deliveries) == 1

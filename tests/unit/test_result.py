@@ -1,0 +1,90 @@
+"""The format of the result: what is read, what is written, and what the schema says about it."""
+
+import json
+
+import pytest
+
+from func.session.result import SessionResult, read_result
+from gaze_core.errors import SessionStoreError
+from tests.fakes.completion import HIT, MISS, CompletionWorld, record
+
+SCHEMA = SessionResult.model_json_schema(mode="serialization")
+LEAST = {"final_score": 50, "score_valid": True, "coverage": 0.5}
+
+
+@pytest.fixture
+def world():
+    return CompletionWorld()
+
+
+def test_a_result_has_the_keys_in_the_documented_order(world):
+    world.store(record(HIT), record(MISS))
+
+    assert list(world.complete(3)) == [
+        *("version", "video_id", "score_valid", "score_invalid_reason", "coverage", "frames", "lost", "model_digest"),
+        *("smoothing", "calibration", "final_score", "chance_level", "lift_points", "interval_95"),
+        *("interval_reliable", "block_length_s", "effective_samples", "lift", "nss", "auc", "shuffled_auc", "lag"),
+        *("maps_digest", "at_accuracy", "trace"),
+    ]
+
+
+def test_without_a_score_the_keys_are_the_same(world):
+    world.store(record(HIT), record(MISS))
+    scored = world.complete(3)
+    world.sessions.expire("s")
+    world.store(record(validity="no_face"))
+
+    assert sorted(world.complete(2)) == sorted(scored)
+
+
+def test_the_stored_result_comes_back_byte_for_byte(world):
+    world.store(record(HIT), record(MISS))
+    world.complete(3)
+    stored = world.sessions.get_session("s").settings["result"]
+
+    assert json.dumps(read_result(stored).as_json()) == json.dumps(stored)
+
+
+def test_a_result_of_another_version_keeps_exactly_its_keys():
+    stored = LEAST | {"frames": {"received": 3}, "of_a_later_version": {"a": 1}}
+
+    assert read_result(stored).as_json() == stored
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        [],
+        {},
+        LEAST | {"final_score": 100.5},
+        LEAST | {"final_score": True},
+        LEAST | {"final_score": float("nan")},
+        LEAST | {"coverage": 1.5},
+        LEAST | {"score_valid": 1},
+        LEAST | {"frames": {"received": -1}},
+    ],
+    ids=str,
+)
+def test_anything_else_is_not_a_result(wrong):
+    with pytest.raises(SessionStoreError):
+        read_result(wrong)
+
+
+def test_the_schema_describes_every_key():
+    models = [SCHEMA, *SCHEMA["$defs"].values()]
+    undescribed = [
+        f"{model['title']}.{name}"
+        for model in models
+        for name, field in model["properties"].items()
+        if "description" not in field and "$ref" not in field and name != "value"
+    ]
+
+    assert undescribed == []
+
+
+def test_the_schema_s_example_is_a_result():
+    (example,) = SCHEMA["examples"]
+
+    assert read_result(example).as_json() == example
+    assert sorted(example) == sorted(SCHEMA["required"])
