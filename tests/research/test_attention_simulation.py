@@ -19,7 +19,7 @@ def a_video(seconds, *, centre_bias=False, seed=0):
 
 class TestVideo:
     @pytest.mark.parametrize("centre_bias", [False, True])
-    def test_every_frame_has_a_peak_and_dark_places(self, centre_bias):
+    def test_every_frame_has_a_peak_and_dark_areas(self, centre_bias):
         maps = a_video(120, centre_bias=centre_bias)
 
         assert maps.shape == (2400, 24, 32)
@@ -35,7 +35,7 @@ class TestVideo:
         assert cuts == approx(67, abs=25)
         assert np.median(change) < 2
 
-    def test_centre_bias_lies_in_the_middle(self):
+    def test_centre_bias_is_in_the_middle(self):
         biased, unbiased = (a_video(300, centre_bias=bias).mean(axis=0) for bias in (True, False))
 
         assert biased[8:16, 11:21].mean() > 2 * biased.mean()
@@ -50,25 +50,25 @@ class TestViewers:
 
         assert 300 / len(first) == approx(0.3, rel=0.1)
 
-    def test_who_follows_looks_at_salient_places(self):
+    def test_a_viewer_who_follows_fixates_salient_points(self):
         points = VIEWERS["follows"](np.random.default_rng(2), self.maps)
         rows, columns = viewers.find_pixels(points)
         found = [auc(self.maps[frame], [[rows[frame], columns[frame]]]) for frame in range(0, 6000, 10)]
 
         assert np.mean(found) > 0.7
 
-    def test_who_wanders_is_equally_often_everywhere(self):
+    def test_a_random_viewer_is_equally_often_everywhere(self):
         points = VIEWERS["random"](np.random.default_rng(3), self.maps)
 
         assert points.mean(axis=0) == approx([0.5, 0.5], abs=0.03)
         assert points.std(axis=0) == approx([0.289, 0.289], abs=0.02)
 
-    def test_who_stares_stays_in_the_middle(self):
+    def test_a_stare_stays_in_the_middle(self):
         points = VIEWERS["centre"](np.random.default_rng(4), self.maps)
 
         assert np.abs(points - 0.5).max() < 0.2
 
-    def test_who_looks_away_does_so_half_of_the_time_for_seconds(self):
+    def test_a_distracted_viewer_looks_away_half_of_the_time_for_seconds(self):
         points = VIEWERS["half away"](np.random.default_rng(5), self.maps)
         is_away = points[:, 0] > 1
         stretches = 1 + np.count_nonzero(np.diff(is_away))

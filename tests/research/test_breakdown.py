@@ -58,7 +58,7 @@ def test_people_with_equal_errors_give_an_interval_of_no_width():
     assert resample_people(np.full(10, 3.0), np.repeat(np.arange(5), 2)) == (3.0, 3.0)
 
 
-def test_the_interval_holds_the_mean_and_stays_within_the_people():
+def test_the_interval_contains_the_mean_and_is_narrower_than_the_range_of_people():
     low, high = resample_people(np.arange(20.0), np.arange(20))
 
     assert 0 < low < 9.5 < high < 19

@@ -20,7 +20,9 @@ PLACES = [GazePoint(x, y) for x in (0.3, 0.5, 0.7) for y in (0.35, 0.65)]
 @pytest.fixture(autouse=True)
 def _irises_alone(monkeypatch):
     """Use the irises alone: the lids of synthetic faces do not follow the eyes."""
-    monkeypatch.setattr("research.evaluation.calibration_accuracy.measure_table", partial(measure_table, eye_region=None))
+    monkeypatch.setattr(
+        "research.evaluation.calibration_accuracy.measure_table", partial(measure_table, eye_region=None)
+    )
 
 
 def make_calibrations(viewers, frames=2):

@@ -21,7 +21,7 @@ def test_variances_that_were_put_in_come_out():
 
 
 def test_people_with_personal_offsets_give_a_prior_of_that_spread():
-    # Their gaze is 3 degrees (standard deviation) beside, which no model can know of a person that it never saw.
+    # Personal offsets have a standard deviation of 3 degrees, which no model can know for an unseen person.
     horizontal, vertical = find_priors(make_table(identities=40, offset_deg=3.0, held_out=4), folds=3)
 
     assert horizontal.people == 36

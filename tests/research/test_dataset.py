@@ -61,7 +61,7 @@ def bench(monkeypatch):
     return landmarker
 
 
-def test_the_plan_holds_out_the_last_identities():
+def test_the_last_identities_are_the_test_group():
     plan = Plan(identities=10, frames_per_identity=3, seed=1, held_out=2)
 
     assert plan.first_held_out == 8
@@ -116,7 +116,7 @@ def test_a_calibration_has_its_own_number_of_frames():
         Plan(identities=10, frames_per_identity=20, seed=1, held_out=4, calibrations=2)
 
 
-def test_a_table_of_calibrations_holds_only_those_who_calibrate(bench, tmp_path):
+def test_a_calibration_table_contains_only_people_who_calibrate(bench, tmp_path):
     plan = Plan(identities=5, frames_per_identity=150, seed=9, held_out=2, calibrations=1)
     make_shards(plan, tmp_path, jobs=1, show_progress=False)
 
@@ -222,4 +222,4 @@ def test_a_row_gives_the_core_s_own_types(bench, tmp_path):
 def test_the_landmarks_that_features_need_are_kept():
     assert set(range(468, 478)) <= set(KEPT_LANDMARKS)  # the irises
     assert {33, 133, 263, 362, 160, 144, 158, 153, 387, 373, 385, 380} <= set(KEPT_LANDMARKS)  # corners and lids
-    assert {4, 6, 10, 54, 284, 136, 365} <= set(KEPT_LANDMARKS)  # of the canonical face
+    assert {4, 6, 10, 54, 284, 136, 365} <= set(KEPT_LANDMARKS)  # the canonical face

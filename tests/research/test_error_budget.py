@@ -62,6 +62,6 @@ def test_the_true_eyes_point_at_the_target_except_for_kappa(table):
     assert np.linalg.norm(centres[0] - centres[1]) == approx(identity.ipd_mm)
     assert np.linalg.norm(irises - centres, axis=1) == approx(2 * [identity.eyeball.limbus_mm])
     optical = gaze_direction((irises - centres).mean(axis=0))
-    # Left and right kappa cancel sideways; upwards the visual axes lie above the optical ones.
+    # Horizontally, left and right kappa cancel; vertically, the visual axes lie above the optical ones.
     up_deg = np.mean([kappa.up_deg for kappa in identity.kappa])
     assert (optical[0], optical[1] + up_deg) == approx(table.gaze_deg[row], abs=1.2)

@@ -65,7 +65,7 @@ def test_a_constant_error_is_bias_and_no_scatter(table, truth):
 
 
 def test_only_people_of_the_test_group_count(table, truth):
-    # The model errs by nothing on the test rows and wildly on all others.
+    # The model is exact on the test rows and wrong on all others.
     assert run(table, answer(truth))["people"]["worst_mean_error_deg"] == 0.0
 
 
@@ -101,7 +101,7 @@ def test_the_interval_is_that_of_people_and_not_of_images():
     identity = np.repeat([0, 1], 1000)
     values = np.repeat([1.0, 3.0], 1000)
 
-    # Two people drawn from two: both the better one, both the worse one, or one of each.
+    # Resampling two people gives the better one twice, the worse one twice, or one of each.
     assert bootstrap_interval(values, identity) == [1.0, 3.0]
 
 
@@ -116,12 +116,12 @@ def test_the_error_of_the_constant_baseline_is_the_spread_of_the_gaze(table, tru
 def test_eyes_made_of_points_need_no_learning(table, truth):
     baselines = run(table, answer(truth))["baselines"]
 
-    # What is left is that these people's eyes point a degree beside their targets.
+    # The remaining error is the personal offset of one degree.
     assert baselines["not learned: iris geometry"]["mean"] < 2.5
     assert baselines["not learned: direction of the nose"]["mean"] > 8
 
 
-def test_slices_of_a_quantity_hold_every_row_once(table):
+def test_slices_of_a_quantity_contain_every_row_once(table):
     rows = np.flatnonzero(table.is_held_out)
 
     for parts in find_slices(table, rows, np.full(len(rows), 10.0)).values():

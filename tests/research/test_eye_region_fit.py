@@ -1,4 +1,4 @@
-"""Learning how much the outline counts, from faces whose lids tell what their irises do not."""
+"""Fitting the weights of the eye region, on faces whose lids show a part of the gaze that the irises do not."""
 
 import dataclasses
 import runpy
@@ -18,8 +18,11 @@ from tests.fakes.synthetic_face import make_face
 
 
 def make_faces(count, *, seed=0):
-    """Return faces that look straight ahead, whose true gaze is 3 degrees up for each mm that lids of pair 4 lie low,
-    and 2 degrees to the right for each mm that those of pair 2 are apart; and that gaze."""
+    """Return faces with straight irises and their true gaze.
+
+    The gaze is 3 degrees up per mm that the lids of pair 4 are low, and 2 degrees right per mm that those of pair 2 are
+    apart.
+    """
     rng = np.random.default_rng(seed)
     face = measure_face(make_face())
     geometries, gaze_deg = [], []
@@ -51,7 +54,7 @@ def test_a_strong_pull_makes_weights_small():
     assert 0 < strong.upwards[4, 1] < 0.2 * weak.upwards[4, 1]
 
 
-def test_faces_with_one_eye_shut_teach_nothing():
+def test_faces_with_a_closed_eye_are_ignored():
     geometries, gaze_deg = make_faces(100)
     shut = tuple(dataclasses.replace(geometry, eye_region_mm=None) for geometry in geometries)
 
@@ -62,7 +65,7 @@ def test_faces_with_one_eye_shut_teach_nothing():
         fit_eye_region(shut, gaze_deg, strength=1.0)
 
 
-def test_where_the_lids_tell_all_the_weakest_pull_is_chosen():
+def test_the_weakest_penalty_is_chosen_if_the_lids_explain_everything():
     geometries, gaze_deg = make_faces(200)
     examples = Examples(np.zeros((200, 7)), gaze_deg, np.repeat(np.arange(20), 10), geometries)
 
@@ -73,7 +76,7 @@ def test_where_the_lids_tell_all_the_weakest_pull_is_chosen():
 
 
 @pytest.mark.slow
-def test_the_shipped_strength_was_chosen_among_weaker_and_stronger_ones():
+def test_the_shipped_penalty_was_chosen_among_weaker_and_stronger_ones():
     table = load_table(TRAINING_TABLE_PATH)
     examples = select_examples(table, measure_table(table), held_out=False)
 

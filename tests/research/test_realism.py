@@ -1,4 +1,4 @@
-"""Real against rendered people, on people who are all made of points."""
+"""Comparison of real and rendered people, on synthetic faces."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from tests.fakes.synthetic_table import make_table
 
 
 def make_points(count, *, seed=0, noise_px=0.0, opening_mm=9.0, blinks=()):
-    """Return faces in pixels whose landmarks tremble, and whose lids move as the seed says, shape (count, 478, 2)."""
+    """Return faces in pixels with noisy landmarks and random lid motion, shape (count, 478, 2)."""
     rng = np.random.default_rng(seed)
     openings_mm = opening_mm + rng.normal(0, 0.4, count)
     openings_mm[list(blinks)] = 1.0
@@ -29,7 +29,7 @@ def make_points(count, *, seed=0, noise_px=0.0, opening_mm=9.0, blinks=()):
 
 
 def full_face(opening_mm=9.0):
-    """Return a face with the points of the brows and mid lids that `make_face` leaves out."""
+    """Return a face with the landmarks of brows and mid lids, which `make_face` leaves out."""
     face = make_face(lid_opening_mm=opening_mm)
     points = face.points
     for middle, outer, inner in ((386, 387, 385), (374, 373, 380), (159, 160, 158), (145, 144, 153)):
@@ -50,7 +50,7 @@ def clip_from(points, name="clip.mp4"):
 
 
 def complete(table):
-    """Give a table's faces the points that `full_face` has and `make_face` has not."""
+    """Add the landmarks that `make_face` leaves out to the faces of a table."""
     face = full_face().points
     for index in (386, 374, 159, 145, 295, 282, 65, 52):
         table.landmarks[:, index] = table.landmarks[:, IRIS[LEFT if index > 200 else RIGHT][0]]
@@ -58,7 +58,7 @@ def complete(table):
     return table
 
 
-def test_people_who_are_the_same_lie_within_each_others_range():
+def test_equal_people_lie_within_each_others_range():
     person = np.repeat(np.arange(20), 30)
     rendered = faces_from(make_points(600, noise_px=0.3), person=person)
 
@@ -125,14 +125,14 @@ def test_jitter_is_measured_for_clips_rendered_people_and_another_encoding():
         make_points(600, noise_px=0.2), person=np.repeat(np.arange(4), 150), sequence=np.repeat(np.arange(40), 15)
     )
 
-    trembling = compare_jitter(clips, (0, 0), (1, 3), resting)["both_irises_x"]
+    jitter = compare_jitter(clips, (0, 0), (1, 3), resting)["both_irises_x"]
 
     # The noise of both clips is independent, so their difference is the jitter.
-    assert trembling.encoding == approx(trembling.real[0], rel=0.15)
-    assert trembling.rendered.median == approx(2 * trembling.real[0], rel=0.15)
-    assert trembling.rendered.count == trembling.same_size.count == 4
+    assert jitter.encoding == approx(jitter.real[0], rel=0.15)
+    assert jitter.rendered.median == approx(2 * jitter.real[0], rel=0.15)
+    assert jitter.rendered.count == jitter.same_size.count == 4
     # Independent noise is the same at a lag of three frames.
-    assert trembling.moved == (trembling.real[0], approx(trembling.real[1], rel=0.15))
+    assert jitter.moved == (jitter.real[0], approx(jitter.real[1], rel=0.15))
 
 
 def test_a_clip_whose_head_moves_a_third_as_far_has_a_lag_of_three_frames():
@@ -147,10 +147,10 @@ def test_a_clip_whose_head_moves_a_third_as_far_has_a_lag_of_three_frames():
 def test_rendered_irises_of_another_size_are_not_as_large_as_the_clips():
     resting = faces_from(3 * make_points(30))
 
-    trembling = compare_jitter([clip_from(make_points(30))], (0,), (None,), resting)["both_irises_x"]
+    jitter = compare_jitter([clip_from(make_points(30))], (0,), (None,), resting)["both_irises_x"]
 
-    assert trembling.rendered is not None
-    assert trembling.same_size is None
+    assert jitter.rendered is not None
+    assert jitter.same_size is None
 
 
 def test_the_frames_of_a_fixation_are_a_sequence():

@@ -38,11 +38,11 @@ def test_the_camera_varies_in_more_than_its_noise():
 
 def test_a_still_face_has_no_jitter():
     still = np.stack([make_points() for _ in range(10)])
-    trembling = still.copy()
-    trembling[::2, [468, 473]] += (0.3, 0.0)  # of eyes 30 wide: second differences of 0.02
+    noisy = still.copy()
+    noisy[::2, [468, 473]] += (0.3, 0.0)  # eyes are 30 wide: second differences of 0.02
 
     assert measure_jitters(still)["both_irises_x"] == approx(0.0, abs=1e-9)
-    assert measure_jitters(trembling)["both_irises_x"] == approx(1000 * 1.4826 * 0.02 / 6**0.5)
+    assert measure_jitters(noisy)["both_irises_x"] == approx(1000 * 1.4826 * 0.02 / 6**0.5)
 
 
 def test_the_table_has_a_column_for_each_cause():

@@ -1,4 +1,4 @@
-"""What is measured on faces made of a few points in places that a reader can check."""
+"""Measurements on synthetic faces with values that can be checked by hand."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_the_ratios_of_a_drawn_face():
     [lambda points: 2.5 * points, lambda points: points - (17.0, 40.0), lambda points: turn(points, 25.0)],
     ids=["a larger image", "elsewhere", "a tilted head"],
 )
-def test_size_place_and_tilt_change_no_ratio(change):
+def test_size_position_and_tilt_change_no_ratio(change):
     face = make_points(l473=(2.0, 1.0), l468=(-1.0, 0.5))
 
     assert ratios_of(change(face)) == approx(ratios_of(face))
@@ -184,7 +184,7 @@ def test_irises_are_tracked_in_eye_widths_to_the_right_and_up():
 
 
 def test_the_jitter_of_noisy_landmarks_is_their_noise_in_eye_widths():
-    # 0.3 px of an eye 30 px wide; the fit to 29 still landmarks takes nothing of it away.
+    # 0.3 px of an eye 30 px wide; the fit to 29 fixed landmarks removes nothing of it.
     rng = np.random.default_rng(2)
     faces = np.stack([make_points() for _ in range(2000)])
     faces[:, [468, 473]] += rng.normal(0, 0.3, (2000, 2, 2))

@@ -1,4 +1,4 @@
-"""The landmarks' errors, on landmarks put where the truth is and a known way beside it."""
+"""Errors of landmarks, on landmarks at known distances from the truth."""
 
 import dataclasses
 import os
@@ -54,7 +54,7 @@ def scene_of(identity_id=3, frame=0, **optics):
 
 
 def test_the_lens_moves_the_corner_of_an_image_and_not_its_centre():
-    # The camera shows in its corner what lies at 98.8 % of the way there.
+    # The corner of the distorted image shows a point at 98.8 % of its distance from the centre.
     scene = scene_of(distortion=0.012)
 
     bent = distort(np.array([[320.0, 240.0], [320 + 0.988 * 320, 240 + 0.988 * 240]]), scene)
@@ -63,7 +63,7 @@ def test_the_lens_moves_the_corner_of_an_image_and_not_its_centre():
 
 
 def make_rows(frames, *, beside_mm=(0.0, 0.0)):
-    """Return a table of one person whose irises lie beside the truth, outwards and up, and corners in the truth."""
+    """Return a table of one person with irises off outwards and upwards, and exact corners."""
     plan = {"seed": 1}
     identity = sample_identity(3, 1)
     head = build_head(identity)
@@ -120,7 +120,7 @@ def test_an_iris_landmark_that_is_off_gives_an_error_of_as_many_mm():
     assert budget["iris", "y"].bias_mm == approx(-0.3)
     assert budget["iris", "x"].within_mm == approx(0.0, abs=1e-6)
     assert budget["iris", "x"].rest_mm is None
-    # Outwards in both eyes: their mean does not notice.
+    # Outwards in both eyes cancels in their mean.
     both = budget["both_eyes", "x"].bias_mm
     assert both == approx(
         next(each.bias_mm for each in measure_errors(make_rows(8), None, people=1) if each.source == "both_eyes")

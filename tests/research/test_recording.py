@@ -15,7 +15,7 @@ from tests.fakes.recordings import IN_FRONT_OF_THE_CAMERA_MM, FakeRecording
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.viewer import FIVE_TARGETS, NINE_TARGETS
 
-PLACES = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
+TEST_TARGETS = [(0.3, 0.4), (0.6, 0.7), (0.8, 0.2)]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_images_without_a_row_are_listed(folder):
     assert load_recording(folder).files_without_row == ("b.png", "c.JPEG")
 
 
-def test_fields_that_nobody_knows_are_named(folder):
+def test_unknown_fields_are_listed(folder):
     (folder / "recording.json").write_text('{"who": "me", "camera": {"fov_deg": 60}, "screen": null}')
 
     assert load_recording(folder).ignored_fields == ("who", "camera.fov_deg")
@@ -179,7 +179,7 @@ def test_of_very_many_problems_the_message_shows_the_first():
 
 
 def test_three_degrees_at_600_mm_are_31_mm_on_the_screen(tmp_path):
-    # The target is the camera itself, straight ahead of eyes that are 600 mm before it.
+    # The target is the camera itself, straight ahead of the eyes at 600 mm.
     recording = FakeRecording(
         tmp_path / "me", camera=Camera(offset_y_mm=0.0), description={"camera": {"offset_y_mm": 0.0}}
     )
@@ -189,7 +189,7 @@ def test_three_degrees_at_600_mm_are_31_mm_on_the_screen(tmp_path):
 
     assert errors["error_deg"] == {"mean": 3.0, "median": 3.0, "p95": 3.0}
     assert (errors["offset_right_deg"], errors["offset_up_deg"]) == (3.0, 0.0)
-    # 600 mm × tan 3° = 31.4 mm, and 1920 pixels are 345 mm; how far the face is, the landmarks tell within 2 %.
+    # 600 mm × tan 3° = 31.4 mm, and 1920 pixels are 345 mm; the distance is estimated within 2 %.
     assert errors["error_mm"]["mean"] == approx(31.4, rel=0.02)
     assert errors["error_px"]["mean"] == approx(175, rel=0.02)
 
@@ -238,7 +238,7 @@ def test_every_target_counts_once_for_the_median_gaze_and_every_frame_for_the_fr
     assert (described["offset_right_deg"], described["offset_up_deg"]) == (1.5, -0.5)
 
 
-def test_a_single_frame_says_nothing_about_precision():
+def test_a_single_frame_has_no_precision():
     described = describe_errors(errors_of([(3, 0), (1, 0), (2, 0)], [0, 1, 1]), Screen())
 
     assert described["precision_deg"] == 0.5
@@ -259,7 +259,7 @@ def test_right_and_up_are_positive_on_the_screen_too():
     assert errors.offset_mm == approx(np.array([[31.44, 0.0], [0.0, 31.44]]), abs=0.01)
 
 
-def test_rays_that_miss_the_screens_plane_are_counted_and_have_no_place_on_it():
+def test_rays_that_miss_the_screens_plane_are_counted_and_have_no_screen_error():
     errors = compare_with_targets(
         np.array([[0.0, 0.0], [100.0, 0.0]]),
         np.array([[0.0, 0.0, 600.0]] * 2),
@@ -323,7 +323,7 @@ def test_without_any_gaze_there_are_no_numbers(recording):
 
 def test_what_is_always_the_same_is_calibrated_away(recording):
     recording.fixate(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
-    recording.fixate(PLACES, "test", off_deg=(5.0, -4.0))
+    recording.fixate(TEST_TARGETS, "test", off_deg=(5.0, -4.0))
 
     report = recording.measure()
 
@@ -338,22 +338,22 @@ def test_what_is_always_the_same_is_calibrated_away(recording):
 
 def test_targets_are_reported_separately_and_calibration_targets_only_uncalibrated(recording):
     recording.fixate(FIVE_TARGETS, "calibration", off_deg=(5.0, 0.0))
-    recording.fixate(PLACES, "test", off_deg=(5.0, 0.0))
+    recording.fixate(TEST_TARGETS, "test", off_deg=(5.0, 0.0))
     recording.add(*FIVE_TARGETS[0], "test", off_deg=(5.0, 0.0))
 
     by_target = recording.measure()["by_target"]
 
     assert [(each["phase"], each["x"], each["y"]) for each in by_target] == [
         *(("calibration", *dot) for dot in FIVE_TARGETS),
-        *(("test", *place) for place in PLACES),
+        *(("test", *place) for place in TEST_TARGETS),
         ("test", 0.5, 0.5),
     ]
     assert [each["frames"] for each in by_target] == [3] * 8 + [1]
     assert [each["calibrated"] is None for each in by_target] == [True] * 5 + [False] * 4
 
 
-def test_without_calibration_rows_nothing_is_calibrated(recording):
-    recording.fixate(PLACES, "test")
+def test_without_calibration_rows_only_the_uncalibrated_gaze_is_measured(recording):
+    recording.fixate(TEST_TARGETS, "test")
 
     report = recording.measure()
 
@@ -362,7 +362,7 @@ def test_without_calibration_rows_nothing_is_calibrated(recording):
     assert report["notes"] == ["no calibration rows: only the uncalibrated gaze is measured"]
 
 
-def test_without_test_rows_the_calibration_tells_of_itself_and_the_report_says_so(recording):
+def test_without_test_rows_only_the_calibration_estimates_the_accuracy(recording):
     recording.fixate(FIVE_TARGETS, "calibration", off_deg=(5.0, -4.0))
 
     report = recording.measure()
@@ -376,7 +376,7 @@ def test_without_test_rows_the_calibration_tells_of_itself_and_the_report_says_s
 
 def test_a_calibration_that_is_not_used_leaves_the_uncalibrated_errors(recording):
     recording.fixate(FIVE_TARGETS[:2], "calibration", off_deg=(5.0, 0.0))
-    recording.fixate(PLACES, "test", off_deg=(5.0, 0.0))
+    recording.fixate(TEST_TARGETS, "test", off_deg=(5.0, 0.0))
 
     report = recording.measure()
 
@@ -387,7 +387,7 @@ def test_a_calibration_that_is_not_used_leaves_the_uncalibrated_errors(recording
 
 def test_of_nine_targets_five_are_also_measured_alone(recording):
     recording.fixate(NINE_TARGETS, "calibration", frames=2, off_deg=(5.0, -4.0))
-    recording.fixate(PLACES, "test", off_deg=(5.0, -4.0))
+    recording.fixate(TEST_TARGETS, "test", off_deg=(5.0, -4.0))
 
     five = recording.measure()["five_targets"]
 
@@ -422,9 +422,9 @@ def test_five_targets_are_the_centre_and_the_corners(targets, chosen):
 
 @pytest.fixture
 def narrow(tmp_path):
-    """A recording by a camera of 45 degrees, by which the median face is about 610 mm away."""
+    """A recording of a camera with 45 degrees, with a median distance of about 610 mm."""
     recording = FakeRecording(tmp_path / "narrow", camera=Camera(vertical_fov_deg=45.0))
-    recording.fixate(PLACES, "test")
+    recording.fixate(TEST_TARGETS, "test")
     return recording
 
 
@@ -501,7 +501,7 @@ def test_a_distance_at_which_no_camera_sees_such_a_face_is_refused(narrow):
         narrow.measure()
 
 
-def test_without_a_face_nothing_can_be_fitted(recording):
+def test_without_a_face_the_field_of_view_is_not_fitted(recording):
     recording.description = {"distance_mm": 600.0}
     recording.add(0.5, 0.5, faces=[])
 
@@ -518,14 +518,14 @@ def test_mirrored_images_are_flipped_as_in_the_service(tmp_path):
         recording = FakeRecording(
             tmp_path / str(mirrored), camera=camera, description={"camera": {"mirrored": mirrored}}
         )
-        recording.fixate(PLACES, "test", off_deg=(1.0, 2.0))
+        recording.fixate(TEST_TARGETS, "test", off_deg=(1.0, 2.0))
         reports.append(recording.measure())
 
     assert reports[1]["camera"]["mirrored"] is True
     assert reports[0]["test"] == reports[1]["test"]
 
 
-def test_the_command_says_what_is_wrong_and_prints_nothing(folder, capsys):
+def test_the_command_reports_problems_and_prints_nothing_else(folder, capsys):
     write_rows(folder, "a.jpg,0.5,0.5,trial")
 
     with pytest.raises(SystemExit, match=r"targets\.csv, line 2: phase must be calibration or test; got 'trial'"):

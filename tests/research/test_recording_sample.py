@@ -36,7 +36,7 @@ class Remembering:
 
 @pytest.fixture(scope="module")
 def measure(tmp_path_factory):
-    """Return what measures the sample after something was changed in its description."""
+    """Return a function that measures the sample with a changed description."""
     pool = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)
     landmarker, model = Remembering(pool), load_gaze_model(GAZE_MODEL_PATH)
 
@@ -107,7 +107,7 @@ def test_the_services_own_check_on_the_test_rows_says_the_same(report):
     checked = report["calibration"]["validation"]
 
     assert checked["dots"] == 6
-    # It leaves out blinks and outliers, the errors leave out nothing.
+    # It excludes blinks and outliers; the errors do not.
     assert checked["accuracy_deg"] == approx(report["test"]["calibrated"]["error_of_median_gaze_deg"], abs=0.5)
     assert checked["frames"] <= report["test"]["valid"]
 
@@ -115,7 +115,7 @@ def test_the_services_own_check_on_the_test_rows_says_the_same(report):
 def test_degrees_and_millimetres_say_the_same_at_that_distance(report):
     for each in report["by_target"]:
         angle = math.radians(each["uncalibrated"]["error_of_median_gaze_deg"])
-        # Seen straight on; seen from the side the same angle is more.
+        # For a perpendicular view; at an oblique view the same angle is a longer distance.
         straight_mm = each["distance_mm"] * math.tan(angle)
         assert 0.9 * straight_mm < each["uncalibrated"]["error_of_median_gaze_mm"] < 1.5 * straight_mm
 

@@ -1,4 +1,4 @@
-"""What `docs/recordings.md` shows works."""
+"""The script and the keys in docs/recordings.md."""
 
 import itertools
 import json
@@ -67,7 +67,7 @@ shown = []
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Run the capture script before a screen and a camera that are none; return the recording."""
+    """Run the capture script with a fake screen and camera; return the recording."""
     (script,) = blocks("python")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "tkinter", types.SimpleNamespace(Tk=Window, Canvas=Canvas))

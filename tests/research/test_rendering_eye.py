@@ -70,7 +70,7 @@ def test_the_cornea_stands_2_6_mm_proud_of_the_limbus():
 
 
 @pytest.mark.parametrize(("off_axis_deg", "distance_mm"), [(0.0, 13.5), (28.3, 12.34), (90.0, 11.79)])
-def test_the_surface_lies_where_anatomy_has_it(off_axis_deg, distance_mm):
+def test_the_surface_has_anatomical_distances(off_axis_deg, distance_mm):
     turn = math.radians(off_axis_deg)
     direction = np.array([[math.sin(turn), 0.0, -math.cos(turn)]])
 

@@ -96,7 +96,7 @@ def test_training_examples_contain_nobody_of_the_test_group(table):
     assert len(examples) == 180
 
 
-def test_a_mirror_image_negates_what_points_sideways():
+def test_mirroring_negates_horizontal_quantities():
     features, gaze_deg = mirror(np.array([[0.1, 0.2, -0.9, 1.0, 2.0, 3.0, 600.0]]), np.array([[7.0, 8.0]]))
 
     assert features[1].tolist() == [-0.1, 0.2, -0.9, 1.0, -2.0, -3.0, 600.0]
@@ -131,7 +131,7 @@ def test_cross_validation_never_predicts_for_a_person_that_it_was_fitted_on():
     assert unknown.mean() > 5
 
 
-def test_nobody_is_in_both_groups_of_a_fold(table):
+def test_nobody_is_in_both_parts_of_a_fold(table):
     examples = select_examples(table, measure_table(table), held_out=False)
 
     parts = split_people(examples, 3)
@@ -141,7 +141,7 @@ def test_nobody_is_in_both_groups_of_a_fold(table):
 
 
 @pytest.mark.parametrize("estimator", list(CANDIDATES))
-def test_every_estimator_learns_a_plane(estimator):
+def test_every_estimator_learns_a_linear_function(estimator):
     rng = np.random.default_rng(0)
     features = rng.uniform(-1, 1, (400, 7))
     gaze = features @ [20.0, -10.0, 0.0, 5.0, 0.0, 0.0, 0.0]
