@@ -27,16 +27,3 @@ def replace_block(path: Path, name: str, text: str) -> None:
     if not begin or not end:
         raise ValueError(f"{path.name} has no block {name!r}")
     path.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
-
-
-def read_block(path: Path, name: str) -> str:
-    """Return the text between a document's markers.
-
-    Raises:
-        ValueError: The document has no such block.
-    """
-    _, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name}: begin -->\n")
-    text, end, _ = rest.partition(f"\n<!-- {name}: end -->")
-    if not begin or not end:
-        raise ValueError(f"{path.name} has no block {name!r}")
-    return text

@@ -4,10 +4,14 @@ from pathlib import Path
 
 from models.card import read_card
 from research.evaluation.tables import describe_for_docs, describe_for_readme
-from research.markdown import read_block
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+
+
+def read_block(path, name):
+    """Return the text between a document's markers."""
+    return path.read_text().split(f"<!-- {name}: begin -->\n")[1].split(f"\n<!-- {name}: end -->")[0]
 
 
 def test_the_accuracy_is_that_of_the_shipped_models_card():
