@@ -51,8 +51,8 @@ dataset: $(VENV)/.installed-research ## render people and detect their landmarks
 	@$(BIN)/python -m research.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
 		--out research/tables/calibration_table.npz
 
-train: $(VENV)/.installed ## fit the gaze model to the committed table: two minutes
-	@$(BIN)/python -m research.training.outline
+train: $(VENV)/.installed ## fit the eye region's weights and the gaze model to the committed table: two minutes
+	@$(BIN)/python -m research.training.eye_region
 	@$(BIN)/python -m research.training.train
 
 evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures

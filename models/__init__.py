@@ -1,4 +1,9 @@
-"""What ships: the gaze model and the face landmarker, each with its card."""
+"""The model files that ship, each with a card beside it.
+
+`gaze_model.joblib` holds the two gradient boosting regressors `model_x` and `model_y`; `gaze_model.json` is its card:
+intended use, limits, training data, metrics and SHA-256. `face_landmarker.task` is MediaPipe's face landmarker bundle;
+`face_landmarker.json` states its origin, licence and SHA-256. `card` reads and writes the card of the gaze model.
+"""
 
 from pathlib import Path
 

@@ -1,11 +1,10 @@
-"""Makes the sample: a short video, and the clip of somebody who watches it.
+"""Render the sample: a short video, and a webcam clip of a person watching it.
 
     python -m research.clip --out gaze_tools/sample
 
-`video.mp4` is what is watched, `clip.mp4` what the webcam sees meanwhile, and `truth.json` where the viewer really
-looked, frame by frame. The viewer follows the one thing that stands out in the video, 0.2 s late, except when they
-look elsewhere; once they look off the screen, and now and then they blink. Nobody in the training table is this viewer:
-the seed is another one.
+`video.mp4` is the watched video, `clip.mp4` the webcam's recording, and `truth.json` the true gaze of each frame. The
+viewer follows the salient object of the video with a latency of 0.2 s, glances elsewhere three times, once off the
+screen, and blinks. The viewer is not in the training table, because the seed differs.
 """
 
 import argparse
@@ -39,72 +38,72 @@ PLACE_MM = (8.0, 22.0, 470.0)
 LATENCY_S = 0.2
 CODEC = "mp4v"
 
-# Looks away from what stands out: from, to (seconds), where.
-ASIDES = ((1.3, 1.8, (0.72, 0.68)), (5.3, 5.9, (1.28, 0.4)), (7.4, 8.0, (0.15, 0.3)))
+# Glances away from the salient object: from, to (seconds), point on the screen.
+GLANCES = ((1.3, 1.8, (0.72, 0.68)), (5.3, 5.9, (1.28, 0.4)), (7.4, 8.0, (0.15, 0.3)))
 BLINKS_S = (0.7, 3.1, 4.6, 6.9, 9.2)
 _BLINK = (0.55, 0.08, 0.0, 0.25, 0.75)  # openness, frame by frame
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """Something that stands out in the video for a while.
+class SalientObject:
+    """A salient object in the video.
 
     Attributes:
-        start_s: When it appears; the next one replaces it.
+        start_s: Time of its appearance; the next object replaces it.
         shape: `ball`, `star` or `box`.
         colour: BGR.
-        way: Places in the video that it passes at equal intervals, normalised.
+        path: Normalised positions in the video that it passes at equal intervals.
     """
 
     start_s: float
     shape: str
     colour: tuple[int, int, int]
-    way: tuple[tuple[float, float], ...]
+    path: tuple[tuple[float, float], ...]
 
 
-THINGS = (
-    Thing(0.0, "ball", (40, 60, 235), ((0.25, 0.35), (0.27, 0.32), (0.24, 0.36))),
-    Thing(2.0, "ball", (40, 60, 235), ((0.24, 0.36), (0.55, 0.25), (0.82, 0.35), (0.76, 0.74))),
-    Thing(4.6, "star", (40, 220, 250), ((0.2, 0.76), (0.22, 0.74))),
-    Thing(6.1, "box", (235, 190, 50), ((0.58, 0.2), (0.68, 0.26), (0.6, 0.34), (0.52, 0.26), (0.58, 0.2))),
-    Thing(8.1, "ball", (70, 225, 90), ((0.45, 0.6), (0.6, 0.5), (0.4, 0.45), (0.55, 0.62))),
+OBJECTS = (
+    SalientObject(0.0, "ball", (40, 60, 235), ((0.25, 0.35), (0.27, 0.32), (0.24, 0.36))),
+    SalientObject(2.0, "ball", (40, 60, 235), ((0.24, 0.36), (0.55, 0.25), (0.82, 0.35), (0.76, 0.74))),
+    SalientObject(4.6, "star", (40, 220, 250), ((0.2, 0.76), (0.22, 0.74))),
+    SalientObject(6.1, "box", (235, 190, 50), ((0.58, 0.2), (0.68, 0.26), (0.6, 0.34), (0.52, 0.26), (0.58, 0.2))),
+    SalientObject(8.1, "ball", (70, 225, 90), ((0.45, 0.6), (0.6, 0.5), (0.4, 0.45), (0.55, 0.62))),
 )
 
 
-def place_of_thing(time_s: float) -> tuple[Thing, float, float]:
-    """Return what stands out in the video at a time, and where, normalised to the video."""
-    number = max(index for index, thing in enumerate(THINGS) if thing.start_s <= max(time_s, 0.0))
-    thing = THINGS[number]
-    end_s = THINGS[number + 1].start_s if number + 1 < len(THINGS) else FRAMES / FRAMES_PER_S
-    along = min((max(time_s, 0.0) - thing.start_s) / (end_s - thing.start_s), 1.0) * (len(thing.way) - 1)
-    knots = np.arange(len(thing.way))
-    x, y = (float(np.interp(along, knots, [place[axis] for place in thing.way])) for axis in (0, 1))
-    return thing, x, y
+def find_object(time_s: float) -> tuple[SalientObject, float, float]:
+    """Return the salient object at a time and its position, normalised to the video."""
+    number = max(index for index, each in enumerate(OBJECTS) if each.start_s <= max(time_s, 0.0))
+    salient = OBJECTS[number]
+    end_s = OBJECTS[number + 1].start_s if number + 1 < len(OBJECTS) else FRAMES / FRAMES_PER_S
+    along = min((max(time_s, 0.0) - salient.start_s) / (end_s - salient.start_s), 1.0) * (len(salient.path) - 1)
+    knots = np.arange(len(salient.path))
+    x, y = (float(np.interp(along, knots, [place[axis] for place in salient.path])) for axis in (0, 1))
+    return salient, x, y
 
 
 def gaze_path() -> list[GazePoint]:
-    """Return where the viewer looks in each frame, normalised to the screen."""
+    """Return the fixated point of each frame, normalised to the screen."""
     rng = np.random.default_rng([SEED, 1])
     drift = np.zeros(2)
     path: list[GazePoint] = []
     for frame in range(FRAMES):
         time_s = frame / FRAMES_PER_S
-        _, x, y = place_of_thing(time_s - LATENCY_S)
-        for start_s, end_s, place in ASIDES:
+        _, x, y = find_object(time_s - LATENCY_S)
+        for start_s, end_s, place in GLANCES:
             if start_s <= time_s < end_s:
                 x, y = place
-        drift = 0.8 * drift + rng.normal(0, 0.002, 2)  # fixations are not quite still
+        drift = 0.8 * drift + rng.normal(0, 0.002, 2)  # fixations drift
         wanted = np.array([x, y]) + drift
         if path:
             before = np.array([path[-1].x, path[-1].y])
-            if np.linalg.norm(wanted - before) > 0.12:  # a saccade is under way in this frame
+            if np.linalg.norm(wanted - before) > 0.12:  # the frame shows a saccade
                 wanted = before + 0.65 * (wanted - before)
         path.append(GazePoint(float(wanted[0]), float(wanted[1])))
     return path
 
 
 def openness_path() -> list[float]:
-    """Return how far the eyes are open in each frame, 0..1."""
+    """Return the eye opening of each frame, 0..1."""
     openness = [1.0] * FRAMES
     for blink_s in BLINKS_S:
         for step, value in enumerate(_BLINK):
@@ -122,23 +121,23 @@ def draw_video_frame(frame: int) -> Frame:
     ground = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     ground = ground + np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_LINEAR))[..., None]
     ground = cv2.warpAffine(ground, shift, (width, height), borderMode=cv2.BORDER_REFLECT)
-    picture = np.clip(ground, 0, 255).astype(np.uint8)
-    thing, x, y = place_of_thing(frame / FRAMES_PER_S)
+    image = np.clip(ground, 0, 255).astype(np.uint8)
+    salient, x, y = find_object(frame / FRAMES_PER_S)
     centre = (round(x * width), round(y * height))
     radius = round(0.085 * height)
-    if thing.shape == "ball":
-        cv2.circle(picture, centre, radius, thing.colour, -1, cv2.LINE_AA)
+    if salient.shape == "ball":
+        cv2.circle(image, centre, radius, salient.colour, -1, cv2.LINE_AA)
         highlight = (centre[0] - radius // 3, centre[1] - radius // 3)
-        cv2.circle(picture, highlight, radius // 4, (245, 245, 245), -1, cv2.LINE_AA)
-    elif thing.shape == "star":
+        cv2.circle(image, highlight, radius // 4, (245, 245, 245), -1, cv2.LINE_AA)
+    elif salient.shape == "star":
         turn = np.arange(10) * math.pi / 5 + 0.05 * frame
         reach = np.where(np.arange(10) % 2 == 0, 1.25 * radius, 0.55 * radius)
         corners = np.stack([centre[0] + reach * np.sin(turn), centre[1] - reach * np.cos(turn)], axis=1)
-        cv2.fillPoly(picture, [np.round(corners).astype(np.int32)], thing.colour, cv2.LINE_AA)
+        cv2.fillPoly(image, [np.round(corners).astype(np.int32)], salient.colour, cv2.LINE_AA)
     else:
         box = cv2.boxPoints((centre, (1.8 * radius, 1.8 * radius), 3.0 * frame))
-        cv2.fillConvexPoly(picture, np.round(box).astype(np.int32), thing.colour, cv2.LINE_AA)
-    return picture
+        cv2.fillConvexPoly(image, np.round(box).astype(np.int32), salient.colour, cv2.LINE_AA)
+    return image
 
 
 def scenes() -> list[Scene]:
@@ -148,7 +147,7 @@ def scenes() -> list[Scene]:
     lagging = np.array([points[0].x, points[0].y])
     result = []
     for frame, point in enumerate(points):
-        lagging = lagging + 0.18 * (np.array([point.x, point.y]) - lagging)  # the head comes after the eyes
+        lagging = lagging + 0.18 * (np.array([point.x, point.y]) - lagging)  # the head follows the eyes
         head_target = screen_point_mm(GazePoint(float(lagging[0]), float(lagging[1])), SCREEN, CAMERA)
         place = np.array(PLACE_MM) + sway[frame, :3] * np.array([7.0, 4.0, 9.0])
         x, y, z = head_target - place
@@ -181,7 +180,7 @@ def scenes() -> list[Scene]:
                 ),
                 backdrop=Backdrop(seed=17, brightness=0.42, window=0.0, blur_px=6.0),
                 optics=Optics(
-                    photons=9000.0,
+                    electrons=9000.0,
                     read_noise=4.0,
                     exposure=0.24,
                     face_metering=0.6,
@@ -204,7 +203,7 @@ def scenes() -> list[Scene]:
 
 
 def describe(planned: Sequence[Scene]) -> dict[str, Any]:
-    """Return the truth about the clip, for JSON."""
+    """Return the ground truth of the clip, JSON values only."""
     openness, points = openness_path(), gaze_path()
     return {
         "seed": SEED,
@@ -236,28 +235,28 @@ def describe(planned: Sequence[Scene]) -> dict[str, Any]:
     }
 
 
-def write_video(path: Path, pictures: Sequence[Frame]) -> None:
-    """Write BGR pictures as a video.
+def write_video(path: Path, images: Sequence[Frame]) -> None:
+    """Write BGR frames as a video.
 
     Raises:
         OSError: OpenCV cannot write it.
     """
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*CODEC), FRAMES_PER_S, (width, height))
     if not writer.isOpened():
         raise OSError(f"OpenCV cannot write {path.name}")
-    for picture in pictures:
-        writer.write(picture)
+    for image in images:
+        writer.write(image)
     writer.release()
 
 
 def _follows(frame: int) -> bool:
-    """Whether the viewer looks at what stands out, 0.2 s late, in a frame."""
-    return not any(start_s <= frame / FRAMES_PER_S < end_s for start_s, end_s, _ in ASIDES)
+    """Return whether the viewer follows the salient object in a frame."""
+    return not any(start_s <= frame / FRAMES_PER_S < end_s for start_s, end_s, _ in GLANCES)
 
 
 def _smooth_noise(columns: int) -> NDArray[np.float64]:
-    """Return slow sways, about -1..1, shape (FRAMES, columns)."""
+    """Return slow random motion, about -1..1, shape (FRAMES, columns)."""
     rng = np.random.default_rng([SEED, 3])
     time_s = np.arange(FRAMES)[:, None] / FRAMES_PER_S
     total = np.zeros((FRAMES, columns))
@@ -271,7 +270,7 @@ def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the three files."""
+    """Render the three files."""
     parser = argparse.ArgumentParser(prog="python -m research.clip", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("gaze_tools/sample"), help="folder for the three files")
     out: Path = parser.parse_args(arguments).out

@@ -1,1 +1,1 @@
-"""Simulation of viewers whose behaviour is known: how far the attention score holds."""
+"""Simulation of viewers with known behaviour, to validate the attention score."""

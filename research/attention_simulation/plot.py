@@ -1,4 +1,4 @@
-"""The plot of docs/attention-score.md."""
+"""The figure of docs/attention-score.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from research.attention_simulation.viewers import VIEWERS
 
 
 def draw(outcomes: dict[bool, Outcome], path: Path, *, durations_s: Sequence[int] = DURATIONS_S) -> None:
-    """Draw what the viewers score and how often the intervals hold."""
+    """Draw the viewers' scores and the coverage of the intervals."""
     figure = Figure(figsize=(11, 7.4), layout="constrained")
     panels = figure.add_gridspec(2, 1)
     above = panels[0].subgridspec(1, 3)

@@ -1,4 +1,4 @@
-"""Simulated viewings, scored as real sessions are."""
+"""Simulated viewings, scored like real sessions."""
 
 import dataclasses
 import multiprocessing
@@ -37,8 +37,8 @@ from research.attention_simulation.viewers import (
 
 DURATIONS_S = (10, 30, 120, 300)
 
-VIEWINGS = 25  # of one video, for the coverage of repeated viewings
-LAG_EVERY = 20  # the lag is looked for in every 20th run: it takes longest
+VIEWINGS = 25  # per video, for the coverage of repeated viewings
+LAG_EVERY = 20  # the lag is estimated in every 20th run, because it takes longest
 
 STATISTICS = ("score", "lift", "nss", "auc", "shuffled_auc")
 
@@ -47,13 +47,13 @@ _COLUMNS = ("value", "low", "high", "reliable", "effective_samples", "block_s")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Video:
-    """A video's maps with what all viewers need of them.
+    """Saliency maps of a video with statistics that all viewers share.
 
     Attributes:
-        maps: Shape (frames, HEIGHT, WIDTH).
+        maps: Saliency maps, shape (frames, HEIGHT, WIDTH).
         means: Mean of each map, shape (frames,).
-        deviations: Its sample standard deviation, likewise.
-        pixels_below_hit: How many pixels lie below a hit on each map, likewise.
+        deviations: Sample standard deviation of each map, shape (frames,).
+        pixels_below_hit: Number of pixels of each map that are below a hit, shape (frames,).
     """
 
     maps: Maps
@@ -63,10 +63,10 @@ class Video:
 
     @classmethod
     def of(cls, maps: Maps) -> "Video":
-        """Return a video, working out what `saliency.calc` would for each map alone."""
+        """Return a video with the statistics that `saliency.calc` computes for each map."""
         flat = maps.reshape(len(maps), -1)
         pixels = flat.shape[1]
-        # The group of equal pixels in which 70 % of all are passed hits when its middle lies at 70 % or above.
+        # Pixels equal to the 70th percentile are hits if the middle of their ranks is at 70 % or above.
         group = np.sort(flat.astype(np.int16), axis=1)[:, int((1 - SALIENT_SHARE) * pixels)].astype(np.uint8)[:, None]
         below = np.count_nonzero(flat < group, axis=1)
         up_to = np.count_nonzero(flat <= group, axis=1)
@@ -77,7 +77,7 @@ class Video:
 
 
 def score_viewing(video: Video, points: Points, *, with_lag: bool = False) -> FrameValues:
-    """Return what each frame contributes to a viewer's score: the numbers of `SessionScore`, all frames at once."""
+    """Return each frame's contribution to a viewer's score, as `SessionScore` computes it, for all frames at once."""
     frames, pixels = len(video.maps), HEIGHT * WIDTH
     values = FrameValues.empty(frames)
     on_video = np.flatnonzero(is_on_video(points))
@@ -91,12 +91,12 @@ def score_viewing(video: Video, points: Points, *, with_lag: bool = False) -> Fr
     values.ranks[on_video] = (below + np.count_nonzero(flat <= own, axis=1)) / (2 * pixels)
     values.nss[on_video] = (own[:, 0] - video.means[on_video]) / video.deviations[on_video]
     if with_lag:
-        _look_up_lags(video, points, values)
+        _rank_lagged(video, points, values)
     return _shuffle(video, points, values)
 
 
 def _shuffle(video: Video, points: Points, values: FrameValues) -> FrameValues:
-    """Return values with the shuffled comparisons of a session that ends with the last of them."""
+    """Return the values with the shuffled comparisons of a session of this length."""
     frames = len(values.scored)
     on_video = np.flatnonzero(~np.isnan(values.ranks))
     shuffled, beaten, compared = np.full(frames, np.nan), np.zeros(frames), np.zeros(frames)
@@ -116,7 +116,7 @@ def _shuffle(video: Video, points: Points, values: FrameValues) -> FrameValues:
     return dataclasses.replace(values, shuffled=shuffled, beaten=beaten, compared=compared)
 
 
-def _look_up_lags(video: Video, points: Points, values: FrameValues) -> None:
+def _rank_lagged(video: Video, points: Points, values: FrameValues) -> None:
     frames, pixels = len(video.maps), HEIGHT * WIDTH
     flat = video.maps.reshape(frames, pixels)
     rows, columns = find_pixels(points)
@@ -131,16 +131,16 @@ def _look_up_lags(video: Video, points: Points, values: FrameValues) -> None:
 
 
 def simulate_run(run: int, *, centre_bias: bool, durations_s: Sequence[int]) -> tuple[Floats, Floats]:
-    """Return every statistic of every viewer of one video, and the lags that were found.
+    """Return every statistic of every viewer of one video, and the estimated lags.
 
     Args:
-        run: Which; the same number gives the same video and viewers.
-        centre_bias: Of the video.
-        durations_s: Rising; the shorter sessions are the beginnings of the longest.
+        run: Number of the run, which determines video and viewers.
+        centre_bias: Whether the video is centre-biased.
+        durations_s: Ascending durations; shorter sessions are the beginnings of the longest.
 
     Returns:
-        Shape (viewers, durations, statistics, columns); NaN where there is none. The lags in seconds, shape (viewers,);
-        NaN where none stood out, infinite where none was looked for.
+        Statistics, shape (viewers, durations, statistics, columns), NaN where undefined. Lags in seconds, shape
+        (viewers,), NaN where none was significant, infinite where none was estimated.
     """
     rng = np.random.default_rng([20, run, centre_bias])
     with_lag = run % LAG_EVERY == 0
@@ -155,7 +155,7 @@ def simulate_run(run: int, *, centre_bias: bool, durations_s: Sequence[int]) -> 
             shorter = values if len(kept) == len(values.scored) else _shuffle(video, points, values.take(kept))
             attention = summarise_frames(frame_times_s(kept), shorter)
             if attention is None:
-                raise RuntimeError("every frame has a map, so every session has a score")
+                raise RuntimeError("a session whose frames all have maps must have a score")
             table[viewer, position] = _rows(attention)
             if attention.lag is not None and duration_s == durations_s[-1]:
                 lags_s[viewer] = attention.lag.lag_s
@@ -163,7 +163,7 @@ def simulate_run(run: int, *, centre_bias: bool, durations_s: Sequence[int]) -> 
 
 
 def simulate_repeats(video_number: int, *, centre_bias: bool, durations_s: Sequence[int]) -> Floats:
-    """Return how often the score's interval holds the mean score of `VIEWINGS` viewings of the same video.
+    """Return the coverage of the mean score over `VIEWINGS` viewings of one video.
 
     Returns:
         Shape (viewers, durations).
@@ -219,9 +219,9 @@ def _row(estimate: Estimate) -> list[float]:
 
 
 def simulate(runs: int, *, jobs: int, durations_s: Sequence[int] = DURATIONS_S) -> dict[bool, "Outcome"]:
-    """Return what all runs gave, for videos with and without centre bias."""
+    """Return the outcomes of all runs, for videos with and without centre bias."""
     outcomes = {}
-    # Fresh processes: a fork would inherit the locks of whatever threads run here.
+    # Spawned processes: a fork would inherit the locks of running threads.
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         for centre_bias in (True, False):
             one_run = partial(simulate_run, centre_bias=centre_bias, durations_s=durations_s)
@@ -236,12 +236,12 @@ def simulate(runs: int, *, jobs: int, durations_s: Sequence[int] = DURATIONS_S) 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What all runs on one kind of video gave.
+    """Outcome of all runs with one kind of video.
 
     Attributes:
-        table: Shape (runs, viewers, durations, statistics, columns), as of `simulate_run`.
-        lags_s: Shape (runs, viewers), likewise.
-        repeats_held: As of `simulate_repeats`, mean over videos.
+        table: Statistics of `simulate_run`, shape (runs, viewers, durations, statistics, columns).
+        lags_s: Lags of `simulate_run`, shape (runs, viewers).
+        repeats_held: Coverage of `simulate_repeats`, mean over videos, shape (viewers, durations).
     """
 
     table: Floats
@@ -258,7 +258,7 @@ class Outcome:
         return truth
 
     def coverage(self, statistic: str, truth: Floats | None = None) -> Floats:
-        """Return how often the interval held the truth, shape (viewers, durations); a missing interval held nothing."""
+        """Return the coverage of the intervals, shape (viewers, durations); a missing interval counts as a miss."""
         truth = (self.truth(statistic) if truth is None else truth)[None, :, None]
         held = (self.values(statistic, "low") <= truth) & (truth <= self.values(statistic, "high"))
         return np.asarray(held.mean(axis=0), dtype=np.float64)

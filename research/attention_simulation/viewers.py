@@ -1,4 +1,4 @@
-"""Videos whose saliency is known, and viewers whose behaviour is known."""
+"""Simulated videos with known saliency, and viewers with known behaviour."""
 
 from collections.abc import Callable
 
@@ -23,19 +23,19 @@ FIXATION_S = 0.3
 search, Quarterly Journal of Experimental Psychology 62, 2009."""
 
 SACCADE_LATENCY_FRAMES = round(0.2 * RATE_HZ)
-"""A fixation answers the picture of 0.2 s ago."""
+"""A fixation responds to the frame 0.2 s before."""
 
-LOOK_S = 5.0
-"""Mean length of a stretch during which the distracted viewer looks, and of one during which they look away."""
+ATTENTION_S = 5.0
+"""Mean duration of the distracted viewer's periods of watching, and of looking away."""
 
 
 def make_video(rng: np.random.Generator, frames: int, *, centre_bias: bool) -> Maps:
     """Return the saliency maps of a video: shots of log-normal length with five drifting, pulsing spots each.
 
     Args:
-        rng: Where chance comes from.
-        frames: How many.
-        centre_bias: Whether spots appear near the centre, over a faint glow in the middle, or anywhere.
+        rng: Random generator.
+        frames: Number of frames.
+        centre_bias: Whether spots appear near the centre over a faint central glow, or anywhere.
     """
     times_s = frame_times_s(np.arange(frames))
     lengths_s = _log_normal(rng, SHOT_S, 0.6, int(frames * STEP_S / 2) + 60)
@@ -60,7 +60,7 @@ def make_video(rng: np.random.Generator, frames: int, *, centre_bias: bool) -> M
 
 
 def follow(rng: np.random.Generator, maps: Maps) -> Points:
-    """Return the gaze of a viewer who follows the saliency: most fixations are drawn from the map, some stay near."""
+    """Return the gaze of a viewer who samples most fixations from the map and stays close for some."""
     fixation, first = _fixations(rng, len(maps))
     count = len(first)
     seen = maps[np.maximum(first - SACCADE_LATENCY_FRAMES, 0)].reshape(count, -1)
@@ -78,23 +78,23 @@ def follow(rng: np.random.Generator, maps: Maps) -> Points:
 
 
 def wander(rng: np.random.Generator, maps: Maps) -> Points:
-    """Return the gaze of a viewer who looks anywhere, whatever the video shows."""
+    """Return the gaze of a viewer who fixates random points."""
     fixation, first = _fixations(rng, len(maps))
     return _measured(rng, rng.uniform(0, 1, (len(first), 2))[fixation])
 
 
 def stare(rng: np.random.Generator, maps: Maps) -> Points:
-    """Return the gaze of a viewer who stares at the centre, whatever the video shows."""
+    """Return the gaze of a viewer who stares at the centre."""
     fixation, first = _fixations(rng, len(maps))
     return _measured(rng, rng.normal(0.5, 0.03, (len(first), 2))[fixation])
 
 
 def look_away(rng: np.random.Generator, maps: Maps) -> Points:
-    """Return the gaze of a viewer who follows the saliency half of the time and else looks beside the screen."""
+    """Return the gaze of a viewer who follows the saliency half of the time and otherwise looks off the screen."""
     points = follow(rng, maps)
     frames = len(maps)
-    stretches_s = _log_normal(rng, LOOK_S, 0.5, int(frames * STEP_S / 2) + 40)
-    ends_s = np.cumsum(stretches_s) - rng.uniform(0, 3 * LOOK_S)
+    stretches_s = _log_normal(rng, ATTENTION_S, 0.5, int(frames * STEP_S / 2) + 40)
+    ends_s = np.cumsum(stretches_s) - rng.uniform(0, 3 * ATTENTION_S)
     stretch = np.searchsorted(ends_s, np.arange(frames) * STEP_S, side="right") + rng.integers(2)
     points[stretch % 2 == 1] = (1.4, 0.5)
     return points
@@ -109,24 +109,24 @@ VIEWERS: dict[str, Callable[[np.random.Generator, Maps], Points]] = {
 
 
 def _fixations(rng: np.random.Generator, frames: int) -> tuple[Integers, Integers]:
-    """Return which fixation each frame belongs to and the first frame of each."""
+    """Return the fixation of each frame, and the first frame of each fixation."""
     durations_s = _log_normal(rng, FIXATION_S, 0.45, int(frames * STEP_S * 5) + 40)
     ends_s = np.cumsum(durations_s) - rng.uniform(0, 2 * FIXATION_S)
     return _runs(np.searchsorted(ends_s, np.arange(frames) * STEP_S, side="right"))
 
 
 def frame_times_s(frames: Integers) -> Floats:
-    """Return when frames are shown."""
+    """Return the times of frames in seconds."""
     return frames.astype(np.float64) * STEP_S
 
 
 def is_on_video(points: Points) -> NDArray[np.bool_]:
-    """Return which points lie on the video, shape (frames,)."""
+    """Return whether each point lies on the video, shape (frames,)."""
     return np.asarray(np.all((points >= 0) & (points <= 1), axis=1))
 
 
 def _runs(labels: Integers) -> tuple[Integers, Integers]:
-    """Return rising labels renumbered from 0 and where each begins."""
+    """Return ascending labels renumbered from 0, and the first index of each."""
     _, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
     return numbers, first
 
@@ -141,18 +141,18 @@ def _bell(at: Floats, centre: Floats | float, width: Floats | float) -> Floats:
 
 
 def _measured(rng: np.random.Generator, points: Points) -> Points:
-    """Return gaze with a webcam's scatter; it stays on the video, so that wandering is equally likely everywhere."""
+    """Return gaze with a webcam's scatter, reflected at the edges so that random gaze stays uniform."""
     return _reflect(points + rng.normal(0, 0.015, points.shape))
 
 
 def _reflect(points: Floats) -> Floats:
-    """Return points thrown back at the edges of the video, however far they went."""
+    """Return points reflected at the edges of the video."""
     reflected: Floats = 1 - np.abs(1 - np.mod(points, 2))
     return reflected
 
 
 def find_pixels(points: Points) -> tuple[Integers, Integers]:
-    """Return row and column of each point; of one off the video some pixel."""
+    """Return row and column of each point, clipped to the map."""
     columns = np.clip((points[:, 0] * WIDTH).astype(np.int64), 0, WIDTH - 1)
     rows = np.clip((points[:, 1] * HEIGHT).astype(np.int64), 0, HEIGHT - 1)
     return rows, columns

@@ -1,1 +1,1 @@
-"""The tables of rendered people that the model is trained and measured on."""
+"""Tables of rendered people, on which the model is trained and measured."""

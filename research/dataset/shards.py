@@ -1,4 +1,4 @@
-"""Rendering of a dataset, one resumable shard for each person."""
+"""Rendering of a dataset into resumable shards, one per person."""
 
 import multiprocessing
 import os
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gaze_core.landmarks import LANDMARK_COUNT
 from models import FACE_LANDMARKER_PATH
 from research.dataset.plan import Plan
-from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, Table
+from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, LandmarkTable
 
 if TYPE_CHECKING:
     from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
@@ -27,18 +27,18 @@ def make_shards(plan: Plan, folder: Path, *, jobs: int, show_progress: bool = Tr
     """Render every identity whose shard is missing.
 
     Args:
-        plan: Which pictures.
-        folder: For the shards; made if need be.
+        plan: The images.
+        folder: Folder of the shards; created if missing.
         jobs: Number of processes.
-        show_progress: Whether to draw a progress bar.
+        show_progress: Whether to show a progress bar.
     """
-    from tqdm import tqdm  # noqa: PLC0415 - of the extra `research`; loading a table needs none of it
+    from tqdm import tqdm  # noqa: PLC0415 - from the extra `research`; loading a table does not need it
 
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in plan.people if not shard_path(folder, number).is_file()]
     if not missing:
         return
-    context = multiprocessing.get_context("spawn")  # neither OpenGL nor MediaPipe survives a fork
+    context = multiprocessing.get_context("spawn")  # OpenGL and MediaPipe do not survive a fork
     with (
         tqdm(total=len(missing) * plan.frames_per_identity, unit="image", disable=not show_progress) as bar,
         ProcessPoolExecutor(jobs, mp_context=context) as pool,
@@ -54,15 +54,15 @@ def make_shards(plan: Plan, folder: Path, *, jobs: int, show_progress: bool = Tr
 
 
 def shard_path(folder: Path, identity_id: int) -> Path:
-    """Return where one identity's shard lies."""
+    """Return the path of one identity's shard."""
     return folder / f"identity-{identity_id:05d}.npz"
 
 
 def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
-    """Render one identity and find the landmarks; the file appears at once or not at all."""
+    """Render one identity, find the landmarks and write the shard atomically."""
     from research.rendering.identity import sample_identity  # noqa: PLC0415
     from research.rendering.photograph import photograph  # noqa: PLC0415
-    from research.rendering.sampling import sample_look, sample_scene, sample_session  # noqa: PLC0415
+    from research.rendering.sampling import sample_fixation, sample_scene, sample_session  # noqa: PLC0415
 
     renderer, landmarker = _workbench()
     identity = sample_identity(identity_id, plan.seed)
@@ -70,9 +70,9 @@ def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
     for planned in plan.frames(identity_id):
         session = sample_session(identity, planned.session_id, plan.seed)
         if plan.calibrations:
-            scene = sample_look(session, identity, planned.dot, planned.frame)
+            scene = sample_fixation(session, identity, planned.target_index, planned.frame)
         else:
-            scene = sample_scene(session, identity, planned.frame, planned.dot)
+            scene = sample_scene(session, identity, planned.frame, planned.target_index)
         faces = landmarker.detect(photograph(renderer, scene, identity))
         face = max(faces, key=lambda found: found.area_px, default=None)
         points = np.full((LANDMARK_COUNT, 3), np.nan) if face is None else face.points
@@ -98,11 +98,11 @@ def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
             ("identity", planned.identity_id),
             ("session", planned.session_id),
             ("frame", planned.frame),
-            ("dot", planned.dot),
+            ("target_index", planned.target_index),
             ("openness", scene.openness),
             ("wears_glasses", scene.wears_glasses),
             ("skin", float(np.mean(identity.skin.colour))),
-            ("photons", scene.optics.photons),
+            ("electrons", scene.optics.electrons),
             ("window", scene.backdrop.window),
             ("defocus_px", scene.optics.defocus_px),
             ("motion_px", scene.optics.motion_px),
@@ -118,8 +118,8 @@ def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
     return path
 
 
-def gather(plan: Plan, folder: Path) -> Table:
-    """Return the table of all shards.
+def gather(plan: Plan, folder: Path) -> LandmarkTable:
+    """Return the table made of all shards.
 
     Raises:
         FileNotFoundError: A shard is missing.
@@ -148,13 +148,13 @@ def gather(plan: Plan, folder: Path) -> Table:
         "faces_found": len(columns["identity"]),
         "no_face": missed,
     }
-    return Table(first_held_out=plan.first_held_out, description=description, **columns)
+    return LandmarkTable(first_held_out=plan.first_held_out, description=description, **columns)
 
 
 @lru_cache(maxsize=1)
 def _workbench() -> "tuple[Renderer, MediapipeFaceLandmarker]":
-    """Return this process's renderer and landmarker."""
-    os.environ["LP_NUM_THREADS"] = "1"  # the processes are the parallelism
+    """Return the renderer and the landmarker of this process."""
+    os.environ["LP_NUM_THREADS"] = "1"  # the pool of processes provides the parallelism
     import cv2  # noqa: PLC0415
 
     from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Tables of landmarks and truth: their columns, and their compact files."""
+"""Tables of landmarks with their ground truth, and their compact files."""
 
 import json
 import os
@@ -30,44 +30,44 @@ KEPT_LANDMARKS = tuple(
 )
 
 LOW = np.array([-0.5, -0.5, -1.0])
-"""Least x, y and z that the table can hold."""
+"""Smallest x, y and z that a file can store."""
 
 RANGE = 2.0
-"""From the least to the largest; in 65,535 steps, each is 0.02 px in a picture 640 px wide."""
+"""Difference between the smallest and the largest; 65,535 steps of 0.02 px each in an image 640 px wide."""
 
 _STEPS = 65535
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """The pictures in which a face was found, one row each, and the truth about them.
+class LandmarkTable:
+    """Landmarks and ground truth of images in which a face was found, one row per image.
 
     Frames of reference are those of `gaze_core.types`.
 
     Attributes:
-        landmarks: As `gaze_core.landmarks.Landmarks.points` has them, NaN where not kept, shape (n, 478, 3).
+        landmarks: Points as in `gaze_core.landmarks.Landmarks`, NaN where not stored, shape (n, 478, 3).
         image_size_px: Width and height, shape (n, 2).
-        gaze_deg: The truth: gaze_x and gaze_y in the camera frame, shape (n, 2).
-        target_mm: What is looked at, camera frame, shape (n, 3).
+        gaze_deg: True gaze_x and gaze_y, camera frame, shape (n, 2).
+        target_mm: Fixated point, camera frame, shape (n, 3).
         origin_mm: Midpoint between the eyes' centres of rotation, camera frame, shape (n, 3).
-        distance_mm: From the camera to that midpoint, shape (n,).
+        distance_mm: Distance from the camera to that midpoint, shape (n,).
         pose_deg: True pitch, yaw and roll of the head, shape (n, 3).
         camera: Vertical field of view (degrees), offset to the right and up (mm), tilt (degrees), shape (n, 4).
         screen_mm: Width and height of the screen, shape (n, 2).
         identity: Number of the person, shape (n,).
-        session: Number of the sitting, shape (n,).
+        session: Number of the session, shape (n,).
         frame: Number within the session, shape (n,).
-        dot: Calibration dot that is looked at, 0..8, -1 for none, from 9 on a place to try it on, shape (n,).
-        openness: 1 as open as the gaze wants it, 0 shut, shape (n,).
-        wears_glasses: Shape (n,).
+        target_index: Fixated target: 0 to 8 a calibration target, from 9 a validation target, -1 none, shape (n,).
+        openness: Eye opening relative to what the gaze direction demands, 0 closed, shape (n,).
+        wears_glasses: Whether the person wears glasses, shape (n,).
         skin: Mean reflectance of the skin, linear, shape (n,).
-        photons: Electrons at full scale, small in the dark, shape (n,).
+        electrons: Electrons at full scale of the sensor, few in the dark, shape (n,).
         window: Brightness of a window behind the person, 0 for none, shape (n,).
-        defocus_px: Blur at 640 px width, shape (n,).
-        motion_px: Motion blur at 640 px width, shape (n,).
-        jpeg_quality: Shape (n,).
-        first_held_out: Identities from this number on are the test group: nobody may train on them.
-        description: The plan, how many pictures there were and in which no face was found.
+        defocus_px: Blur at an image width of 640 px, shape (n,).
+        motion_px: Motion blur at an image width of 640 px, shape (n,).
+        jpeg_quality: Quality of the JPEG compression, shape (n,).
+        first_held_out: Number of the first identity of the test group, which is excluded from training.
+        description: The plan, the number of images, and the images without a face.
     """
 
     landmarks: NDArray[np.float64]
@@ -82,11 +82,11 @@ class Table:
     identity: NDArray[np.int64]
     session: NDArray[np.int64]
     frame: NDArray[np.int64]
-    dot: NDArray[np.int64]
+    target_index: NDArray[np.int64]
     openness: NDArray[np.float64]
     wears_glasses: NDArray[np.bool_]
     skin: NDArray[np.float64]
-    photons: NDArray[np.float64]
+    electrons: NDArray[np.float64]
     window: NDArray[np.float64]
     defocus_px: NDArray[np.float64]
     motion_px: NDArray[np.float64]
@@ -99,34 +99,37 @@ class Table:
 
     @property
     def is_held_out(self) -> NDArray[np.bool_]:
-        """Which rows belong to the test group, shape (n,)."""
+        """Whether each row belongs to the test group, shape (n,)."""
         return np.asarray(self.identity >= self.first_held_out)
 
     def face(self, row: int) -> Landmarks:
-        """Return one row's landmarks as the core takes them."""
+        """Return the landmarks of one row."""
         width, height = self.image_size_px[row].tolist()
         return Landmarks(self.landmarks[row], width, height)
 
     def camera_of(self, row: int) -> Camera:
-        """Return one row's camera."""
+        """Return the camera of one row."""
         fov, right, up, tilt = self.camera[row].tolist()
         return Camera(vertical_fov_deg=fov, offset_x_mm=right, offset_y_mm=up, tilt_deg=tilt)
 
     def screen_of(self, row: int) -> Screen:
-        """Return one row's screen; its size in pixels is not known."""
+        """Return the screen of one row; its size in pixels is unknown and therefore the default."""
         width, height = self.screen_mm[row].tolist()
         return Screen(width_mm=width, height_mm=height)
 
 
 PLAIN_COLUMNS = tuple(
-    field.name for field in fields(Table) if field.name not in ("landmarks", "first_held_out", "description")
+    field.name for field in fields(LandmarkTable) if field.name not in ("landmarks", "first_held_out", "description")
 )
+
+STORED_NAMES = {"target_index": "dot", "electrons": "photons"}
+"""Names of columns in files where they differ from the attributes."""
 
 WIDE_COLUMNS = {
     "identity": np.int64,
     "session": np.int64,
     "frame": np.int64,
-    "dot": np.int64,
+    "target_index": np.int64,
     "image_size_px": np.int64,
     "jpeg_quality": np.int64,
     "wears_glasses": np.bool_,
@@ -136,47 +139,46 @@ NARROW_COLUMNS = {
     "identity": np.int32,
     "session": np.int32,
     "frame": np.int16,
-    "dot": np.int8,
+    "target_index": np.int8,
     "image_size_px": np.int16,
     "jpeg_quality": np.int8,
     "wears_glasses": np.bool_,
 }
 
 
-def load_table(path: Path) -> Table:
-    """Return the table that `write_table` wrote.
+def load_table(path: Path) -> LandmarkTable:
+    """Return the table in a file.
 
     Raises:
-        ValueError: The file has another format.
+        ValueError: The file's format is not `FORMAT`.
     """
     with np.load(path, allow_pickle=False) as stored:
         description = json.loads(str(stored["description"]))
         if description["format"] != FORMAT:
-            raise ValueError(f"{path.name} has format {description['format']}, not {FORMAT}")
+            raise ValueError(f"{path.name} has format {description['format']}, expected {FORMAT}")
         columns: dict[str, Any] = {
-            name: stored[name].astype(WIDE_COLUMNS.get(name, np.float64)) for name in PLAIN_COLUMNS
+            name: stored[STORED_NAMES.get(name, name)].astype(WIDE_COLUMNS.get(name, np.float64))
+            for name in PLAIN_COLUMNS
         }
         kept = stored["kept_landmarks"].astype(np.int64)
         steps = _join_planes(stored["landmarks_high"], stored["landmarks_low"])
     landmarks = np.full((steps.shape[0], LANDMARK_COUNT, 3), np.nan)
     landmarks[:, kept] = LOW + steps * (RANGE / _STEPS)
-    return Table(
+    return LandmarkTable(
         landmarks=landmarks, first_held_out=int(description["first_held_out"]), description=description, **columns
     )
 
 
-def write_table(table: Table, path: Path) -> None:
-    """Write a table, landmarks quantised to 16 bits; replaces the file at once or not at all.
-
-    The same table gives the same bytes.
+def write_table(table: LandmarkTable, path: Path) -> None:
+    """Write a table atomically, landmarks quantised to 16 bits; equal tables give equal bytes.
 
     Raises:
-        ValueError: A landmark lies outside the range that the table can hold.
+        ValueError: A landmark lies outside the range that a file can store.
     """
     points = table.landmarks[:, list(KEPT_LANDMARKS)]
     steps = np.round((points - LOW) * (_STEPS / RANGE))
     if not (np.isfinite(steps).all() and steps.min(initial=0) >= 0 and steps.max(initial=0) <= _STEPS):
-        raise ValueError("a landmark lies outside the table's range")
+        raise ValueError("a landmark lies outside the range that a file can store")
     high, low = _split_planes(steps.astype(np.int64))
     arrays: dict[str, NDArray[Any]] = {
         "description": np.array(json.dumps(table.description, sort_keys=True)),
@@ -185,12 +187,12 @@ def write_table(table: Table, path: Path) -> None:
         "landmarks_low": low,
     }
     for name in PLAIN_COLUMNS:
-        arrays[name] = getattr(table, name).astype(NARROW_COLUMNS.get(name, np.float32))
+        arrays[STORED_NAMES.get(name, name)] = getattr(table, name).astype(NARROW_COLUMNS.get(name, np.float32))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in sorted(arrays.items()):
-            entry = zipfile.ZipInfo(f"{name}.npy")  # its fixed date keeps the file reproducible
+            entry = zipfile.ZipInfo(f"{name}.npy")  # its fixed date makes the file reproducible
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w") as stream:
                 np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
@@ -198,7 +200,7 @@ def write_table(table: Table, path: Path) -> None:
 
 
 def _split_planes(steps: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return high and low bytes of the steps relative to each face's first landmark, which compress far better."""
+    """Return high and low bytes of the steps relative to each face's first landmark; they compress far better."""
     relative = steps.copy()
     relative[:, 1:] = (relative[:, 1:] - relative[:, :1] + (_STEPS + 1) // 2) % (_STEPS + 1)
     columns = np.moveaxis(relative, 0, -1)

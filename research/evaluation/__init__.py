@@ -1,1 +1,1 @@
-"""Accuracy of the gaze model: metrics, comparisons, figures."""
+"""Evaluation of the gaze model: metrics, comparisons, tables and figures."""

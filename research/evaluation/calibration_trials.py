@@ -1,9 +1,11 @@
-"""Tries calibrations on training people: what the gate at dots that were left out costs and saves.
+"""Measure the calibration's acceptance threshold on training people.
 
     python -m research.evaluation.calibration_trials [--table …] [--folds 5]
 
-Every training person's gaze is predicted by a model that never saw them. They calibrate with their looks at five or
-nine dots, one picture each, and the correction is tried on their other pictures. The test group takes no part.
+A calibration is accepted only if its error at targets left out of the fit does not exceed the uncalibrated error by
+more than `max_loss`. The command prints the effect of several thresholds: every training person's gaze is predicted by
+a model trained on other people, calibrated with one image of each of five or nine targets, and tested on their other
+images. The test group is not used.
 """
 
 import argparse
@@ -15,51 +17,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze_core.calibration import HEAD_ANGLES, TargetFrames, calibrate
-from research.dataset.plan import DOTS
-from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
-from research.evaluation.calibration_accuracy import FIVE_DOTS
-from research.rendering.sampling import DOTS as PLACES
-from research.training.calibration_prior import Strangers, predict_strangers
+from research.dataset.plan import TARGET_COUNT
+from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
+from research.evaluation.calibration_accuracy import FIVE_TARGETS, POSITIONS
+from research.training.calibration_prior import UnseenPeople, predict_unseen
 from research.training.examples import angular_errors_deg
 
 LOSSES = (-0.05, 0.0, 0.1, 0.2, 0.5)
-"""Tried as `max_loss`; -0.05 demands 5 % less error."""
+"""Values of `max_loss`; -0.05 demands 5 % less error."""
 
-FEWEST = 3
-"""Of somebody with fewer pictures to calibrate with, or to try it on, nothing is told."""
+MIN_IMAGES = 3
+"""People with fewer images to calibrate with, or to test on, are skipped."""
 
 MUCH_WORSE_DEG = 1.0
 
 
-def try_gate(table: Table, strangers: Strangers, dots: Sequence[int], max_loss: float) -> dict[str, Any]:
-    """Return the mean error over people with and without calibration, how many used one and how many were harmed.
+def try_threshold(
+    table: LandmarkTable, unseen: UnseenPeople, targets: Sequence[int], max_loss: float
+) -> dict[str, Any]:
+    """Return the mean error over people with and without calibration, the accepted and the harmful calibrations.
 
     Args:
-        table: With dots and screens.
-        strangers: The training people's pictures and what a model that never saw them says.
-        dots: Which dots to calibrate with.
-        max_loss: As `calibrate` takes it.
+        table: Table with targets and screens.
+        unseen: Predictions for people by models trained on others.
+        targets: Indices of the targets to calibrate with.
+        max_loss: Acceptance threshold, see `calibrate`.
     """
-    is_dot = np.isin(table.dot[strangers.rows], dots)
-    is_free = table.dot[strangers.rows] < 0
+    is_target = np.isin(table.target_index[unseen.rows], targets)
+    is_free = table.target_index[unseen.rows] < 0
     without_deg, with_deg, used = [], [], 0
-    for person in np.unique(strangers.identity).tolist():
-        own = strangers.identity == person
-        looks, tried = np.flatnonzero(own & is_dot), np.flatnonzero(own & is_free)
-        if len(looks) < FEWEST or len(tried) < FEWEST:
+    for person in np.unique(unseen.identity).tolist():
+        own = unseen.identity == person
+        fixations, tested = np.flatnonzero(own & is_target), np.flatnonzero(own & is_free)
+        if len(fixations) < MIN_IMAGES or len(tested) < MIN_IMAGES:
             continue
-        row = int(strangers.rows[looks[0]])
+        row = int(unseen.rows[fixations[0]])
         calibration = calibrate(
-            _looks(table, strangers, looks), screen=table.screen_of(row), camera=table.camera_of(row), max_loss=max_loss
+            _select_fixations(table, unseen, fixations),
+            screen=table.screen_of(row),
+            camera=table.camera_of(row),
+            max_loss=max_loss,
         )
-        generic_deg = strangers.generic_deg[tried]
-        without_deg.append(angular_errors_deg(generic_deg, strangers.true_deg[tried]).mean())
+        uncalibrated_deg = unseen.uncalibrated_deg[tested]
+        without_deg.append(angular_errors_deg(uncalibrated_deg, unseen.true_deg[tested]).mean())
         if calibration.correction is not None:
             used += 1
-            generic_deg = calibration.correction.apply(
-                generic_deg, strangers.features[tried][:, HEAD_ANGLES], strangers.openness[tried]
+            uncalibrated_deg = calibration.correction.apply(
+                uncalibrated_deg, unseen.features[tested][:, HEAD_ANGLES], unseen.openness[tested]
             )
-        with_deg.append(angular_errors_deg(generic_deg, strangers.true_deg[tried]).mean())
+        with_deg.append(angular_errors_deg(uncalibrated_deg, unseen.true_deg[tested]).mean())
     harm_deg = np.array(with_deg) - np.array(without_deg)
     return {
         "people": len(with_deg),
@@ -70,34 +76,34 @@ def try_gate(table: Table, strangers: Strangers, dots: Sequence[int], max_loss: 
     }
 
 
-def _looks(table: Table, strangers: Strangers, chosen: NDArray[np.int64]) -> TargetFrames:
-    rows = strangers.rows[chosen]
+def _select_fixations(table: LandmarkTable, unseen: UnseenPeople, chosen: NDArray[np.int64]) -> TargetFrames:
+    rows = unseen.rows[chosen]
     return TargetFrames(
-        targets=np.array([(PLACES[dot].x, PLACES[dot].y) for dot in table.dot[rows].tolist()]),
-        uncalibrated_deg=strangers.generic_deg[chosen],
-        head_deg=strangers.features[chosen][:, HEAD_ANGLES],
-        origin_mm=strangers.origin_mm[chosen],
-        openness=strangers.openness[chosen],
+        targets=POSITIONS[table.target_index[rows]],
+        uncalibrated_deg=unseen.uncalibrated_deg[chosen],
+        head_deg=unseen.features[chosen][:, HEAD_ANGLES],
+        origin_mm=unseen.origin_mm[chosen],
+        openness=unseen.openness[chosen],
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Try and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(
         prog="python -m research.evaluation.calibration_trials", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH)
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
+    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
     options = parser.parse_args(arguments)
     table = load_table(options.table)
-    strangers = predict_strangers(table, folds=options.folds)
-    for dots in (FIVE_DOTS, tuple(range(DOTS))):
+    unseen = predict_unseen(table, folds=options.folds)
+    for targets in (FIVE_TARGETS, tuple(range(TARGET_COUNT))):
         for max_loss in LOSSES:
-            found = try_gate(table, strangers, dots, max_loss)
+            found = try_threshold(table, unseen, targets, max_loss)
             print(
-                f"{len(dots)} dots, up to {max_loss:+.0%} at dots left out: {found['with_deg']:.2f} degrees "
-                f"(without {found['without_deg']:.2f}), used by {found['used']} of {found['people']}, "
-                f"{found['much_worse']} worse by a degree or more"
+                f"{len(targets)} targets, max_loss {max_loss:+.0%}: {found['with_deg']:.2f} degrees "
+                f"(uncalibrated {found['without_deg']:.2f}), accepted for {found['used']} of {found['people']} people, "
+                f"{found['much_worse']} of them worse by more than a degree"
             )
 
 

@@ -1,7 +1,7 @@
-"""Holds the model against others on training people: without each feature, with other estimators, with fewer people.
+"""Comparisons with other models: without single features, with other estimators, with fewer training people.
 
-All by grouped cross-validation over training identities, so that the test group decides nothing. Only the learning
-curve is measured on the test group, since nothing is chosen by it.
+They use grouped cross-validation over the training people, so that the test group influences no choice. Only the
+learning curve, which decides nothing, is measured on the test group.
 """
 
 import time
@@ -18,7 +18,7 @@ from gaze_core.features import FEATURE_NAMES
 from gaze_core.gaze import gaze_direction
 from research.evaluation.statistics import bootstrap_interval, describe
 from research.training.examples import Examples, angular_errors_deg
-from research.training.outline import fit_outline
+from research.training.eye_region import fit_eye_region
 from research.training.train import CANDIDATES, Fold, fit, predict_folds, split_people
 
 Floats = NDArray[np.float64]
@@ -39,24 +39,24 @@ def compare_features(
     seed: int,
     report: Report = print,
 ) -> dict[str, Any]:
-    """Return the errors with all features, without each one, and without the outline of the eyes, in degrees.
+    """Return the errors with all features, without each one, and without the eye region, in degrees.
 
     Args:
-        examples: Of the training people.
-        estimator: As shipped.
-        hyperparameters: As shipped.
-        folds: Of the cross-validation.
-        seed: Of the fits.
-        report: Takes one line about each result.
+        examples: Examples of the training people.
+        estimator: Name of the shipped estimator.
+        hyperparameters: Hyperparameters of the shipped model.
+        folds: Folds of the cross-validation.
+        seed: Seed of the fits.
+        report: Called with one line per result.
     """
     parts = split_people(examples, folds)
-    bare = [Fold(part.train.with_outline(None), part.test.with_outline(None), part.rows) for part in parts]
+    bare = [Fold(part.train.with_eye_region(None), part.test.with_eye_region(None), part.rows) for part in parts]
     variants: dict[str, list[Fold]] = {"all": parts}
     for column, name in enumerate(FEATURE_NAMES):
         variants[f"without {name}"] = [_without(part, [column]) for part in parts]
     variants["without iris_x, iris_y, iris_z"] = [_without(part, [0, 1, 2]) for part in parts]
     variants["without head_rotation_x, _y, _z"] = [_without(part, [3, 4, 5]) for part in parts]
-    variants["irises without the outline of the eyes"] = bare
+    variants["without the eye region"] = bare
     found = {}
     for name, folds_of_it in variants.items():
         predicted_deg = predict_folds(estimator, hyperparameters, folds_of_it, seed=seed)
@@ -66,7 +66,7 @@ def compare_features(
 
 
 def _without(part: Fold, columns: list[int]) -> Fold:
-    """Return a fold in which some features say nothing."""
+    """Return a fold in which some features are constant zero."""
 
     def blank(examples: Examples) -> Examples:
         features = examples.features.copy()
@@ -77,13 +77,13 @@ def _without(part: Fold, columns: list[int]) -> Fold:
 
 
 def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Report = print) -> dict[str, Any]:
-    """Return the errors of every estimator with its best candidate, and of no learning, and what a prediction costs.
+    """Return the errors of every estimator's best candidate and of unlearned geometry, and the time of a prediction.
 
     Args:
-        examples: Of the training people.
-        folds: Of the cross-validation.
-        seed: Of the fits.
-        report: Takes one line about each result.
+        examples: Examples of the training people.
+        folds: Folds of the cross-validation.
+        seed: Seed of the fits.
+        report: Called with one line per result.
     """
     parts = split_people(examples, folds)
     found: dict[str, Any] = {}
@@ -97,14 +97,12 @@ def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Rep
         found[estimator] = describe(errors_deg) | {
             "mean_95_percent_interval": bootstrap_interval(errors_deg, examples.identity),
             "hyperparameters": dict(chosen),
-            "ms_a_prediction": round(_time_ms(fitted.predict, parts[0].test.features), 3),
+            "prediction_ms": round(_time_ms(fitted.predict, parts[0].test.features), 3),
         }
-        report(
-            f"  {estimator:<42} {found[estimator]['mean']:.2f} degrees, {found[estimator]['ms_a_prediction']:.2f} ms"
-        )
+        report(f"  {estimator:<42} {found[estimator]['mean']:.2f} degrees, {found[estimator]['prediction_ms']:.2f} ms")
     for name, rays in (
-        ("no learning: irises on the eyes' spheres", [part.test.with_outline(None) for part in parts]),
-        ("no trees: irises and outline", [part.test for part in parts]),
+        ("not learned: iris geometry", [part.test.with_eye_region(None) for part in parts]),
+        ("no trees: iris geometry and eye region", [part.test for part in parts]),
     ):
         predicted_deg = np.empty_like(examples.gaze_deg)
         for part, tested in zip(parts, rays, strict=True):
@@ -115,7 +113,7 @@ def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Rep
 
 
 def _time_ms(predict: Callable[[Floats], Floats], features: Floats) -> float:
-    """Return the median time of one prediction for one row, on one core."""
+    """Return the median time of a prediction for one row on one core."""
     times = []
     with threadpool_limits(1):
         for row in range(_TIMED):
@@ -135,15 +133,15 @@ def draw_learning_curve(
     seed: int,
     report: Report = print,
 ) -> list[dict[str, Any]]:
-    """Return the error on the test group after learning from fewer people, outline and trees.
+    """Return the error on the test group after training eye region and trees on fewer people.
 
     Args:
         training: Examples of the training people.
         test: Examples of the test group.
-        estimator: As shipped.
-        hyperparameters: As shipped.
-        seed: Of the fits and of who is drawn.
-        report: Takes one line about each result.
+        estimator: Name of the shipped estimator.
+        hyperparameters: Hyperparameters of the shipped model.
+        seed: Seed of the fits and of the choice of people.
+        report: Called with one line per result.
     """
     people = np.unique(training.identity)
     curve = []
@@ -159,8 +157,8 @@ def draw_learning_curve(
             {
                 "people": count,
                 "mean_angular_error_deg": round(float(np.mean(means)), 3),
-                "least": round(min(means), 3),
-                "most": round(max(means), 3),
+                "lowest": round(min(means), 3),
+                "highest": round(max(means), 3),
             }
         )
         report(f"  {count:4d} people: {curve[-1]['mean_angular_error_deg']:.2f} degrees")
@@ -168,7 +166,7 @@ def draw_learning_curve(
 
 
 def _learn_from(learnt: Examples, test: Examples, estimator: str, hyperparameters: dict[str, Any], seed: int) -> float:
-    outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
-    regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
-    predicted_deg = regressors.predict(test.with_outline(outline).features)
+    eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
+    regressors = fit(estimator, hyperparameters, learnt.with_eye_region(eye_region), seed)
+    predicted_deg = regressors.predict(test.with_eye_region(eye_region).features)
     return float(angular_errors_deg(predicted_deg, test.gaze_deg).mean())

@@ -1,11 +1,10 @@
-"""What the error is made of: the same model with the truth in place of one measurement after another.
+"""Error budget: the same model with true values in place of one measurement after another.
 
-The landmarker finds irises, corners and lids; the geometry takes from them where the irises are, where the eyes'
-centres of rotation are, and how the head is turned. The renderer knows all three. Whatever is left when all are true is
-the person: the angle between optical and visual axis, which no picture shows.
+From the landmarks, the geometry derives the positions of the irises, the eyes' centres of rotation, and the head's
+rotation. The renderer knows all three. The error that remains with all three true is the person's: the angle between
+optical and visual axis, which no image shows.
 
-And the other way round: what the landmarks tell a kernel ridge regression that sees all of them which the table keeps,
-instead of seven features.
+For comparison, `regress_landmarks` fits a kernel ridge regression to all stored landmarks instead of seven features.
 """
 
 from collections.abc import Callable
@@ -24,12 +23,12 @@ from gaze_core.features import FaceGeometry
 from gaze_core.gaze import calculate_combined_gaze, estimate_gaze, gaze_direction, gaze_vector
 from gaze_core.head_pose import focal_length_px, head_angles_deg, rotation_matrix
 from gaze_core.types import GazeDirection, HeadPose
-from research.dataset.table import KEPT_LANDMARKS, Table
+from research.dataset.table import KEPT_LANDMARKS, LandmarkTable
 from research.evaluation.statistics import describe
 from research.rendering.eye import SIDES, eye_rotation
 from research.rendering.identity import Identity, sample_identity
 from research.training.examples import Examples, Measurements, angular_errors_deg
-from research.training.outline import fit_outline
+from research.training.eye_region import fit_eye_region
 from research.training.train import fit
 
 Floats = NDArray[np.float64]
@@ -47,7 +46,7 @@ STEPS = (
 
 
 def split_error(
-    table: Table,
+    table: LandmarkTable,
     measured: Measurements,
     estimator: str,
     hyperparameters: dict[str, Any],
@@ -55,15 +54,15 @@ def split_error(
     seed: int,
     report: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Return the mean error on the test group with more and more of the truth, in degrees.
+    """Return the errors on the test group for each combination of true values, in degrees.
 
     Args:
-        table: Rendered people of a known seed.
-        measured: What the core makes of it.
-        estimator: As shipped.
-        hyperparameters: As shipped.
-        seed: Of the fits.
-        report: Takes one line about each result.
+        table: Table of rendered people with a known seed.
+        measured: Measurements of the table.
+        estimator: Name of the shipped estimator.
+        hyperparameters: Hyperparameters of the shipped model.
+        seed: Seed of the fits.
+        report: Called with one line per result.
     """
     people_seed = int(table.description["plan"]["seed"])
     rows = np.array([row for row in np.flatnonzero(measured.is_usable).tolist() if _has_both_eyes(measured, row)])
@@ -72,32 +71,32 @@ def split_error(
     found = {}
     for name, truths in STEPS:
         geometries = tuple(
-            _know(table, row, measured.geometries[row], people[int(table.identity[row])], truths)
+            _replace_by_truth(table, row, measured.geometries[row], people[int(table.identity[row])], truths)
             for row in rows.tolist()
         )
         examples = Examples(np.zeros((len(rows), 7)), table.gaze_deg[rows], table.identity[rows], geometries)
         learnt = examples.of(~held_out)
-        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
-        regressors = fit(estimator, hyperparameters, learnt.with_outline(outline), seed)
-        test = examples.of(held_out).with_outline(outline)
+        eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
+        regressors = fit(estimator, hyperparameters, learnt.with_eye_region(eye_region), seed)
+        test = examples.of(held_out).with_eye_region(eye_region)
         found[name] = describe(angular_errors_deg(regressors.predict(test.features), test.gaze_deg))
         report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
     return found
 
 
-def regress_landmarks(table: Table, measured: Measurements) -> dict[str, Any]:
-    """Return the error on the test group of a regression on every landmark that the table keeps, in degrees.
+def regress_landmarks(table: LandmarkTable, measured: Measurements) -> dict[str, Any]:
+    """Return the errors on the test group of a regression on all stored landmarks, in degrees.
 
     Args:
-        table: With both groups.
-        measured: What the core makes of it.
+        table: Table with both groups.
+        measured: Measurements of the table.
     """
     rows = np.array([row for row in np.flatnonzero(measured.is_usable).tolist() if _has_both_eyes(measured, row)])
     held_out = table.is_held_out[rows]
     inputs = np.array(
         [_describe_face(table, row, measured.geometries[row], measured.features[row]) for row in rows.tolist()]
     )
-    # In the head frame, where what landmarks tell does not depend on how the head is turned.
+    # In the head frame, so that the relation to the landmarks does not depend on the head's rotation.
     eyes_deg = _turn(table.gaze_deg[rows], measured.features[rows, 3:6], into_head=True)
     regressor = make_pipeline(StandardScaler(), KernelRidge(kernel="rbf", gamma=3e-4, alpha=0.1))
     regressor.fit(inputs[~held_out], eyes_deg[~held_out])
@@ -107,15 +106,15 @@ def regress_landmarks(table: Table, measured: Measurements) -> dict[str, Any]:
 
 
 def _turn(gaze_deg: Floats, head_deg: Floats, *, into_head: bool) -> Floats:
-    """Return gaze directions of the camera frame in the head frame, or back, shape (n, 2)."""
+    """Return gaze directions rotated from the camera frame into the head frame, or back, shape (n, 2)."""
     rotations = np.array([rotation_matrix(*angles) for angles in head_deg.tolist()])
     return gaze_direction(np.einsum("nji,nj->ni" if into_head else "nij,nj->ni", rotations, gaze_vector(gaze_deg)))
 
 
-def _describe_face(table: Table, row: int, geometry: FaceGeometry | None, features: Floats) -> Floats:
-    """Return all landmarks in mm on the plane of the outline, their depths, the irises' direction and the features."""
+def _describe_face(table: LandmarkTable, row: int, geometry: FaceGeometry | None, features: Floats) -> Floats:
+    """Return landmarks in mm on the plane of the eye region, their depths, the irises' direction and the features."""
     assert geometry is not None  # noqa: S101 - rows with both eyes have one
-    assert geometry.irises is not None  # noqa: S101 - likewise
+    assert geometry.irises is not None  # noqa: S101 - rows with both eyes have one
     face = table.face(row)
     pixels = face.pixels(KEPT_LANDMARKS)
     focal_px = focal_length_px(face.image_height_px, table.camera_of(row).vertical_fov_deg)
@@ -134,10 +133,10 @@ def _has_both_eyes(measured: Measurements, row: int) -> bool:
     return geometry is not None and geometry.eye_region_mm is not None
 
 
-def _know(
-    table: Table, row: int, geometry: FaceGeometry | None, identity: Identity, truths: frozenset[str]
+def _replace_by_truth(
+    table: LandmarkTable, row: int, geometry: FaceGeometry | None, identity: Identity, truths: frozenset[str]
 ) -> FaceGeometry:
-    """Return what the core would measure if it knew some of the truth."""
+    """Return the geometry with some measurements replaced by true values."""
     assert geometry is not None  # noqa: S101 - rows with both eyes have one
     if not truths:
         return geometry
@@ -164,8 +163,8 @@ def _know(
     )
 
 
-def _place_eyes(table: Table, row: int, identity: Identity, rotation: Floats) -> tuple[Floats, Floats]:
-    """Return both eyes' true centres of rotation and the true centres of their irises' rims, camera frame, (2, 3)."""
+def _place_eyes(table: LandmarkTable, row: int, identity: Identity, rotation: Floats) -> tuple[Floats, Floats]:
+    """Return both eyes' true centres of rotation and iris centres, camera frame, shape (2, 3) each."""
     origin = table.origin_mm[row]
     target = rotation.T @ (table.target_mm[row] - origin)
     centres, irises = [], []

@@ -1,4 +1,4 @@
-"""The few statistics that every table of numbers here is made of."""
+"""Statistics of errors: quantiles and intervals over people."""
 
 from typing import Any
 
@@ -20,22 +20,20 @@ def describe(values: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def bootstrap_interval(values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0) -> list[float]:
-    """Return `draw_people_again` as it stands in the card."""
-    return [round_number(value) for value in draw_people_again(values, identity, seed=seed)]
+    """Return the interval of `resample_people`, rounded for the card."""
+    return [round_number(value) for value in resample_people(values, identity, seed=seed)]
 
 
-def draw_people_again(
-    values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % interval of the mean over other people: whole identities are drawn again, with replacement.
+def resample_people(values: NDArray[np.float64], identity: NDArray[np.int64], *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % interval of the mean over people, by a bootstrap that resamples whole people.
 
     Args:
-        values: One for each picture, shape (n,).
-        identity: Whose picture, shape (n,).
-        seed: Of the draws.
+        values: One value per image, shape (n,).
+        identity: Number of the person in each image, shape (n,).
+        seed: Seed of the resampling.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval); of clusters,
-    since pictures of one person are alike.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile interval). Images of
+    one person are correlated, so the clusters are resampled.
     """
     people, member = np.unique(identity, return_inverse=True)
     sums = np.bincount(member, weights=values)
@@ -47,5 +45,5 @@ def draw_people_again(
 
 
 def round_number(value: float) -> float:
-    """Return a number as it stands in the card."""
+    """Return a number rounded for the card."""
     return round(float(value), 3)

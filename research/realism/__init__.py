@@ -1,1 +1,1 @@
-"""How far rendered people are from real ones, and where landmarks err on them."""
+"""Comparison of rendered with real people, and the errors of landmarks on rendered people."""

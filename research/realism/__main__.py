@@ -1,4 +1,4 @@
-"""Lets `python -m research.realism` make the report."""
+"""Entry point of `python -m research.realism`."""
 
 from research.realism.report import main
 

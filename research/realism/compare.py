@@ -1,4 +1,4 @@
-"""Holds what is measured on real faces against the same on rendered ones."""
+"""Comparison of measurements on real and on rendered faces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ QUANTITIES = {
     "brow_height": "brow above the corners / eye width",
     "iris_height": "iris above the corners / eye width",
     "iris_between_lids": "iris between the lids, 0 lower, 1 upper",
-    "difference_x": "left minus right iris, across / eye width",
-    "difference_y": "left minus right iris, up / eye width",
+    "difference_x": "left minus right iris, horizontal / eye width",
+    "difference_y": "left minus right iris, vertical / eye width",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One quantity, real against rendered.
+    """Distribution of one quantity on real and rendered faces.
 
     Attributes:
-        real: Over frames.
-        rendered: Over pictures.
-        towards_camera: Likewise, of those who look towards the camera; None without any.
+        real: Distribution over real frames.
+        rendered: Distribution over rendered images.
+        towards_camera: Distribution over rendered images with a gaze towards the camera; None without any.
         inside: Share of the real frames within the rendered middle 90 %.
-        rank: Share of the rendered people whose median lies below that of the real frames, for each take.
+        rank: For each take, share of the rendered people with a median below that of the real frames.
     """
 
     real: Spread
@@ -43,12 +43,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """How much the difference between both eyes varies, robust standard deviation, mm.
+    """Scatter of the difference between both eyes, robust standard deviation, mm.
 
     Attributes:
         real: Within each clip.
-        poses: Within a rendered person over poses and gazes.
-        rest: Within one dot of a rendered person; None without a calibration table.
+        poses: Within a rendered person, over poses and gaze directions.
+        rest: Within one fixation of a rendered person; None without a calibration table.
     """
 
     real: tuple[float, ...]
@@ -57,11 +57,11 @@ class Scatter:
 
 
 def compare(real: Sequence[Faces], rendered: Faces) -> dict[str, Comparison]:
-    """Return how each quantity differs between real people and rendered ones, eyes open and faces frontal.
+    """Return the comparison of each quantity on frontal faces with open eyes.
 
     Args:
-        real: One for each take.
-        rendered: Of many people.
+        real: Faces of each take.
+        rendered: Faces of many rendered people.
     """
     takes = [measure_open(faces) for faces in real]
     values, rows = measure_open(rendered)
@@ -83,7 +83,7 @@ def compare(real: Sequence[Faces], rendered: Faces) -> dict[str, Comparison]:
 
 
 def compare_scatter(real: Sequence[Faces], rendered: Faces, resting: Faces | None) -> dict[str, Scatter]:
-    """Return how much the difference between both eyes varies, across and up, in mm of eyes with irises of 11.7 mm."""
+    """Return the horizontal and vertical scatter of the difference between both eyes, in mm for irises of 11.7 mm."""
     scatters = {}
     for name in ("difference_x", "difference_y"):
         scatters[name] = Scatter(

@@ -5,31 +5,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.measures import Flags, Floats, Integers, eye_width_mm, find_open, measure_ratios
 
 FRONTAL_DEG = 15.0
-"""Faces turned up, down or aside by more are left out: the picture foreshortens them."""
+"""Maximum pitch and yaw of faces that are compared; others are foreshortened."""
 
 TOWARDS_CAMERA_DEG = 8.0
-"""Somebody looks towards the camera when their gaze is at most this far from straight into it."""
+"""Maximum angle between the gaze and the direction to the camera for a gaze towards the camera."""
 
 SAME_TAKE_CORRELATION = 0.95
 SAME_TAKE_FRAMES = 20
-"""Clips whose lids move alike, frame by frame, over at least so many frames show the same take."""
+"""Clips show the same take if their lids move with this correlation over at least this many frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Faces:
-    """Landmarks of many pictures.
+    """Landmarks of many images.
 
     Attributes:
-        points_px: Shape (n, 478, 2).
-        is_frontal: Which faces are turned aside by at most `FRONTAL_DEG`, shape (n,).
+        points_px: Landmarks in pixels, shape (n, 478, 2).
+        is_frontal: Whether pitch and yaw are at most `FRONTAL_DEG`, shape (n,).
         person: Number of the person, shape (n,).
-        sequence: Number of the clip or dot whose frames follow each other, shape (n,).
-        frame: Number of the picture in its sequence, ascending, shape (n,).
-        looks_at_camera: Who is known to look towards the camera, shape (n,); None when nobody knows.
+        sequence: Number of the clip or fixation with consecutive frames, shape (n,).
+        frame: Number of the frame in its sequence, ascending, shape (n,).
+        looks_at_camera: Whether the gaze is towards the camera, shape (n,); None if unknown.
     """
 
     points_px: Floats
@@ -48,24 +48,24 @@ class Clip:
     """The faces of one video of one real person.
 
     Attributes:
-        name: Of the file, without its folder.
-        sha256: Of the file.
-        pictures: How many frames it has.
+        name: File name.
+        sha256: Digest of the file.
+        frames: Number of frames.
         size_px: Width and height.
-        faces: The largest in each frame.
+        faces: Largest face of each frame.
     """
 
     name: str
     sha256: str
-    pictures: int
+    frames: int
     size_px: tuple[int, int]
     faces: Faces
 
 
-def faces_of(table: Table) -> Faces:
-    """Return the faces of a table; the frames of one dot at one sitting are a sequence."""
+def faces_of(table: LandmarkTable) -> Faces:
+    """Return the faces of a table; the frames of one fixation are a sequence."""
     order = in_sequence(table)
-    sequence = np.unique(np.stack([table.session, table.dot], axis=1)[order], axis=0, return_inverse=True)[1]
+    sequence = np.unique(np.stack([table.session, table.target_index], axis=1)[order], axis=0, return_inverse=True)[1]
     return Faces(
         points_px=table.landmarks[order, :, :2] * table.image_size_px[order, None],
         is_frontal=np.abs(table.pose_deg[order, :2]).max(axis=1) <= FRONTAL_DEG,
@@ -76,13 +76,13 @@ def faces_of(table: Table) -> Faces:
     )
 
 
-def in_sequence(table: Table) -> Integers:
-    """Return the rows of a table in the order of sittings, dots and frames."""
-    return np.asarray(np.lexsort((table.frame, table.dot, table.session)))
+def in_sequence(table: LandmarkTable) -> Integers:
+    """Return the rows of a table in the order of sessions, targets and frames."""
+    return np.asarray(np.lexsort((table.frame, table.target_index, table.session)))
 
 
 def find_takes(clips: Sequence[Clip]) -> tuple[int, ...]:
-    """Return the number of each clip's take: clips whose lids move alike frame by frame have the same."""
+    """Return the number of each clip's take; clips whose lids move alike share a take."""
     apertures = [measure_ratios(clip.faces.points_px)["lid_aperture"] for clip in clips]
     takes: list[int] = []
     for number, clip in enumerate(clips):
@@ -99,16 +99,16 @@ def find_takes(clips: Sequence[Clip]) -> tuple[int, ...]:
 
 
 def common_frames(first: Faces, second: Faces) -> tuple[Integers, Integers]:
-    """Return the rows of both at the frames which both have."""
+    """Return the rows of both at their common frames."""
     _, mine, theirs = np.intersect1d(first.frame, second.frame, return_indices=True)
     return mine, theirs
 
 
 def measure_open(faces: Faces) -> tuple[dict[str, Floats], Integers]:
-    """Return the quantities of frontal faces with open eyes, and in which rows these are.
+    """Return the quantities of frontal faces with open eyes, and their rows.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There is none.
     """
     measured = measure_ratios(faces.points_px)
     rows = np.flatnonzero(faces.is_frontal & find_open(measured["lid_aperture"], faces.person))
@@ -118,5 +118,5 @@ def measure_open(faces: Faces) -> tuple[dict[str, Floats], Integers]:
 
 
 def width_mm(faces: Faces) -> float:
-    """Return how wide the eyes are, if irises are 11.7 mm across, median."""
+    """Return the median width of the eyes, assuming irises of 11.7 mm."""
     return float(np.median(eye_width_mm(faces.points_px)))

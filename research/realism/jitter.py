@@ -1,4 +1,4 @@
-"""How much landmarks tremble from frame to frame, real people against rendered ones."""
+"""Jitter of landmarks from frame to frame, on real and rendered people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaze_core.head_pose import rotation_matrix
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.faces import Clip, Faces, common_frames, faces_of, in_sequence
 from research.realism.measures import (
     Floats,
@@ -23,37 +23,36 @@ from research.realism.spread import Spread, spread_of
 from research.rendering.eye import fick_angles_deg
 
 SAME_SIZE = 0.3
-"""Irises whose diameters in pixels differ by less than this share are as large as each other."""
+"""Relative difference up to which iris diameters in pixels count as equal."""
 
 TRACKED = {
-    "iris_x": "an iris, across",
-    "iris_y": "an iris, up",
-    "corners_x": "the middle of an eye's corners, across",
-    "corners_y": "the middle of an eye's corners, up",
-    "gaze_x": "irises in their eyes, mean of both, across",
-    "gaze_y": "irises in their eyes, mean of both, up",
-    "difference_x": "left minus right iris, across",
-    "difference_y": "left minus right iris, up",
+    "iris_x": "iris, horizontal",
+    "iris_y": "iris, vertical",
+    "corners_x": "midpoint of an eye's corners, horizontal",
+    "corners_y": "midpoint of an eye's corners, vertical",
+    "both_irises_x": "irises relative to their corners, mean of both eyes, horizontal",
+    "both_irises_y": "irises relative to their corners, mean of both eyes, vertical",
+    "difference_x": "left minus right iris, horizontal",
+    "difference_y": "left minus right iris, vertical",
     "lid_aperture": "lid aperture",
     "iris_diameter": "iris diameter",
 }
-"""The first four are relative to the face, laid over itself from frame to frame."""
+"""Tracked quantities; the first four are relative to the aligned face."""
 
 IN_DEGREES = tuple(name for name in TRACKED if name.endswith(("_x", "_y")))
 
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """How much something trembles from frame to frame, standard deviation in thousandths of the eye's width.
+    """Jitter of one quantity, standard deviation in thousandths of the eye's width.
 
     Attributes:
-        real: Of each clip, from one frame to the next.
-        moved: Of each clip, over as many frames as the head takes to move as far as a rendered one does from frame to
-            frame; None without a calibration table.
-        rendered: Over people; None without a calibration table.
-        same_size: Likewise, of those dots alone whose irises are as large in the picture as those of the first clip.
-        encoding: By how much the first clip differs from another of the same take, as if shared alike by both; None
-            without one.
+        real: Jitter of each clip between consecutive frames.
+        moved: Jitter of each clip between frames at the lag of `match_lags`; None without a calibration table.
+        rendered: Distribution over rendered people; None without a calibration table.
+        same_size: The same for fixations whose irises are as large in the image as those of the first clip.
+        encoding: Difference between the first clip and another encoding of the same take, shared equally by both; None
+            without another encoding.
     """
 
     real: tuple[float, ...]
@@ -64,9 +63,9 @@ class Jitter:
 
 
 def match_lags(clips: Sequence[Clip], resting: Faces | None) -> tuple[int | None, ...]:
-    """Return how many frames each clip's head takes to move as far as a rendered one does from frame to frame.
+    """Return the lag, in frames, at which each clip's head has moved as far as a rendered head between two frames.
 
-    At most a quarter of the clip; None without a calibration table.
+    The lag is at most a quarter of the clip; None without a calibration table.
     """
     if resting is None:
         return (None,) * len(clips)
@@ -88,13 +87,13 @@ def match_lags(clips: Sequence[Clip], resting: Faces | None) -> tuple[int | None
 def compare_jitter(
     clips: Sequence[Clip], takes: Sequence[int], lags: Sequence[int | None], resting: Faces | None
 ) -> dict[str, Jitter]:
-    """Return how much everything tracked trembles, in thousandths of the eye's width.
+    """Return the jitter of each tracked quantity.
 
     Args:
-        clips: Of real people.
-        takes: As `find_takes` returns them.
-        lags: As `match_lags` returns them.
-        resting: Of rendered people, the frames of one dot a sequence each.
+        clips: Clips of real people.
+        takes: Take of each clip, from `find_takes`.
+        lags: Lag of each clip, from `match_lags`.
+        resting: Faces of rendered people; each fixation is a sequence.
     """
     real = [_differences(clip.faces)[0] for clip in clips]
     moved = [None if lag is None else _differences(clip.faces, lag)[0] for clip, lag in zip(clips, lags, strict=True)]
@@ -121,7 +120,7 @@ def compare_jitter(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Differences:
-    """The second differences of one sequence by the names of `TRACKED`, whose it is and how large the iris."""
+    """Second differences of one sequence by the names of `TRACKED`, its person and its iris diameter."""
 
     second: dict[str, Floats]
     person: int
@@ -154,17 +153,17 @@ def _spread_over_people(name: str, sequences: Sequence[_Differences]) -> Spread 
 
 
 def _encoding(first: Faces, second: Faces, name: str) -> float:
-    """Return the standard deviation that each of two clips of the same take would need to differ as they do."""
+    """Return the standard deviation per clip that explains the difference of two clips of the same take."""
     mine, theirs = common_frames(first, second)
     difference = track(first.points_px[mine])[name] - track(second.points_px[theirs])[name]
     usable = find_open(measure_ratios(first.points_px[mine])["lid_aperture"], np.zeros(len(mine), dtype=np.int64))
     return robust_deviation((difference - np.median(difference, axis=0))[usable].ravel()) / 2**0.5
 
 
-def measure_turning_deg(table: Table) -> tuple[float, float]:
-    """Return how much the eyes of a calibration table truly turn in their heads from frame to frame, across and up.
+def measure_rotation_deg(table: LandmarkTable) -> tuple[float, float]:
+    """Return the true horizontal and vertical rotation of the eyes in the head between frames of a fixation.
 
-    The head sways while the eyes stay on the dot. Measured as the jitter is, median over people.
+    The head sways while the eyes stay on the target. Computed like the jitter, median over people.
     """
     faces, order = faces_of(table), in_sequence(table)
     directions = [

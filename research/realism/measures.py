@@ -1,8 +1,8 @@
-"""What can be measured on anybody's face without knowing camera, distance or gaze: ratios, scatter and jitter.
+"""Measurements that need neither camera, distance nor gaze: ratios, scatter and jitter of landmarks.
 
-Everything is in units of the eyes' own width or of another distance on the same face, so that the size of the picture
-and the distance cancel. "Across" runs along the line from an eye's corner on the left of the picture to the one on the
-right, "up" at a right angle to it; so a tilted head changes nothing.
+All quantities are relative to the eye's width or another distance on the same face, so that image size and distance
+cancel. "Across" is the direction from the corner of an eye on the left of the image to the one on the right, "up" is
+perpendicular to it; a tilted head changes nothing.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ Flags = NDArray[np.bool_]
 SIDES = (LEFT, RIGHT)
 
 MIDDLE_LIDS = {LEFT: (386, 374), RIGHT: (159, 145)}
-"""The upper and the lower lid's margin in the middle of the eye."""
+"""Landmarks on the upper and lower lid margin in the middle of the eye."""
 
 BROW_EDGES = {LEFT: (295, 282), RIGHT: (65, 52)}
-"""Two points of the brow's lower edge above the eye."""
+"""Two landmarks on the lower edge of the brow."""
 
 OPEN_SHARE = 0.6
-"""An eye counts as open when its aperture is at least this share of what is usual for its person or dot."""
+"""An eye counts as open if its aperture is at least this share of the median of its person or fixation."""
 
 _CORNERS = tuple(index for side in SIDES for index in EYE_CORNERS[side])
 _RIGID = tuple((int(row[0]), row[4]) for row in CANONICAL_FACE if int(row[0]) not in _CORNERS)
@@ -37,19 +37,19 @@ _RIGID_WEIGHTS = np.array([weight for _, weight in _RIGID])
 _MOST_IN_PAIRS = 300
 
 _TO_DEVIATION = 1.4826
-"""Times the median absolute deviation: the standard deviation, if the distribution is normal but for some outliers."""
+"""Ratio of standard deviation to median absolute deviation of a normal distribution."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Eye:
-    """One eye in many pictures, in its own widths.
+class EyeMeasures:
+    """Measurements of one eye in many images, in units of its width.
 
     Attributes:
-        width_px: From corner to corner, shape (n,).
-        iris_px: Its iris's diameter, the long axis, shape (n,).
-        iris: The iris's centre from the middle of the corners: across to the right of the picture, up, shape (n, 2).
-        aperture: The eye aspect ratio, shape (n,).
-        between_lids: The iris's height between the lids, 0 on the lower, 1 on the upper margin, shape (n,).
+        width_px: Distance between the corners, shape (n,).
+        iris_px: Long axis of the iris, shape (n,).
+        iris: Iris centre relative to the midpoint of the corners: across to the right of the image, up, shape (n, 2).
+        aperture: Eye aspect ratio, shape (n,).
+        between_lids: Height of the iris between the lids, 0 at the lower, 1 at the upper margin, shape (n,).
         brow: Height of the brow's lower edge above the line of the corners, shape (n,).
     """
 
@@ -61,15 +61,15 @@ class Eye:
     brow: Floats
 
 
-def measure_eye(points_px: Floats, side: str) -> Eye:
-    """Return what can be said of one eye.
+def measure_eye(points_px: Floats, side: str) -> EyeMeasures:
+    """Return the measurements of one eye.
 
     Args:
         points_px: Landmarks in pixels, shape (n, 478, 2).
         side: `"left"` or `"right"`, the viewer's own.
     """
     outer, inner = (points_px[:, index] for index in EYE_CORNERS[side])
-    # The viewer's left eye is on the right of the picture.
+    # The viewer's left eye is on the right of the image.
     from_px, to_px = (inner, outer) if side == LEFT else (outer, inner)
     width_px = np.linalg.norm(to_px - from_px, axis=1)
     across = (to_px - from_px) / width_px[:, None]
@@ -84,7 +84,7 @@ def measure_eye(points_px: Floats, side: str) -> Eye:
     above, below = (place(index)[:, 1] for index in MIDDLE_LIDS[side])
     openings = [np.linalg.norm(points_px[:, upper] - points_px[:, lower], axis=1) for upper, lower in LIDS[side]]
     opening = above - below
-    return Eye(
+    return EyeMeasures(
         width_px=width_px,
         iris_px=iris_diameters_px(points_px[:, list(IRIS[side])]),
         iris=iris,
@@ -95,7 +95,7 @@ def measure_eye(points_px: Floats, side: str) -> Eye:
 
 
 def iris_diameters_px(rims_px: Floats) -> Floats:
-    """Return `gaze_core.gaze.iris_diameter_px` of many irises at once, shape (n,).
+    """Return `gaze_core.gaze.iris_diameter_px` of many irises, shape (n,).
 
     Args:
         rims_px: Centre, then four points on the rim, shape (n, 5, 2).
@@ -107,8 +107,8 @@ def iris_diameters_px(rims_px: Floats) -> Floats:
 def measure_ratios(points_px: Floats) -> dict[str, Floats]:
     """Return each quantity of every face, by its name, shape (n,).
 
-    `difference_x` and `difference_y` are the left iris's place in its eye minus the right one's. Mirroring the picture
-    negates `difference_y` and changes nothing else: what points outwards still does.
+    `difference_x` and `difference_y` are the position of the left iris in its eye minus that of the right. Mirroring
+    the image negates `difference_y` and changes nothing else.
 
     Args:
         points_px: Landmarks in pixels, shape (n, 478, 2).
@@ -138,17 +138,17 @@ def iris_size_px(points_px: Floats) -> Floats:
 
 
 def eye_width_mm(points_px: Floats) -> Floats:
-    """Return how wide the eyes are if their irises are 11.7 mm across, shape (n,)."""
+    """Return the width of the eyes, assuming irises of 11.7 mm, shape (n,)."""
     eyes = [measure_eye(points_px, side) for side in SIDES]
     return np.asarray(IRIS_DIAMETER_MM * np.mean([eye.width_px / eye.iris_px for eye in eyes], axis=0))
 
 
 def find_open(aperture: Floats, group: Integers) -> Flags:
-    """Return which eyes are open by what is usual in their group, shape (n,).
+    """Return whether each eye is open relative to the median of its group, shape (n,).
 
     Args:
-        aperture: Shape (n,).
-        group: Number of the person or dot, shape (n,).
+        aperture: Eye aspect ratio, shape (n,).
+        group: Number of the person or fixation, shape (n,).
     """
     usual = np.empty_like(aperture)
     for number in np.unique(group):
@@ -159,12 +159,12 @@ def find_open(aperture: Floats, group: Integers) -> Flags:
 def scatter(values: Floats, group: Integers) -> float:
     """Return the robust standard deviation of values within their groups, NaN without two in any.
 
-    It follows from the differences of all pairs within a group, so that no group's middle needs to be known: about the
-    median of ten values the deviations would be 6 % too small. Of a large group evenly spaced values are enough.
+    It uses the differences of all pairs within a group, because deviations from the median of ten values are 6 % too
+    small. Large groups are thinned evenly.
 
     Args:
-        values: Shape (n,).
-        group: Shape (n,).
+        values: Values, shape (n,).
+        group: Number of each value's group, shape (n,).
     """
     differences = [np.empty(0)]
     for number in np.unique(group):
@@ -176,24 +176,24 @@ def scatter(values: Floats, group: Integers) -> float:
 
 
 def jitter(second_differences: Floats) -> float:
-    """Return the standard deviation of a single value, if each is disturbed by itself, NaN without any.
+    """Return the standard deviation of single values with independent noise, NaN without any.
 
-    What changes evenly from frame to frame drops out. A disturbance that lasts for several frames counts for less.
+    Even motion cancels. Disturbances that last for several frames are underestimated.
 
     Args:
-        second_differences: As `second_differences` returns them, any shape.
+        second_differences: Result of `second_differences`, any shape.
     """
     return robust_deviation(second_differences.ravel()) / 6**0.5
 
 
 def second_differences(values: Floats, frame: Integers, usable: Flags, lag: int = 1) -> Floats:
-    """Return the frame before minus twice the frame plus the frame after, where all three are usable, shape (m, k).
+    """Return previous minus twice the current plus next value, where all three are usable, shape (m, k).
 
     Args:
-        values: Shape (n, k).
-        frame: Their numbers, ascending, shape (n,).
-        usable: Shape (n,).
-        lag: How many frames lie from one of the three to the next.
+        values: Values of each frame, shape (n, k).
+        frame: Frame numbers, ascending, shape (n,).
+        usable: Whether a frame is usable, shape (n,).
+        lag: Distance in frames between the three.
     """
     in_time = np.full((int(frame[-1] - frame[0]) + 1, values.shape[1]), np.nan)
     in_time[frame[usable] - frame[0]] = values[usable]
@@ -202,12 +202,12 @@ def second_differences(values: Floats, frame: Integers, usable: Flags, lag: int 
 
 
 def movements(points_px: Floats, frame: Integers, lag: int = 1) -> Floats:
-    """Return how far the face has moved in the picture a number of frames later, in eye widths, shape (m,).
+    """Return the face's motion in the image over a number of frames, in eye widths, shape (m,).
 
     Args:
         points_px: Landmarks in pixels, shape (n, 478, 2).
-        frame: Their numbers, ascending, shape (n,).
-        lag: How many frames later.
+        frame: Frame numbers, ascending, shape (n,).
+        lag: Number of frames.
     """
     width_px = np.mean([measure_eye(points_px, side).width_px for side in SIDES])
     in_time = np.full((int(frame[-1] - frame[0]) + 1, 2), np.nan)
@@ -217,15 +217,15 @@ def movements(points_px: Floats, frame: Integers, lag: int = 1) -> Floats:
 
 
 def robust_deviation(deviations: Floats) -> float:
-    """Return the standard deviation about zero that the median size speaks of, NaN without any."""
+    """Return the robust standard deviation about zero, NaN without values."""
     return _TO_DEVIATION * float(np.median(np.abs(deviations))) if deviations.size else float("nan")
 
 
 def align(points_px: Floats) -> Floats:
-    """Return the faces of one sequence laid over each other, in mean eye widths, shape (n, 478, 2).
+    """Return the aligned faces of one sequence, in mean eye widths, shape (n, 478, 2).
 
-    Each is moved, turned and scaled so that its rigid landmarks fit their mean over the sequence best; the corners of
-    the eyes are left out of the fit, as they are measured against it. y runs up.
+    A similarity transform aligns the rigid landmarks of each face with their mean over the sequence. The corners of the
+    eyes are left out of the fit, because they are measured relative to it. y points up.
 
     Args:
         points_px: Landmarks in pixels, shape (n, 478, 2).
@@ -256,7 +256,7 @@ def _fit(places: NDArray[np.complex128], reference: NDArray[np.complex128]) -> N
 
 
 def track(points_px: Floats) -> dict[str, Floats]:
-    """Return what is followed from frame to frame in one sequence, each by its name, in eye widths, shape (n,).
+    """Return the tracked quantities of one sequence by name, in eye widths, shape (n, k).
 
     Args:
         points_px: Landmarks in pixels, shape (n, 478, 2).
@@ -272,8 +272,8 @@ def track(points_px: Floats) -> dict[str, Floats]:
         "iris_y": irises[..., 1].T,
         "corners_x": corners[..., 0].T,
         "corners_y": corners[..., 1].T,
-        "gaze_x": both[:, :1],
-        "gaze_y": both[:, 1:],
+        "both_irises_x": both[:, :1],
+        "both_irises_y": both[:, 1:],
         "difference_x": between[:, :1],
         "difference_y": between[:, 1:],
         "lid_aperture": np.stack([left.aperture, right.aperture], axis=1),

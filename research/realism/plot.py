@@ -1,4 +1,4 @@
-"""The picture of docs/realism.md: distributions alone, no faces."""
+"""The figure of docs/realism.md: distributions only, no faces."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ _BINS = 40
 def draw(
     real: Sequence[Faces], rendered: Faces, jitters: Mapping[str, Jitter], clip_names: Sequence[str], path: Path
 ) -> None:
-    """Draw the distribution of each quantity, real and rendered, and the jitter.
+    """Draw the distributions of all quantities, real and rendered, and the jitter.
 
     Args:
-        real: One for each take.
-        rendered: Of many people.
-        jitters: By the names of `TRACKED`.
-        clip_names: Of the clips whose jitters they are.
-        path: Of the picture.
+        real: Faces of each take.
+        rendered: Faces of many rendered people.
+        jitters: Jitter by the names of `TRACKED`.
+        clip_names: Names of the clips behind the jitter.
+        path: PNG file to write.
     """
     figure = Figure(figsize=(11, 12), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 1.9))[:, 0]
@@ -52,7 +52,7 @@ def _draw_distribution(axes: Axes, takes: Sequence[Floats], rendered: Floats) ->
     edges = np.linspace(float(everything.min()), float(everything.max()), _BINS + 1).tolist()
     low, high = np.percentile(rendered, [5, 95])
     axes.axvspan(low, high, color=_RENDERED, alpha=0.10)
-    axes.hist(rendered, edges, density=True, color=_RENDERED, alpha=0.45, label="rendered pictures; shaded: 5–95 %")
+    axes.hist(rendered, edges, density=True, color=_RENDERED, alpha=0.45, label="rendered images; shaded: 5–95 %")
     for number, take in enumerate(takes):
         axes.hist(
             take,
@@ -61,7 +61,7 @@ def _draw_distribution(axes: Axes, takes: Sequence[Floats], rendered: Floats) ->
             histtype="step",
             color=_REAL,
             linewidth=1.4,
-            label="real frames, a line for each take" if number == 0 else None,
+            label="real frames, one line per take" if number == 0 else None,
         )
     axes.set_yticks([])
     axes.tick_params(labelsize=8)
@@ -72,7 +72,12 @@ def _draw_jitters(axes: Axes, jitters: Mapping[str, Jitter], clip_names: Sequenc
     places = np.arange(len(TRACKED))
     for offset, alpha, label, spreads in (
         (0.05, 0.35, "rendered people: 5–95 %, median", [jitters[name].rendered for name in TRACKED]),
-        (0.25, 0.75, "those with irises as large as the first clip's", [jitters[name].same_size for name in TRACKED]),
+        (
+            0.25,
+            0.75,
+            "rendered, irises as large as the first clip's",
+            [jitters[name].same_size for name in TRACKED],
+        ),
     ):
         rows = [(place, spread) for place, spread in zip(places, spreads, strict=True) if spread is not None]
         for number, (place, spread) in enumerate(rows):
@@ -99,7 +104,7 @@ def _draw_jitters(axes: Axes, jitters: Mapping[str, Jitter], clip_names: Sequenc
                 color=_REAL,
                 markersize=5,
                 markerfacecolor="none",
-                label=f"{name}, frames between which the head moves as far",
+                label=f"real: {name}, between frames with the same head motion",
             )
     axes.set_yticks(places, list(TRACKED.values()), fontsize=9)
     axes.invert_yaxis()

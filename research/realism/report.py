@@ -1,10 +1,10 @@
-"""Says how far rendered people are from real ones, in what can be measured on any video of a face.
+"""Compare rendered people with real ones in videos of faces with unknown gaze.
 
     python -m research.realism CLIP [CLIP …] [--table …] [--calibration-table …] [--out FOLDER] [--truth] [--page …]
 
-Ratios are held against the training table, jitter against the frames of one dot of the calibration table, where the
-eyes rest on one place while the head sways a little. With `--truth` the landmarks of rendered people are held against
-the scenes they were rendered from. Writes `realism.json` and `realism.png`; of a real person only numbers are kept.
+Ratios are compared with the training table, and jitter with the fixations of the calibration table, during which the
+head sways a little. With `--truth` the landmarks of rendered people are compared with the scenes from which they were
+rendered. The command writes `realism.json` and `realism.png`; of real people it keeps only numbers.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
 from models import FACE_LANDMARKER_PATH
-from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, LandmarkTable, load_table
+from research.markdown import make_table, replace_block
 from research.realism.compare import QUANTITIES, Comparison, Scatter, compare, compare_scatter
 from research.realism.faces import (
     FRONTAL_DEG,
@@ -45,34 +46,34 @@ from research.realism.jitter import (
     Jitter,
     compare_jitter,
     match_lags,
-    measure_turning_deg,
+    measure_rotation_deg,
 )
 from research.realism.measures import iris_size_px
 from research.realism.plot import draw
 from research.realism.spread import Spread
 from research.realism.truth import LEVER_MM, SOURCES, ErrorBudget, measure_errors
 
-FEWEST_ON_END = 5
-"""Faces that are seen for fewer frames on end are taken for something else."""
+MIN_CONSECUTIVE_FRAMES = 5
+"""Faces in fewer consecutive frames are treated as false detections."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How real and rendered people differ.
+class RealismReport:
+    """Differences between real and rendered people.
 
     Attributes:
-        clips: Name, digest, frames and so on of each.
-        takes: Number of each clip's take; clips that show the same have the same number.
-        rendered: How many people and pictures there were.
-        comparisons: By the names of `QUANTITIES`.
-        scatters: Of `difference_x` and `difference_y`.
-        jitters: By the names of `TRACKED`.
-        lags: How many frames each clip's head takes to move as far as a rendered one does from frame to frame.
-        width_mm: Of the eyes, if irises are 11.7 mm across, median of each clip.
-        rendered_width_mm: Likewise of rendered people.
-        turning_deg: How much rendered eyes truly turn in their heads from frame to frame, measured as the jitter is,
-            across and up; None without a calibration table.
-        truth: Of the landmarks' errors; None unless asked for.
+        clips: Description of each clip.
+        takes: Number of each clip's take; clips of the same take share a number.
+        rendered: Numbers of rendered people and images.
+        comparisons: Comparisons by the names of `QUANTITIES`.
+        scatters: Scatter of `difference_x` and `difference_y`.
+        jitters: Jitter by the names of `TRACKED`.
+        lags: Lag of each clip, from `match_lags`.
+        width_mm: Median width of the eyes in each clip, assuming irises of 11.7 mm.
+        rendered_width_mm: Median width of rendered eyes, assuming irises of 11.7 mm.
+        rotation_deg: True horizontal and vertical rotation of rendered eyes between frames, computed like the jitter;
+            None without a calibration table.
+        truth: Sources of the landmarks' errors; None without `--truth`.
     """
 
     clips: tuple[dict[str, Any], ...]
@@ -84,7 +85,7 @@ class Report:
     lags: tuple[int | None, ...]
     width_mm: tuple[float, ...]
     rendered_width_mm: float
-    turning_deg: tuple[float, float] | None
+    rotation_deg: tuple[float, float] | None
     truth: tuple[ErrorBudget, ...] | None
 
 
@@ -92,16 +93,16 @@ def read_clip(path: Path, landmarker: FaceLandmarker) -> Clip:
     """Return the faces of a video.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: There is no face in it for a while.
+        OSError: The video cannot be read.
+        ValueError: No face is visible in enough consecutive frames.
     """
     points_px: list[NDArray[np.float64]] = []
     frames: list[int] = []
     is_frontal: list[bool] = []
-    pictures, size_px = 0, (0, 0)
-    for number, picture in enumerate(_read_pictures(path)):
-        pictures, size_px = number + 1, (picture.shape[1], picture.shape[0])
-        face = max(landmarker.detect(picture), key=lambda found: found.area_px, default=None)
+    count, size_px = 0, (0, 0)
+    for number, image in enumerate(_read_frames(path)):
+        count, size_px = number + 1, (image.shape[1], image.shape[0])
+        face = max(landmarker.detect(image), key=lambda found: found.area_px, default=None)
         if face is None:
             continue
         pose = estimate_head_pose(face)
@@ -110,51 +111,53 @@ def read_clip(path: Path, landmarker: FaceLandmarker) -> Clip:
         is_frontal.append(max(abs(pose.pitch_deg), abs(pose.yaw_deg)) <= FRONTAL_DEG)
     shown = np.array(frames, dtype=np.int64)
     run = np.cumsum(np.diff(shown, prepend=-2) > 1)
-    lasts = np.bincount(run)[run] >= FEWEST_ON_END if len(run) else np.empty(0, dtype=np.bool_)
+    lasts = np.bincount(run)[run] >= MIN_CONSECUTIVE_FRAMES if len(run) else np.empty(0, dtype=np.bool_)
     if not lasts.any():
-        raise ValueError(f"{path.name} shows no face")
+        raise ValueError(f"no face found in {path.name}")
     one = np.zeros(int(lasts.sum()), dtype=np.int64)
     faces = Faces(np.array(points_px)[lasts], np.array(is_frontal)[lasts], person=one, sequence=one, frame=shown[lasts])
-    return Clip(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), pictures, size_px, faces)
+    return Clip(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), count, size_px, faces)
 
 
-def _read_pictures(path: Path) -> Iterator[Frame]:
-    """Yield the pictures of a video, RGB."""
+def _read_frames(path: Path) -> Iterator[Frame]:
+    """Yield the frames of a video, RGB."""
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
             raise OSError(f"cannot open {path.name}")
         while True:
-            was_read, picture = capture.read()
+            was_read, image = capture.read()
             if not was_read:
                 return
-            yield np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
+            yield np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
     finally:
         capture.release()
 
 
-def make_report(clips: Sequence[Clip], table: Table, resting: Table | None, *, truth_people: int | None) -> Report:
-    """Return how the people of some clips differ from rendered ones.
+def make_report(
+    clips: Sequence[Clip], table: LandmarkTable, resting: LandmarkTable | None, *, truth_people: int | None
+) -> RealismReport:
+    """Return the comparison of the people in clips with rendered ones.
 
     Args:
-        clips: Of real people.
-        table: Of rendered ones, in many poses.
-        resting: A calibration table, if there is one.
-        truth_people: How many rendered people to hold against the truth; None for not at all.
+        clips: Clips of real people.
+        table: Table of rendered people in many poses.
+        resting: Calibration table; None if there is none.
+        truth_people: Number of rendered people to compare with the truth; None to skip this.
     """
     takes = find_takes(clips)
     rendered = faces_of(table)
     at_rest = None if resting is None else faces_of(resting)
     lags = match_lags(clips, at_rest)
-    return Report(
+    return RealismReport(
         clips=tuple(_describe(clip) for clip in clips),
         takes=takes,
         rendered={
             "people": len(np.unique(table.identity)),
-            "pictures": len(table),
-            "pictures_used": len(measure_open(rendered)[1]),
+            "images": len(table),
+            "images_used": len(measure_open(rendered)[1]),
             "people_at_rest": 0 if resting is None else len(np.unique(resting.identity)),
-            "pictures_at_rest": 0 if resting is None else len(resting),
+            "images_at_rest": 0 if resting is None else len(resting),
         },
         comparisons=compare(first_of_takes(clips, takes), rendered),
         scatters=compare_scatter([clip.faces for clip in clips], rendered, at_rest),
@@ -162,13 +165,13 @@ def make_report(clips: Sequence[Clip], table: Table, resting: Table | None, *, t
         lags=lags,
         width_mm=tuple(width_mm(clip.faces) for clip in clips),
         rendered_width_mm=width_mm(rendered if at_rest is None else at_rest),
-        turning_deg=None if resting is None else measure_turning_deg(resting),
+        rotation_deg=None if resting is None else measure_rotation_deg(resting),
         truth=None if truth_people is None else measure_errors(table, resting, people=truth_people),
     )
 
 
 def first_of_takes(clips: Sequence[Clip], takes: Sequence[int]) -> list[Faces]:
-    """Return the faces of the first clip of every take."""
+    """Return the faces of the first clip of each take."""
     return [clips[takes.index(take)].faces for take in sorted(set(takes))]
 
 
@@ -177,72 +180,122 @@ def _describe(clip: Clip) -> dict[str, Any]:
         "name": clip.name,
         "sha256": clip.sha256,
         "size_px": clip.size_px,
-        "pictures": clip.pictures,
+        "frames": clip.frames,
         "faces": len(clip.faces),
         "faces_used": len(measure_open(clip.faces)[1]),
         "iris_diameter_px": round(float(np.median(iris_size_px(clip.faces.points_px))), 1),
     }
 
 
-def describe(report: Report, command: str) -> str:
-    """Return the tables of real against rendered people, as Markdown."""
-    takes = len(set(report.takes))
-    lines = [
-        f"*Made by `{command}`.*",
-        "",
-        "| clip | take | picture | frames | faces | used | iris |",
-        "|" + "---|" * 7,
-    ]
+def describe(report: RealismReport) -> dict[str, str]:
+    """Return the tables of docs/realism.md by the names of their blocks, as Markdown."""
+    return {
+        "realism-clips": _describe_clips(report),
+        "realism-ratios": _describe_ratios(report),
+        "realism-scatter": _describe_scatter(report),
+        "realism-jitter": _describe_jitter(report),
+        "realism-jitter-degrees": _describe_jitter(report, in_degrees=True),
+    }
+
+
+def describe_truth(truth: Sequence[ErrorBudget]) -> str:
+    """Return the sources of the landmarks' errors, as a Markdown table."""
+    columns = ("bias", "between people", "within a person", "unexplained", "at rest")
+    rows = []
+    for budget in truth:
+        values = [budget.bias_mm, budget.between_mm, budget.within_mm, budget.unexplained_mm, budget.rest_mm]
+        cells = ["–" if value is None else f"{value:.2f} ({_degrees(value):.1f})" for value in values]
+        gain = "–" if budget.gain is None else f"{budget.gain:+.2f}"
+        rows.append((SOURCES[budget.source], budget.axis, *cells, gain))
+    return make_table(("error", "axis", *(f"{column}, mm (°)" for column in columns), "gain, mm per mm"), rows)
+
+
+def _describe_clips(report: RealismReport) -> str:
+    rows = []
     for clip, take in zip(report.clips, report.takes, strict=True):
         width, height = clip["size_px"]
-        lines.append(
-            f"| {clip['name']} | {take + 1} | {width} × {height} | {clip['pictures']} | {clip['faces']} "
-            f"| {clip['faces_used']} | {clip['iris_diameter_px']} px |"
+        rows.append(
+            (
+                clip["name"],
+                str(take + 1),
+                f"{width} × {height}",
+                str(clip["frames"]),
+                str(clip["faces"]),
+                str(clip["faces_used"]),
+                f"{clip['iris_diameter_px']} px",
+            )
         )
     rendered = report.rendered
-    persons = (
-        f"Real: {takes} take{'s' * (takes > 1)}, so at most as many persons. Rendered: {rendered['people']} people, "
-        f"{rendered['pictures_used']} of {rendered['pictures']} pictures (frontal, eyes open); at rest "
-        f"{rendered['people_at_rest']} people, {rendered['pictures_at_rest']} pictures."
+    rows.append(
+        (
+            f"rendered, over poses: {rendered['people']} people",
+            "–",
+            "–",
+            "–",
+            str(rendered["images"]),
+            str(rendered["images_used"]),
+            "–",
+        )
     )
-    spread, near = "median (5–95 %)", f"within {TOWARDS_CAMERA_DEG:g}° of the camera"
-    columns = "quantity", f"real: {spread}", f"rendered: {spread}", f"those who look {near}", "real inside", "rank"
-    lines += ["", persons, "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    rows.append(
+        (
+            f"rendered, at rest: {rendered['people_at_rest']} people",
+            "–",
+            "–",
+            "–",
+            str(rendered["images_at_rest"]),
+            "–",
+            "–",
+        )
+    )
+    return make_table(("clip", "take", "size", "frames", "faces", "frontal, eyes open", "iris"), rows)
+
+
+def _describe_ratios(report: RealismReport) -> str:
+    spread = "median (5–95 %)"
+    rows = []
     for name, title in QUANTITIES.items():
         comparison = report.comparisons[name]
-        ranks = ", ".join(f"{rank:.0%}" for rank in comparison.rank)
         spreads = comparison.real, comparison.rendered, comparison.towards_camera
-        cells = [*map(_spread, spreads), f"{comparison.inside:.0%}", ranks]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    lines += ["", *_scatter_rows(report), "", *_jitter_rows(report), "", *_jitter_rows(report, in_degrees=True)]
-    return "\n".join(lines)
+        ranks = ", ".join(f"{rank:.0%}" for rank in comparison.rank)
+        rows.append((title, *map(_spread, spreads), f"{comparison.inside:.0%}", ranks))
+    header = (
+        "quantity",
+        f"real: {spread}",
+        f"rendered: {spread}",
+        f"rendered, gaze within {TOWARDS_CAMERA_DEG:g}° of the camera",
+        "real inside",
+        "rank",
+    )
+    return make_table(header, rows)
 
 
-def _scatter_rows(report: Report) -> list[str]:
+def _describe_scatter(report: RealismReport) -> str:
     names = [clip["name"] for clip in report.clips]
-    columns = [*(f"real: {name}" for name in names), "rendered, over poses", "rendered, at rest"]
-    lines = ["| scatter of left minus right iris | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
-    for name, title in (("difference_x", "across"), ("difference_y", "up")):
+    rows = []
+    for name, title in (("difference_x", "horizontal"), ("difference_y", "vertical")):
         scatter = report.scatters[name]
-        values = [*scatter.real, scatter.poses, scatter.rest]
-        lines.append(f"| {title} | " + " | ".join(_mm_and_degrees(value) for value in values) + " |")
-    return lines
+        rows.append((title, *map(_mm_and_degrees, (*scatter.real, scatter.poses, scatter.rest))))
+    header = (
+        "scatter of left minus right iris",
+        *(f"real: {name}" for name in names),
+        "rendered, over poses",
+        "rendered, at rest",
+    )
+    return make_table(header, rows)
 
 
-def _jitter_rows(report: Report, *, in_degrees: bool = False) -> list[str]:
-    """Return the table of the jitter, in thousandths of the eye's width or, of places, as turns of an eye."""
-    columns = [
-        f"real: {clip['name']}: next frame" + ("" if lag is None else f" → {lag} frames on")
+def _describe_jitter(report: RealismReport, *, in_degrees: bool = False) -> str:
+    """Return the jitter in thousandths of the eye's width or, for positions, as rotations of an eye."""
+    clips = [
+        f"real: {clip['name']}: next frame" + ("" if lag is None else f" → {lag} frames later")
         for clip, lag in zip(report.clips, report.lags, strict=True)
     ]
-    same_size = f"rendered, irises within {SAME_SIZE:.0%} of the first clip's"
-    columns += ["encoded otherwise", "rendered: median (5–95 %)", same_size]
-    unit = "degrees of gaze" if in_degrees else "10⁻³ eye widths"
-    lines = [f"| jitter, {unit} | " + " | ".join(columns) + " |", "|" + "---|" * (len(columns) + 1)]
     *real, rendered = (
         _degrees_per_thousandth(each) if in_degrees else 1.0 for each in (*report.width_mm, report.rendered_width_mm)
     )
     digits = 2 if in_degrees else 1
+    rows = []
     for name, title in TRACKED.items():
         if in_degrees and name not in IN_DEGREES:
             continue
@@ -259,31 +312,19 @@ def _jitter_rows(report: Report, *, in_degrees: bool = False) -> list[str]:
                 )
                 cell = f"{median} ({low}–{high})"
             cells.append(cell)
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    if in_degrees and report.turning_deg is not None:
-        across, up = report.turning_deg
-        lines += [
-            "",
-            f"Rendered eyes truly turn in their heads meanwhile, measured alike: {across:.2f}° and {up:.2f}°.",
-        ]
-    return lines
-
-
-def describe_truth(truth: Sequence[ErrorBudget], command: str) -> str:
-    """Return the table of the landmarks' errors, as Markdown."""
-    columns = "bias", "between", "within", "not foretold", "at rest"
-    lines = [
-        f"*Made by `{command}`.*",
-        "",
-        "| error | axis | " + " | ".join(f"{column}, mm (°)" for column in columns) + " | per mm of the iris's way |",
-        "|" + "---|" * (len(columns) + 3),
-    ]
-    for budget in truth:
-        values = [budget.bias_mm, budget.between_mm, budget.within_mm, budget.unforetold_mm, budget.rest_mm]
-        cells = ["–" if value is None else f"{value:.2f} ({_degrees(value):.1f})" for value in values]
-        cells.append("–" if budget.gain is None else f"{budget.gain:+.2f}")
-        lines.append(f"| {SOURCES[budget.source]} | {budget.axis} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append((title, *cells))
+    if in_degrees and report.rotation_deg is not None:
+        rotations = zip(("horizontal", "vertical"), report.rotation_deg, strict=True)
+        empty = ["–"] * (len(clips) + 1)
+        rows += [(f"true rotation of the eyes, {axis}", *empty, f"{angle:.2f}", "–") for axis, angle in rotations]
+    header = (
+        f"jitter, {'degrees of gaze' if in_degrees else '10⁻³ eye widths'}",
+        *clips,
+        "other encoding",
+        "rendered: median (5–95 %)",
+        f"rendered, irises within {SAME_SIZE:.0%} of the first clip's",
+    )
+    return make_table(header, rows)
 
 
 def _degrees(error_mm: float) -> float:
@@ -297,7 +338,7 @@ def _mm_and_degrees(scatter_mm: float | None) -> str:
 
 
 def _degrees_per_thousandth(eye_width_mm: float) -> float:
-    """Return by how much an eye turns whose iris moves by 0.001 of the eye's width."""
+    """Return the rotation of an eye whose iris moves by 0.001 of the eye's width."""
     return math.degrees(eye_width_mm / 1000 / EYE_ROTATION_TO_IRIS_MM)
 
 
@@ -309,29 +350,16 @@ def _spread(spread: Spread | None) -> str:
     return "–" if spread is None else f"{spread.median:.3f} ({spread.low:.3f} to {spread.high:.3f})"
 
 
-def write_section(page: Path, name: str, section: str) -> None:
-    """Replace a generated section of a page.
-
-    Raises:
-        ValueError: The page has no such section.
-    """
-    begin, end = f"<!-- {name}: begin -->\n", f"\n<!-- {name}: end -->"
-    text = page.read_text(encoding="utf-8")
-    if begin not in text or end not in text:
-        raise ValueError(f"{page.name} has no section {name}")
-    page.write_text(text.split(begin)[0] + begin + section + end + text.split(end)[1], encoding="utf-8")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare, print the tables, and write the report and its picture."""
+    """Compare, print the tables, and write the report and its figure."""
     parser = argparse.ArgumentParser(prog="python -m research.realism", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="a video of one real person")
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH)
-    parser.add_argument("--calibration-table", type=Path, default=CALIBRATION_TABLE_PATH)
+    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
+    parser.add_argument("--calibration-table", type=Path, default=CALIBRATION_TABLE_PATH, help="calibration table")
     parser.add_argument("--out", type=Path, default=Path("out/realism"), help="folder for realism.json and realism.png")
-    parser.add_argument("--truth", action="store_true", help="hold landmarks of rendered people against the truth")
-    parser.add_argument("--people", type=int, default=100, help="of each table, at most, for --truth")
-    parser.add_argument("--page", type=Path, help="a page whose tables are renewed; realism.png goes beside it too")
+    parser.add_argument("--truth", action="store_true", help="compare landmarks of rendered people with the truth")
+    parser.add_argument("--people", type=int, default=100, help="maximum number of people of each table for --truth")
+    parser.add_argument("--page", type=Path, help="document whose tables are renewed; realism.png goes beside it, too")
     options = parser.parse_args(arguments)
     landmarker = make_landmarker()
     clips = [read_clip(path, landmarker) for path in options.clips]
@@ -339,21 +367,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     resting = load_table(options.calibration_table) if options.calibration_table.is_file() else None
     report = make_report(clips, table, resting, truth_people=options.people if options.truth else None)
 
-    command = "python -m research.realism " + " ".join(path.name for path in options.clips)
-    sections = {"realism": describe(report, command)}
+    tables = describe(report)
     if report.truth is not None:
-        sections["truth"] = describe_truth(report.truth, command + " --truth")
-    print("\n\n".join(sections.values()))
+        tables["truth"] = describe_truth(report.truth)
+    print("\n\n".join(tables.values()))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "realism.json").write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-    pictures = [options.out / "realism.png", *([options.page.with_name("realism.png")] if options.page else [])]
-    for path in pictures:
-        names = [clip.name for clip in clips]
+    names = [clip.name for clip in clips]
+    for path in (options.out / "realism.png", *([options.page.with_name("realism.png")] if options.page else [])):
         draw(first_of_takes(clips, report.takes), faces_of(table), report.jitters, names, path)
-    for name, section in sections.items() if options.page else ():
-        write_section(options.page, name, section)
+    if options.page:
+        for name, text in tables.items():
+            replace_block(options.page, name, text)
 
 
 def make_landmarker() -> FaceLandmarker:
-    """Return the landmarker that the tables were made with."""
+    """Return the landmarker with which the tables were made."""
     return MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)

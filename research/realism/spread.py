@@ -1,4 +1,4 @@
-"""A distribution in three numbers."""
+"""Median and middle 90 % of a distribution."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from research.realism.measures import Floats
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A distribution: its median, where its middle 90 % lie, and of how many values."""
+    """Median, limits of the middle 90 %, and number of values."""
 
     median: float
     low: float
@@ -18,7 +18,7 @@ class Spread:
 
 
 def spread_of(values: Floats) -> Spread:
-    """Return the distribution of values; NaN among them are left out."""
+    """Return the spread of the finite values."""
     kept = values[np.isfinite(values)]
     low, median, high = np.percentile(kept, [5, 50, 95]).tolist()
     return Spread(median, low, high, len(kept))

@@ -1,7 +1,7 @@
-"""How far landmarks of rendered people lie from the truth: the scenes that they were rendered from, made again.
+"""Errors of landmarks on rendered people, relative to the scenes from which they were rendered.
 
-All errors are in mm on a plane through the eye, parallel to the picture, turned upright with the head: across, towards
-the temple of each eye, and up. A picture's place becomes mm by the eye's true depth.
+All errors are in mm on a plane through the eye parallel to the image, rotated with the head's roll: x across, towards
+the temple of each eye, and y up. The eye's true depth converts pixels into mm.
 """
 
 import math
@@ -12,26 +12,26 @@ import numpy as np
 
 from gaze_core.features import CANTHI_TO_ROTATION_MM
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.measures import Floats, Integers, robust_deviation, scatter
 from research.rendering.eye import SIDES
 from research.rendering.head import Head, build_head
 from research.rendering.identity import Identity, sample_identity
-from research.rendering.sampling import sample_look, sample_scene, sample_session
+from research.rendering.sampling import sample_fixation, sample_scene, sample_session
 from research.rendering.scene import Scene
 
 LEVER_MM = 10.9
-"""From the eye's centre of rotation to the middle of the limbus."""
+"""Distance from the eye's centre of rotation to the centre of the limbus."""
 
-OPEN_FROM = 0.7
-"""Scenes whose eyes are less open than this are left out."""
+MIN_OPENNESS = 0.7
+"""Scenes with a smaller eye opening are left out."""
 
 SOURCES = {
-    "iris": "iris landmark, against the limbus' middle",
-    "corners": "corner landmarks' middle, against the mesh's corners",
-    "anatomy": "the mesh's corners' middle, against the eye's centre of rotation",
-    "one_eye": "iris in its eye: all three, one eye",
-    "both_eyes": "the same, mean of both eyes",
+    "iris": "iris landmark minus limbus centre",
+    "corners": "midpoint of corner landmarks minus midpoint of true corners",
+    "anatomy": "midpoint of true corners minus centre of rotation",
+    "one_eye": "sum of all three, one eye",
+    "both_eyes": "sum of all three, mean of both eyes",
     "kappa": "for comparison: angle kappa, mean of both eyes",
 }
 
@@ -43,15 +43,14 @@ class ErrorBudget:
     """One source of error along one axis; medians and robust standard deviations, mm.
 
     Attributes:
-        source: A name of `SOURCES`.
+        source: Name in `SOURCES`.
         axis: `x` or `y`.
-        bias_mm: What all have in common.
-        between_mm: Between people (or eyes, for a source of one eye).
-        within_mm: Within a person, over poses and gazes; this and what follows is None for angle kappa.
-        unforetold_mm: What of that is left when head pose and the eye's turn in the head have foretold what they can
-            by one line for everybody.
-        rest_mm: Within one dot of a person; None without a calibration table.
-        gain: By how much the error grows with each mm that the iris truly moves in its eye along this axis.
+        bias_mm: Median over all people.
+        between_mm: Scatter between people (between eyes, for a source of one eye).
+        within_mm: Scatter within a person over poses and gaze directions; this and the following are None for kappa.
+        unexplained_mm: Scatter within a person after a linear fit on head pose and eye rotation, common to all people.
+        rest_mm: Scatter within one fixation; None without a calibration table.
+        gain: Change of the error per mm that the iris truly moves in its eye along this axis.
     """
 
     source: str
@@ -59,21 +58,21 @@ class ErrorBudget:
     bias_mm: float
     between_mm: float
     within_mm: float | None
-    unforetold_mm: float | None
+    unexplained_mm: float | None
     rest_mm: float | None
     gain: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errors:
-    """The errors of some rows of a table, one for each eye or one for both.
+class LandmarkErrors:
+    """Landmark errors of some rows of a table.
 
     Attributes:
-        person: Shape (n,).
-        sequence: The dot at its sitting, shape (n,).
-        by_source: Names of `SOURCES` but `kappa`: across and up, shape (n, 2, 2) for left and right eye, or (n, 1, 2)
-            for both eyes, where across is to the right in the picture.
-        excursion_mm: By how much the iris is truly off the middle of its eye, like the errors of one eye.
+        person: Number of the person, shape (n,).
+        sequence: Number of the fixation, shape (n,).
+        by_source: Errors by the names of `SOURCES` except `kappa`: across and up, shape (n, 2, 2) for left and right
+            eye, or (n, 1, 2) for both eyes, where across points to the right of the image.
+        excursion_mm: True offset of the iris from the centre of its eye, shape (n, 2, 2).
         pose_deg: True pitch, yaw and roll, shape (n, 3).
     """
 
@@ -85,19 +84,19 @@ class Errors:
 
 
 _TO_TEMPLE = np.array([[side, 1.0] for side in SIDES])
-"""Turns across to the right in the picture into across to the temple, and back."""
+"""Converts across to the right of the image into across to the temple, and back."""
 
 
-def measure_errors(table: Table, resting: Table | None, *, people: int) -> tuple[ErrorBudget, ...]:
-    """Return where the landmarks' errors come from.
+def measure_errors(table: LandmarkTable, resting: LandmarkTable | None, *, people: int) -> tuple[ErrorBudget, ...]:
+    """Return the sources of the landmarks' errors.
 
     Args:
-        table: People in many poses.
-        resting: A calibration table; None leaves out what remains at rest.
-        people: How many of each table's people to take, from the first on.
+        table: Table of people in many poses.
+        resting: Calibration table; None omits the scatter at rest.
+        people: Number of people of each table, from the first.
 
     Raises:
-        ValueError: The scenes that are made again are not those of the table.
+        ValueError: The table was made from other scenes than the current renderer's.
     """
     errors = find_errors(table, people)
     at_rest = None if resting is None else find_errors(resting, people)
@@ -106,24 +105,24 @@ def measure_errors(table: Table, resting: Table | None, *, people: int) -> tuple
         of_one_eye = values.shape[1] > 1
         for axis in range(2):
             bias, between, within = find_components(values[..., axis], errors.person)
-            gain, left = _foretell(errors, values[..., axis], axis, of_one_eye=of_one_eye)
+            gain, left = _fit_line(errors, values[..., axis], axis, of_one_eye=of_one_eye)
             rest = None
             if at_rest is not None:
                 rest = find_components(at_rest.by_source[source][..., axis], at_rest.sequence)[2]
-            unforetold = find_components(left, errors.person)[2]
-            budget.append(ErrorBudget(source, "xy"[axis], bias, between, within, unforetold, rest, gain))
+            unexplained = find_components(left, errors.person)[2]
+            budget.append(ErrorBudget(source, "xy"[axis], bias, between, within, unexplained, rest, gain))
     return (*budget, *_kappa_budget(table))
 
 
 def find_components(values: Floats, group: Integers) -> tuple[float, float, float]:
-    """Return the median over groups, the robust standard deviation between them and the one within them.
+    """Return the median over groups, the robust standard deviation between groups, and the one within groups.
 
-    Every column of a group is a group of its own. From the second is taken away what the scatter within makes the
-    groups' medians differ by: pi / 2 times the variance over the number, for a normal distribution.
+    Every column of a group is a group of its own. The scatter within groups inflates the scatter of their medians by
+    pi / 2 times its variance over the group's size (normal distribution); this is subtracted.
 
     Args:
-        values: Shape (n, k).
-        group: Shape (n,).
+        values: Values, shape (n, k).
+        group: Number of each row's group, shape (n,).
     """
     columns = values.shape[1]
     own = (group[:, None] * columns + np.arange(columns)).ravel()
@@ -139,10 +138,10 @@ def find_components(values: Floats, group: Integers) -> tuple[float, float, floa
     return bias, math.sqrt(max(variance, 0.0)), within
 
 
-def _foretell(errors: Errors, values: Floats, axis: int, *, of_one_eye: bool) -> tuple[float, Floats]:
-    """Return how the error grows with the iris's excursion, and what a line leaves over, about each person's mean.
+def _fit_line(errors: LandmarkErrors, values: Floats, axis: int, *, of_one_eye: bool) -> tuple[float, Floats]:
+    """Return the slope of the error over the iris's excursion, and the residual, about each person's mean.
 
-    The line is a least squares fit over all people, each about their own mean, on the excursion and the head's pose.
+    A least squares fit over all people, each about their own mean, on the excursion and the head's pose.
     """
     if of_one_eye:
         excursions = errors.excursion_mm
@@ -162,17 +161,17 @@ def _foretell(errors: Errors, values: Floats, axis: int, *, of_one_eye: bool) ->
     return float(slopes[axis]), left - (flat @ slopes).reshape(left.shape)
 
 
-def find_errors(table: Table, people: int) -> Errors:
-    """Return the errors of a table's first people, eyes open.
+def find_errors(table: LandmarkTable, people: int) -> LandmarkErrors:
+    """Return the errors of a table's first people with open eyes.
 
     Raises:
-        ValueError: The scenes that are made again are not those of the table.
+        ValueError: The table was made from other scenes than the current renderer's.
     """
     rows: list[int] = []
     excursions: list[Floats] = []
     parts: dict[str, list[Floats]] = {name: [] for name in ("iris", "corners", "anatomy")}
     for row, scene, head in _scenes(table, people):
-        if scene.openness < OPEN_FROM:
+        if scene.openness < MIN_OPENNESS:
             continue
         rotations = scene.eye_rotations(head)
         landmarks_px = table.landmarks[row, :, :2] * table.image_size_px[row]
@@ -183,16 +182,16 @@ def find_errors(table: Table, people: int) -> Errors:
     by_source = {name: np.array(errors) for name, errors in parts.items()}
     by_source["one_eye"] = by_source["iris"] - by_source["corners"] - by_source["anatomy"]
     by_source["both_eyes"] = (by_source["one_eye"] * _TO_TEMPLE).mean(axis=1, keepdims=True)
-    dots = np.stack([table.session[rows], table.dot[rows]], axis=1)
-    sequence = np.unique(dots, axis=0, return_inverse=True)[1].ravel()
-    return Errors(table.identity[rows], sequence, by_source, np.array(excursions), table.pose_deg[rows])
+    fixations = np.stack([table.session[rows], table.target_index[rows]], axis=1)
+    sequence = np.unique(fixations, axis=0, return_inverse=True)[1].ravel()
+    return LandmarkErrors(table.identity[rows], sequence, by_source, np.array(excursions), table.pose_deg[rows])
 
 
-def _scenes(table: Table, people: int) -> Iterator[tuple[int, Scene, Head]]:
-    """Yield rows, their scenes made again, and the heads in them.
+def _scenes(table: LandmarkTable, people: int) -> Iterator[tuple[int, Scene, Head]]:
+    """Yield rows with their scenes and heads.
 
     Raises:
-        ValueError: A scene is not the one that the table speaks of.
+        ValueError: A scene differs from the one in the table.
     """
     plan = table.description["plan"]
     for number in np.unique(table.identity)[:people].tolist():
@@ -205,16 +204,16 @@ def _scenes(table: Table, people: int) -> Iterator[tuple[int, Scene, Head]]:
             yield row, scene, head
 
 
-def _scene(table: Table, row: int, identity: Identity, plan: dict[str, int]) -> Scene:
-    frame, dot = int(table.frame[row]), int(table.dot[row])
+def _scene(table: LandmarkTable, row: int, identity: Identity, plan: dict[str, int]) -> Scene:
+    frame, target_index = int(table.frame[row]), int(table.target_index[row])
     session = sample_session(identity, int(table.session[row]), plan["seed"])
     if plan.get("calibrations"):
-        return sample_look(session, identity, dot, frame)
-    return sample_scene(session, identity, frame, dot)
+        return sample_fixation(session, identity, target_index, frame)
+    return sample_scene(session, identity, frame, target_index)
 
 
 def _errors_in(landmarks_px: Floats, scene: Scene, head: Head, rotations: Floats) -> dict[str, Floats]:
-    """Return the errors of one picture: left and right eye, across and up, each of shape (2, 2)."""
+    """Return the errors in one image by source: left and right eye, across and up, each of shape (2, 2)."""
     fine_mm, _ = head.pose(rotations, scene.openness, dict(scene.expression))
     upright = _upright(scene)
     errors: dict[str, list[Floats]] = {"iris": [], "corners": [], "anatomy": []}
@@ -236,16 +235,16 @@ def _errors_in(landmarks_px: Floats, scene: Scene, head: Head, rotations: Floats
 
 
 def _project(points_mm: Floats, scene: Scene) -> Floats:
-    """Return where points of the head frame appear without distortion, pixels, shape (n, 2)."""
+    """Return the undistorted image positions of points in the head frame, pixels, shape (n, 2)."""
     return scene.project(points_mm @ scene.head_rotation.T + np.array(scene.origin_mm))
 
 
 def distort(places_px: Floats, scene: Scene) -> Floats:
-    """Return where the lens puts places of an undistorted picture; the inverse of what `photograph` looks up.
+    """Return the positions in the distorted image of positions in the undistorted one.
 
     Args:
-        places_px: From the top-left corner, shape (n, 2).
-        scene: Whose picture.
+        places_px: Undistorted positions from the top left corner, shape (n, 2).
+        scene: Scene whose optics distort.
     """
     size = np.array([scene.image_width_px, scene.image_height_px], dtype=np.float64)
     straight = places_px - size / 2
@@ -257,17 +256,17 @@ def distort(places_px: Floats, scene: Scene) -> Floats:
 
 
 def _upright(scene: Scene) -> Floats:
-    """Return the axes in the picture of a head's own right-hand side of the picture and up, shape (2, 2)."""
+    """Return the image axes across and up, rotated with the head's roll, shape (2, 2)."""
     x, y = scene.head_rotation[:2, 0] / np.linalg.norm(scene.head_rotation[:2, 0])
     return np.array([[x, y], [y, -x]])
 
 
-def _kappa_budget(table: Table) -> Sequence[ErrorBudget]:
-    """Return how angle kappa, which no landmark tells, differs between a table's people, as mm of the lever."""
+def _kappa_budget(table: LandmarkTable) -> Sequence[ErrorBudget]:
+    """Return the spread of angle kappa over a table's people, as mm at the lever; landmarks do not show it."""
     seed = table.description["plan"]["seed"]
     identities = [sample_identity(number, seed) for number in np.unique(table.identity).tolist()]
     kappas_deg = np.array([[(eye.nasal_deg, -eye.up_deg) for eye in person.kappa] for person in identities])
-    # The optical axis, along which the iris lies, is further out than the visual one, and lower.
+    # The optical axis, and with it the iris, points further out and lower than the visual axis.
     shifts_mm = LEVER_MM * np.radians((kappas_deg * _TO_TEMPLE).mean(axis=1))
     bias_mm = np.median(shifts_mm, axis=0)
     return [

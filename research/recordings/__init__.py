@@ -1,1 +1,1 @@
-"""Measurement of the gaze model on recordings of people."""
+"""Measurement of the gaze model on recordings of real people."""

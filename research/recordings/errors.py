@@ -1,4 +1,4 @@
-"""How far the gaze of some frames is from what was looked at."""
+"""Errors of the gaze of some frames relative to their targets."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Errors:
-    """How far the gaze of some frames is from what was looked at.
+class TargetErrors:
+    """Errors of the gaze of some frames.
 
     Attributes:
-        target: Number of the target, the same for all its frames, shape (n,).
-        angular_deg: Angle at the midpoint between the eyes, shape (n,).
-        offset_deg: Gaze minus target, to the right and up, as angles at the eyes, shape (n, 2).
-        offset_mm: The same on the screen; NaN where the gaze points away from the screen's plane, shape (n, 2).
+        target: Number of each frame's target, shape (n,).
+        angular_deg: Angle between gaze and target at the midpoint between the eyes, shape (n,).
+        offset_deg: Offset of the gaze to the right of and above the target, angles at the eyes, shape (n, 2).
+        offset_mm: Offset on the screen; NaN where the gaze points away from the screen's plane, shape (n, 2).
     """
 
     target: NDArray[np.int64]
@@ -31,12 +31,12 @@ class Errors:
     offset_deg: Floats
     offset_mm: Floats
 
-    def of(self, rows: NDArray[np.bool_]) -> "Errors":
-        """Return those of some frames."""
-        return Errors(self.target[rows], self.angular_deg[rows], self.offset_deg[rows], self.offset_mm[rows])
+    def of(self, rows: NDArray[np.bool_]) -> "TargetErrors":
+        """Return the errors of a selection of frames."""
+        return TargetErrors(self.target[rows], self.angular_deg[rows], self.offset_deg[rows], self.offset_mm[rows])
 
 
-def hold_against_targets(
+def compare_with_targets(
     directions_deg: Floats,
     origin_mm: Floats,
     targets: Sequence[GazePoint],
@@ -44,16 +44,16 @@ def hold_against_targets(
     *,
     screen: Screen,
     camera: Camera,
-) -> Errors:
-    """Return how far gaze is from what was looked at.
+) -> TargetErrors:
+    """Return the errors of gaze directions.
 
     Args:
-        directions_deg: gaze_x and gaze_y, shape (n, 2).
-        origin_mm: Where the rays start: the estimated midpoint between the eyes, shape (n, 3).
-        targets: What was looked at in each frame.
-        numbers: Of the targets, the same for all frames of one.
-        screen: The person's.
-        camera: Likewise.
+        directions_deg: Estimated gaze_x and gaze_y, camera frame, shape (n, 2).
+        origin_mm: Estimated midpoint between the eyes, where the rays start, shape (n, 3).
+        targets: Fixated target of each frame.
+        numbers: Number of each frame's target.
+        screen: The person's screen.
+        camera: The person's camera.
     """
     true = [direction_to(target, origin, screen, camera) for target, origin in zip(targets, origin_mm, strict=True)]
     true_deg = np.array(true).reshape(-1, 2)
@@ -67,7 +67,7 @@ def hold_against_targets(
         else ((point.x - target.x) * screen.width_mm, (target.y - point.y) * screen.height_mm)
         for point, target in zip(points, targets, strict=True)
     ]
-    return Errors(
+    return TargetErrors(
         target=np.array(numbers, dtype=np.int64),
         angular_deg=np.array(angles_deg, dtype=np.float64),
         offset_deg=offset_deg,
@@ -75,11 +75,11 @@ def hold_against_targets(
     )
 
 
-def describe_errors(errors: Errors, screen: Screen) -> dict[str, Any]:
-    """Return errors as they are printed: of single frames, and of each target's median gaze, mean over targets.
+def describe_errors(errors: TargetErrors, screen: Screen) -> dict[str, Any]:
+    """Return the report's errors: of single frames, and of each target's median gaze averaged over targets.
 
-    `precision_deg` is the root mean square angle between single frames and their target's mean; a target with a single
-    frame has none. Numbers that nothing says anything about are None.
+    `precision_deg` is the root mean square angle between single frames and the mean of their target; targets with a
+    single frame are ignored. Unknown numbers are None.
     """
     px_per_mm = np.array([screen.width_px / screen.width_mm, screen.height_px / screen.height_mm])
     hits = ~np.isnan(errors.offset_mm[:, 0])
@@ -102,11 +102,11 @@ def describe_errors(errors: Errors, screen: Screen) -> dict[str, Any]:
 
 
 def _medians(values: Floats, target: NDArray[np.int64]) -> Floats:
-    """Return each target's median of its frames' values, shape (targets, 2)."""
+    """Return the median over each target's frames, shape (targets, 2)."""
     return np.array([np.median(values[target == each], axis=0) for each in np.unique(target)]).reshape(-1, 2)
 
 
-def _precision_deg(errors: Errors) -> float | None:
+def _precision_deg(errors: TargetErrors) -> float | None:
     own = [errors.offset_deg[errors.target == each] for each in np.unique(errors.target)]
     squares = [((frames - frames.mean(axis=0)) ** 2).sum(axis=1) for frames in own if len(frames) > 1]
     return float(np.sqrt(np.concatenate(squares).mean())) if squares else None

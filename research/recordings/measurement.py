@@ -1,10 +1,10 @@
-"""Measures the gaze model on a recording of a person who looks at known places of a screen.
+"""Measurement of the gaze model on a recording of a person who fixates known targets.
 
     python -m research.evaluation --recording DIR
 
-`docs/recordings.md` says what such a folder holds and explains every number. A recording goes the way that frames go
-in the service: the same decoding, detector, records of a session and calibration made from them. Nothing is left out of
-the errors but frames that have no gaze, and those are counted by the reason why.
+docs/recordings.md describes the folder and explains every number. A recording is processed as in the service: the same
+decoding, detector, session records and calibration. Only frames without a gaze are left out of the errors; they are
+counted by reason.
 """
 
 import json
@@ -27,48 +27,46 @@ from gaze_core.errors import GazeError
 from gaze_core.ports import FaceLandmarker, GazeModel, Session
 from gaze_core.types import Camera, Screen, Validity
 from models import FACE_LANDMARKER_PATH
-from research.recordings.camera import doubt_distance, find_camera, find_defaults
-from research.recordings.errors import describe_errors, hold_against_targets, median
-from research.recordings.frames import LookingOnce, SeenFrame, look
+from research.recordings.camera import check_distance, find_camera, find_defaults
+from research.recordings.errors import compare_with_targets, describe_errors, median
+from research.recordings.frames import CachedLandmarker, MeasuredFrame, measure_frames
 from research.recordings.recording import DESCRIPTION, Phase, Recording, RecordingError, load_recording
 
-MANY_DOTS = 9
-"""From so many dots on it is also told what five of them give."""
+MIN_TARGETS_FOR_FIVE = 9
+"""With at least this many calibration targets, the result with five of them is reported, too."""
 
 CORNER_REACH = 0.25
-"""How far a dot that stands for a corner or the middle of all dots may be from it, as a share of their extent."""
+"""Maximum distance of a target from the corner or centre for which it stands, as a share of the targets' extent."""
 
 LANDMARKER_WAIT_S = 60.0
 
 
 def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: GazeModel) -> dict[str, Any]:
-    """Return what `--recording` prints: how far the model's gaze is from what was looked at; JSON values only.
+    """Return the report of `--recording`, JSON values only.
 
     Args:
-        recording: As it was loaded.
-        landmarker: Looks at every picture once.
-        model: The generic model; the recording's own dots calibrate it.
+        recording: The recording.
+        landmarker: Landmarker; called once per image.
+        model: The uncalibrated model; the recording's own targets calibrate it.
 
     Raises:
-        RecordingError: No field of view puts the eyes at the recording's `distance_mm`.
-        OSError: A picture is gone.
+        RecordingError: No field of view gives the recording's `distance_mm`.
+        OSError: An image cannot be read.
         LandmarkerError: The engine failed.
     """
     notes: list[str] = []
-    looking = LookingOnce(landmarker)
-    camera, fov_from = find_camera(recording, looking, model, notes)
-    detector = GazeDetector(looking, model, screen=recording.screen, camera=camera)
-    measurement = _Measurement(recording.screen, camera, model, look(recording, detector))
-    notes += [f"{frame.row.frame} cannot be read: {frame.trouble}" for frame in measurement.frames if frame.trouble]
-    notes += doubt_distance(recording.distance_mm, measurement.median_distance_mm(), camera.vertical_fov_deg, fov_from)
+    cached = CachedLandmarker(landmarker)
+    camera, fov_from = find_camera(recording, cached, model, notes)
+    detector = GazeDetector(cached, model, screen=recording.screen, camera=camera)
+    measurement = _Measurement(recording.screen, camera, model, measure_frames(recording, detector))
+    notes += [f"{frame.row.frame} cannot be read: {frame.problem}" for frame in measurement.frames if frame.problem]
+    notes += check_distance(recording.distance_mm, measurement.median_distance_mm(), camera.vertical_fov_deg, fov_from)
     if recording.ignored_fields:
-        notes.append(f"{DESCRIPTION}: ignored: {', '.join(recording.ignored_fields)}")
-    calibration, calibration_told = measurement.calibrate(notes)
+        notes.append(f"{DESCRIPTION}: ignored fields: {', '.join(recording.ignored_fields)}")
+    calibration, calibration_report = measurement.calibrate(notes)
     test = measurement.describe_phase(Phase.TEST, calibration)
     if test is None:
-        notes.append(
-            "no test rows: what a calibration gives is calibration.accuracy_deg alone, each dot held against the others"
-        )
+        notes.append("no test rows: calibration.accuracy_deg, from targets left out of the fit, is the only estimate")
     return {
         "recording": recording.folder.resolve().name,
         "model_sha256": model.digest,
@@ -78,9 +76,9 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
         "distance_mm": {"given": recording.distance_mm, "estimated_median": measurement.median_distance_mm()},
         "frames": measurement.count_frames() | {"files_without_a_row": len(recording.files_without_row)},
         "test": test,
-        "calibration": calibration_told,
-        "calibration_dots": measurement.describe_phase(Phase.CALIBRATION, None),
-        "five_dots": measurement.calibrate_with_five(notes),
+        "calibration": calibration_report,
+        "calibration_targets": measurement.describe_phase(Phase.CALIBRATION, None),
+        "five_targets": measurement.calibrate_with_five(notes),
         "by_target": measurement.describe_targets(calibration),
         "notes": notes,
     }
@@ -90,11 +88,11 @@ def report_recording(folder: Path, model_path: Path) -> None:
     """Measure the model on a recording and print the report as JSON; nothing is written.
 
     Args:
-        folder: Of the recording.
-        model_path: Of the model; its card lies beside it.
+        folder: Folder of the recording.
+        model_path: Model file; its card lies beside it.
 
     Raises:
-        SystemExit: The recording, the model or the landmarker cannot be used; it says why on stderr.
+        SystemExit: The recording, the model or the landmarker cannot be used; the reason is on stderr.
     """
     try:
         recording = load_recording(folder)
@@ -110,22 +108,22 @@ def report_recording(folder: Path, model_path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measurement:
-    """A recording that has been looked at.
+    """The measured frames of a recording.
 
     Attributes:
-        screen: The person's.
-        camera: Likewise.
-        model: The generic one.
-        frames: One for each row.
+        screen: The person's screen.
+        camera: The person's camera.
+        model: The uncalibrated model.
+        frames: Measured frame of each row.
     """
 
     screen: Screen
     camera: Camera
     model: GazeModel
-    frames: Sequence[SeenFrame]
+    frames: Sequence[MeasuredFrame]
 
     def count_frames(self) -> dict[str, Any]:
-        """Return how many frames there are, by what they are good for."""
+        """Return the number of frames by validity, and by quality flag."""
         reasons = Counter(
             "unreadable" if frame.stored is None else str(frame.stored["validity"]) for frame in self.frames
         )
@@ -141,48 +139,48 @@ class _Measurement:
         }
 
     def median_distance_mm(self) -> float | None:
-        """Return how far the eyes are estimated to be from the camera, over all frames with a face."""
+        """Return the median estimated distance of the eyes over all frames with a face."""
         return median([frame.distance_mm for frame in self.frames])
 
     def calibrate(self, notes: list[str]) -> tuple[Calibration | None, dict[str, Any] | None]:
-        """Return the calibration that the service makes of the dots, and what it tells of it; None without dots."""
+        """Return the service's calibration and its description; None without calibration rows."""
         fitting = [frame for frame in self.frames if frame.row.phase is Phase.CALIBRATION]
         if not fitting:
-            notes.append("no calibration rows: nothing is calibrated")
+            notes.append("no calibration rows: only the uncalibrated gaze is measured")
             return None, None
         if sum(frame.measured is not None for frame in fitting) > MAX_TARGET_FRAMES:
-            notes.append(f"only the first {MAX_TARGET_FRAMES} valid calibration frames count, as in the service")
-        calibration, told = self._calibrate_with(self.frames)
+            notes.append(f"only the first {MAX_TARGET_FRAMES} valid calibration frames are used, as in the service")
+        calibration, description = self._calibrate_with(self.frames)
         if calibration.correction is None:
-            notes.append("the calibration is not used (calibration.reason): the calibrated errors are the generic ones")
-        return calibration, told
+            notes.append("the calibration is not used (calibration.reason): calibrated errors equal uncalibrated ones")
+        return calibration, description
 
     def calibrate_with_five(self, notes: list[str]) -> dict[str, Any] | None:
-        """Return what the middle and the corners of many dots give; None with fewer than nine usable dots."""
+        """Return the result with the centre and corner targets alone; None with fewer than nine usable targets."""
         usable = {
             (frame.row.target.x, frame.row.target.y): frame.target
             for frame in self.frames
             if frame.row.phase is Phase.CALIBRATION and frame.measured is not None
         }
-        if len(set(usable.values())) < MANY_DOTS:
+        if len(set(usable.values())) < MIN_TARGETS_FOR_FIVE:
             return None
         chosen = choose_five(list(usable))
         if chosen is None:
-            notes.append("five_dots: no five of the dots are the middle and the corners")
+            notes.append("five_targets: the calibration targets do not include the centre and the corners")
             return None
-        kept = {usable[dot] for dot in chosen}
-        calibration, told = self._calibrate_with(
+        kept = {usable[target] for target in chosen}
+        calibration, description = self._calibrate_with(
             [frame for frame in self.frames if frame.row.phase is Phase.TEST or frame.target in kept]
         )
         test = self.describe_phase(Phase.TEST, calibration)
         return {
-            "dots": [list(dot) for dot in chosen],
-            "calibration": told,
+            "targets": [list(target) for target in chosen],
+            "calibration": description,
             "calibrated": None if test is None else test["calibrated"],
         }
 
     def describe_phase(self, phase: Phase, calibration: Calibration | None) -> dict[str, Any] | None:
-        """Return the errors of a phase; None when it has no rows."""
+        """Return the errors of a phase; None without rows."""
         frames = [frame for frame in self.frames if frame.row.phase is phase]
         if not frames:
             return None
@@ -193,8 +191,8 @@ class _Measurement:
         return counts | self._describe(frames, calibration)
 
     def describe_targets(self, calibration: Calibration | None) -> list[dict[str, Any]]:
-        """Return the errors of each target; calibrated ones only where nothing was learnt."""
-        by_target: dict[int, list[SeenFrame]] = {}
+        """Return the errors of each target; calibrated ones only for test targets."""
+        by_target: dict[int, list[MeasuredFrame]] = {}
         for frame in self.frames:
             by_target.setdefault(frame.target, []).append(frame)
         described = []
@@ -208,8 +206,8 @@ class _Measurement:
             )
         return described
 
-    def _calibrate_with(self, frames: Iterable[SeenFrame]) -> tuple[Calibration, dict[str, Any]]:
-        """Return the calibration of a session that holds these frames, tried on its test frames."""
+    def _calibrate_with(self, frames: Iterable[MeasuredFrame]) -> tuple[Calibration, dict[str, Any]]:
+        """Return the calibration of these frames and its description, with the test frames as validation."""
         session = Session(
             session_id="recording",
             ip_address="",
@@ -222,13 +220,13 @@ class _Measurement:
         checked = validate_session(session, read_records(session), calibration.correction, self.model)
         return calibration, describe_calibration(calibration, checked=checked).as_json()
 
-    def _describe(self, frames: Sequence[SeenFrame], calibration: Calibration | None) -> dict[str, Any]:
+    def _describe(self, frames: Sequence[MeasuredFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]
         features, origin_mm, openness = stack_measured([measured for _, measured in valid])
 
         def describe_with(correcting: Calibration | None) -> dict[str, Any]:
             directions_deg = predict_directions(self.model, features, openness, correcting)
-            errors = hold_against_targets(
+            errors = compare_with_targets(
                 directions_deg,
                 origin_mm,
                 [frame.row.target for frame, _ in valid],
@@ -241,14 +239,14 @@ class _Measurement:
         return {
             "frames": len(frames),
             "valid": len(valid),
-            "generic": describe_with(None),
+            "uncalibrated": describe_with(None),
             "calibrated": None if calibration is None else describe_with(calibration),
         }
 
 
-def choose_five(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
-    """Return the dots that stand for the middle and the corners of all; None when five such cannot be told."""
-    places = np.array(dots, dtype=np.float64)
+def choose_five(targets: Sequence[tuple[float, float]]) -> list[tuple[float, float]] | None:
+    """Return the targets at the centre and the corners of all targets; None if one of them is missing."""
+    places = np.array(targets, dtype=np.float64)
     extent = np.ptp(places, axis=0)
     if not (extent > 0).all():
         return None
@@ -261,4 +259,4 @@ def choose_five(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]
         if away[nearest] > CORNER_REACH:
             return None
         chosen.append(nearest)
-    return [dots[index] for index in chosen] if len(set(chosen)) == len(wanted) else None
+    return [targets[index] for index in chosen] if len(set(chosen)) == len(wanted) else None

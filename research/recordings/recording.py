@@ -1,7 +1,4 @@
-"""A recording of a person who looks at known places of a screen, as a folder of files.
-
-`docs/recordings.md` says what such a folder holds.
-"""
+"""A recording of a person who fixates known targets, as a folder of files; docs/recordings.md describes it."""
 
 import codecs
 import csv
@@ -20,14 +17,14 @@ from gaze_core.types import Camera, GazePoint, Screen
 
 DESCRIPTION, TARGETS, FRAMES = "recording.json", "targets.csv", "frames"
 COLUMNS = ("frame", "x", "y", "phase")
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 DISTANCE_LIMITS_MM = (100.0, 5000.0)
 
-MOST_PROBLEMS = 20
-"""How many problems of a recording are named one by one."""
+MAX_PROBLEMS = 20
+"""Maximum number of problems listed one by one."""
 
-# What a request must have besides its screen and camera.
+# Required fields of a request besides screen and camera.
 _REQUEST = {
     "session_id": "recording",
     "video_id": "recording",
@@ -38,19 +35,19 @@ _REQUEST = {
 
 
 class Phase(StrEnum):
-    """What a frame is for."""
+    """Use of a frame."""
 
     CALIBRATION = "calibration"
     TEST = "test"
 
 
 class RecordingError(Exception):
-    """The folder is no recording that can be measured; each problem names the file, and its line or field."""
+    """The folder is not a valid recording; each problem names the file and its line or field."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        shown = [*problems[:MOST_PROBLEMS]]
-        if len(problems) > MOST_PROBLEMS:
-            shown.append(f"and {len(problems) - MOST_PROBLEMS} more")
+        shown = [*problems[:MAX_PROBLEMS]]
+        if len(problems) > MAX_PROBLEMS:
+            shown.append(f"and {len(problems) - MAX_PROBLEMS} more")
         super().__init__("\n".join(shown))
         self.problems = tuple(problems)
 
@@ -60,9 +57,9 @@ class Row:
     """One line of `targets.csv`.
 
     Attributes:
-        frame: Name of the picture's file.
-        target: What the person looked at, on the screen.
-        phase: What the frame is for.
+        frame: File name of the image.
+        target: Fixated target, normalised to the screen.
+        phase: Use of the frame.
     """
 
     frame: str
@@ -72,17 +69,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Pictures of a person who looks at known places of a screen.
+    """Images of a person who fixates known targets.
 
     Attributes:
-        folder: Where it lies.
-        screen: The person's; what was not given is the default.
-        camera: Likewise.
-        given: Which fields were given, such as `camera.tilt_deg`.
-        distance_mm: From the camera to the midpoint between the eyes; None when nobody measured it.
-        rows: In the order of the file.
-        files_without_row: Pictures that no row names.
-        ignored_fields: What `recording.json` says beyond what is known.
+        folder: Folder of the recording.
+        screen: The person's screen; fields that were not given have their default.
+        camera: The person's camera; fields that were not given have their default.
+        given: Names of the given fields, for example `camera.tilt_deg`.
+        distance_mm: Measured distance from the camera to the midpoint between the eyes; None if unknown.
+        rows: Rows of `targets.csv` in order.
+        files_without_row: Images that are not in `targets.csv`.
+        ignored_fields: Unknown fields of `recording.json`.
     """
 
     folder: Path
@@ -96,21 +93,21 @@ class Recording:
 
 
 def load_recording(folder: Path) -> Recording:
-    """Return the recording in a folder; its pictures are only listed.
+    """Return the recording in a folder; its images are listed, not read.
 
     Raises:
-        RecordingError: It is incomplete or something in it is wrong; all problems at once.
+        RecordingError: The recording is incomplete or malformed; lists all problems.
     """
     if not folder.is_dir():
-        raise RecordingError([f"{folder} is no folder"])
+        raise RecordingError([f"{folder} is not a directory"])
     problems: list[str] = []
     description = _read_description(folder, problems)
     metadata = _validate_parts(description, problems)
     distance_mm = _validate_distance(description, problems)
-    pictures = _list_pictures(folder)
-    if pictures is None:
-        problems.append(f"{FRAMES}/ is missing: the folder with the pictures")
-    rows = _read_rows(folder, pictures, problems)
+    images = _list_images(folder)
+    if images is None:
+        problems.append(f"{FRAMES}/ is missing: the folder with the images")
+    rows = _read_rows(folder, images, problems)
     if problems or metadata is None:
         raise RecordingError(problems)
     screen, camera = metadata.screen or ScreenPart(), metadata.camera or CameraPart()
@@ -125,33 +122,31 @@ def load_recording(folder: Path) -> Recording:
         distance_mm=distance_mm,
         rows=tuple(rows),
         files_without_row=tuple(
-            name
-            for name in sorted(pictures or ())
-            if name not in named and Path(name).suffix.lower() in PICTURE_SUFFIXES
+            name for name in sorted(images or ()) if name not in named and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ),
         ignored_fields=_find_ignored(description),
     )
 
 
 def _read_description(folder: Path, problems: list[str]) -> dict[str, Any]:
-    """Return what `recording.json` says; what is wrong is added to the problems."""
+    """Return the content of `recording.json`; append problems."""
     try:
         text = (folder / DESCRIPTION).read_bytes()
         described = parse_json(text.removeprefix(codecs.BOM_UTF8), DESCRIPTION)
     except OSError as error:
-        problems.append(f"{DESCRIPTION} cannot be read: {error.strerror}; with {{}} in it all defaults count")
+        problems.append(f"{DESCRIPTION} cannot be read: {error.strerror}; an empty object {{}} stands for the defaults")
         return {}
     except BadRequestError as error:
         problems.append(str(error))
         return {}
     if not isinstance(described, dict):
-        problems.append(f"{DESCRIPTION} must be an object")
+        problems.append(f"{DESCRIPTION} must be a JSON object")
         return {}
     return described
 
 
 def _validate_parts(description: Mapping[str, Any], problems: list[str]) -> FrameMetadata | None:
-    """Return screen and camera as the service takes them from a request; None when it would refuse them."""
+    """Return screen and camera, validated like a request to the service; None if it would refuse them."""
     parts = {name: description[name] for name in ("screen", "camera") if name in description}
     try:
         return parse_json_request(json.dumps(_REQUEST | parts).encode()).metadata
@@ -178,20 +173,20 @@ def _find_ignored(description: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(ignored)
 
 
-def _list_pictures(folder: Path) -> frozenset[str] | None:
-    """Return the names of the files in `frames/`; None when there is no such folder."""
+def _list_images(folder: Path) -> frozenset[str] | None:
+    """Return the names of the files in `frames/`; None if the folder is missing."""
     if not (folder / FRAMES).is_dir():
         return None
     return frozenset(path.name for path in (folder / FRAMES).iterdir() if path.is_file())
 
 
-def _read_rows(folder: Path, pictures: frozenset[str] | None, problems: list[str]) -> list[Row]:
-    """Return the rows of `targets.csv`; what is wrong is added to the problems.
+def _read_rows(folder: Path, images: frozenset[str] | None, problems: list[str]) -> list[Row]:
+    """Return the rows of `targets.csv`; append problems.
 
     Args:
-        folder: Of the recording.
-        pictures: Files in `frames/`; None when it is missing, which is a problem by itself.
-        problems: Grows.
+        folder: Folder of the recording.
+        images: Files in `frames/`; None if the folder is missing.
+        problems: List to append to.
     """
     try:
         lines = csv.reader(io.StringIO((folder / TARGETS).read_text("utf-8-sig"), newline=""), strict=True)
@@ -209,7 +204,7 @@ def _read_rows(folder: Path, pictures: frozenset[str] | None, problems: list[str
         wrong = [name for name in COLUMNS if columns.count(name) != 1]
         if wrong:
             problems.append(
-                f"{TARGETS}, line 1: must name the columns {','.join(COLUMNS)}, each once; not so: {', '.join(wrong)}"
+                f"{TARGETS}, line 1: needs the columns {','.join(COLUMNS)}; missing or duplicate: {', '.join(wrong)}"
             )
             return []
         for values in lines:
@@ -220,10 +215,10 @@ def _read_rows(folder: Path, pictures: frozenset[str] | None, problems: list[str
                 problems.append(f"{where}: has {len(values)} values, line 1 has {len(columns)}")
                 continue
             named = dict(zip(columns, (value.strip() for value in values), strict=True))
-            row, wrong = _read_row(named, pictures)
+            row, wrong = _read_row(named, images)
             name = named["frame"]
             if name in seen_at:
-                wrong.append(f"frame {name} is in line {seen_at[name]} already")
+                wrong.append(f"frame {name} is already in line {seen_at[name]}")
             seen_at.setdefault(name, lines.line_num)
             problems += [f"{where}: {each}" for each in wrong]
             if row is not None:
@@ -232,26 +227,26 @@ def _read_rows(folder: Path, pictures: frozenset[str] | None, problems: list[str
         problems.append(f"{TARGETS}, line {lines.line_num}: {error}")
         return rows
     if not seen_at and not problems:
-        problems.append(f"{TARGETS} has no row")
+        problems.append(f"{TARGETS} has no rows")
     return rows
 
 
-def _read_row(named: Mapping[str, str], pictures: frozenset[str] | None) -> tuple[Row | None, list[str]]:
-    """Return a row by its columns' names, or None and what is wrong with it."""
+def _read_row(named: Mapping[str, str], images: frozenset[str] | None) -> tuple[Row | None, list[str]]:
+    """Return a row from its named values, or None and the problems."""
     wrong: list[str] = []
     name = named["frame"]
     if not name or "/" in name or "\\" in name:
-        wrong.append(f"frame must be the name of a file in {FRAMES}/")
-    elif pictures is not None and name not in pictures:
+        wrong.append(f"frame must be a file name in {FRAMES}/")
+    elif images is not None and name not in images:
         wrong.append(f"frame {name} is not in {FRAMES}/")
     place = [_read_coordinate(named[axis]) for axis in ("x", "y")]
     wrong += [
-        f"{axis} must be a number from 0 to 1, a share of the screen and not pixels, not {named[axis]!r}"
+        f"{axis} must be a number from 0 to 1, a share of the screen, not pixels; got {named[axis]!r}"
         for axis, value in zip(("x", "y"), place, strict=True)
         if value is None
     ]
     if named["phase"] not in set(Phase):
-        wrong.append(f"phase must be {' or '.join(Phase)}, not {named['phase']!r}")
+        wrong.append(f"phase must be {' or '.join(Phase)}; got {named['phase']!r}")
     x, y = place
     if wrong or x is None or y is None:
         return None, wrong
@@ -259,9 +254,9 @@ def _read_row(named: Mapping[str, str], pictures: frozenset[str] | None) -> tupl
 
 
 def _read_coordinate(text: str) -> float | None:
-    """Return a place on the screen, as the service takes dots; None for anything else."""
+    """Return a coordinate from 0 to 1, the range of calibration targets; None for anything else."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if 0 <= value <= 1 else None  # NaN is neither
+    return value if 0 <= value <= 1 else None  # excludes NaN

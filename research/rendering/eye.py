@@ -1,4 +1,4 @@
-"""The eyeball: its measures, where it points and how it turns.
+"""The eyeball: its dimensions and its rotation.
 
 Eye frame: origin in the centre of rotation, z along the optical axis out of the eye, and for an eye that looks
 straight ahead x to the person's left and y up, mm. The cornea is a cap of a sphere; it meets the sclera's sphere at the
@@ -15,27 +15,27 @@ from gaze_core.types import Matrix, Vector
 
 CORNEA_RADIUS_MM = 7.8
 APEX_MM = 13.5
-"""From the centre of rotation to the apex of the cornea; Fry and Hill, The center of rotation of the eye, 1962."""
+"""Distance from the centre of rotation to the cornea's apex; Fry and Hill, The center of rotation of the eye, 1962."""
 
 IRIS_PLANE_MM = 10.0
-"""From the centre of rotation to the plane of the iris: the anterior chamber is about 3.5 mm deep, cornea included."""
+"""Distance from the centre of rotation to the iris plane; the anterior chamber with the cornea is about 3.5 mm deep."""
 
 REFRACTIVE_INDEX = 1.336
-"""Of the aqueous humour; Gullstrand's schematic eye."""
+"""Refractive index of the aqueous humour; Gullstrand's schematic eye."""
 
-LEFT, RIGHT = 0, 1  # the person's own; also the order of pairs of eyes
+LEFT, RIGHT = 0, 1  # the person's own left and right; the order of all pairs of eyes
 SIDES = (1.0, -1.0)
 """Sign of the head frame's x towards the temple, for the left and the right eye."""
 
 
 @dataclass(frozen=True, slots=True)
 class Eyeball:
-    """The measures of one person's eyes.
+    """Dimensions of one person's eyes.
 
     Attributes:
-        sclera_radius_mm: Of the globe.
+        sclera_radius_mm: Radius of the globe.
         iris_diameter_mm: Horizontal visible diameter, limbus to limbus.
-        pupil_diameter_mm: Of the real pupil, seen magnified by the cornea.
+        pupil_diameter_mm: Diameter of the real pupil, which the cornea magnifies.
     """
 
     sclera_radius_mm: float = 11.8
@@ -44,27 +44,27 @@ class Eyeball:
 
     @property
     def cornea_centre_mm(self) -> float:
-        """Where on the optical axis the cornea's sphere has its centre."""
+        """Position of the centre of the cornea's sphere on the optical axis."""
         return APEX_MM - CORNEA_RADIUS_MM
 
     @property
     def limbus_mm(self) -> float:
-        """Where on the optical axis the plane of the limbus lies."""
+        """Position of the limbus plane on the optical axis."""
         return self.cornea_centre_mm + math.sqrt(CORNEA_RADIUS_MM**2 - (self.iris_diameter_mm / 2) ** 2)
 
     @property
     def sclera_centre_mm(self) -> float:
-        """Where on the optical axis the sclera's sphere has its centre, so that it meets the cornea at the limbus."""
+        """Position of the centre of the sclera's sphere on the optical axis; it meets the cornea at the limbus."""
         return self.limbus_mm - math.sqrt(self.sclera_radius_mm**2 - (self.iris_diameter_mm / 2) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Kappa:
-    """Angle from the optical to the visual axis of one eye.
+    """Angle between the optical and the visual axis of one eye.
 
     Attributes:
-        nasal_deg: Towards the nose, about 5 degrees in adults.
-        up_deg: About 1.5 degrees.
+        nasal_deg: Component towards the nose, about 5 degrees in adults.
+        up_deg: Component upwards, about 1.5 degrees.
 
     Source: Guestrin and Eizenman, General theory of remote gaze estimation, IEEE TBME 53, 2006.
     """
@@ -76,22 +76,22 @@ class Kappa:
 def eye_rotation(target_mm: Vector, centre_mm: Vector, kappa: Kappa, side: int) -> Matrix:
     """Return the rotation from the eye frame to the head frame of an eye whose visual axis meets the target.
 
-    Both axes are taken to pass through the centre of rotation; the visual axis really passes 0.5 mm beside it, which
-    is 0.06 degrees at 500 mm. The eye turns about the vertical axis and then its own horizontal one (Fick).
+    Both axes are assumed to pass through the centre of rotation; the real visual axis misses it by 0.5 mm, which is
+    0.06 degrees at 500 mm. The eye turns about the vertical axis and then its own horizontal one (Fick).
 
     Args:
         target_mm: Head frame, shape (3,).
         centre_mm: Centre of rotation, head frame, shape (3,).
-        kappa: Of this eye.
+        kappa: Angle kappa of this eye.
         side: `LEFT` or `RIGHT`.
     """
     left_deg, up_deg = fick_angles_deg(target_mm - centre_mm)
-    # The visual axis lies on the nose's side of the optical axis: the left eye's optical axis is further left.
+    # The visual axis lies nasally of the optical axis: the left eye's optical axis points further left.
     return fick_rotation(left_deg + SIDES[side] * kappa.nasal_deg, up_deg - kappa.up_deg)
 
 
 def fick_angles_deg(direction: Vector) -> tuple[float, float]:
-    """Return how far a direction of the head frame points to the person's left and up, in degrees."""
+    """Return the angles of a head-frame direction to the person's left and up, in degrees."""
     x, y, z = direction
     return math.degrees(math.atan2(x, -z)), math.degrees(math.atan2(-y, math.hypot(x, z)))
 
@@ -105,12 +105,12 @@ def fick_rotation(left_deg: float, up_deg: float) -> Matrix:
 
 
 def surface_distance_mm(directions: NDArray[np.float64], optical_axis: Vector, eyeball: Eyeball) -> NDArray[np.float64]:
-    """Return how far the eye's surface lies from the centre of rotation, shape (n,).
+    """Return the distance of the eye's surface from the centre of rotation, shape (n,).
 
     Args:
         directions: Unit vectors from the centre of rotation, any frame, shape (n, 3).
         optical_axis: Unit vector in the same frame, shape (3,).
-        eyeball: Measures.
+        eyeball: Dimensions of the eye.
     """
     cosine = np.clip(directions @ optical_axis, -1.0, 1.0)
     sine_squared = 1.0 - cosine**2

@@ -1,6 +1,6 @@
-"""The head of one person: its shape in mm, its eyes and the lids that close over them.
+"""The head of one person: its shape in mm, its eyes and lids.
 
-Head frame here: axes as everywhere in the project, origin in the midpoint between the eyes' centres of rotation.
+Head frame in this package: the project's axes, with the origin at the midpoint between the eyes' centres of rotation.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from research.rendering.lids import MARGIN_MM, LidRig, build_rig, fit_lids
 from research.rendering.topology import ARM_DROP_DEG, LidRings, Topology, load_topology
 
 _TILT_DEG = 7.0
-"""By how much the base mesh's face must look up for MediaPipe's canonical face to lie level on it, on average."""
+"""Upward tilt of the base mesh that makes it level with MediaPipe's canonical face, on average."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,14 +25,14 @@ class Head:
     """One person's head at rest.
 
     Attributes:
-        identity: Whose.
-        topology: The mesh's connections.
+        identity: The person.
+        topology: Connectivity of the mesh.
         control_mm: Control vertices, head frame, shape (n, 3).
         eyes_mm: Centres of rotation of the left and the right eye, head frame, shape (2, 3).
         lids: Rigs of the left and the right eye.
-        neck_mm: Joint about which the head turns, head frame, shape (3,).
+        neck_mm: Joint about which the head rotates, head frame, shape (3,).
         scale: Millimetres of this head per millimetre of the base mesh.
-        expressions: What each expression moves, by its name, each of shape (n, 3).
+        expressions: Displacements of each expression by name, each of shape (n, 3).
     """
 
     identity: Identity
@@ -51,7 +51,7 @@ class Head:
 
         Args:
             eye_rotations: Eye frame to head frame of the left and the right eye, shape (2, 3, 3).
-            openness: 1 as open as the gaze wants it, 0 shut.
+            openness: Eye opening relative to what the gaze direction demands, 0 closed.
             expression: Weights by the names in `expressions`.
         """
         control = self.control_mm.copy()
@@ -61,7 +61,7 @@ class Head:
         for index, (rig, rotation) in enumerate(zip(self.lids, eye_rotations, strict=True)):
             forward = rotation[:, 2]
             up_deg = float(np.degrees(np.arctan2(-forward[1], np.hypot(forward[0], forward[2]))))
-            up_deg += self.identity.kappa[index].up_deg  # lids follow where the person looks
+            up_deg += self.identity.kappa[index].up_deg  # lids follow the visual axis
             upper, lower = rig.margins(
                 upper_mm=lids.upper_mm[index],
                 lower_mm=lids.lower_mm[index],
@@ -131,7 +131,7 @@ def build_head(identity: Identity) -> Head:
 
 
 def _let_arms_down(places_mm: Points, topology: Topology) -> None:
-    """Turn the arms of the whole base mesh about the shoulders, in place."""
+    """Lower the arms of the base mesh, in place."""
     for side, name in zip(SIDES, ("l", "r"), strict=True):
         shoulder = places_mm[topology.base.group(f"joint-{name}-shoulder")].mean(axis=0)
         rows = topology.vertices[side * places_mm[topology.vertices, 0] > 0]
@@ -152,14 +152,14 @@ def _expression(name: str, identity: Identity, topology: Topology) -> Points:
 
 
 def _sphere_centre(points: Points) -> Vector:
-    """Return the centre of the sphere that fits best."""
+    """Return the centre of the least-squares sphere."""
     system = np.column_stack([2 * points, np.ones(len(points))])
     solution = np.linalg.lstsq(system, (points**2).sum(axis=1), rcond=None)[0]
     return np.asarray(solution[:3])
 
 
 def _fit_eye(control: Points, rings: LidRings, identity: Identity, index: int) -> Vector:
-    """Return where one eye's centre must lie to sit right behind its lids, shape (3,)."""
+    """Return the position of an eye's centre behind its lids, shape (3,)."""
     side = SIDES[index]
     across_mm = side * identity.ipd_mm / 2
     ring = control[rings.inner]

@@ -1,4 +1,4 @@
-"""Everything about a person, sampled from one seed.
+"""Appearance and anatomy of a person, sampled from one seed.
 
 Colours are linear RGB reflectances in 0..1.
 """
@@ -12,7 +12,7 @@ from research.rendering.shape import sample_shape
 
 Colour = tuple[float, float, float]
 
-# From very light to very dark, sRGB; in the spirit of the Monk Skin Tone scale.
+# From very light to very dark, sRGB; modelled on the Monk Skin Tone scale.
 _SKIN_SRGB = (
     (246, 222, 208),
     (238, 203, 182),
@@ -50,14 +50,14 @@ _IRIS_SRGB = {
 
 @dataclass(frozen=True, slots=True)
 class Lids:
-    """How one person's lids rest and move.
+    """Resting position and motion of one person's lids.
 
     Attributes:
-        fissure_width_mm: Inner to outer corner.
-        upper_mm: Pupil centre to upper lid margin, left and right eye, looking straight ahead.
-        lower_mm: Pupil centre to lower lid margin, likewise.
-        upper_gain: Degrees that the upper lid turns per degree that the eye turns up or down.
-        lower_gain: The same of the lower lid.
+        fissure_width_mm: Distance between the inner and the outer corner.
+        upper_mm: Distance from pupil centre to upper lid margin for a straight gaze, left and right eye.
+        lower_mm: Distance from pupil centre to lower lid margin for a straight gaze, left and right eye.
+        upper_gain: Rotation of the upper lid per degree of vertical eye rotation.
+        lower_gain: Rotation of the lower lid per degree of vertical eye rotation.
     """
 
     fissure_width_mm: float
@@ -72,15 +72,15 @@ class Glasses:
     """A pair of glasses.
 
     Attributes:
-        lens_width_mm: Of one lens.
-        lens_height_mm: Likewise.
+        lens_width_mm: Width of one lens.
+        lens_height_mm: Height of one lens.
         roundness: 1 for an ellipse, larger for a rounded rectangle (exponent of a superellipse).
-        rim_mm: Thickness of the rim; below 0.6 it is nearly rimless.
+        rim_mm: Thickness of the rim; below 0.6 nearly rimless.
         bridge_mm: Distance between the lenses.
-        down_mm: How far the lenses' middle lies below the eyes.
-        vertex_distance_mm: From the cornea to the lens.
-        colour: Of the frame.
-        tint: Share of light that the lenses take away.
+        down_mm: Distance of the lenses' centres below the eyes.
+        vertex_distance_mm: Distance from the cornea to the lens.
+        colour: Colour of the frame.
+        tint: Share of light that the lenses absorb.
         reflection: Strength of the lenses' reflections; coated lenses reflect 0.01.
     """
 
@@ -98,20 +98,20 @@ class Glasses:
 
 @dataclass(frozen=True, slots=True)
 class Hair:
-    """Hair of head, brows and face.
+    """Hair of head, brows, face and lashes.
 
     Attributes:
         style: `bald`, `shaved`, `short` or `long`.
-        colour: Of the hair.
-        thickness_mm: Of the hair on the head.
-        hairline_mm: By how much the hairline lies higher than usual.
-        brow_colour: Of the brows.
-        brow_density: 0..1.5, how full the brows are.
-        brow_height_mm: By how much they lie higher than usual.
-        brow_thickness_mm: From lower to upper edge.
-        beard: 0 shaven to 1 full; a stubble is about 0.3.
-        lash_length_mm: Of the upper lashes.
-        lash_density: 0..1.5; mascara makes it large.
+        colour: Colour of the hair.
+        thickness_mm: Thickness of the hair on the head.
+        hairline_mm: Height of the hairline above the average.
+        brow_colour: Colour of the brows.
+        brow_density: Density of the brows, 0..1.5.
+        brow_height_mm: Height of the brows above the average.
+        brow_thickness_mm: Distance between lower and upper edge.
+        beard: 0 (shaven) to 1 (full); stubble is about 0.3.
+        lash_length_mm: Length of the upper lashes.
+        lash_density: Density of the lashes, 0..1.5; high with mascara.
     """
 
     style: str
@@ -129,13 +129,13 @@ class Hair:
 
 @dataclass(frozen=True, slots=True)
 class Skin:
-    """What the skin looks like.
+    """Appearance of the skin.
 
     Attributes:
         colour: Reflectance of the cheek.
         lips: Reflectance of the lips.
-        redness: Of cheeks and nose, 0..1.
-        under_eyes: Darkness below the eyes, 0..1.
+        redness: Redness of cheeks and nose, 0..1.
+        under_eyes: Darkness of the skin below the eyes, 0..1.
         roughness: Depth of pores and wrinkles, 0..1.
         gloss: Strength of highlights, 0..1.
         spots: Number of freckles and moles.
@@ -156,18 +156,18 @@ class Identity:
 
     Attributes:
         identity_id: Number of the person.
-        seed: What the person was sampled from.
-        shape: Weights of the shape targets by their names.
-        ethnicity: Shares of the three macro targets, African, Asian, Caucasian.
+        seed: Seed from which the person was sampled.
+        shape: Names and weights of the shape targets.
+        ethnicity: Shares of the macro targets African, Asian, Caucasian.
         ipd_mm: Distance between the eyes' centres of rotation.
-        eyeball: Measures of both eyes.
-        kappa: Of the left and the right eye.
-        lids: Rest and motion of the lids.
-        iris_colour: Reflectance of the middle of the iris.
-        sclera_colour: Reflectance of the white.
-        skin: What it looks like.
-        hair: All of it.
-        glasses: None for somebody who never wears any.
+        eyeball: Dimensions of both eyes.
+        kappa: Angle kappa of the left and the right eye.
+        lids: Resting position and motion of the lids.
+        iris_colour: Reflectance of the iris at half its radius.
+        sclera_colour: Reflectance of the sclera.
+        skin: Appearance of the skin.
+        hair: Hair of head, brows, face and lashes.
+        glasses: None if the person never wears any.
         clothing: Reflectance of the clothes.
         collar_mm: How far below the chin's joint the clothes begin.
     """
@@ -190,7 +190,7 @@ class Identity:
 
 
 def sample_identity(identity_id: int, seed: int) -> Identity:
-    """Return the person of that number; the same for the same arguments."""
+    """Return the person with this number; deterministic."""
     rng = np.random.default_rng([seed, identity_id, 1])
     male = float(rng.random() < 0.5)
     masculinity = float(np.clip(abs(male - abs(rng.normal(0, 0.12))), 0, 1))
@@ -305,6 +305,6 @@ def _sample_glasses(rng: np.random.Generator) -> Glasses:
 
 
 def _linear(srgb: object) -> Colour:
-    """Turn 8-bit sRGB into linear reflectance."""
+    """Convert 8-bit sRGB to linear reflectance."""
     values = np.clip(np.asarray(srgb, dtype=np.float64) / 255, 0.005, 0.99) ** 2.2
     return float(values[0]), float(values[1]), float(values[2])

@@ -1,4 +1,4 @@
-"""Lids: fitted to the globe at rest, and moved with gaze and blinks."""
+"""Lids: fitted to the globe at rest, moved by gaze and blinks."""
 
 from dataclasses import dataclass
 
@@ -13,36 +13,36 @@ from research.rendering.mesh import smoothstep
 from research.rendering.topology import LidRings, Topology
 
 MARGIN_MM = 0.35
-"""How far the lids' inner edge lies outside the globe."""
+"""Distance of the lids' inner edge from the globe."""
 
 _INNER_CORNER_SHARE = 0.54
-"""Share of the lid fissure's width that lies on the nose's side of the pupil."""
+"""Share of the palpebral fissure's width that lies nasally of the pupil."""
 
 _UPPER_REACH_DEG = 42.0
 _LOWER_REACH_DEG = 40.0
-"""How far above (below) the margin the skin still moves with the lid, as angles about the eye's centre."""
+"""Extent of the skin above (below) the margin that moves with the lid, as angles about the eye's centre."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LidRig:
-    """Moves the lids of one eye by turning their vertices about the horizontal axis through the eye's centre.
+    """Moves the lids of one eye by rotating their vertices about the horizontal axis through the eye's centre.
 
-    That keeps each vertex's distance from the centre, so that the lids never enter the globe; the cornea pushes them
-    out where it stands proud.
+    The rotation keeps each vertex's distance from the centre, so the lids never enter the globe; the cornea pushes them
+    out where it protrudes.
 
     Attributes:
         centre_mm: Centre of rotation of the eye, head frame, shape (3,).
         side: Sign of x towards the temple.
         vertices: Control vertices that may move, shape (n,).
-        across_mm: Their place along the horizontal axis, towards the temple, shape (n,).
+        across_mm: Their position along the horizontal axis, towards the temple, shape (n,).
         radius_mm: Their distance from that axis, shape (n,).
-        elevation: Their angle about it at rest, upwards from straight ahead, radians, shape (n,).
-        share: How much they follow their lid, shape (n,).
-        is_upper: Whether that is the upper lid, shape (n,).
-        thickness_mm: How far above the eye they stay; negative for hidden ones that may dive, shape (n,).
-        knots_mm: Places along the horizontal axis where the margins are known, ascending, shape (k,).
+        elevation: Their angle about that axis at rest, upwards from straight ahead, radians, shape (n,).
+        share: Share of the lid's motion that they follow, shape (n,).
+        is_upper: Whether they belong to the upper lid, shape (n,).
+        thickness_mm: Their minimum distance from the eye; negative for hidden vertices that may enter it, shape (n,).
+        knots_mm: Positions along the horizontal axis at which the margins are given, ascending, shape (k,).
         upper: Elevation of the upper margin at the knots, radians, shape (k,).
-        lower: The same of the lower one.
+        lower: Elevation of the lower margin at the knots, radians, shape (k,).
         margin_mm: Distance of the margins from the horizontal axis, mid-lid.
     """
 
@@ -66,11 +66,11 @@ class LidRig:
         """Return the elevations of the upper and the lower margin at the knots, radians, each of shape (k,).
 
         Args:
-            upper_mm: Height of the upper margin above the pupil when looking straight ahead.
-            lower_mm: Depth of the lower one below it.
-            upper_turn_deg: By how much gaze turns the upper lid up.
-            lower_turn_deg: The same of the lower one.
-            openness: 1 as open as the gaze wants it, 0 shut.
+            upper_mm: Height of the upper margin above the pupil for a straight gaze.
+            lower_mm: Distance of the lower margin below the pupil for a straight gaze.
+            upper_turn_deg: Upward rotation of the upper lid by the gaze.
+            lower_turn_deg: Upward rotation of the lower lid by the gaze.
+            openness: Eye opening relative to what the gaze direction demands, 0 closed.
         """
         upper_here, lower_here = (float(np.interp(0.0, self.knots_mm, line)) for line in (self.upper, self.lower))
         give = np.clip((self.upper - self.lower) / (upper_here - lower_here), 0.0, None) ** 0.6  # none in the corners
@@ -86,13 +86,13 @@ class LidRig:
     def move(
         self, upper: NDArray[np.float64], lower: NDArray[np.float64], optical_axis: Vector, eyeball: Eyeball
     ) -> Points:
-        """Return the places of `vertices` for given margins and eye direction, head frame, shape (n, 3).
+        """Return the positions of `vertices` for given margins and eye direction, head frame, shape (n, 3).
 
         Args:
-            upper: Elevation of the upper margin at the knots, as `margins` returns it.
-            lower: The same of the lower one.
+            upper: Elevation of the upper margin at the knots, from `margins`.
+            lower: Elevation of the lower margin at the knots, from `margins`.
             optical_axis: Unit vector, head frame, shape (3,).
-            eyeball: Measures of the eye.
+            eyeball: Dimensions of the eye.
         """
         turns = [
             np.interp(self.across_mm, self.knots_mm, new - old, left=0.0, right=0.0)
@@ -115,10 +115,10 @@ class LidRig:
 
 
 def fit_lids(control: Points, topology: Topology, index: int, eye_mm: Vector, identity: Identity) -> Points:
-    """Return the control mesh with one eye's fissure at its width and its margins laid onto the globe."""
+    """Return the control mesh with one eye's fissure scaled to its width and its margins fitted to the globe."""
     rings, wanted_mm = topology.lids[index], identity.lids.fissure_width_mm
     width_mm, fitted = wanted_mm, control
-    for _ in range(3):  # subdivision and the globe take some of the width back
+    for _ in range(3):  # subdivision and the globe reduce the width again
         fitted = _lay_on_globe(control, rings, eye_mm, width_mm, identity, side=SIDES[index])
         width_mm *= wanted_mm / float(np.ptp(topology.surface.refine(fitted)[rings.middle, 0]))
     return fitted
@@ -236,5 +236,5 @@ def build_rig(control: Points, rings: LidRings, eye_mm: Vector, side: float, eye
 
 
 def _before(first: int, last: int, step: int, direction: int, count: int) -> bool:
-    """Whether a walk around a ring from `first` has not yet come to `last` after `step` steps."""
+    """Whether a walk around a ring from `first` is still before `last` after `step` steps."""
     return step < ((last - first) * direction) % count

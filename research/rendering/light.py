@@ -1,4 +1,4 @@
-"""Light, backdrop and optics of a sampled scene."""
+"""Sampling of light, background and camera optics."""
 
 import math
 
@@ -8,7 +8,7 @@ from research.rendering.scene import Backdrop, Lighting, Optics, triple
 
 
 def sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, float]:
-    """Return light, backdrop, how many photons there are and how much the exposure minds the face."""
+    """Return light, background, electrons at full scale, and the share of face metering."""
     warmth = rng.normal(0, 0.12)
     tone = np.array([1 + warmth, 1.0, 1 - 1.3 * warmth])
     kind = rng.choice(("room", "window", "lamp", "screen", "backlit"), p=(0.38, 0.24, 0.14, 0.1, 0.14))
@@ -26,7 +26,7 @@ def sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, f
             rng.uniform(1.0, 4.0),
         ),
     }[str(kind)]
-    photons = {"room": 6000, "window": 16000, "lamp": 3500, "screen": 1100, "backlit": 9000}[str(kind)]
+    electrons = {"room": 6000, "window": 16000, "lamp": 3500, "screen": 1100, "backlit": 9000}[str(kind)]
     cool = np.array([0.85, 0.97, 1.15])
     lighting = Lighting(
         key_direction=(math.sin(around) * math.cos(height), -math.sin(height), -math.cos(around) * math.cos(height)),
@@ -44,13 +44,19 @@ def sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, f
         blur_px=float(rng.uniform(0.5, 5)),
     )
     metering = rng.uniform(0.05, 0.4) if kind == "backlit" else rng.uniform(0.2, 0.95)
-    return lighting, backdrop, float(photons * rng.lognormal(0, 0.5)), float(metering)
+    return lighting, backdrop, float(electrons * rng.lognormal(0, 0.5)), float(metering)
 
 
-def sample_optics(rng: np.random.Generator, photons: float, metering: float) -> Optics:
-    """Return the optics of a camera in some light."""
+def sample_optics(rng: np.random.Generator, electrons: float, metering: float) -> Optics:
+    """Return the optics of a camera.
+
+    Args:
+        rng: Random generator.
+        electrons: Electrons at full scale.
+        metering: Share of the exposure metering that goes by the face.
+    """
     return Optics(
-        photons=photons,
+        electrons=electrons,
         read_noise=float(rng.uniform(3, 12)),
         exposure=float(rng.uniform(0.13, 0.32)),
         face_metering=metering,
@@ -70,10 +76,10 @@ def sample_optics(rng: np.random.Generator, photons: float, metering: float) -> 
 
 
 def vary_optics(rng: np.random.Generator, optics: Optics) -> Optics:
-    """Return the optics of one frame: now and then the head moves during the exposure."""
+    """Return the optics of one frame; 12 % of the frames have motion blur."""
     moving = rng.random() < 0.12
     return Optics(
-        photons=optics.photons,
+        electrons=optics.electrons,
         read_noise=optics.read_noise,
         exposure=optics.exposure * float(rng.normal(1, 0.03)),
         face_metering=optics.face_metering,

@@ -1,4 +1,4 @@
-"""Subdivision surfaces and normals as sparse matrices, so that a new shape costs one product."""
+"""Subdivision surfaces and normals as sparse matrices: a new shape costs one matrix product."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
-    """A control mesh of quads and the finer mesh that follows from it.
+    """A control mesh of quads and its subdivided mesh.
 
     Attributes:
-        matrix: Fine vertices = matrix @ control vertices, sparse, shape (fine, control). The first rows are the
-            places of the control vertices on the fine surface.
-        quads: Of the fine mesh, shape (k, 4).
-        triangles: To draw: all quads where the mesh is to be fine, and elsewhere one level coarser, shape (t, 3).
+        matrix: Fine vertices = matrix @ control vertices, sparse, shape (fine, control). The first rows are
+            the control vertices' positions on the fine surface.
+        quads: Quads of the fine mesh, shape (k, 4).
+        triangles: Triangles to draw: fine quads where requested, elsewhere one level coarser, shape (t, 3).
         to_vertices: Sums quads' normals at fine vertices, sparse, shape (fine, k).
     """
 
@@ -46,8 +46,8 @@ def subdivide(quads: Indices, count: int, levels: int, drawn_fine: NDArray[np.bo
     Args:
         quads: Control mesh, shape (k, 4).
         count: Number of control vertices.
-        levels: How often to subdivide, at least once; each level has four times the quads.
-        drawn_fine: Which control quads are drawn at the last level rather than the one before, shape (k,).
+        levels: Number of subdivisions, at least 1; each multiplies the quads by four.
+        drawn_fine: Whether each control quad is drawn at the last level rather than the one before, shape (k,).
 
     Source: Catmull and Clark, Recursively generated B-spline surfaces on arbitrary topological meshes, 1978.
     """
@@ -73,13 +73,13 @@ def subdivide(quads: Indices, count: int, levels: int, drawn_fine: NDArray[np.bo
 
 
 def smoothstep(low: float, high: float, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 0 up to `low`, 1 from `high` on and a smooth rise between; also falls, where `low` is the larger one."""
+    """Return 0 up to `low`, 1 from `high`, and a smooth transition between; `low` may exceed `high`."""
     t = np.clip((values - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 def _catmull_clark(quads: Indices, count: int) -> tuple[sparse.csr_matrix, Indices]:
-    """Return one level: new vertices (moved old ones, edge points, face points) from old ones, and the new quads."""
+    """Return one level: the matrix from old to new vertices (moved, edge and face points), and the new quads."""
     number = len(quads)
     sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2)
     edges, edge_of_side = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True)

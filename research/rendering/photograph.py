@@ -1,4 +1,4 @@
-"""The webcam: turns linear light into the picture that a program gets, with the faults that webcams have."""
+"""The webcam: turns linear light into an image with the imperfections of webcams."""
 
 import cv2
 import numpy as np
@@ -16,18 +16,18 @@ _TONES = 4096
 
 
 def photograph(renderer: Renderer, scene: Scene, identity: Identity) -> Frame:
-    """Return the webcam's picture of a scene: RGB uint8, shape (h, w, 3); the same for the same arguments."""
+    """Return the webcam's image of a scene: RGB uint8, shape (h, w, 3); deterministic."""
     person, cover = renderer.draw(scene, identity)
     light = person + (1 - cover[..., None]) * draw_backdrop(scene)
     return develop(light, scene)
 
 
 def develop(light: Layer, scene: Scene) -> Frame:
-    """Return the picture of linear light: RGB uint8, shape (h, w, 3).
+    """Return the webcam's image of linear light: RGB uint8, shape (h, w, 3).
 
     Args:
         light: Linear RGB, shape (h, w, 3).
-        scene: Whose optics; the face in it counts for the exposure.
+        scene: Its optics are applied; its face is metered for the exposure.
     """
     optics = scene.optics
     rng = np.random.default_rng([optics.seed, 7])
@@ -38,27 +38,27 @@ def develop(light: Layer, scene: Scene) -> Frame:
     light = light * _vignette(light.shape[0], light.shape[1], optics.vignetting)
     signal = light * np.float32(_exposure(light, scene))
     signal = np.clip(signal, 0.0, 1.0)
-    electrons = signal * optics.photons
+    electrons = signal * optics.electrons
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     electrons += noise * np.sqrt(electrons + optics.read_noise**2)
-    signal = electrons / np.float32(optics.photons)
+    signal = electrons / np.float32(optics.electrons)
     red, blue = optics.white_balance
     signal = signal * np.array([red, 1.0, blue], dtype=np.float32)
     grey = signal @ np.full((3, 1), 1 / 3, dtype=np.float32)
     signal = grey + np.float32(optics.saturation) * (signal - grey)
     steps = np.clip(signal * np.float32(_TONES - 1), 0, _TONES - 1).astype(np.uint16)
-    picture = _tone_curve(optics.contrast)[steps]
+    image = _tone_curve(optics.contrast)[steps]
     if optics.denoising > 0:
-        smooth = cv2.bilateralFilter(picture, 5, 12 + 40 * optics.denoising, 1.6)
-        picture = cv2.addWeighted(picture, 1 - optics.denoising, smooth, optics.denoising, 0)
+        smooth = cv2.bilateralFilter(image, 5, 12 + 40 * optics.denoising, 1.6)
+        image = cv2.addWeighted(image, 1 - optics.denoising, smooth, optics.denoising, 0)
     if optics.sharpening > 0:
-        soft = cv2.GaussianBlur(picture, (0, 0), 1.0)
-        picture = cv2.addWeighted(picture, 1 + optics.sharpening, soft, -optics.sharpening, 0)
-    return _through_jpeg(picture, optics.jpeg_quality)
+        soft = cv2.GaussianBlur(image, (0, 0), 1.0)
+        image = cv2.addWeighted(image, 1 + optics.sharpening, soft, -optics.sharpening, 0)
+    return _through_jpeg(image, optics.jpeg_quality)
 
 
 def _tone_curve(contrast: float) -> NDArray[np.uint8]:
-    """Return the 8-bit value of each linear step: gamma 2.2, then an S of the given strength."""
+    """Return the 8-bit value of each linear step: gamma 2.2, then an S-curve of the given strength."""
     display = np.linspace(0, 1, _TONES) ** (1 / 2.2)
     curve = display * display * (3 - 2 * display)
     return np.asarray((display + contrast * (curve - display)) * 255 + 0.5).astype(np.uint8)
@@ -102,7 +102,7 @@ def _vignette(height: int, width: int, loss: float) -> Layer:
 
 
 def _exposure(light: Layer, scene: Scene) -> float:
-    """Return the gain of an automatic exposure that looks at the face and at the whole picture."""
+    """Return the gain of an automatic exposure that meters the face and the whole image."""
     grey = light.mean(axis=2)
     ((x, y),) = scene.project(np.array([scene.origin_mm]))
     reach = 70.0 * scene.focal_px / scene.origin_mm[2]
@@ -115,7 +115,7 @@ def _exposure(light: Layer, scene: Scene) -> float:
     return scene.optics.exposure / max(metered, 1e-4)
 
 
-def _through_jpeg(picture: Frame, quality: int) -> Frame:
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+def _through_jpeg(image: Frame, quality: int) -> Frame:
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
     return np.ascontiguousarray(decoded[..., ::-1])

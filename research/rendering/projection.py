@@ -1,4 +1,4 @@
-"""Projections of the camera and of the light."""
+"""Projection matrices of the camera and of the key light."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,7 @@ _NEAR_MM, _FAR_MM = 100.0, 3000.0
 
 
 def camera_projection(scene: Scene) -> NDArray[np.float64]:
-    """Return the projection matrix; the first row of the picture ends up in the first row of the framebuffer."""
+    """Return the camera's projection matrix; it maps the image's first row to the framebuffer's first row."""
     matrix = np.zeros((4, 4))
     matrix[0, 0] = 2 * scene.focal_px / scene.image_width_px
     matrix[1, 1] = 2 * scene.focal_px / scene.image_height_px
@@ -22,7 +22,7 @@ def camera_projection(scene: Scene) -> NDArray[np.float64]:
 def shadow_projection(
     centre_mm: NDArray[np.float64], key_direction: tuple[float, ...], reach_mm: float = 190.0
 ) -> NDArray[np.float64]:
-    """Return the parallel projection of the key lamp onto its shadow map."""
+    """Return the orthographic projection of the key light onto its shadow map."""
     away = -unit(key_direction)
     across = unit(np.cross(away, [0.0, -1.0, 0.01]))
     axes = np.stack([across, np.cross(away, across), away]) / reach_mm
@@ -33,6 +33,6 @@ def shadow_projection(
 
 
 def unit(vector: ArrayLike) -> NDArray[np.float64]:
-    """Return a vector of length 1."""
+    """Return the normalised vector."""
     array = np.asarray(vector, dtype=np.float64)
     return np.asarray(array / np.linalg.norm(array))

@@ -1,7 +1,7 @@
 """Draws scenes with OpenGL, in linear light, without a window.
 
-A software renderer does (Mesa's llvmpipe through EGL), so that pictures come out the same on every machine with the
-same Mesa. One `Renderer` belongs to one thread.
+A software renderer suffices (Mesa's llvmpipe through EGL); machines with the same Mesa produce the same images. Use a
+`Renderer` in one thread only.
 """
 
 import os
@@ -33,13 +33,13 @@ _LASH_MM = 0.22
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """Everything about a person that stays the same from scene to scene.
+    """The parts of a person that do not change between scenes.
 
     Attributes:
-        identity: Who.
-        head: Shape.
-        appearance: Surface.
-        buffers: Vertex buffers on the renderer's side, by name.
+        identity: The person.
+        head: Shape of the head.
+        appearance: Surface of the head.
+        buffers: OpenGL buffers by name.
     """
 
     identity: Identity
@@ -49,7 +49,7 @@ class Person:
 
 
 class Renderer:
-    """Draws people; keeps the last one it drew ready."""
+    """Draws people; caches the last one."""
 
     def __init__(self) -> None:
         os.environ.setdefault("LP_NUM_THREADS", "1")
@@ -81,11 +81,11 @@ class Renderer:
         self.close()
 
     def close(self) -> None:
-        """Give back the context."""
+        """Release the OpenGL context."""
         self._gl.release()
 
     def person(self, identity: Identity) -> Person:
-        """Return a person ready for drawing."""
+        """Return a person with uploaded buffers."""
         if self._person is None or self._person.identity != identity:
             if self._person is not None:
                 for buffer in self._person.buffers.values():
@@ -94,17 +94,17 @@ class Renderer:
         return self._person
 
     def draw(self, scene: Scene, identity: Identity) -> tuple[Layer, Layer]:
-        """Return the person in linear light, premultiplied, shape (h, w, 3), and how much they cover, shape (h, w).
+        """Return the person in linear light, premultiplied, shape (h, w, 3), and their coverage 0..1, shape (h, w).
 
         Args:
-            scene: What to draw.
-            identity: Its person.
+            scene: The scene to draw.
+            identity: The person in it.
 
         Raises:
-            ValueError: The identity is another one than the scene's.
+            ValueError: The scene belongs to another identity.
         """
         if scene.identity_id != identity.identity_id:
-            raise ValueError("the scene shows another identity")
+            raise ValueError("the scene belongs to another identity")
         person = self.person(identity)
         head = person.head
         rotations = scene.eye_rotations(head)
@@ -123,7 +123,7 @@ class Renderer:
             array["shadow"].render()
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._gl.front_face = "cw"  # the picture is upside down to OpenGL
+        self._gl.front_face = "cw"  # OpenGL sees the image upside down
         for array, closed in meshes:
             if closed:
                 self._gl.enable(moderngl.CULL_FACE)
@@ -280,7 +280,7 @@ class Renderer:
             ("iris_radius_mm", eyeball.iris_diameter_mm / 2),
             ("pupil_radius_mm", eyeball.pupil_diameter_mm / 2),
             ("refractive_index", REFRACTIVE_INDEX),
-            ("picture_px", (float(scene.image_width_px), float(scene.image_height_px))),
+            ("image_px", (float(scene.image_width_px), float(scene.image_height_px))),
             ("iris_colour", identity.iris_colour),
             ("sclera_colour", identity.sclera_colour),
         ):
@@ -308,7 +308,7 @@ class Renderer:
         gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
         hair = identity.hair
         pixel_mm = scene.origin_mm[2] / scene.focal_px
-        width_mm = max(_LASH_MM, 0.8 * pixel_mm)  # thinner ones would slip between the samples
+        width_mm = max(_LASH_MM, 0.8 * pixel_mm)  # thinner ones would fall between the samples
         lashes = build_lashes(person.head, fine_mm, hair, width_mm, identity.seed + identity.identity_id)
         dark = tuple(0.5 * part for part in hair.brow_colour)
         self._draw_plain(*lashes, albedo=dark, opacity=0.75 * _LASH_MM / width_mm, shine=0.0)
@@ -353,7 +353,7 @@ class Renderer:
 
 
 def _set(program: moderngl.Program, name: str, value: float | tuple[float, ...]) -> None:
-    """Set a uniform, unless the compiler found no use for it."""
+    """Set a uniform unless the compiler removed it."""
     if name in program:
         program[name].value = value  # type: ignore[union-attr]
 
@@ -365,7 +365,7 @@ def _write(program: moderngl.Program, name: str, matrix: NDArray[np.float64]) ->
 
 @lru_cache(maxsize=1)
 def _noise() -> NDArray[np.uint8]:
-    """Return smooth noise that tiles, two octaves, mean 128, shape (64, 64, 64)."""
+    """Return smooth, tileable noise with mean 128, shape (64, 64, 64)."""
     rng = np.random.default_rng(11)
     white = rng.normal(size=(64, 64, 64))
     frequency = np.sqrt(sum(axis**2 for axis in np.meshgrid(*[np.fft.fftfreq(64) * 64] * 3, indexing="ij")))
@@ -377,7 +377,7 @@ def _noise() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _ball() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the front of a ball that just holds the eye, in the head frame about the eye's centre."""
+    """Return vertices and faces of the front of a sphere that encloses the eye, head frame about the eye's centre."""
     radius_mm, rings, sectors = 13.9, 16, 32
     tilt, turn = np.meshgrid(
         np.linspace(0, np.radians(100), rings), np.linspace(0, 2 * np.pi, sectors, endpoint=False), indexing="ij"

@@ -1,6 +1,6 @@
-"""Samples sessions and scenes: who sits where, before which screen, in which light, looking at what.
+"""Samples sessions and scenes: position, screen, camera, light and fixated point.
 
-Everything follows from numbers alone (seed, identity, session, frame), so any scene can be made again by itself.
+The numbers of seed, identity, session and frame determine a scene, so any scene can be reproduced on its own.
 """
 
 import math
@@ -26,52 +26,53 @@ SCREENS = (
 IMAGE_SIZES = (((640, 480), 0.7), ((1280, 720), 0.3))
 
 DISTANCE_MM = (350.0, 850.0)
-"""Between the camera and the eyes."""
+"""Range of the distance between camera and eyes."""
 
 YAW_LIMIT_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 30.0, 18.0, 12.0
 EYE_LIMITS_DEG = (33.0, 20.0, 30.0)
-"""How far eyes turn in the head: to the side, up, down."""
+"""Maximum rotation of the eyes in the head: sideways, up, down."""
 
 _MOST_ATTEMPTS = 100
-"""How often a scene is tried until the eyes reach the target; a target far aside may stay out of reach."""
+"""Maximum attempts to find a scene in which the eyes reach the target; the last one is used anyway."""
 
-DOTS = tuple(GazePoint(x, y) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9))
-"""The calibration's dots."""
+CALIBRATION_TARGETS = tuple(GazePoint(x, y) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9))
+"""Positions of the nine calibration targets."""
 
-NO_DOT = -1
+NO_TARGET = -1
+"""Target index of a scene whose fixated point is no calibration target."""
 
-# How far somebody has moved after a calibration: to the side, up, towards the screen; pitch, yaw and roll.
+# Standard deviations of the shift after a calibration: sideways, up, towards the screen; pitch, yaw and roll.
 _MOVED_MM = (30.0, 20.0, 40.0)
 _MOVED_DEG = (3.0, 5.0, 2.0)
 
-# How far a head wanders while its eyes rest on one dot.
+# Standard deviations of the head's sway during one fixation.
 _SWAY_MM = 1.5
 _SWAY_DEG = 0.4
 
-# What must lie inside the picture around the midpoint between the eyes: to the sides, above, below.
+# Margins around the midpoint between the eyes that must lie inside the image: sideways, above, below.
 _FACE_MM = (82.0, 85.0, 125.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """What stays the same while one person sits before one screen.
+class RenderedSession:
+    """The constants of one person's session in front of one screen.
 
     Attributes:
-        identity_id: Who.
-        session_id: Number of the session within the whole plan.
-        seed: Of the plan.
-        image_width_px: Of the pictures.
-        image_height_px: Of the pictures.
-        screen: Before them.
-        camera: On the screen.
-        place_mm: Where the midpoint between the eyes usually is, camera frame.
-        pose_deg: Usual pitch, yaw and roll of the head.
-        follow: Share of the gaze angle that the head turns along, horizontally and vertically.
-        restlessness: How much head and body move, about 1.
-        wears_glasses: All the time.
-        lighting: Of the person.
-        backdrop: Behind them.
-        optics: Of the camera; blur and noise's seed differ from frame to frame.
+        identity_id: Number of the person.
+        session_id: Number of the session within the plan.
+        seed: Seed of the plan.
+        image_width_px: Width of the images.
+        image_height_px: Height of the images.
+        screen: The person's screen.
+        camera: The person's webcam.
+        place_mm: Mean position of the midpoint between the eyes, camera frame.
+        pose_deg: Mean pitch, yaw and roll of the head.
+        follow: Share of the gaze angle that the head follows, horizontally and vertically.
+        restlessness: Scale of head and body motion, about 1.
+        wears_glasses: Whether the person wears glasses.
+        lighting: Light on the person.
+        backdrop: Background behind the person.
+        optics: Optics of the camera; motion blur and the noise's seed differ between frames.
     """
 
     identity_id: int
@@ -91,8 +92,8 @@ class Session:
     optics: Optics
 
 
-def sample_session(identity: Identity, session_id: int, seed: int) -> Session:
-    """Return the session of that number; the same for the same arguments."""
+def sample_session(identity: Identity, session_id: int, seed: int) -> RenderedSession:
+    """Return the session with this number; deterministic."""
     rng = np.random.default_rng([seed, identity.identity_id, session_id, 11])
     screen = SCREENS[rng.choice(len(SCREENS), p=[share for _, share in SCREENS])][0]
     (width, height), _ = IMAGE_SIZES[rng.choice(len(IMAGE_SIZES), p=[share for _, share in IMAGE_SIZES])]
@@ -103,8 +104,8 @@ def sample_session(identity: Identity, session_id: int, seed: int) -> Session:
     place = _sample_place(rng, width, height, vertical_fov_deg)
     middle_x_deg, middle_y_deg = gaze_direction(screen_point_mm(GazePoint(0.5, 0.5), screen, camera) - np.array(place))
     towards_screen = rng.uniform(0.2, 1.0)
-    lighting, backdrop, photons, metering = sample_light(rng)
-    return Session(
+    lighting, backdrop, electrons, metering = sample_light(rng)
+    return RenderedSession(
         identity_id=identity.identity_id,
         session_id=session_id,
         seed=seed,
@@ -123,44 +124,45 @@ def sample_session(identity: Identity, session_id: int, seed: int) -> Session:
         wears_glasses=identity.glasses is not None and bool(rng.random() < 0.85),
         lighting=lighting,
         backdrop=backdrop,
-        optics=sample_optics(rng, photons, metering),
+        optics=sample_optics(rng, electrons, metering),
     )
 
 
-def sample_scene(session: Session, identity: Identity, frame: int, dot: int) -> Scene:
-    """Return one scene of a session; the same for the same arguments.
+def sample_scene(session: RenderedSession, identity: Identity, frame: int, target_index: int) -> Scene:
+    """Return one scene of a session; deterministic.
 
     Args:
-        session: Of which.
-        identity: Its person.
+        session: The session.
+        identity: The person in it.
         frame: Number within the session.
-        dot: Index into `DOTS` of the calibration dot that is looked at, or `NO_DOT`.
+        target_index: Index into `CALIBRATION_TARGETS` of the fixated target, or `NO_TARGET` for a random point.
     """
     rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, frame, 13])
-    return _within_reach(
-        rng, session, lambda: DOTS[dot] if dot != NO_DOT else _sample_point(rng), calibrating=dot != NO_DOT
-    )
+    if target_index == NO_TARGET:
+        return _within_reach(rng, session, lambda: _sample_point(rng), calibrating=False)
+    return _within_reach(rng, session, lambda: CALIBRATION_TARGETS[target_index], calibrating=True)
 
 
-def sample_look(session: Session, identity: Identity, dot: int, frame: int) -> Scene:
-    """Return one scene of a calibration: the head rests while the eyes are on a dot, and has moved by the next.
+def sample_fixation(session: RenderedSession, identity: Identity, target_index: int, frame: int) -> Scene:
+    """Return one scene of a calibration; deterministic.
 
-    The same for the same arguments. Now and then it catches a blink.
+    The head only sways during a fixation and moves between fixations. 4 % of the scenes show a blink.
 
     Args:
-        session: Of which.
-        identity: Its person.
-        dot: Index into `DOTS`; from `len(DOTS)` on any place on the screen, looked at after the person has moved.
-        frame: Number among the frames of this dot.
+        session: The session.
+        identity: The person in it.
+        target_index: Index into `CALIBRATION_TARGETS`. From `len(CALIBRATION_TARGETS)` a validation target: a random
+            point on the screen, fixated after the person has shifted in the chair.
+        frame: Number of the frame within this fixation.
     """
-    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, dot, 17])
-    if dot < len(DOTS):
-        point = DOTS[dot]
+    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, target_index, 17])
+    if target_index < len(CALIBRATION_TARGETS):
+        point = CALIBRATION_TARGETS[target_index]
     else:
         point = GazePoint(float(rng.uniform(0.05, 0.95)), float(rng.uniform(0.05, 0.95)))
         session = _move(session)
     scene = _within_reach(rng, session, lambda: point, calibrating=True)
-    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, dot, frame, 19])
+    rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, target_index, frame, 19])
     pitch, yaw, roll = rng.normal(0, _SWAY_DEG, 3)
     place = _inside(np.array(scene.origin_mm) + rng.normal(0, _SWAY_MM, 3), session)
     blinks = rng.random() < 0.04
@@ -175,8 +177,8 @@ def sample_look(session: Session, identity: Identity, dot: int, frame: int) -> S
     )
 
 
-def _move(session: Session) -> Session:
-    """Return a session whose person has shifted in the chair; the same for the same session."""
+def _move(session: RenderedSession) -> RenderedSession:
+    """Return the session after the person has shifted in the chair; deterministic."""
     rng = np.random.default_rng([session.seed, session.identity_id, session.session_id, 23])
     place = np.array(session.place_mm) + rng.normal(0, _MOVED_MM)
     place *= np.clip(np.linalg.norm(place), *DISTANCE_MM) / np.linalg.norm(place)
@@ -188,12 +190,12 @@ def _move(session: Session) -> Session:
 
 
 def _within_reach(
-    rng: np.random.Generator, session: Session, choose_point: Callable[[], GazePoint], *, calibrating: bool
+    rng: np.random.Generator, session: RenderedSession, choose_point: Callable[[], GazePoint], *, calibrating: bool
 ) -> Scene:
-    """Return a scene whose target the eyes reach, or the last one tried."""
+    """Return a scene whose target the eyes can reach, or the last attempt."""
     attempt = 0
     while True:
-        # Where the eyes cannot reach, the head must help.
+        # If the eyes cannot reach the target, the head turns further.
         effort = min(max(attempt - 10, 0) / 20, 1.0)
         scene = _try_scene(rng, session, choose_point(), effort, calibrating=calibrating)
         if _eyes_reach(scene) or attempt >= _MOST_ATTEMPTS:
@@ -202,7 +204,7 @@ def _within_reach(
 
 
 def _try_scene(
-    rng: np.random.Generator, session: Session, point: GazePoint, effort: float, *, calibrating: bool
+    rng: np.random.Generator, session: RenderedSession, point: GazePoint, effort: float, *, calibrating: bool
 ) -> Scene:
     target = screen_point_mm(point, session.screen, session.camera)
     calm = session.restlessness * (0.6 if calibrating else 1.0)
@@ -240,7 +242,7 @@ def _try_scene(
 
 
 def _sample_mount(rng: np.random.Generator, screen: Screen) -> tuple[float, float, float]:
-    """Return where a camera sits: offset to the right, up, and tilt."""
+    """Return a camera's offset to the right, its offset upwards and its tilt."""
     where = rng.choice(("built in", "on top", "below", "beside", "on a stand"), p=(0.5, 0.2, 0.1, 0.1, 0.1))
     if where == "built in":
         return 0.0, float(rng.uniform(4, 12)), 0.0
@@ -258,7 +260,7 @@ def _sample_place(
     rng: np.random.Generator, width: int, height: int, vertical_fov_deg: float
 ) -> tuple[float, float, float]:
     focal_px = focal_length_px(height, vertical_fov_deg)
-    central = rng.random() < 0.7  # people mostly sit before their camera, but not always
+    central = rng.random() < 0.7  # most people sit centrally in front of their camera
     while True:
         z = rng.uniform(*DISTANCE_MM)
         side, top, bottom = _room_mm(z, focal_px, width, height)
@@ -273,14 +275,14 @@ def _sample_place(
 
 
 def _room_mm(z: float, focal_px: float, width: int, height: int) -> tuple[float, float, float]:
-    """Return how far the eyes may lie to the side, and the least and largest y, for the face to be whole."""
+    """Return the limits of |x| and of y within which the whole face is in the image."""
     half_width, half_height = z * width / 2 / focal_px, z * height / 2 / focal_px
     side, above, below = _FACE_MM
     return half_width - side, -half_height + above, half_height - below
 
 
-def _inside(place: np.ndarray, session: Session) -> np.ndarray:
-    """Move a place to the nearest where the face is whole in the picture."""
+def _inside(place: np.ndarray, session: RenderedSession) -> np.ndarray:
+    """Return the nearest position at which the whole face is in the image."""
     focal_px = focal_length_px(session.image_height_px, session.camera.vertical_fov_deg)
     side, top, bottom = _room_mm(float(place[2]), focal_px, session.image_width_px, session.image_height_px)
     side = max(side, 0.0)
@@ -290,7 +292,7 @@ def _inside(place: np.ndarray, session: Session) -> np.ndarray:
 
 
 def _sample_point(rng: np.random.Generator) -> GazePoint:
-    """Return a point on the screen, now and then up to 30 % of its size beyond."""
+    """Return a random point on the screen or up to 30 % of its size beyond."""
     low, high = (-0.3, 1.3) if rng.random() < 0.55 else (0.0, 1.0)
     return GazePoint(float(rng.uniform(low, high)), float(rng.uniform(low, high)))
 

@@ -1,6 +1,6 @@
-"""One scene: a person before a screen, what they look at, and everything that makes the picture better or worse.
+"""One scene: a person in front of a screen, the fixated point, and the conditions of the image.
 
-All places are in the camera frame unless said otherwise.
+Positions are in the camera frame unless stated otherwise.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Lighting:
-    """The light on the person, linear RGB; 1 makes a white surface that faces it white.
+    """The light on the person, linear RGB; 1 renders a white surface facing it as white.
 
     Attributes:
-        key_direction: Towards the strongest lamp or window, any length.
-        key: Its light.
+        key_direction: Direction towards the strongest lamp or window, any length.
+        key: Light from there.
         sky: Light from above.
         ground: Light from below.
         screen: Light from the screen.
-        rim_direction: Towards a lamp behind the person.
-        rim: Its light.
+        rim_direction: Direction towards a lamp behind the person.
+        rim: Light from there.
     """
 
     key_direction: Triple
@@ -43,13 +43,13 @@ class Lighting:
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """What is behind the person.
+    """The background behind the person.
 
     Attributes:
-        seed: Of the clutter.
-        brightness: Of the wall, linear; large when there is a window behind the person.
-        window: Brightness of a window in it, 0 for none.
-        blur_px: How much out of focus, at 640 pixels' width.
+        seed: Seed of the objects in it.
+        brightness: Brightness of the wall, linear; high in front of a window.
+        window: Brightness of a window, 0 for none.
+        blur_px: Defocus at an image width of 640 px.
     """
 
     seed: int
@@ -60,28 +60,28 @@ class Backdrop:
 
 @dataclass(frozen=True, slots=True)
 class Optics:
-    """What the webcam makes of the light; see `photograph`.
+    """Optics, sensor and image processing of the webcam; see `photograph`.
 
     Attributes:
-        photons: Electrons at full scale: how much light there was; 20,000 by day, 400 in the dark.
-        read_noise: Standard deviation, electrons.
-        exposure: Brightness that the automatic exposure aims at, 0..1 of full scale, linear.
-        face_metering: Share of the metering that goes by the face rather than the whole picture.
+        electrons: Electrons at full scale of the sensor; 20,000 in daylight, 400 in the dark.
+        read_noise: Standard deviation of the read noise, electrons.
+        exposure: Target of the automatic exposure, share of full scale, linear.
+        face_metering: Share of the metering that goes by the face rather than the whole image.
         white_balance: Gain of red and of blue.
         contrast: Strength of the tone curve.
-        saturation: Of colours; 1 leaves them.
-        defocus_px: Standard deviation of the blur at 640 pixels' width.
-        motion_px: Length of the motion blur at 640 pixels' width.
-        motion_angle_deg: Its direction.
-        sharpening: Strength of the webcam's own sharpening.
-        denoising: Strength of its noise filter.
+        saturation: Colour saturation; 1 is neutral.
+        defocus_px: Standard deviation of the blur at an image width of 640 px.
+        motion_px: Length of the motion blur at an image width of 640 px.
+        motion_angle_deg: Direction of the motion blur.
+        sharpening: Strength of the sharpening.
+        denoising: Strength of the noise filter.
         vignetting: Loss of light in the corners, 0..1.
         distortion: Radial distortion at the corner, relative; negative is barrel-shaped.
-        jpeg_quality: 50..95.
-        seed: Of the noise.
+        jpeg_quality: Quality of the JPEG compression, 50..95.
+        seed: Seed of the noise.
     """
 
-    photons: float
+    electrons: float
     read_noise: float
     exposure: float
     face_metering: float
@@ -101,26 +101,26 @@ class Optics:
 
 @dataclass(frozen=True)
 class Scene:
-    """A person before a screen, and the truth about their gaze.
+    """A person in front of a screen, with their true gaze.
 
     Attributes:
-        identity_id: Who.
-        image_width_px: Of the picture.
-        image_height_px: Of the picture.
-        screen: What they sit before.
-        camera: What takes the picture.
-        target_mm: What they look at, shape (3,).
+        identity_id: Number of the person.
+        image_width_px: Width of the image.
+        image_height_px: Height of the image.
+        screen: The person's screen.
+        camera: The person's webcam.
+        target_mm: Fixated point, shape (3,).
         origin_mm: Midpoint between the eyes' centres of rotation, shape (3,).
-        pitch_deg: Of the head, as `HeadPose` defines it.
-        yaw_deg: Likewise.
-        roll_deg: Likewise.
-        openness: 1 as open as the gaze wants it, 0 shut.
-        expression: Weights by the names of `head.EXPRESSIONS`.
-        trunk_yaw_deg: How far the trunk is turned.
-        wears_glasses: Whether the person's glasses are on.
-        lighting: Of the person.
-        backdrop: Behind them.
-        optics: Of the camera.
+        pitch_deg: Pitch of the head, as in `HeadPose`.
+        yaw_deg: Yaw of the head, as in `HeadPose`.
+        roll_deg: Roll of the head, as in `HeadPose`.
+        openness: Eye opening relative to what the gaze direction demands, 0 closed.
+        expression: Names from `head.EXPRESSIONS` and weights.
+        trunk_yaw_deg: Yaw of the trunk.
+        wears_glasses: Whether the person wears their glasses.
+        lighting: Light on the person.
+        backdrop: Background behind the person.
+        optics: Optics of the camera.
     """
 
     identity_id: int
@@ -143,22 +143,22 @@ class Scene:
 
     @cached_property
     def head_rotation(self) -> Matrix:
-        """R, head frame to camera frame, shape (3, 3)."""
+        """Rotation R from head frame to camera frame, shape (3, 3)."""
         return rotation_matrix(self.pitch_deg, self.yaw_deg, self.roll_deg)
 
     @cached_property
     def direction(self) -> GazeDirection:
-        """The truth: the gaze direction in the camera frame."""
+        """True gaze direction in the camera frame."""
         return GazeDirection(*gaze_direction(np.array(self.target_mm) - np.array(self.origin_mm)).tolist())
 
     @property
     def distance_mm(self) -> float:
-        """From the camera to the midpoint between the eyes."""
+        """Distance from the camera to the midpoint between the eyes."""
         return float(np.linalg.norm(self.origin_mm))
 
     @property
     def focal_px(self) -> float:
-        """Focal length."""
+        """Focal length in pixels."""
         return focal_length_px(self.image_height_px, self.camera.vertical_fov_deg)
 
     def target_in_head_mm(self) -> Vector:
@@ -176,11 +176,11 @@ class Scene:
         )
 
     def project(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where points of the camera frame appear, in pixels from the top-left corner, shape (n, 2)."""
+        """Return the image positions of points in the camera frame, pixels from the top left corner, shape (n, 2)."""
         centre = np.array([self.image_width_px / 2, self.image_height_px / 2])
         return np.asarray(self.focal_px * points_mm[:, :2] / points_mm[:, 2:] + centre)
 
 
 def triple(values: np.ndarray) -> tuple[float, float, float]:
-    """Return three numbers as a tuple."""
+    """Return an array of three numbers as a tuple."""
     return float(values[0]), float(values[1]), float(values[2])

@@ -1,4 +1,4 @@
-"""The shaders, GLSL 3.30. Colours are linear; places are in the camera frame, mm, unless their names say otherwise."""
+"""The shaders, GLSL 3.30. Colours are linear; positions are in the camera frame, mm, unless named otherwise."""
 
 _NOISE = """
 uniform sampler3D noise;  // grey, mean 0.5, tiles
@@ -152,7 +152,7 @@ EYE_FRAGMENT = (
 #version 330
 out vec4 colour;
 uniform mat4 projection, shadow_projection;
-uniform vec2 picture_px;
+uniform vec2 image_px;
 uniform mat3 head_rotation, eye_rotation;  // head to camera frame, eye to camera frame
 uniform vec3 centre;                       // of rotation
 uniform float side;
@@ -257,7 +257,7 @@ void main() {
     float hits = 0.0;
     vec2 places[4] = vec2[4](vec2(-0.125, -0.375), vec2(0.375, -0.125), vec2(-0.375, 0.125), vec2(0.125, 0.375));
     for (int i = 0; i < 4; i++) {
-        vec2 seen_at = (gl_FragCoord.xy + places[i]) / picture_px * 2.0 - 1.0;
+        vec2 seen_at = (gl_FragCoord.xy + places[i]) / image_px * 2.0 - 1.0;
         vec3 ray = normalize(vec3(seen_at.x / projection[0][0], seen_at.y / projection[1][1], 1.0));
         vec4 seen = look(ray);
         if (seen.w > 0.0) { sum += vec4(seen.rgb, seen.w * ray.z); hits += 1.0; }

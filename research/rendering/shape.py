@@ -1,4 +1,4 @@
-"""Shapes of heads: which of the targets of the base mesh a person has, and how much of each."""
+"""Shapes of heads: the base mesh's shape targets and their weights for a person."""
 
 import numpy as np
 
@@ -141,7 +141,7 @@ _ASYMMETRIC_SHAPES = tuple(
 def sample_shape(
     rng: np.random.Generator, masculinity: float, age: float, ethnicity: tuple[float, float, float]
 ) -> tuple[tuple[str, float], ...]:
-    """Return the weight of each shape of a person, by the name of its target."""
+    """Return the names and weights of a person's shape targets."""
     shape: dict[str, float] = {}
 
     def add(name: str, weight: float) -> None:

@@ -1,4 +1,4 @@
-"""Which parts of the base mesh everybody shares are the bust, the lids and the painted regions."""
+"""The parts of the base mesh that all people share: bust, lids and painted regions."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,21 +19,21 @@ ARM_REACH_MM = 560.0
 ARM_DROP_DEG = 34.0
 
 _FORNIX_OF_LEFT_EYE = (*range(7773, 7799), 11718, 11719)
-"""The fold where the lids' inner side turns back: vertices of `base.obj`. Everything behind it is the socket."""
+"""Vertices of `base.obj` on the fold at the back of the lids; the socket lies behind it."""
 
 _SOCKET_OF_LEFT_EYE = 8007
-"""Some vertex deep in the left eye's socket."""
+"""A vertex deep in the left eye's socket."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LidRings:
-    """The closed rings of vertices around one eye's opening, 28 each, in the order in which they lie around it.
+    """Closed rings of 28 vertices around one eye's opening, ordered along the ring.
 
     Attributes:
-        fornix: Behind the lids, hidden.
-        inner: The margin's edge that touches the eyeball.
-        middle: Along the middle of the margin.
-        outer: The margin's edge towards the skin, where the lashes grow.
+        fornix: Hidden ring behind the lids.
+        inner: Edge of the margin at the eyeball.
+        middle: Middle of the margin.
+        outer: Edge of the margin at the skin, where the lashes grow.
     """
 
     fornix: Indices
@@ -44,21 +44,21 @@ class LidRings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Topology:
-    """The bust cut out of the base mesh.
+    """The bust, cut from the base mesh.
 
     Attributes:
-        base: All of it.
+        base: The whole base mesh.
         vertices: Indices into the base mesh of the bust's control vertices, shape (n,).
         surface: The bust's subdivision surface.
         neighbours: Averages the neighbours of each control vertex, sparse, shape (n, n).
         lids: Rings of the left and the right eye, as indices of control vertices.
-        lips: How much a fine vertex belongs to the lips, 0..1, shape (fine,).
-        ears: Likewise to the ears.
-        mouth_inside: Likewise to the cavity of the mouth.
-        wet: Likewise to the moist rims of the lids.
-        lash_line: Likewise to the edge where the lashes grow.
-        arm_share: How much a control vertex of the arms follows them when they are let down, 0..1, shape (n,).
-        head_share: How much a control vertex follows the head rather than the trunk, 0..1, shape (n,).
+        lips: Membership of each fine vertex in the lips, 0..1, shape (fine,).
+        ears: Membership in the ears, 0..1, shape (fine,).
+        mouth_inside: Membership in the cavity of the mouth, 0..1, shape (fine,).
+        wet: Membership in the moist rims of the lids, 0..1, shape (fine,).
+        lash_line: Membership in the edge where the lashes grow, 0..1, shape (fine,).
+        arm_share: Share of the arms' lowering that each control vertex follows, 0..1, shape (n,).
+        head_share: Share of the head's motion, rather than the trunk's, that each control vertex follows, shape (n,).
     """
 
     base: BaseMesh
@@ -77,7 +77,7 @@ class Topology:
 
 @lru_cache(maxsize=1)
 def load_topology() -> Topology:
-    """Return the bust's topology; takes a second the first time."""
+    """Return the topology of the bust; cached after about a second."""
     base = load_base_mesh()
     places = base.vertices_mm
     quads, texture_quads = base.quads["body"], base.texture_quads["body"]
@@ -128,7 +128,7 @@ def load_topology() -> Topology:
 
 
 def _lid_rings(quads: Indices, fornix: Indices) -> LidRings:
-    """Follow the strips of quads outwards from the fornix."""
+    """Return the rings found by following the strips of quads outwards from the fornix."""
     edges = np.unique(np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1), axis=0)
     neighbours: dict[int, set[int]] = {}
     for a, b in edges.tolist():
@@ -154,7 +154,7 @@ def _neighbours(quads: Indices, count: int) -> sparse.csr_matrix:
 
 
 def _connected(quads: Indices, count: int, *, start: int, barrier: Indices) -> NDArray[np.bool_]:
-    """Return which vertices hang together with `start` without crossing the barrier's vertices."""
+    """Return whether each vertex is connected with `start` without crossing the barrier's vertices."""
     reached = np.zeros(count, dtype=bool)
     reached[start] = True
     closed = np.zeros(count, dtype=bool)
@@ -169,18 +169,18 @@ def _connected(quads: Indices, count: int, *, start: int, barrier: Indices) -> N
 
 
 def _mirror(places_mm: NDArray[np.float64], vertices: Indices) -> Indices:
-    """Return the vertices at the mirrored places; the base mesh is symmetric."""
+    """Return the vertices at the mirrored positions; the base mesh is symmetric."""
     mirrored = places_mm[vertices] * np.array([SIDES[1], 1.0, 1.0])
     distances = np.linalg.norm(places_mm[None] - mirrored[:, None], axis=2)
     return np.asarray(distances.argmin(axis=1))
 
 
 def _painted(name: str, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Look up a grey texture at texture coordinates, 0..1."""
-    picture = cv2.imread(str(data_folder() / "textures" / name), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
+    """Return a grey texture's values, 0..1, at texture coordinates."""
+    image = cv2.imread(str(data_folder() / "textures" / name), cv2.IMREAD_GRAYSCALE)
+    if image is None:
         raise FileNotFoundError(data_folder() / "textures" / name)
-    blurred = cv2.GaussianBlur(picture.astype(np.float32) / 255, (5, 5), 0)
+    blurred = cv2.GaussianBlur(image.astype(np.float32) / 255, (5, 5), 0)
     height, width = blurred.shape
     columns = np.clip(coordinates[:, 0] * width, 0, width - 1).astype(int)
     rows = np.clip((1 - coordinates[:, 1]) * height, 0, height - 1).astype(int)

@@ -1,1 +1,1 @@
-"""Training of the gaze model and of the eyes' outline."""
+"""Training of the gaze model and of the eye region's weights."""

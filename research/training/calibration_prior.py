@@ -1,10 +1,10 @@
-"""Says how much people differ in what a calibration corrects: the prior in `gaze_core.correction`.
+"""Estimate the prior of the calibration's coefficients, `gaze_core.calibration`.
 
     python -m research.training.calibration_prior [--table …] [--folds 10]
 
-Every training identity's gaze is predicted by a model that never saw it. What is left is, per person, a correction as a
-calibration fits it, and scatter; both variances come from expectation maximisation (Laird and Ware, Random-effects
-models for longitudinal data, Biometrics 38, 1982). The test group takes no part.
+Every training person's gaze is predicted by a model trained on other people. The remaining error is a personal
+correction, in the form that a calibration fits, plus scatter. Expectation maximisation estimates both variances (Laird
+and Ware, Random-effects models for longitudinal data, Biometrics 38, 1982). The test group is not used.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from gaze_core.correction import design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
 from models import GAZE_MODEL_PATH
 from models.card import read_card
-from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.training.examples import measure_table, select_examples
 from research.training.train import predict_folds, split_people
 
@@ -31,12 +31,12 @@ STEPS = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prior:
-    """What people's corrections are like along one axis.
+    """Distribution of people's corrections along one axis.
 
     Attributes:
-        covariance: Of the coefficients over people, about zero, shape (k, k).
-        scatter_deg: Standard deviation of single pictures about their person's correction.
-        people: How many.
+        covariance: Covariance of the coefficients over people about zero, shape (k, k).
+        scatter_deg: Standard deviation of single images about their person's correction.
+        people: Number of people.
     """
 
     covariance: Floats
@@ -45,17 +45,17 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Strangers:
-    """Pictures of the training people and what a model says that never saw the person.
+class UnseenPeople:
+    """Predictions for training people by models trained on other people.
 
     Attributes:
-        rows: Of the table, shape (n,).
+        rows: Rows of the table, shape (n,).
         identity: Number of the person, shape (n,).
         features: In the order of `FEATURE_NAMES`, shape (n, 7).
         origin_mm: Estimated midpoint between the eyes, camera frame, shape (n, 3).
         openness: Mean eye aspect ratio, shape (n,).
-        generic_deg: Predicted gaze_x and gaze_y, shape (n, 2).
-        true_deg: Direction from the estimated midpoint to what is looked at, as a client knows it, shape (n, 2).
+        uncalibrated_deg: Predicted gaze_x and gaze_y, shape (n, 2).
+        true_deg: Direction from the estimated midpoint to the target, as a client knows it, shape (n, 2).
     """
 
     rows: NDArray[np.int64]
@@ -63,12 +63,12 @@ class Strangers:
     features: Floats
     origin_mm: Floats
     openness: Floats
-    generic_deg: Floats
+    uncalibrated_deg: Floats
     true_deg: Floats
 
 
-def predict_strangers(table: Table, *, folds: int, seed: int = 0) -> Strangers:
-    """Return the training people as a model sees them that never saw them; its hyperparameters are the shipped one's.
+def predict_unseen(table: LandmarkTable, *, folds: int, seed: int = 0) -> UnseenPeople:
+    """Return cross-validated predictions for the training people, with the shipped model's hyperparameters.
 
     Raises:
         ValueError: The table has fewer usable training identities than folds.
@@ -77,26 +77,26 @@ def predict_strangers(table: Table, *, folds: int, seed: int = 0) -> Strangers:
     examples = select_examples(table, measured, held_out=False)
     rows = np.flatnonzero(measured.is_usable & ~table.is_held_out)
     shipped = read_card(GAZE_MODEL_PATH.with_suffix(".json")).model.hyperparameters
-    generic_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
-    return Strangers(
+    uncalibrated_deg = predict_folds("gradient_boosting", shipped, split_people(examples, folds), seed=seed)
+    return UnseenPeople(
         rows=rows,
         identity=examples.identity,
         features=examples.features,
         origin_mm=measured.origin_mm[rows],
         openness=measured.openness[rows],
-        generic_deg=generic_deg,
+        uncalibrated_deg=uncalibrated_deg,
         true_deg=gaze_direction(table.target_mm[rows] - measured.origin_mm[rows]),
     )
 
 
-def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prior]:
-    """Return the priors horizontally and vertically.
+def find_priors(table: LandmarkTable, *, folds: int, seed: int = 0) -> tuple[Prior, Prior]:
+    """Return the horizontal and the vertical prior.
 
     Raises:
         ValueError: The table has fewer usable training identities than folds.
     """
-    seen = predict_strangers(table, folds=folds, seed=seed)
-    eyes_deg, missing_deg = missing_in_head_deg(seen.generic_deg, seen.true_deg, seen.features[:, HEAD_ANGLES])
+    seen = predict_unseen(table, folds=folds, seed=seed)
+    eyes_deg, missing_deg = missing_in_head_deg(seen.uncalibrated_deg, seen.true_deg, seen.features[:, HEAD_ANGLES])
     people = [seen.identity == person for person in np.unique(seen.identity)]
     designs = [design_axes(eyes_deg[own], seen.openness[own], float(seen.openness[own].mean())) for own in people]
     horizontal, vertical = (
@@ -107,11 +107,11 @@ def find_priors(table: Table, *, folds: int, seed: int = 0) -> tuple[Prior, Prio
 
 
 def fit_random_effects(designs: Sequence[Floats], missing_deg: Sequence[Floats]) -> Prior:
-    """Return covariance and scatter under which what each person misses is likeliest.
+    """Return the maximum-likelihood covariance and scatter.
 
     Args:
-        designs: One for each person, shape (pictures, k).
-        missing_deg: What their generic gaze lacks, shape (pictures,).
+        designs: Design matrix of each person, shape (images, k).
+        missing_deg: True minus uncalibrated gaze of each person, shape (images,).
     """
     width = designs[0].shape[1]
     covariance, variance = np.eye(width), 1.0
@@ -128,16 +128,16 @@ def fit_random_effects(designs: Sequence[Floats], missing_deg: Sequence[Floats])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the priors as `gaze_core.correction` holds them."""
+    """Print the priors in the form of `gaze_core.calibration`."""
     parser = argparse.ArgumentParser(
         prog="python -m research.training.calibration_prior", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH)
-    parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
+    parser.add_argument("--folds", type=int, default=10, help="folds of the cross-validation")
     options = parser.parse_args(arguments)
     priors = find_priors(load_table(options.table), folds=options.folds)
     for name, prior in zip(("horizontal", "vertical"), priors, strict=True):
-        print(f"{name}: {prior.people} people, scatter of single pictures {prior.scatter_deg:.2f} degrees")
+        print(f"{name}: {prior.people} people, scatter of single images {prior.scatter_deg:.2f} degrees")
         print(np.array2string(prior.covariance, precision=1, separator=", ", suppress_small=True))
 
 

@@ -1,4 +1,4 @@
-"""What the core makes of the pictures in a table: the examples that models are fitted to and measured on.
+"""Measurements and training examples of a table.
 
 Features come from `gaze_core`, so they cannot differ from the service's.
 """
@@ -15,10 +15,10 @@ from gaze_core.features import FEATURE_NAMES, FaceGeometry, combine_features, me
 from gaze_core.gaze import visual_angle_deg
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 
-SHUT_BELOW = 0.2
-"""Openness below which a rendered eye shows nothing of its gaze."""
+CLOSED_BELOW = 0.2
+"""Rendered eyes with a smaller opening hide their gaze and count as closed."""
 
 MIRRORED_FEATURES = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0])
 MIRRORED_GAZE = np.array([-1.0, 1.0])
@@ -26,16 +26,16 @@ MIRRORED_GAZE = np.array([-1.0, 1.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurements:
-    """What `gaze_core` makes of the rows of a table.
+    """Measurements of `gaze_core` on the rows of a table.
 
     Attributes:
-        features: In the order of `FEATURE_NAMES`, NaN where both eyes count as shut, shape (n, 7).
+        features: In the order of `FEATURE_NAMES`, NaN where both eyes count as closed, shape (n, 7).
         origin_mm: Estimated midpoint between the eyes, camera frame, shape (n, 3).
-        iris_diameter_px: Shape (n,).
+        iris_diameter_px: Iris diameter in the image, shape (n,).
         openness: Mean eye aspect ratio of both eyes, shape (n,).
-        geometries: What the features were made from; None where the landmarks span no face.
-        is_usable: Which rows have features and open eyes: those a model can learn from, shape (n,).
-        left_out: How many rows are not usable, by reason.
+        geometries: Face geometry behind the features; None where the landmarks span no face.
+        is_usable: Whether a row has features and open eyes, shape (n,).
+        left_out: Number of unusable rows by reason.
     """
 
     features: NDArray[np.float64]
@@ -48,15 +48,15 @@ class Measurements:
 
 
 def measure_table(
-    table: Table, *, assume_default_camera: bool = False, eye_region: EyeRegionModel | None = EYE_REGION_MODEL
+    table: LandmarkTable, *, assume_default_camera: bool = False, eye_region: EyeRegionModel | None = EYE_REGION_MODEL
 ) -> Measurements:
-    """Return the features of every row.
+    """Return the measurements of every row.
 
     Args:
-        table: The rows.
-        assume_default_camera: Whether to take every camera for one of the default field of view, as the service does
-            with a camera that nobody described.
-        eye_region: Correction of the iris direction; None uses the iris geometry alone.
+        table: Table of landmarks.
+        assume_default_camera: Whether to assume the default field of view, as the service does for an undescribed
+            camera.
+        eye_region: Correction of the iris direction by the eye region; None uses the iris geometry alone.
     """
     features = np.full((len(table), len(FEATURE_NAMES)), np.nan)
     origin_mm = np.full((len(table), 3), np.nan)
@@ -79,10 +79,10 @@ def measure_table(
         openness[row] = np.mean(geometry.eye_openness)
         if geometry.features is not None:
             features[row] = geometry.features
-        if table.openness[row] < SHUT_BELOW:
-            left_out["eyes_shut_and_seen_so" if geometry.features is None else "eyes_shut_but_taken_for_open"] += 1
+        if table.openness[row] < CLOSED_BELOW:
+            left_out["closed_eyes_detected" if geometry.features is None else "closed_eyes_missed"] += 1
         elif geometry.features is None:
-            left_out["eyes_open_but_taken_for_shut"] += 1
+            left_out["open_eyes_classified_closed"] += 1
         else:
             is_usable[row] = True
     return Measurements(
@@ -97,10 +97,10 @@ def measure_table(
 
 
 def fill_landmarks(face: Landmarks) -> Landmarks:
-    """Return a face whose landmarks that the table did not keep lie somewhere harmless.
+    """Return a face with placeholders for the landmarks that the table does not store.
 
-    Of those, the core uses only their share in the mean z of the first 468. MediaPipe's networks make that mean zero
-    (it stayed below 0.0001 on 574 pictures), so the missing ones get what makes it zero.
+    The core uses these landmarks only in the mean z of the first 468, which MediaPipe's networks keep at zero (below
+    0.0001 on 574 images). The placeholders' z makes that mean zero.
     """
     points = face.points.copy()
     is_missing = np.isnan(points[:, 2])
@@ -113,13 +113,13 @@ def fill_landmarks(face: Landmarks) -> Landmarks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """What a model is fitted on.
+    """Training or test examples.
 
     Attributes:
-        features: Shape (n, 7).
-        gaze_deg: gaze_x and gaze_y, shape (n, 2).
+        features: In the order of `FEATURE_NAMES`, shape (n, 7).
+        gaze_deg: True gaze_x and gaze_y, shape (n, 2).
         identity: Number of the person, shape (n,).
-        geometries: What the features were made from, n of them.
+        geometries: Face geometry behind each row of features.
     """
 
     features: NDArray[np.float64]
@@ -131,7 +131,7 @@ class Examples:
         return len(self.identity)
 
     def of(self, rows: NDArray[Any]) -> "Examples":
-        """Return some of the rows."""
+        """Return a selection of the rows."""
         numbers = np.arange(len(self))[rows].tolist()
         return Examples(
             self.features[rows],
@@ -140,34 +140,29 @@ class Examples:
             tuple(self.geometries[number] for number in numbers),
         )
 
-    def with_outline(self, outline: EyeRegionModel | None) -> "Examples":
-        """Return the same rows with the features that another outline gives, or none."""
-        features = np.array([combine_features(geometry, outline) for geometry in self.geometries], dtype=np.float64)
+    def with_eye_region(self, eye_region: EyeRegionModel | None) -> "Examples":
+        """Return the rows with features computed with other weights of the eye region, or with none."""
+        features = np.array([combine_features(geometry, eye_region) for geometry in self.geometries], dtype=np.float64)
         return Examples(features.reshape(-1, len(FEATURE_NAMES)), self.gaze_deg, self.identity, self.geometries)
 
 
 def mirror(
     features: NDArray[np.float64], gaze_deg: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and their mirror images, shapes (2n, 7) and (2n, 2): what holds for one eye holds for the other."""
+    """Return rows followed by their mirror images, shapes (2n, 7) and (2n, 2)."""
     return (
         np.concatenate([features, features * MIRRORED_FEATURES]),
         np.concatenate([gaze_deg, gaze_deg * MIRRORED_GAZE]),
     )
 
 
-def select_examples(table: Table, measured: Measurements, *, held_out: bool) -> Examples:
-    """Return the usable rows of the test identities, or of all others."""
+def select_examples(table: LandmarkTable, measured: Measurements, *, held_out: bool) -> Examples:
+    """Return the usable rows of the test group or of the training people."""
     rows = np.flatnonzero(measured.is_usable & (table.is_held_out == held_out))
     geometries = [geometry for row in rows.tolist() if (geometry := measured.geometries[row]) is not None]
     return Examples(measured.features[rows], table.gaze_deg[rows], table.identity[rows], tuple(geometries))
 
 
 def angular_errors_deg(predicted_deg: NDArray[np.float64], true_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the angle at the eye between each two directions, in degrees, shape (n,).
-
-    Args:
-        predicted_deg: gaze_x and gaze_y, shape (n, 2).
-        true_deg: Likewise.
-    """
+    """Return the angles at the eye between predicted and true directions, each of shape (n, 2), in degrees."""
     return visual_angle_deg(predicted_deg, true_deg)

@@ -1,10 +1,10 @@
-"""Makes the gaze model from the training table.
+"""Train the gaze model on the training table.
 
     python -m research.training.train [--estimator NAME] [--table …] [--out …]
 
-Features come from `gaze_core`, so they cannot differ from the service's. Hyperparameters are chosen by grouped
-cross-validation, and everything is fitted, on the training identities alone. The same table, seed and versions give the
-same file, byte for byte, on the same kind of CPU; on another kind linear algebra may round the last bits otherwise.
+Features come from `gaze_core`, so they cannot differ from the service's. Grouped cross-validation chooses the
+hyperparameters; selection and fit use only the training people. Equal tables, seeds and versions give byte-identical
+files on the same kind of CPU; on other CPUs linear algebra may round the last bits differently.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from models.card import (
     replace_file,
     write_card,
 )
-from research.dataset.table import TRAINING_TABLE_PATH, Table, load_table
+from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.training.examples import (
     Examples,
     Measurements,
@@ -49,7 +49,7 @@ from research.training.examples import (
     mirror,
     select_examples,
 )
-from research.training.outline import fit_outline
+from research.training.eye_region import fit_eye_region
 
 BUNDLE_CARD_PATH = FACE_LANDMARKER_PATH.with_suffix(".json")
 
@@ -87,7 +87,7 @@ CANDIDATES: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Regressors:
-    """A fitted pair: what the model's file holds."""
+    """The fitted pair of regressors in a model file."""
 
     model_x: Any
     model_y: Any
@@ -100,20 +100,20 @@ class Regressors:
 def fit(estimator: str, hyperparameters: Mapping[str, Any], examples: Examples, seed: int) -> Regressors:
     """Return both regressors fitted on the examples and their mirror images.
 
-    With `init` `"linear"` the trees learn what a linear fit leaves over, so that beyond the examples the model goes on
-    as the line does instead of standing still.
+    With `init="linear"` the trees fit the residual of a linear fit, so the model extrapolates linearly beyond the
+    examples instead of staying constant.
     """
     features, gaze_deg = mirror(examples.features, examples.gaze_deg)
-    # One thread: sums in another order would change the last bits, and with them the file's digest.
+    # One thread: another order of summation would change the last bits and the file's digest.
     with threadpool_limits(1):
         return Regressors(*(make_regressor(estimator, hyperparameters, seed).fit(features, y) for y in gaze_deg.T))
 
 
 def make_regressor(estimator: str, hyperparameters: Mapping[str, Any], seed: int) -> Any:  # noqa: ANN401 - scikit-learn's
-    """Return a regressor that is still to be fitted.
+    """Return an unfitted regressor.
 
     Raises:
-        ValueError: No such estimator.
+        ValueError: The estimator is unknown.
     """
     if estimator == "gradient_boosting":
         init = LinearRegression() if hyperparameters["init"] == "linear" else "zero"
@@ -124,17 +124,17 @@ def make_regressor(estimator: str, hyperparameters: Mapping[str, Any], seed: int
         return ExtraTreesRegressor(**hyperparameters, random_state=seed)
     if estimator == "kernel_ridge":
         return make_pipeline(StandardScaler(), KernelRidge(**hyperparameters))
-    raise ValueError(f"no estimator {estimator!r}")
+    raise ValueError(f"unknown estimator {estimator!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """One split of people: those to learn from and those to try it on, with an outline that only the first shaped.
+    """One split of people into training and test, with eye region weights fitted to the training part.
 
     Attributes:
-        train: Examples to fit to.
+        train: Training examples.
         test: Examples of other people.
-        rows: Which ones the latter are, shape (n,).
+        rows: Rows of the test examples, shape (n,).
     """
 
     train: Examples
@@ -143,20 +143,22 @@ class Fold:
 
 
 def split_people(examples: Examples, folds: int) -> list[Fold]:
-    """Return a split for each fold; everybody is in one test group, and nobody in both groups of a fold."""
+    """Return a split by person for each fold; each person is in the test part of exactly one fold."""
     parts = []
     for train_rows, test_rows in GroupKFold(folds).split(examples.features, groups=examples.identity):
         learnt = examples.of(train_rows)
-        outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
-        parts.append(Fold(learnt.with_outline(outline), examples.of(test_rows).with_outline(outline), test_rows))
+        eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=eye_region_weights.STRENGTH)
+        parts.append(
+            Fold(learnt.with_eye_region(eye_region), examples.of(test_rows).with_eye_region(eye_region), test_rows)
+        )
     return parts
 
 
 def predict_folds(
     estimator: str, hyperparameters: Mapping[str, Any], parts: Sequence[Fold], *, seed: int
 ) -> NDArray[np.float64]:
-    """Return gaze_x and gaze_y of each example by a model that never saw its person, shape (n, 2)."""
-    with threadpool_limits(1):  # the folds are the parallelism, and scikit-learn's trees release the lock
+    """Return cross-validated gaze_x and gaze_y of each example, shape (n, 2)."""
+    with threadpool_limits(1):  # the folds run in parallel; scikit-learn's trees release the GIL
         found = joblib.Parallel(n_jobs=-1, prefer="threads")(
             joblib.delayed(_fit_and_predict)(estimator, hyperparameters, part, seed) for part in parts
         )
@@ -171,7 +173,7 @@ def _fit_and_predict(estimator: str, hyperparameters: Mapping[str, Any], part: F
 
 
 def train(
-    table: Table,
+    table: LandmarkTable,
     *,
     estimator: str = "gradient_boosting",
     seed: int = 0,
@@ -179,24 +181,24 @@ def train(
     candidates: Sequence[Mapping[str, Any]] | None = None,
     report: Callable[[str], None] = print,
 ) -> tuple[bytes, Card]:
-    """Return the model's file and its card, the latter without metrics and without the table's digest.
+    """Return the content of the model file, and its card without metrics and without the table's digest.
 
     Args:
-        table: The training table; its test identities are not touched.
-        estimator: One of `CANDIDATES`.
-        seed: Of the fit.
-        folds: Of the cross-validation that chooses among the candidates.
-        candidates: Hyperparameters to choose among; `CANDIDATES` unless given.
-        report: Takes one line about each step.
+        table: Training table; its test group is not used.
+        estimator: Name in `CANDIDATES`.
+        seed: Seed of the fit.
+        folds: Folds of the cross-validation that chooses the hyperparameters.
+        candidates: Hyperparameters to choose from; by default those in `CANDIDATES`.
+        report: Called with one line per step.
 
     Raises:
-        ValueError: The table has fewer usable training identities than folds.
+        ValueError: The table has fewer usable training people than folds.
     """
     measured = measure_table(table)
     examples = select_examples(table, measured, held_out=False)
     people = len(np.unique(examples.identity))
     if people < folds:
-        raise ValueError(f"{people} usable identities are too few for {folds} folds")
+        raise ValueError(f"{people} usable people are too few for {folds} folds")
     report(f"{len(examples)} usable rows of {people} people; left out: {measured.left_out}")
     tried = []
     parts = split_people(examples, folds)
@@ -220,7 +222,7 @@ def train(
         ),
         features=describe_features(),
         outputs=describe_outputs(),
-        data=describe_data(table, measured, examples) | {"outline_sha256": digest_outline()},
+        data=describe_data(table, measured, examples) | {"eye_region_sha256": digest_eye_region()},
         selection={
             "method": f"grouped cross-validation over training identities, {folds} folds; mean angular error",
             "candidates": tried,
@@ -231,13 +233,13 @@ def train(
     return content.getvalue(), card
 
 
-def digest_outline() -> str:
-    """Return the digest of the outline's weights, to which the model belongs: with others its features differ."""
+def digest_eye_region() -> str:
+    """Return the digest of the eye region's weights, on which the model's features depend."""
     return hashlib.sha256(Path(eye_region_weights.__file__).read_bytes()).hexdigest()
 
 
-def describe_data(table: Table, measured: Measurements, examples: Examples) -> dict[str, Any]:
-    """Return what the card says about the training rows: how many, of whom, in which ranges."""
+def describe_data(table: LandmarkTable, measured: Measurements, examples: Examples) -> dict[str, Any]:
+    """Return the training data's description for the card: counts and ranges."""
     rows = measured.is_usable & ~table.is_held_out
 
     def span(values: NDArray[Any]) -> list[float]:
@@ -245,7 +247,7 @@ def describe_data(table: Table, measured: Measurements, examples: Examples) -> d
 
     sizes = sorted({(int(width), int(height)) for width, height in table.image_size_px[rows]})
     return {
-        "people": "rendered only; no picture of a real person",
+        "people": "rendered people only",
         "table": {
             "file": TRAINING_TABLE_PATH.name,
             "plan": table.description.get("plan", {}),
@@ -274,7 +276,7 @@ def describe_data(table: Table, measured: Measurements, examples: Examples) -> d
 
 
 def save(content: bytes, card: Card, path: Path) -> None:
-    """Write the model's file and its card; the metrics of a card with the same digest are kept."""
+    """Write the model file and its card; keep the metrics of an existing card of the same model and data."""
     card_path = path.with_suffix(".json")
     card = card.model_copy(update={"model": card.model.model_copy(update={"file": path.name})})
     try:
@@ -288,14 +290,16 @@ def save(content: bytes, card: Card, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, and write the model and its card."""
+    """Train and write the model and its card."""
     parser = argparse.ArgumentParser(
         prog="python -m research.training.train", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--estimator", choices=tuple(CANDIDATES), default="gradient_boosting")
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH)
-    parser.add_argument("--out", type=Path, default=GAZE_MODEL_PATH, help="the card goes beside it")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--estimator", choices=tuple(CANDIDATES), default="gradient_boosting", help="kind of regressor")
+    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
+    parser.add_argument(
+        "--out", type=Path, default=GAZE_MODEL_PATH, help="model file to write; the card goes beside it"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the fit")
     options = parser.parse_args(arguments)
     content, card = train(load_table(options.table), estimator=options.estimator, seed=options.seed)
     card.data["table"]["sha256"] = hashlib.sha256(options.table.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A recording of a person made of points, with a landmarker and a model that know its pictures."""
+"""A recording of a synthetic person, with a landmarker and a model that know its images."""
 
 import json
 
@@ -12,12 +12,12 @@ from research.recordings.measurement import measure_recording
 from research.recordings.recording import load_recording
 from tests.fakes.synthetic_face import make_face
 
-BEFORE_THE_CAMERA_MM = (0.0, 26.2462, 628.6566)
-"""Where a head must be for the midpoint between its eyes to lie on the camera's axis, 600 mm away."""
+IN_FRONT_OF_THE_CAMERA_MM = (0.0, 26.2462, 628.6566)
+"""Head position that puts the midpoint between the eyes on the camera's axis, 600 mm away."""
 
 
 class FakeRecording:
-    """Writes a recording picture by picture; every picture's faces and gaze are told beforehand."""
+    """Writes a recording image by image; it knows the faces and the gaze in each."""
 
     digest = "7" * 64
 
@@ -26,15 +26,15 @@ class FakeRecording:
         self.screen, self.camera = screen or Screen(), camera or Camera()
         self.description = description or {}
         self.lines = ["frame,x,y,phase"]
-        self.looked_at = 0
+        self.detections = 0
         self._faces, self._distances_mm, self._answers_deg = {}, [], []
         (folder / "frames").mkdir(parents=True)
 
     def add(self, x, y, phase="test", *, off_deg=(0.0, 0.0), place_mm=None, faces=None):
-        """Add a picture of somebody who looks at (x, y), and whose gaze the model finds `off_deg` beside it."""
+        """Add an image of a person who fixates (x, y); the model's estimate is `off_deg` off."""
         number = len(self.lines)
         if faces is None:
-            # The model tells pictures apart by how far the face is.
+            # The model distinguishes images by the distance of the face.
             faces = [
                 make_face(
                     place_mm=place_mm or (0.0, 30.0, 600.0 + 2 * number),
@@ -49,16 +49,16 @@ class FakeRecording:
         pixels = make_pixels(number)
         self._faces[pixels.tobytes()] = faces
         name = f"{number:04d}.png"
-        self.write_picture(name, pixels[:, ::-1] if self.camera.mirrored else pixels)
+        self.write_image(name, pixels[:, ::-1] if self.camera.mirrored else pixels)
         self.lines.append(f"{name},{x},{y},{phase}")
         return name
 
-    def look_around(self, dots, phase, *, frames=3, **look):
-        for dot in dots:
+    def fixate(self, targets, phase, *, frames=3, **options):
+        for target in targets:
             for _ in range(frames):
-                self.add(*dot, phase, **look)
+                self.add(*target, phase, **options)
 
-    def write_picture(self, name, pixels):
+    def write_image(self, name, pixels):
         _, data = cv2.imencode(".png", pixels[..., ::-1])
         (self.folder / "frames" / name).write_bytes(data.tobytes())
 
@@ -68,11 +68,11 @@ class FakeRecording:
         return load_recording(self.folder)
 
     def measure(self):
-        """Return the report, as it comes out of JSON."""
+        """Return the report, decoded from JSON."""
         return json.loads(json.dumps(measure_recording(self.load(), self, self), allow_nan=False))
 
     def detect(self, frame):
-        self.looked_at += 1
+        self.detections += 1
         return self._faces[frame.tobytes()]
 
     def predict(self, features):
@@ -81,6 +81,6 @@ class FakeRecording:
 
 
 def make_pixels(number):
-    """Return coarse RGB noise, another one for each number, so that no eye in it lacks contrast."""
+    """Return coarse RGB noise, different for each number, so that the eyes have contrast."""
     noise = np.random.default_rng(number).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     return np.ascontiguousarray(noise.repeat(8, axis=0).repeat(8, axis=1))

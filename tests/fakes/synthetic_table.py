@@ -1,20 +1,20 @@
-"""A small training table of faces made of points, whose gaze is known."""
+"""A small training table of synthetic faces whose gaze is known."""
 
 import numpy as np
 
 from gaze_core.gaze import gaze_direction, screen_point_mm
 from gaze_core.head_pose import rotation_matrix
 from gaze_core.types import Camera, GazePoint, Screen
-from research.dataset.table import KEPT_LANDMARKS, Table
+from research.dataset.table import KEPT_LANDMARKS, LandmarkTable
 from tests.fakes.synthetic_face import make_face
 
 EYES_MM = np.array([0.0, -26.2462, -28.6566])  # midpoint between the centres of rotation, head frame
 
 
 def make_table(*, identities=12, frames=20, held_out=3, seed=0, offset_deg=1.0, shut=0):
-    """Return a table of people whose eyes point `offset_deg` (standard deviation) beside what they look at.
+    """Return a table of people with personal offsets of standard deviation `offset_deg`.
 
-    The first `shut` frames of everybody have their eyes shut.
+    The eyes are closed in the first `shut` frames of each person.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -52,11 +52,11 @@ def make_table(*, identities=12, frames=20, held_out=3, seed=0, offset_deg=1.0, 
                     "identity": identity,
                     "session": identity,
                     "frame": frame,
-                    "dot": -1,
+                    "target_index": -1,
                     "openness": openness,
                     "wears_glasses": identity % 2 == 0,
                     "skin": 0.05 + 0.5 * identity / identities,
-                    "photons": 5000.0,
+                    "electrons": 5000.0,
                     "window": 0.0,
                     "defocus_px": 0.5,
                     "motion_px": 0.0,
@@ -68,4 +68,4 @@ def make_table(*, identities=12, frames=20, held_out=3, seed=0, offset_deg=1.0, 
     columns["landmarks"][:, dropped] = np.nan
     first = identities - held_out
     description = {"format": 1, "plan": {"identities": identities}, "first_held_out": first, "images": len(rows)}
-    return Table(first_held_out=first, description=description, **columns)
+    return LandmarkTable(first_held_out=first, description=description, **columns)

@@ -1,4 +1,4 @@
-"""A recording that is measured by `research.recordings` goes the way that the same pictures go when they are sent."""
+"""`research.recordings` measures a recording as the service measures the same images in requests."""
 
 from pytest import approx
 
@@ -24,7 +24,7 @@ def test_its_calibration_is_the_services(recording, make_world, make_body):
 def test_its_errors_are_those_of_the_services_answers(recording, make_world, make_body):
     place = RECORDED_TESTS[1]
     by_target = {(each["phase"], each["x"], each["y"]): each for each in recording.measure()["by_target"]}
-    measured = by_target[("test", *place)]["generic"]
+    measured = by_target[("test", *place)]["uncalibrated"]
     world = make_world()
     world.landmarker.detect, world.model.predict = recording.detect, recording.predict
     away_mm = []

@@ -1,4 +1,4 @@
-"""How much people differ, found again in people made to differ so."""
+"""The prior of the calibration, on synthetic people with a known spread."""
 
 import numpy as np
 from pytest import approx
@@ -20,8 +20,8 @@ def test_variances_that_were_put_in_come_out():
     assert (prior.scatter_deg, prior.people) == (approx(1.5, rel=0.05), 400)
 
 
-def test_people_who_look_beside_their_targets_have_offsets_to_correct():
-    # Their gaze is 3 degrees (standard deviation) beside, which no model can know of a person that it never saw.
+def test_people_with_personal_offsets_give_a_prior_of_that_spread():
+    # Personal offsets have a standard deviation of 3 degrees, which no model can know for an unseen person.
     horizontal, vertical = find_priors(make_table(identities=40, offset_deg=3.0, held_out=4), folds=3)
 
     assert horizontal.people == 36

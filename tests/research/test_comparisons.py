@@ -1,4 +1,4 @@
-"""What comparisons tell, on people made of points whose gaze their irises give away."""
+"""Comparisons of models, on synthetic people whose irises determine the gaze."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ SMALL = {
 }
 
 
-def say_nothing(line):
-    """Take a line of a report."""
+def ignore(line):
+    """Discard a line of a report."""
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +32,15 @@ def examples(table):
     return select_examples(table, measure_table(table), held_out=False)
 
 
-def test_without_the_irises_the_gaze_is_lost_and_without_roll_it_is_not(examples):
-    found = compare_features(examples, "gradient_boosting", SMALL, folds=3, seed=0, report=say_nothing)
+def test_the_model_needs_the_irises_and_not_the_roll(examples):
+    found = compare_features(examples, "gradient_boosting", SMALL, folds=3, seed=0, report=ignore)
 
     assert list(found)[:2] == ["all", "without iris_x"]
     assert found["without iris_x, iris_y, iris_z"]["mean"] > 2 * found["all"]["mean"]
     assert found["without head_rotation_z"]["mean"] < 1.3 * found["all"]["mean"]
 
 
-def test_estimators_are_tried_on_the_same_people_and_the_better_candidate_counts(examples, monkeypatch):
+def test_estimators_are_compared_on_the_same_people_with_their_best_candidate(examples, monkeypatch):
     useless = SMALL | {"init": "zero", "learning_rate": 1e-6}
     monkeypatch.setattr(
         "research.evaluation.comparisons.CANDIDATES",
@@ -50,28 +50,28 @@ def test_estimators_are_tried_on_the_same_people_and_the_better_candidate_counts
         },
     )
 
-    found = compare_estimators(examples, folds=3, seed=0, report=say_nothing)
+    found = compare_estimators(examples, folds=3, seed=0, report=ignore)
 
     assert found["gradient_boosting"]["hyperparameters"] == SMALL
     assert found["gradient_boosting"]["mean"] < 8
-    assert found["no learning: irises on the eyes' spheres"]["mean"] < 2.5  # these eyes are as the geometry has them
-    assert {name for name in found if "ms_a_prediction" in found[name]} == {"gradient_boosting", "kernel_ridge"}
+    assert found["not learned: iris geometry"]["mean"] < 2.5  # synthetic eyes follow the geometry
+    assert {name for name in found if "prediction_ms" in found[name]} == {"gradient_boosting", "kernel_ridge"}
 
 
-def test_the_learning_curve_ends_with_everybody(table, examples):
+def test_the_learning_curve_ends_with_all_people(table, examples):
     test = select_examples(table, measure_table(table), held_out=True)
 
-    curve = draw_learning_curve(examples, test, "gradient_boosting", SMALL, seed=0, report=say_nothing)
+    curve = draw_learning_curve(examples, test, "gradient_boosting", SMALL, seed=0, report=ignore)
 
     assert [step["people"] for step in curve] == [2, 2, 4, 7, 10]
-    assert all(step["least"] <= step["mean_angular_error_deg"] <= step["most"] for step in curve)
-    assert curve[-1]["least"] == curve[-1]["most"]
+    assert all(step["lowest"] <= step["mean_angular_error_deg"] <= step["highest"] for step in curve)
+    assert curve[-1]["lowest"] == curve[-1]["highest"]
     assert curve[-1]["mean_angular_error_deg"] < curve[0]["mean_angular_error_deg"]
 
 
 def test_comparing_changes_no_example(examples):
     before = examples.features.copy()
 
-    compare_features(examples, "gradient_boosting", SMALL, folds=2, seed=0, report=say_nothing)
+    compare_features(examples, "gradient_boosting", SMALL, folds=2, seed=0, report=ignore)
 
     assert np.array_equal(examples.features, before)

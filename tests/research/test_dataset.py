@@ -15,7 +15,7 @@ PLAN = Plan(identities=5, frames_per_identity=20, seed=9, held_out=1)
 
 
 class Landmarker:
-    """Finds the same face in every picture but the ones numbered in `blind`."""
+    """Finds a face in every image except the ones numbered in `blind`."""
 
     def __init__(self, blind=()):
         self.seen = 0
@@ -31,7 +31,7 @@ class Landmarker:
 
 
 class InlinePool:
-    """An executor that works at once, in this process."""
+    """An executor that runs each task immediately, in this process."""
 
     def __init__(self, jobs, mp_context):
         self.jobs = jobs
@@ -50,7 +50,7 @@ class InlinePool:
 
 @pytest.fixture
 def bench(monkeypatch):
-    """Shards without rendering: black pictures and made-up faces."""
+    """Shards without rendering: black images and random faces."""
     landmarker = Landmarker()
     monkeypatch.setattr(shards, "_workbench", lambda: (None, landmarker))
     monkeypatch.setattr(shards, "ProcessPoolExecutor", InlinePool)
@@ -61,7 +61,7 @@ def bench(monkeypatch):
     return landmarker
 
 
-def test_the_plan_holds_out_the_last_identities():
+def test_the_last_identities_are_the_test_group():
     plan = Plan(identities=10, frames_per_identity=3, seed=1, held_out=2)
 
     assert plan.first_held_out == 8
@@ -77,15 +77,15 @@ def test_the_plan_and_its_digest_follow_from_the_arguments_alone():
     assert PLAN.digest() != dataclasses.replace(PLAN, held_out=2).digest()
 
 
-def test_a_plan_must_leave_somebody_to_train_on():
+def test_a_plan_must_leave_people_to_train_on():
     with pytest.raises(ValueError, match="held_out"):
         Plan(identities=3, frames_per_identity=1, seed=1, held_out=3)
 
 
-def test_a_session_begins_with_the_calibration_dots():
+def test_a_session_begins_with_the_calibration_targets():
     frames = list(Plan(identities=1, frames_per_identity=20, seed=1, held_out=0).frames(0))
 
-    assert [frame.dot for frame in frames] == [0, 1, 2, 3, 4, 5, 6, 7, 8] + 11 * [-1]
+    assert [frame.target_index for frame in frames] == [0, 1, 2, 3, 4, 5, 6, 7, 8] + 11 * [-1]
     assert {frame.session_id for frame in frames} == {0}
 
 
@@ -95,14 +95,14 @@ def test_many_frames_are_several_sessions():
     assert [frame.session_id for frame in plan.frames(1)] == 34 * [3] + 34 * [4] + 32 * [5]
 
 
-def test_in_a_calibration_the_last_of_the_test_group_look_at_nine_dots_and_six_places_ten_frames_each():
+def test_a_calibration_has_nine_calibration_and_six_validation_targets_of_ten_frames():
     plan = Plan(identities=10, frames_per_identity=150, seed=1, held_out=4, calibrations=2)
 
     frames = list(plan.frames(9))
 
     assert list(plan.people) == [8, 9]
     assert plan.images == 300
-    assert [frame.dot for frame in frames] == [dot for dot in range(15) for _ in range(10)]
+    assert [frame.target_index for frame in frames] == [target for target in range(15) for _ in range(10)]
     assert {frame.session_id for frame in frames} == {1_000_009}
 
 
@@ -112,11 +112,11 @@ def test_only_the_test_group_calibrates():
 
 
 def test_a_calibration_has_its_own_number_of_frames():
-    with pytest.raises(ValueError, match="150 frames"):
+    with pytest.raises(ValueError, match="must be 150"):
         Plan(identities=10, frames_per_identity=20, seed=1, held_out=4, calibrations=2)
 
 
-def test_a_table_of_calibrations_holds_only_those_who_calibrate(bench, tmp_path):
+def test_a_calibration_table_contains_only_people_who_calibrate(bench, tmp_path):
     plan = Plan(identities=5, frames_per_identity=150, seed=9, held_out=2, calibrations=1)
     make_shards(plan, tmp_path, jobs=1, show_progress=False)
 
@@ -124,10 +124,10 @@ def test_a_table_of_calibrations_holds_only_those_who_calibrate(bench, tmp_path)
 
     assert bench.seen == 150
     assert set(table.identity.tolist()) == {4}
-    assert np.bincount(table.dot).tolist() == 15 * [10]
+    assert np.bincount(table.target_index).tolist() == 15 * [10]
 
 
-def test_finished_shards_are_not_made_again(bench, tmp_path):
+def test_existing_shards_are_not_rendered_again(bench, tmp_path):
     make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
     assert bench.seen == 100
     shard_path(tmp_path, 2).unlink()
@@ -147,11 +147,11 @@ def test_the_order_of_work_does_not_matter(bench, tmp_path):
         make_shard(PLAN, identity, shuffled)
     first, second = gather(PLAN, forwards), gather(PLAN, shuffled)
 
-    for name in ("gaze_deg", "origin_mm", "pose_deg", "identity", "session", "dot", "openness"):
+    for name in ("gaze_deg", "origin_mm", "pose_deg", "identity", "session", "target_index", "openness"):
         assert np.array_equal(getattr(first, name), getattr(second, name))
 
 
-def test_an_interrupted_shard_leaves_nothing_that_counts(bench, tmp_path, monkeypatch):
+def test_an_interrupted_shard_leaves_no_file(bench, tmp_path, monkeypatch):
     def break_off(*_):
         raise KeyboardInterrupt
 
@@ -162,7 +162,7 @@ def test_an_interrupted_shard_leaves_nothing_that_counts(bench, tmp_path, monkey
     assert not shard_path(tmp_path, 0).exists()
 
 
-def test_pictures_without_a_face_are_counted_and_named(bench, tmp_path):
+def test_images_without_a_face_are_counted_and_listed(bench, tmp_path):
     bench.blind = (0, 25)
     make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
 
@@ -174,7 +174,7 @@ def test_pictures_without_a_face_are_counted_and_named(bench, tmp_path):
     assert table.description["no_face"] == [[0, 0, 0], [1, 1, 5]]
 
 
-def test_a_table_survives_being_written(bench, tmp_path):
+def test_a_table_is_the_same_after_writing_and_loading(bench, tmp_path):
     make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
     table = gather(PLAN, tmp_path)
     write_table(table, tmp_path / "table.npz")
@@ -187,7 +187,7 @@ def test_a_table_survives_being_written(bench, tmp_path):
     assert loaded.is_held_out.sum() == 20
     assert loaded.description == table.description
     assert loaded.landmarks.shape == (100, 478, 3)
-    assert np.isnan(loaded.landmarks[:, 200]).all()  # not among those kept
+    assert np.isnan(loaded.landmarks[:, 200]).all()  # not stored
 
 
 def test_quantisation_moves_a_landmark_by_less_than_a_fiftieth_of_a_pixel(bench, tmp_path):
@@ -210,7 +210,7 @@ def test_the_same_table_gives_the_same_bytes(bench, tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_a_row_comes_back_as_the_core_s_own_types(bench, tmp_path):
+def test_a_row_gives_the_core_s_own_types(bench, tmp_path):
     make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
     table = gather(PLAN, tmp_path)
 
@@ -222,4 +222,4 @@ def test_a_row_comes_back_as_the_core_s_own_types(bench, tmp_path):
 def test_the_landmarks_that_features_need_are_kept():
     assert set(range(468, 478)) <= set(KEPT_LANDMARKS)  # the irises
     assert {33, 133, 263, 362, 160, 144, 158, 153, 387, 373, 385, 380} <= set(KEPT_LANDMARKS)  # corners and lids
-    assert {4, 6, 10, 54, 284, 136, 365} <= set(KEPT_LANDMARKS)  # of the canonical face
+    assert {4, 6, 10, 54, 284, 136, 365} <= set(KEPT_LANDMARKS)  # the canonical face

@@ -1,4 +1,4 @@
-"""What the error is made of, on some of the shipped table's people."""
+"""The error budget, on some people of the shipped table."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ TREES = {
 
 @pytest.fixture(scope="module")
 def table():
-    """Sixty of the people, twelve of them to test on."""
+    """Sixty people, twelve of them in the test group."""
     whole = load_table(TRAINING_TABLE_PATH)
     chosen = np.flatnonzero(whole.identity < 60)
     columns = {
@@ -36,7 +36,7 @@ def table():
     return dataclasses.replace(whole, **columns, first_held_out=48)
 
 
-def test_with_everything_true_hardly_an_error_is_left(table):
+def test_true_values_remove_most_of_the_error(table):
     found = split_error(table, measure_table(table), "gradient_boosting", TREES, seed=0, report=lambda line: None)
 
     assert list(found) == [name for name, _ in STEPS]
@@ -45,13 +45,13 @@ def test_with_everything_true_hardly_an_error_is_left(table):
     assert found["true irises"]["mean"] < found["as measured"]["mean"]
 
 
-def test_every_landmark_tells_of_the_gaze_but_not_all(table):
+def test_all_landmarks_predict_the_gaze_only_roughly(table):
     found = regress_landmarks(table, measure_table(table))
 
     assert 4.0 < found["mean"] < 14.0
 
 
-def test_the_true_eyes_point_at_what_is_looked_at_but_for_kappa(table):
+def test_the_true_eyes_point_at_the_target_except_for_kappa(table):
     seed = table.description["plan"]["seed"]
     row = 5
     identity = sample_identity(int(table.identity[row]), seed)
@@ -62,6 +62,6 @@ def test_the_true_eyes_point_at_what_is_looked_at_but_for_kappa(table):
     assert np.linalg.norm(centres[0] - centres[1]) == approx(identity.ipd_mm)
     assert np.linalg.norm(irises - centres, axis=1) == approx(2 * [identity.eyeball.limbus_mm])
     optical = gaze_direction((irises - centres).mean(axis=0))
-    # Left and right kappa cancel sideways; upwards the visual axes lie above the optical ones.
+    # Horizontally, left and right kappa cancel; vertically, the visual axes lie above the optical ones.
     up_deg = np.mean([kappa.up_deg for kappa in identity.kappa])
     assert (optical[0], optical[1] + up_deg) == approx(table.gaze_deg[row], abs=1.2)

@@ -1,4 +1,4 @@
-"""What the card says about errors, on tables whose errors are known."""
+"""The card's metrics, on tables whose errors are known."""
 
 import json
 
@@ -10,7 +10,7 @@ from gaze_core.gaze import direction_to
 from gaze_core.types import Camera, GazePoint, Screen
 from models.card import read_card
 from research.evaluation.__main__ import main
-from research.evaluation.metrics import evaluate, find_slices, hold_against_truth, precision_deg, summarise
+from research.evaluation.metrics import compare_with_truth, evaluate, find_slices, precision_deg, summarise
 from research.evaluation.ranges import find_in_range
 from research.evaluation.statistics import bootstrap_interval
 from research.training.examples import measure_table
@@ -27,14 +27,14 @@ def table():
 
 @pytest.fixture(scope="module")
 def truth(table):
-    """The features of the usable test rows and what they ought to give."""
+    """The features of the usable test rows and their true gaze."""
     measured = measure_table(table)
     rows = measured.is_usable & table.is_held_out
     return measured.features[rows], table.gaze_deg[rows]
 
 
 def answer(truth, *, off_deg=(0.0, 0.0)):
-    """Return a model that knows the true gaze of the test rows and errs by a constant; anything else is straight on."""
+    """Return a model that knows the true gaze of the test rows, plus a constant error; other rows give zero."""
     known = {row.tobytes(): gaze for row, gaze in zip(*truth, strict=True)}
 
     def predict(features):
@@ -65,8 +65,8 @@ def test_a_constant_error_is_bias_and_no_scatter(table, truth):
 
 
 def test_only_people_of_the_test_group_count(table, truth):
-    # The model errs by nothing on the test rows and wildly on all others.
-    assert run(table, answer(truth))["people"]["mean_angular_error_deg_of_the_worst"] == 0.0
+    # The model is exact on the test rows and wrong on all others.
+    assert run(table, answer(truth))["people"]["worst_mean_error_deg"] == 0.0
 
 
 def test_one_degree_at_600_mm_is_10_mm_on_the_screen():
@@ -74,9 +74,9 @@ def test_one_degree_at_600_mm_is_10_mm_on_the_screen():
     row = np.array([1])
     table.origin_mm[1], table.gaze_deg[1], table.camera[1] = (0, 0, 600), (0, 0), (50, 0, 0, 0)
 
-    found = hold_against_truth(table, row, np.array([[1.0, 0.0]]), np.array([[0.0, 0.0, 600.0]]))
-    moved = hold_against_truth(table, row, np.array([[0.0, 0.0]]), np.array([[30.0, 40.0, 600.0]]))
-    away = hold_against_truth(table, row, np.array([[100.0, 0.0]]), np.array([[0.0, 0.0, 600.0]]))
+    found = compare_with_truth(table, row, np.array([[1.0, 0.0]]), np.array([[0.0, 0.0, 600.0]]))
+    moved = compare_with_truth(table, row, np.array([[0.0, 0.0]]), np.array([[30.0, 40.0, 600.0]]))
+    away = compare_with_truth(table, row, np.array([[100.0, 0.0]]), np.array([[0.0, 0.0, 600.0]]))
 
     assert found.angular_deg == approx([1.0])
     assert found.screen_mm == approx([10.47], abs=0.01)
@@ -97,51 +97,51 @@ def test_precision_is_the_scatter_about_each_persons_own_error():
     assert precision_deg(offsets, np.array([1, 1, 2, 2])) == approx(1.0)
 
 
-def test_the_interval_is_that_of_people_and_not_of_pictures():
+def test_the_interval_is_that_of_people_and_not_of_images():
     identity = np.repeat([0, 1], 1000)
     values = np.repeat([1.0, 3.0], 1000)
 
-    # Two people drawn from two: both the better one, both the worse one, or one of each.
+    # Resampling two people gives the better one twice, the worse one twice, or one of each.
     assert bootstrap_interval(values, identity) == [1.0, 3.0]
 
 
-def test_the_baseline_that_always_says_the_centre_errs_by_the_spread_of_the_gaze(table, truth):
+def test_the_error_of_the_constant_baseline_is_the_spread_of_the_gaze(table, truth):
     baselines = run(table, answer(truth))["baselines"]
-    centre = baselines["centre: always the training people's mean direction"]
+    constant = baselines["constant: mean gaze of the training people"]
     training = table.gaze_deg[~table.is_held_out].mean(axis=0)
 
-    assert centre["mean"] == approx(np.hypot(*(truth[1] - training).T).mean(), rel=0.02)
+    assert constant["mean"] == approx(np.hypot(*(truth[1] - training).T).mean(), rel=0.02)
 
 
 def test_eyes_made_of_points_need_no_learning(table, truth):
     baselines = run(table, answer(truth))["baselines"]
 
-    # What is left is that these people's eyes point a degree beside what they look at.
-    assert baselines["eyes, not learned: the direction of the irises alone"]["mean"] < 2.5
-    assert baselines["head, not learned: where the nose points"]["mean"] > 8
+    # The remaining error is the personal offset of one degree.
+    assert baselines["not learned: iris geometry"]["mean"] < 2.5
+    assert baselines["not learned: direction of the nose"]["mean"] > 8
 
 
-def test_slices_of_a_quantity_hold_every_row_once(table):
+def test_slices_of_a_quantity_contain_every_row_once(table):
     rows = np.flatnonzero(table.is_held_out)
 
     for parts in find_slices(table, rows, np.full(len(rows), 10.0)).values():
         assert np.sum(list(parts.values()), axis=0).tolist() == [1] * len(rows)
 
 
-def test_the_place_on_the_screen_is_where_the_truth_lies():
+def test_the_position_on_the_screen_is_that_of_the_true_point_of_gaze():
     table = make_table(identities=2, frames=3, held_out=1)
     rows = np.flatnonzero(table.is_held_out)
     for row, point in zip(rows, (GazePoint(0.5, 0.5), GazePoint(0.9, 0.5), GazePoint(0.5, 1.2)), strict=True):
         table.gaze_deg[row] = direction_to(point, table.origin_mm[row], Screen(), Camera())
 
-    parts = find_slices(table, rows, np.full(len(rows), 10.0))["place on the screen"]
+    parts = find_slices(table, rows, np.full(len(rows), 10.0))["position on the screen"]
 
     assert parts["middle third"].tolist() == [True, False, False]
-    assert parts["towards the edges"].tolist() == [False, True, False]
-    assert parts["beyond the edges"].tolist() == [False, False, True]
+    assert parts["outside the middle third"].tolist() == [False, True, False]
+    assert parts["off screen"].tolist() == [False, False, True]
 
 
-def test_in_range_is_on_the_screen_near_enough_and_turned_little():
+def test_in_range_means_on_the_screen_at_a_usual_distance_and_facing_the_camera():
     table = make_table(identities=2, frames=5, held_out=1)
     rows = np.flatnonzero(table.is_held_out)
     table.pose_deg[rows] = 0.0
@@ -161,7 +161,7 @@ def test_the_distance_of_faces_made_of_points_is_right_within_two_percent(table,
     assert geometry["origin_error_mm"]["p95"] < 15
 
 
-def test_a_camera_that_was_not_described_and_is_the_default_one_makes_no_difference(table):
+def test_an_undescribed_camera_that_is_the_default_one_makes_no_difference(table):
     default = make_table(identities=4, frames=5, held_out=2)
     default.camera[:, 0] = 63.0
 
@@ -172,31 +172,31 @@ def test_a_camera_that_was_not_described_and_is_the_default_one_makes_no_differe
     )
 
 
-def test_a_camera_that_was_not_described_and_is_another_one_moves_the_eyes(table, truth):
+def test_an_undescribed_camera_that_is_not_the_default_one_moves_the_eyes(table, truth):
     metrics = run(table, answer(truth))
 
     assert metrics["camera_not_described"]["screen_error_mm"]["mean"] > 30
 
 
-def test_shut_eyes_are_counted():
+def test_closed_eyes_are_counted():
     table = make_table(identities=4, frames=5, held_out=2, shut=2)
 
-    assert run(table, lambda features: features[:, :2])["eyes_shut"] == {
-        "shut": 8,
-        "shut_but_taken_for_open": 0,
+    assert run(table, lambda features: features[:, :2])["closed_eyes"] == {
+        "closed": 8,
+        "closed_but_classified_open": 0,
         "open": 12,
-        "open_but_taken_for_shut": 0,
+        "open_but_classified_closed": 0,
     }
 
 
 def test_a_table_without_a_test_group_is_a_misuse():
-    with pytest.raises(ValueError, match="no usable row of a test identity"):
+    with pytest.raises(ValueError, match="no usable row of the test group"):
         run(make_table(identities=2, frames=2, held_out=0), lambda features: features[:, :2])
 
 
 def test_a_summary_can_be_written_as_json(table, truth):
     rows = np.flatnonzero(table.is_held_out)
-    predictions = hold_against_truth(table, rows, table.gaze_deg[rows], table.origin_mm[rows])
+    predictions = compare_with_truth(table, rows, table.gaze_deg[rows], table.origin_mm[rows])
 
     assert json.loads(json.dumps(summarise(predictions))) == summarise(predictions)
 
@@ -212,4 +212,4 @@ def test_the_command_writes_the_metrics_into_the_card(tmp_path, monkeypatch, cap
     metrics = read_card(tmp_path / "gaze_model.json").metrics
     assert metrics["test"]["identities"] == 3
     assert 0 < metrics["test"]["angular_error_deg"]["mean"] < 6
-    assert "24 pictures of 3 people whom the model never saw" in capsys.readouterr().out
+    assert "24 images of 3 unseen people" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Real against rendered people, on people who are all made of points."""
+"""Comparison of real and rendered people, on synthetic faces."""
 
 import dataclasses
 import json
@@ -13,14 +13,14 @@ from research.dataset.table import write_table
 from research.realism import report as realism
 from research.realism.compare import compare, compare_scatter
 from research.realism.faces import Clip, Faces, faces_of, find_takes
-from research.realism.jitter import compare_jitter, match_lags, measure_turning_deg
-from research.realism.report import describe, main, make_report, read_clip, write_section
+from research.realism.jitter import compare_jitter, match_lags, measure_rotation_deg
+from research.realism.report import describe, main, make_report, read_clip
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.synthetic_table import make_table
 
 
 def make_points(count, *, seed=0, noise_px=0.0, opening_mm=9.0, blinks=()):
-    """Return faces in pixels whose landmarks tremble, and whose lids move as the seed says, shape (count, 478, 2)."""
+    """Return faces in pixels with noisy landmarks and random lid motion, shape (count, 478, 2)."""
     rng = np.random.default_rng(seed)
     openings_mm = opening_mm + rng.normal(0, 0.4, count)
     openings_mm[list(blinks)] = 1.0
@@ -29,7 +29,7 @@ def make_points(count, *, seed=0, noise_px=0.0, opening_mm=9.0, blinks=()):
 
 
 def full_face(opening_mm=9.0):
-    """Return a face with the points of the brows and mid lids that `make_face` leaves out."""
+    """Return a face with the landmarks of brows and mid lids, which `make_face` leaves out."""
     face = make_face(lid_opening_mm=opening_mm)
     points = face.points
     for middle, outer, inner in ((386, 387, 385), (374, 373, 380), (159, 160, 158), (145, 144, 153)):
@@ -41,8 +41,7 @@ def full_face(opening_mm=9.0):
 
 def faces_from(points, *, person=None, sequence=None):
     count = len(points)
-    nobody = np.zeros(count, dtype=np.int64)
-    person = nobody if person is None else person
+    person = np.zeros(count, dtype=np.int64) if person is None else person
     return Faces(points, np.ones(count, bool), person, person if sequence is None else sequence, np.arange(count))
 
 
@@ -51,7 +50,7 @@ def clip_from(points, name="clip.mp4"):
 
 
 def complete(table):
-    """Give a table's faces the points that `full_face` has and `make_face` has not."""
+    """Add the landmarks that `make_face` leaves out to the faces of a table."""
     face = full_face().points
     for index in (386, 374, 159, 145, 295, 282, 65, 52):
         table.landmarks[:, index] = table.landmarks[:, IRIS[LEFT if index > 200 else RIGHT][0]]
@@ -59,7 +58,7 @@ def complete(table):
     return table
 
 
-def test_people_who_are_the_same_lie_within_each_others_range():
+def test_equal_people_lie_within_each_others_range():
     person = np.repeat(np.arange(20), 30)
     rendered = faces_from(make_points(600, noise_px=0.3), person=person)
 
@@ -70,7 +69,7 @@ def test_people_who_are_the_same_lie_within_each_others_range():
     assert compared["difference_x"].real.median == approx(compared["difference_x"].rendered.median, abs=0.01)
 
 
-def test_somebody_with_wider_open_eyes_lies_outside_and_above_everybody():
+def test_wider_open_eyes_lie_outside_and_above_all_rendered_people():
     rendered = faces_from(make_points(600), person=np.repeat(np.arange(20), 30))
 
     compared = compare([faces_from(make_points(50, opening_mm=13.0, seed=3))], rendered)["lid_aperture"]
@@ -78,7 +77,7 @@ def test_somebody_with_wider_open_eyes_lies_outside_and_above_everybody():
     assert (compared.inside, compared.rank) == (0.0, (1.0,))
 
 
-def test_those_who_look_towards_the_camera_are_told_apart():
+def test_gaze_towards_the_camera_is_compared_separately():
     points = np.concatenate([make_points(40), make_points(40, opening_mm=12.0)])
     rendered = dataclasses.replace(faces_from(points), looks_at_camera=np.repeat([False, True], 40))
 
@@ -94,7 +93,7 @@ def test_blinks_are_left_out():
     assert compared["lid_aperture"].real.count == 47
 
 
-def test_clips_of_one_take_are_told_by_their_lids():
+def test_clips_of_one_take_are_recognised_by_their_lids():
     take, other = make_points(60, noise_px=0.02), make_points(60, seed=7)
     again = take + np.random.default_rng(9).normal(0, 0.02, take.shape)
 
@@ -102,14 +101,14 @@ def test_clips_of_one_take_are_told_by_their_lids():
     assert find_takes([clip_from(take[:10]), clip_from(again[:10])]) == (0, 1)
 
 
-def test_the_scatter_at_rest_is_about_each_dot_and_that_over_poses_about_each_person():
+def test_scatter_at_rest_is_within_a_fixation_and_over_poses_within_a_person():
     points = make_points(400, noise_px=0.0)
-    dot = np.repeat(np.arange(40), 10)
-    # Between dots the left iris lies elsewhere, by 0.5 px (standard deviation); at one dot it trembles by 0.1 px.
+    fixation = np.repeat(np.arange(40), 10)
+    # The left iris moves by 0.5 px (standard deviation) between fixations and by 0.1 px within one.
     rng = np.random.default_rng(4)
-    points[:, 473, 0] += rng.normal(0, 0.5, 40)[dot] + rng.normal(0, 0.1, 400)
-    nobody = np.zeros(400, dtype=np.int64)
-    over_poses, resting = faces_from(points), faces_from(points, person=nobody, sequence=dot)
+    points[:, 473, 0] += rng.normal(0, 0.5, 40)[fixation] + rng.normal(0, 0.1, 400)
+    one_person = np.zeros(400, dtype=np.int64)
+    over_poses, resting = faces_from(points), faces_from(points, person=one_person, sequence=fixation)
     mm_per_px = 11.7 / 7.6
 
     scattered = compare_scatter([over_poses], over_poses, resting)["difference_x"]
@@ -119,24 +118,24 @@ def test_the_scatter_at_rest_is_about_each_dot_and_that_over_poses_about_each_pe
     assert scattered.real == (scattered.poses,)
 
 
-def test_jitter_is_told_for_each_clip_for_rendered_people_and_for_another_encoding():
+def test_jitter_is_measured_for_clips_rendered_people_and_another_encoding():
     calm = make_points(600)
     clips = [clip_from(calm + np.random.default_rng(seed).normal(0, 0.1, calm.shape)) for seed in (1, 2)]
     resting = faces_from(
         make_points(600, noise_px=0.2), person=np.repeat(np.arange(4), 150), sequence=np.repeat(np.arange(40), 15)
     )
 
-    trembling = compare_jitter(clips, (0, 0), (1, 3), resting)["gaze_x"]
+    jitter = compare_jitter(clips, (0, 0), (1, 3), resting)["both_irises_x"]
 
-    # Both clips' pictures tremble independently, so what they differ by is all of the jitter.
-    assert trembling.encoding == approx(trembling.real[0], rel=0.15)
-    assert trembling.rendered.median == approx(2 * trembling.real[0], rel=0.15)
-    assert trembling.rendered.count == trembling.same_size.count == 4
-    # What trembles anew in every frame does so as much three frames on.
-    assert trembling.moved == (trembling.real[0], approx(trembling.real[1], rel=0.15))
+    # The noise of both clips is independent, so their difference is the jitter.
+    assert jitter.encoding == approx(jitter.real[0], rel=0.15)
+    assert jitter.rendered.median == approx(2 * jitter.real[0], rel=0.15)
+    assert jitter.rendered.count == jitter.same_size.count == 4
+    # Independent noise is the same at a lag of three frames.
+    assert jitter.moved == (jitter.real[0], approx(jitter.real[1], rel=0.15))
 
 
-def test_a_clip_whose_head_moves_a_third_as_far_is_looked_at_every_third_frame():
+def test_a_clip_whose_head_moves_a_third_as_far_has_a_lag_of_three_frames():
     still = make_points(1)
     steps = np.arange(60)[:, None, None] * np.array([1.0, 0.0])
     resting = faces_from(still + 3 * steps, sequence=np.repeat(np.arange(6), 10))
@@ -148,15 +147,15 @@ def test_a_clip_whose_head_moves_a_third_as_far_is_looked_at_every_third_frame()
 def test_rendered_irises_of_another_size_are_not_as_large_as_the_clips():
     resting = faces_from(3 * make_points(30))
 
-    trembling = compare_jitter([clip_from(make_points(30))], (0,), (None,), resting)["gaze_x"]
+    jitter = compare_jitter([clip_from(make_points(30))], (0,), (None,), resting)["both_irises_x"]
 
-    assert trembling.rendered is not None
-    assert trembling.same_size is None
+    assert jitter.rendered is not None
+    assert jitter.same_size is None
 
 
-def test_the_frames_of_a_dot_are_a_sequence():
+def test_the_frames_of_a_fixation_are_a_sequence():
     table = make_table(identities=2, frames=4, held_out=1)
-    table.dot[:] = [1, 1, 0, 0, 1, 1, 0, 0]
+    table.target_index[:] = [1, 1, 0, 0, 1, 1, 0, 0]
 
     faces = faces_of(table)
 
@@ -167,17 +166,17 @@ def test_the_frames_of_a_dot_are_a_sequence():
 
 def test_eyes_that_follow_a_swaying_head_turn_as_much_as_it_sways():
     table = make_table(identities=1, frames=800, held_out=0)
-    table.dot[:] = 0
+    table.target_index[:] = 0
     table.target_mm[:] = 0.0
     table.origin_mm[:] = [0.0, 0.0, 600.0]
     table.pose_deg[:] = 0.0
     table.pose_deg[:, 1] = np.random.default_rng(3).normal(0, 0.4, 800)
 
-    assert measure_turning_deg(table) == approx((0.4, 0.0), rel=0.1, abs=0.01)
+    assert measure_rotation_deg(table) == approx((0.4, 0.0), rel=0.1, abs=0.01)
 
 
 class Landmarker:
-    """Finds a trembling face in light pictures and none in dark ones."""
+    """Finds a face with jitter in bright images and none in dark ones."""
 
     def __init__(self):
         self.points = make_points(40, noise_px=0.1)
@@ -194,8 +193,8 @@ class Landmarker:
 
 @pytest.fixture
 def video(tmp_path):
-    """A clip of three dark pictures, 25 light ones, two dark ones and two light ones."""
-    path = tmp_path / "somebody.mp4"
+    """A clip of three dark frames, 25 bright ones, two dark ones and two bright ones."""
+    path = tmp_path / "person.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (64, 48))
     for brightness in [0] * 3 + [180] * 25 + [0] * 2 + [180] * 2:
         writer.write(np.full((48, 64, 3), brightness, np.uint8))
@@ -203,20 +202,20 @@ def video(tmp_path):
     return path
 
 
-def test_a_clip_is_read_frame_by_frame_without_what_looks_like_a_face_for_a_moment(video):
+def test_a_clip_is_read_without_faces_in_too_few_consecutive_frames(video):
     clip = read_clip(video, Landmarker())
 
-    assert (clip.name, clip.pictures, clip.size_px, len(clip.faces)) == ("somebody.mp4", 32, (64, 48), 25)
+    assert (clip.name, clip.frames, clip.size_px, len(clip.faces)) == ("person.mp4", 32, (64, 48), 25)
     assert clip.faces.frame.tolist() == list(range(3, 28))
     assert clip.faces.is_frontal.all()
 
 
-def test_a_clip_must_be_there_and_show_somebody(video, tmp_path):
+def test_a_clip_must_exist_and_show_a_face(video, tmp_path):
     class Blind:
         def detect(self, frame):
             return []
 
-    with pytest.raises(ValueError, match=r"somebody\.mp4 shows no face"):
+    with pytest.raises(ValueError, match=r"no face found in person\.mp4"):
         read_clip(video, Blind())
     with pytest.raises(OSError, match=r"cannot open missing\.mp4"):
         read_clip(tmp_path / "missing.mp4", Blind())
@@ -225,19 +224,20 @@ def test_a_clip_must_be_there_and_show_somebody(video, tmp_path):
 def test_without_a_calibration_table_the_report_says_so_with_dashes():
     report = make_report([clip_from(make_points(40))], complete(make_table()), None, truth_people=None)
 
-    assert (report.turning_deg, report.truth, report.jitters["iris_x"].rendered) == (None, None, None)
-    assert "Real: 1 take, so at most as many persons. Rendered: 12 people" in describe(report, "command")
-    assert "| – |" in describe(report, "command")
+    assert (report.rotation_deg, report.truth, report.jitters["iris_x"].rendered) == (None, None, None)
+    assert "| rendered, over poses: 12 people |" in describe(report)["realism-clips"]
+    assert "| – |" in describe(report)["realism-scatter"]
 
 
-def test_the_command_writes_numbers_and_a_picture_and_renews_the_page(video, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_numbers_and_a_figure_and_renews_the_document(video, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(realism, "make_landmarker", Landmarker)
     resting = complete(make_table(identities=2, frames=30, held_out=1))
-    resting.dot[:] = np.tile(np.repeat([0, 1, 2], 10), 2)
+    resting.target_index[:] = np.tile(np.repeat([0, 1, 2], 10), 2)
     write_table(complete(make_table()), tmp_path / "table.npz")
     write_table(resting, tmp_path / "resting.npz")
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- realism: begin -->\nold\n<!-- realism: end -->\nafter\n")
+    names = ("clips", "ratios", "scatter", "jitter", "jitter-degrees")
+    page.write_text("".join(f"<!-- realism-{name}: begin -->\nold\n<!-- realism-{name}: end -->\n" for name in names))
 
     main(
         [
@@ -252,15 +252,7 @@ def test_the_command_writes_numbers_and_a_picture_and_renews_the_page(video, tmp
     assert written["rendered"]["people_at_rest"] == 2
     assert (tmp_path / "out" / "realism.png").read_bytes() == (tmp_path / "realism.png").read_bytes()
     text = page.read_text()
-    assert text.startswith("before\n<!-- realism: begin -->\n*Made by `python -m research.realism somebody.mp4`.*")
-    assert text.endswith("<!-- realism: end -->\nafter\n")
+    assert "| person.mp4 | 1 | 64 × 48 | 32 | 25 |" in text
+    assert "old" not in text.split()
     assert "iris diameter / eye width" in capsys.readouterr().out
     assert str(tmp_path) not in text
-
-
-def test_a_page_without_the_section_is_refused(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("nothing to renew")
-
-    with pytest.raises(ValueError, match=r"page\.md has no section realism"):
-        write_section(page, "realism", "new")

@@ -1,16 +1,16 @@
-"""What varies from frame to frame when only one thing may."""
+"""Causes of jitter: only one thing varies at a time."""
 
 import numpy as np
 import pytest
 from pytest import approx
 
-from research.realism.causes import CAUSES, describe, make_looks, measure_jitters
+from research.realism.causes import CAUSES, describe, make_fixation, measure_jitters
 from tests.fakes.drawn_face import make_points
 
 
 def differing(cause):
-    """Return what differs between the frames of one look, by the names of the scene's and the camera's attributes."""
-    first, *others = [vars(look) for look in make_looks(325, cause)]
+    """Return the attributes of scene and optics that differ between the frames of one fixation."""
+    first, *others = [vars(scene) for scene in make_fixation(325, cause)]
     names = {name for other in others for name in first if other[name] != first[name]}
     if "optics" in names:
         names.remove("optics")
@@ -22,10 +22,10 @@ def differing(cause):
 @pytest.mark.parametrize(
     ("cause", "names"),
     [
-        ("the camera's noise", {"seed"}),
-        ("the head's place, 1.5 mm", {"origin_mm"}),
-        ("the head's turn, 0.4°", {"pitch_deg", "yaw_deg", "roll_deg"}),
-        ("the lids", {"openness"}),
+        ("camera noise", {"seed"}),
+        ("head position, 1.5 mm", {"origin_mm"}),
+        ("head rotation, 0.4°", {"pitch_deg", "yaw_deg", "roll_deg"}),
+        ("lids", {"openness"}),
     ],
 )
 def test_only_the_cause_varies(cause, names):
@@ -33,20 +33,20 @@ def test_only_the_cause_varies(cause, names):
 
 
 def test_the_camera_varies_in_more_than_its_noise():
-    assert {"seed", "exposure"} < differing("noise, exposure and motion blur")
+    assert {"seed", "exposure"} < differing("camera noise, exposure and motion blur")
 
 
-def test_a_still_face_does_not_tremble_and_a_trembling_iris_does():
+def test_a_still_face_has_no_jitter():
     still = np.stack([make_points() for _ in range(10)])
-    trembling = still.copy()
-    trembling[::2, [468, 473]] += (0.3, 0.0)  # of eyes 30 wide: second differences of 0.02
+    noisy = still.copy()
+    noisy[::2, [468, 473]] += (0.3, 0.0)  # eyes are 30 wide: second differences of 0.02
 
-    assert measure_jitters(still)["gaze_x"] == approx(0.0, abs=1e-9)
-    assert measure_jitters(trembling)["gaze_x"] == approx(1000 * 1.4826 * 0.02 / 6**0.5)
+    assert measure_jitters(still)["both_irises_x"] == approx(0.0, abs=1e-9)
+    assert measure_jitters(noisy)["both_irises_x"] == approx(1000 * 1.4826 * 0.02 / 6**0.5)
 
 
 def test_the_table_has_a_column_for_each_cause():
-    table = describe({cause: measure_jitters(np.stack([make_points()] * 10)) for cause in CAUSES}, "command")
+    table = describe({cause: measure_jitters(np.stack([make_points()] * 10)) for cause in CAUSES})
 
-    assert "| everything | the camera's noise |" in table
+    assert "| everything | camera noise |" in table
     assert table.splitlines()[-1] == "| iris diameter | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |"

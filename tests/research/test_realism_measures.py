@@ -1,4 +1,4 @@
-"""What is measured on faces made of a few points in places that a reader can check."""
+"""Measurements on synthetic faces with values that can be checked by hand."""
 
 import numpy as np
 import pytest
@@ -51,9 +51,9 @@ def test_the_ratios_of_a_drawn_face():
 @pytest.mark.parametrize(
     "change",
     [lambda points: 2.5 * points, lambda points: points - (17.0, 40.0), lambda points: turn(points, 25.0)],
-    ids=["a larger picture", "elsewhere", "a tilted head"],
+    ids=["a larger image", "elsewhere", "a tilted head"],
 )
-def test_size_place_and_tilt_change_no_ratio(change):
+def test_size_position_and_tilt_change_no_ratio(change):
     face = make_points(l473=(2.0, 1.0), l468=(-1.0, 0.5))
 
     assert ratios_of(change(face)) == approx(ratios_of(face))
@@ -148,7 +148,7 @@ def test_second_differences_need_three_usable_frames_in_a_row():
     assert second_differences(values, frame, usable).tolist() == [[2.0]]
 
 
-def test_second_differences_reach_as_far_as_they_are_told():
+def test_second_differences_use_the_given_lag():
     values, frame = np.array([[0.0], [5.0], [1.0], [7.0], [4.0]]), np.arange(10, 15)
 
     assert second_differences(values, frame, np.ones(5, bool), lag=2).tolist() == [[2.0]]
@@ -162,7 +162,7 @@ def test_a_face_moves_by_a_tenth_of_its_eyes_width():
     assert movements(faces, np.array([0, 1, 2, 5]), lag=3) == approx([0.1])
 
 
-def test_a_moving_turning_nearing_head_is_still_after_alignment():
+def test_alignment_removes_motion_rotation_and_scale():
     still = make_points()
     moving = np.stack([(1 + 0.05 * step) * turn(still, 3.0 * step) + [9.0 * step, -step] for step in range(5)])
 
@@ -172,19 +172,19 @@ def test_a_moving_turning_nearing_head_is_still_after_alignment():
     assert np.linalg.norm(aligned[0, 263] - aligned[0, 362]) == approx(1.0)
 
 
-def test_what_is_tracked_are_the_irises_in_eye_widths_to_the_right_and_up():
+def test_irises_are_tracked_in_eye_widths_to_the_right_and_up():
     faces = [make_points(), make_points(l473=(3.0, -1.5), l468=(3.0, -1.5)), make_points(l473=(6.0, 0.0))]
 
     tracked = track(np.stack([turn(face, 4.0 * step) for step, face in enumerate(faces)]))
 
-    assert tracked["gaze_x"][:, 0] == approx([0.0, 0.1, 0.1], abs=1e-9)
-    assert tracked["gaze_y"][:, 0] - tracked["gaze_y"][0, 0] == approx([0.0, 0.05, 0.0], abs=1e-9)
+    assert tracked["both_irises_x"][:, 0] == approx([0.0, 0.1, 0.1], abs=1e-9)
+    assert tracked["both_irises_y"][:, 0] - tracked["both_irises_y"][0, 0] == approx([0.0, 0.05, 0.0], abs=1e-9)
     assert tracked["difference_x"][:, 0] - tracked["difference_x"][0, 0] == approx([0.0, 0.0, 0.2], abs=1e-9)
     assert np.ptp(tracked["corners_x"], axis=0) == approx([0.0, 0.0], abs=1e-9)
 
 
-def test_trembling_landmarks_tremble_as_much_in_eye_widths():
-    # 0.3 px of an eye 30 px wide; the fit to 29 still landmarks takes nothing of it away.
+def test_the_jitter_of_noisy_landmarks_is_their_noise_in_eye_widths():
+    # 0.3 px of an eye 30 px wide; the fit to 29 fixed landmarks removes nothing of it.
     rng = np.random.default_rng(2)
     faces = np.stack([make_points() for _ in range(2000)])
     faces[:, [468, 473]] += rng.normal(0, 0.3, (2000, 2, 2))
@@ -196,6 +196,6 @@ def test_trembling_landmarks_tremble_as_much_in_eye_widths():
     }
 
     assert trembling["iris_x"] == approx(0.01, rel=0.06)
-    assert trembling["gaze_y"] == approx(0.01 / 2**0.5, rel=0.06)
+    assert trembling["both_irises_y"] == approx(0.01 / 2**0.5, rel=0.06)
     assert trembling["difference_x"] == approx(0.01 * 2**0.5, rel=0.06)
     assert trembling["corners_y"] == approx(0.0, abs=1e-9)

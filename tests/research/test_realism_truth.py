@@ -1,4 +1,4 @@
-"""The landmarks' errors, on landmarks put where the truth is and a known way beside it."""
+"""Errors of landmarks, on landmarks at known distances from the truth."""
 
 import dataclasses
 import os
@@ -8,7 +8,7 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT
-from research.dataset.table import Table
+from research.dataset.table import LandmarkTable
 from research.realism.truth import distort, find_components, find_errors, measure_errors
 from research.rendering.assets import CACHE, ENVIRONMENT_VARIABLE
 from research.rendering.eye import SIDES
@@ -22,7 +22,7 @@ needs_heads = pytest.mark.skipif(
 )
 
 
-def test_a_bias_a_spread_of_people_and_a_scatter_are_told_apart():
+def test_bias_spread_of_people_and_scatter_are_separated():
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(400), 25)
     values = 1.5 + rng.normal(0, 0.8, 400)[person] + rng.normal(0, 0.5, 10_000)
@@ -53,8 +53,8 @@ def scene_of(identity_id=3, frame=0, **optics):
     )
 
 
-def test_the_lens_moves_the_corner_of_a_picture_by_its_distortion_and_the_middle_not_at_all():
-    # The camera shows in its corner what lies at 98.8 % of the way there.
+def test_the_lens_moves_the_corner_of_an_image_and_not_its_centre():
+    # The corner of the distorted image shows a point at 98.8 % of its distance from the centre.
     scene = scene_of(distortion=0.012)
 
     bent = distort(np.array([[320.0, 240.0], [320 + 0.988 * 320, 240 + 0.988 * 240]]), scene)
@@ -63,11 +63,11 @@ def test_the_lens_moves_the_corner_of_a_picture_by_its_distortion_and_the_middle
 
 
 def make_rows(frames, *, beside_mm=(0.0, 0.0)):
-    """Return a table of one person whose irises lie beside the truth, outwards and up, and corners in the truth."""
+    """Return a table of one person with irises off outwards and upwards, and exact corners."""
     plan = {"seed": 1}
     identity = sample_identity(3, 1)
     head = build_head(identity)
-    columns = {field.name: [] for field in dataclasses.fields(Table)[:-2]}
+    columns = {field.name: [] for field in dataclasses.fields(LandmarkTable)[:-2]}
     for frame in range(frames):
         scene = sample_scene(sample_session(identity, 7, 1), identity, frame, -1)
         rotations = scene.eye_rotations(head)
@@ -94,12 +94,12 @@ def make_rows(frames, *, beside_mm=(0.0, 0.0)):
             "identity": 3,
             "session": 7,
             "frame": frame,
-            "dot": -1,
+            "target_index": -1,
         }
         for name, values in columns.items():
             values.append(row[name])
     arrays = {name: np.array(values) for name, values in columns.items()}
-    return Table(first_held_out=4, description={"plan": plan}, **arrays)
+    return LandmarkTable(first_held_out=4, description={"plan": plan}, **arrays)
 
 
 @needs_heads
@@ -111,7 +111,7 @@ def test_landmarks_in_the_truth_have_no_errors():
 
 
 @needs_heads
-def test_an_iris_beside_the_truth_is_told_by_as_many_mm():
+def test_an_iris_landmark_that_is_off_gives_an_error_of_as_many_mm():
     budget = {
         (each.source, each.axis): each for each in measure_errors(make_rows(8, beside_mm=(0.7, -0.3)), None, people=1)
     }
@@ -120,7 +120,7 @@ def test_an_iris_beside_the_truth_is_told_by_as_many_mm():
     assert budget["iris", "y"].bias_mm == approx(-0.3)
     assert budget["iris", "x"].within_mm == approx(0.0, abs=1e-6)
     assert budget["iris", "x"].rest_mm is None
-    # Outwards in both eyes: their mean does not notice.
+    # Outwards in both eyes cancels in their mean.
     both = budget["both_eyes", "x"].bias_mm
     assert both == approx(
         next(each.bias_mm for each in measure_errors(make_rows(8), None, people=1) if each.source == "both_eyes")

@@ -22,7 +22,7 @@ TRUE_FOV_DEG = 45.08
 
 
 class Remembering:
-    """A landmarker that looks at a picture once for all tests."""
+    """A landmarker that detects once per image for all tests."""
 
     def __init__(self, landmarker):
         self._landmarker, self._found = landmarker, {}
@@ -36,7 +36,7 @@ class Remembering:
 
 @pytest.fixture(scope="module")
 def measure(tmp_path_factory):
-    """Return what measures the sample after something was changed in its description."""
+    """Return a function that measures the sample with a changed description."""
     pool = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)
     landmarker, model = Remembering(pool), load_gaze_model(GAZE_MODEL_PATH)
 
@@ -79,12 +79,12 @@ def test_a_blink_is_no_gaze(report):
     assert report["frames"]["invalid"]["eyes_closed"] >= 1
 
 
-def test_it_has_five_dots_and_six_places(report):
+def test_it_has_five_calibration_and_six_test_targets(report):
     by_target = report["by_target"]
 
     assert [(each["x"], each["y"]) for each in by_target if each["phase"] == "calibration"] == FIVE_TARGETS
     assert [each["frames"] for each in by_target] == [6] * 5 + [5] * 6
-    assert (report["calibration_dots"]["targets"], report["test"]["targets"]) == (5, 6)
+    assert (report["calibration_targets"]["targets"], report["test"]["targets"]) == (5, 6)
     assert report["notes"] == []
 
 
@@ -92,14 +92,14 @@ def test_calibrated_gaze_is_nearer_to_where_the_person_looks(report):
     test = report["test"]
 
     assert report["calibration"]["used"] is True
-    assert test["calibrated"]["error_deg"]["mean"] < 0.75 * test["generic"]["error_deg"]["mean"]
-    assert test["calibrated"]["error_of_median_gaze_deg"] < 0.75 * test["generic"]["error_of_median_gaze_deg"]
+    assert test["calibrated"]["error_deg"]["mean"] < 0.75 * test["uncalibrated"]["error_deg"]["mean"]
+    assert test["calibrated"]["error_of_median_gaze_deg"] < 0.75 * test["uncalibrated"]["error_of_median_gaze_deg"]
 
 
 def test_their_gaze_is_found_to_the_left_until_it_is_calibrated(report):
     test = report["test"]
 
-    assert test["generic"]["offset_right_deg"] < -3
+    assert test["uncalibrated"]["offset_right_deg"] < -3
     assert abs(test["calibrated"]["offset_right_deg"]) < 3
 
 
@@ -107,21 +107,21 @@ def test_the_services_own_check_on_the_test_rows_says_the_same(report):
     checked = report["calibration"]["validation"]
 
     assert checked["dots"] == 6
-    # It leaves out blinks and outliers, the errors leave out nothing.
+    # It excludes blinks and outliers; the errors do not.
     assert checked["accuracy_deg"] == approx(report["test"]["calibrated"]["error_of_median_gaze_deg"], abs=0.5)
     assert checked["frames"] <= report["test"]["valid"]
 
 
 def test_degrees_and_millimetres_say_the_same_at_that_distance(report):
     for each in report["by_target"]:
-        angle = math.radians(each["generic"]["error_of_median_gaze_deg"])
-        # Seen straight on; seen from the side the same angle is more.
+        angle = math.radians(each["uncalibrated"]["error_of_median_gaze_deg"])
+        # For a perpendicular view; at an oblique view the same angle is a longer distance.
         straight_mm = each["distance_mm"] * math.tan(angle)
-        assert 0.9 * straight_mm < each["generic"]["error_of_median_gaze_mm"] < 1.5 * straight_mm
+        assert 0.9 * straight_mm < each["uncalibrated"]["error_of_median_gaze_mm"] < 1.5 * straight_mm
 
 
 def test_a_millimetre_is_five_and_a_half_pixels(report):
-    errors = report["test"]["generic"]
+    errors = report["test"]["uncalibrated"]
 
     assert errors["error_px"]["mean"] / errors["error_mm"]["mean"] == approx(5.57, abs=0.02)
 
@@ -137,7 +137,7 @@ def test_a_field_of_view_fitted_to_the_distance_does_almost_as_well_as_the_true_
     assert fitted["camera"]["vertical_fov_from"] == "fitted to distance_mm"
     assert fitted["camera"]["vertical_fov_deg"] == approx(TRUE_FOV_DEG, abs=2)
     assert fitted["distance_mm"]["estimated_median"] == approx(556.1, rel=0.001)
-    for kind in ("generic", "calibrated"):
+    for kind in ("uncalibrated", "calibrated"):
         true_deg = report["test"][kind]["error_deg"]["mean"]
         assert fitted["test"][kind]["error_deg"]["mean"] == approx(true_deg, abs=0.7)
 
@@ -147,7 +147,7 @@ def test_the_default_field_of_view_does_worse(measure):
 
     assert default["camera"]["vertical_fov_from"] == "default"
     assert default["distance_mm"]["estimated_median"] < 450
-    for kind in ("generic", "calibrated"):
+    for kind in ("uncalibrated", "calibrated"):
         assert default["test"][kind]["error_deg"]["mean"] > fitted["test"][kind]["error_deg"]["mean"] + 1
 
 

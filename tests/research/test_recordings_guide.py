@@ -1,4 +1,4 @@
-"""What `docs/recordings.md` shows works."""
+"""The script and the keys in docs/recordings.md."""
 
 import itertools
 import json
@@ -24,17 +24,17 @@ def blocks(language):
 
 class Canvas:
     def __init__(self, window, **options):
-        self.dots = []
+        self.targets = []
 
     def pack(self, **options):
         pass
 
     def delete(self, what):
-        self.dots.clear()
+        self.targets.clear()
 
     def create_oval(self, left, top, right, bottom, **options):
-        self.dots.append(((left + right) / 2, (top + bottom) / 2))
-        shown.append(self.dots[-1])
+        self.targets.append(((left + right) / 2, (top + bottom) / 2))
+        shown.append(self.targets[-1])
 
 
 class Window:
@@ -67,7 +67,7 @@ shown = []
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Run the capture script before a screen and a camera that are none; return the recording."""
+    """Run the capture script with a fake screen and camera; return the recording."""
     (script,) = blocks("python")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "tkinter", types.SimpleNamespace(Tk=Window, Canvas=Canvas))
@@ -88,7 +88,7 @@ def test_the_script_makes_a_recording(recorded):
     assert "camera.vertical_fov_deg" not in recorded.given
 
 
-def test_the_script_shows_the_dots_where_it_says(recorded):
+def test_the_script_shows_the_targets_where_it_records_them(recorded):
     targets = dict.fromkeys((row.target.x, row.target.y) for row in recorded.rows)
 
     assert list(dict.fromkeys(shown)) == [(1000 * x, 500 * y) for x, y in targets]
@@ -109,7 +109,7 @@ def test_every_key_of_the_report_is_explained(tmp_path):
     recording = FakeRecording(tmp_path / "me")
     recording.add(0.5, 0.5)
     report = recording.measure()
-    keys = {*report, *report["frames"], *report["distance_mm"], *report["test"], *report["test"]["generic"]}
+    keys = {*report, *report["frames"], *report["distance_mm"], *report["test"], *report["test"]["uncalibrated"]}
     shortened = {"error_of_median_gaze_mm", "error_of_median_gaze_px"}  # as `…_mm`, `…_px`
 
     assert [key for key in sorted(keys - shortened) if f"`{key}`" not in GUIDE and f".{key}`" not in GUIDE] == []

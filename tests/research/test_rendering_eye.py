@@ -34,7 +34,7 @@ def test_eyes_63_mm_apart_converge_by_7_2_degrees_at_500_mm():
 
 
 @pytest.mark.parametrize(("side", "left_deg"), [(LEFT, 5.0), (RIGHT, -5.0)])
-def test_the_optical_axis_points_to_the_temple_and_down_from_what_is_looked_at(side, left_deg):
+def test_the_optical_axis_points_temporally_and_below_the_target(side, left_deg):
     centre = LEFT_EYE_MM if side == LEFT else RIGHT_EYE_MM
     straight_ahead = np.array([0.0, 0.0, -500.0])
     axis = optical_axis(centre + straight_ahead, centre, Kappa(nasal_deg=5.0, up_deg=1.5), side)
@@ -70,7 +70,7 @@ def test_the_cornea_stands_2_6_mm_proud_of_the_limbus():
 
 
 @pytest.mark.parametrize(("off_axis_deg", "distance_mm"), [(0.0, 13.5), (28.3, 12.34), (90.0, 11.79)])
-def test_the_surface_lies_where_anatomy_has_it(off_axis_deg, distance_mm):
+def test_the_surface_has_anatomical_distances(off_axis_deg, distance_mm):
     turn = math.radians(off_axis_deg)
     direction = np.array([[math.sin(turn), 0.0, -math.cos(turn)]])
 

@@ -25,7 +25,7 @@ def eyes(left_deg=0.0, up_deg=0.0):
 
 
 def margin_mm(head, openness=1.0, up_deg=0.0):
-    """Heights of the upper and the lower margin above the left pupil's height, mid-lid, mm."""
+    """Return the heights of the upper and the lower margin above the left pupil, mid-lid, mm."""
     fine, _ = head.pose(eyes(up_deg=up_deg), openness, {})
     rig, ring = head.lids[0], head.topology.lids[0].middle
     places = fine[ring] - rig.centre_mm
@@ -39,7 +39,7 @@ def test_the_eyes_lie_as_far_apart_as_the_identity_says(head):
     assert left - right == approx([head.identity.ipd_mm, 0.0, 0.0])
 
 
-def test_open_lids_leave_a_fissure_of_human_height(head):
+def test_open_lids_leave_a_fissure_of_natural_height(head):
     upper, lower = margin_mm(head)
 
     assert 5.0 < upper - lower < 13.5
@@ -79,7 +79,7 @@ def test_an_identity_is_the_same_for_the_same_number():
     assert sample_identity(7, seed=1) != sample_identity(8, seed=1)
 
 
-def test_kappa_spreads_over_people_as_in_life():
+def test_kappa_has_the_spread_of_real_people():
     people = [sample_identity(number, seed=1) for number in range(400)]
     nasal = [person.kappa[0].nasal_deg for person in people]
     up = [person.kappa[0].up_deg for person in people]
@@ -90,7 +90,7 @@ def test_kappa_spreads_over_people_as_in_life():
     assert np.std(up) > 1.0
 
 
-def test_people_differ_in_size_as_in_life():
+def test_people_have_the_size_spread_of_real_people():
     people = [sample_identity(number, seed=1) for number in range(400)]
 
     assert np.mean([person.ipd_mm for person in people]) == approx(63.0, abs=0.6)

@@ -1,4 +1,4 @@
-"""Training, on faces made of points; and the files that are shipped."""
+"""Training on synthetic faces, and the shipped files."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ from research.training.examples import (
 from research.training.train import (
     CANDIDATES,
     Fold,
-    digest_outline,
+    digest_eye_region,
     fit,
     main,
     make_regressor,
@@ -71,7 +71,7 @@ def trained(table):
     return train_small(table)
 
 
-def test_the_landmarks_that_the_table_leaves_out_change_no_feature(table):
+def test_landmarks_that_the_table_does_not_store_change_no_feature(table):
     whole = make_face(pitch_deg=5, yaw_deg=12, place_mm=(30, 10, 600), target_mm=(100, 150, 0))
     stripped = whole.points.copy()
     stripped[np.isnan(table.landmarks[0])] = np.nan
@@ -86,17 +86,17 @@ def test_rows_without_open_eyes_are_left_out_and_counted():
     measured = measure_table(make_table(identities=4, frames=5, held_out=1, shut=2))
 
     assert measured.is_usable.sum() == 12
-    assert measured.left_out == {"eyes_shut_and_seen_so": 8}
+    assert measured.left_out == {"closed_eyes_detected": 8}
 
 
-def test_nobody_of_the_test_group_is_trained_on(table):
+def test_training_examples_contain_nobody_of_the_test_group(table):
     examples = select_examples(table, measure_table(table), held_out=False)
 
     assert sorted(set(examples.identity)) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert len(examples) == 180
 
 
-def test_a_mirror_image_negates_what_points_sideways():
+def test_mirroring_negates_horizontal_quantities():
     features, gaze_deg = mirror(np.array([[0.1, 0.2, -0.9, 1.0, 2.0, 3.0, 600.0]]), np.array([[7.0, 8.0]]))
 
     assert features[1].tolist() == [-0.1, 0.2, -0.9, 1.0, -2.0, -3.0, 600.0]
@@ -114,11 +114,11 @@ def test_angular_errors_are_angles_at_the_eye():
 def test_cross_validation_never_predicts_for_a_person_that_it_was_fitted_on():
     rng = np.random.default_rng(0)
     identity = np.repeat(np.arange(10), 30)
-    # Features tell the person and nothing else; the gaze is the person's own. Known people would be right.
+    # The features identify the person, whose gaze is constant, so a model that knows the person would be right.
     features = np.repeat(rng.normal(size=(10, 7)), 30, axis=0) + rng.normal(0, 1e-3, (300, 7))
     gaze = np.repeat(rng.normal(0, 10, (10, 2)), 30, axis=0)
     examples = Examples(features, gaze, identity, (measure_face(make_face()),) * 300)
-    # The outline would replace the features; these are given.
+    # Keep the given features, which the eye region would replace.
     parts = [
         Fold(examples.of(np.setdiff1d(np.arange(300), part.rows)), examples.of(part.rows), part.rows)
         for part in split_people(examples, 5)
@@ -131,7 +131,7 @@ def test_cross_validation_never_predicts_for_a_person_that_it_was_fitted_on():
     assert unknown.mean() > 5
 
 
-def test_nobody_is_in_both_groups_of_a_fold(table):
+def test_nobody_is_in_both_parts_of_a_fold(table):
     examples = select_examples(table, measure_table(table), held_out=False)
 
     parts = split_people(examples, 3)
@@ -141,7 +141,7 @@ def test_nobody_is_in_both_groups_of_a_fold(table):
 
 
 @pytest.mark.parametrize("estimator", list(CANDIDATES))
-def test_every_estimator_learns_a_plane(estimator):
+def test_every_estimator_learns_a_linear_function(estimator):
     rng = np.random.default_rng(0)
     features = rng.uniform(-1, 1, (400, 7))
     gaze = features @ [20.0, -10.0, 0.0, 5.0, 0.0, 0.0, 0.0]
@@ -151,12 +151,12 @@ def test_every_estimator_learns_a_plane(estimator):
     assert np.abs(regressor.predict(features[300:]) - gaze[300:]).mean() < 0.4 * np.abs(gaze).mean()
 
 
-def test_an_estimator_that_nobody_knows_is_refused():
-    with pytest.raises(ValueError, match="no estimator 'oracle'"):
+def test_an_unknown_estimator_is_a_misuse():
+    with pytest.raises(ValueError, match="unknown estimator 'oracle'"):
         make_regressor("oracle", {}, seed=0)
 
 
-def test_the_model_learns_where_people_look_whom_it_never_saw(table, trained, tmp_path):
+def test_the_model_predicts_the_gaze_of_unseen_people(table, trained, tmp_path):
     content, card = trained
     save(content, card, tmp_path / "gaze_model.joblib")
     examples = select_examples(table, measure_table(table), held_out=True)
@@ -166,7 +166,7 @@ def test_the_model_learns_where_people_look_whom_it_never_saw(table, trained, tm
     assert angular_errors_deg(predicted, examples.gaze_deg).mean() < 2.5
 
 
-def test_beyond_the_examples_the_model_goes_on_as_the_line_does(table, trained, tmp_path):
+def test_beyond_the_examples_the_model_extrapolates_linearly(table, trained, tmp_path):
     content, card = trained
     save(content, card, tmp_path / "gaze_model.joblib")
     model = load_gaze_model(tmp_path / "gaze_model.joblib")
@@ -185,7 +185,7 @@ def test_a_forest_can_be_trained_too(table):
     assert card.model.hyperparameters == SMALL_FOREST
 
 
-def test_the_better_candidate_is_chosen_and_both_are_told(table):
+def test_the_better_candidate_is_chosen_and_both_are_recorded(table):
     useless = SMALL | {"init": "zero", "n_estimators": 1}
 
     _, card = train_small(table, candidates=[useless, SMALL])
@@ -208,7 +208,7 @@ def test_every_candidate_can_be_fitted(estimator):
 
 
 def test_too_few_people_for_the_folds_are_a_misuse():
-    with pytest.raises(ValueError, match="2 usable identities are too few for 3 folds"):
+    with pytest.raises(ValueError, match="2 usable people are too few for 3 folds"):
         train_small(make_table(identities=3, frames=4, held_out=1))
 
 
@@ -268,7 +268,7 @@ def test_a_card_is_read_as_it_was_written(trained, tmp_path):
     [{"metrics": None}, {"model": {}}, {"surprise": 1}, {"limits": "none"}],
     ids=["another kind", "incomplete", "unknown key", "no list"],
 )
-def test_what_is_no_card_is_refused(trained, tmp_path, change):
+def test_a_malformed_card_is_refused(trained, tmp_path, change):
     path = tmp_path / "card.json"
     path.write_text(json.dumps(trained[1].model_dump() | change))
 
@@ -315,7 +315,7 @@ def test_the_shipped_model_is_the_one_that_its_card_describes():
         card.data["face_landmarker_sha256"]
         == hashlib.sha256((MODELS / "face_landmarker.task").read_bytes()).hexdigest()
     )
-    assert card.data["outline_sha256"] == digest_outline()
+    assert card.data["eye_region_sha256"] == digest_eye_region()
     assert card.versions.keys() == find_versions().keys()
 
 
@@ -329,14 +329,14 @@ def test_the_shipped_model_prefers_no_side():
     assert (mirrored_x, mirrored_y) == approx((-gaze_x, gaze_y), abs=1.5)
 
 
-def test_the_shipped_model_sees_people_look_right_left_up_and_down():
+def test_the_shipped_model_distinguishes_right_left_up_and_down():
     model = load_gaze_model(MODELS / "gaze_model.joblib")
 
-    def look(x_mm, y_mm):
+    def predict(x_mm, y_mm):
         face = make_face(target_mm=(x_mm, y_mm, 0))
         return model.predict(np.array([measure_face(face).features]))[0]
 
-    # 200 mm at 600 mm are 18 degrees; the picture's left is the viewer's right.
-    assert 12 < look(-200, 0)[0] - look(0, 0)[0] < 26
-    assert 12 < look(0, 0)[0] - look(200, 0)[0] < 26
-    assert 8 < look(0, 0)[1] - look(0, 200)[1] < 26
+    # 200 mm at 600 mm are 18 degrees; the image's left is the viewer's right.
+    assert 12 < predict(-200, 0)[0] - predict(0, 0)[0] < 26
+    assert 12 < predict(0, 0)[0] - predict(200, 0)[0] < 26
+    assert 8 < predict(0, 0)[1] - predict(0, 200)[1] < 26

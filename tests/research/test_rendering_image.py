@@ -1,4 +1,4 @@
-"""What the renderer draws; needs a software OpenGL (libegl1, libgl1-mesa-dri) and the head's data."""
+"""Images of the renderer; needs a software OpenGL (libegl1, libgl1-mesa-dri) and the head's data."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ def renderer():
 
 @pytest.fixture(scope="module")
 def identity():
-    """Somebody with green eyes, so that the irises can be told from all else."""
+    """A person with green eyes, so that the irises stand out."""
     person = sample_identity(0, seed=1)
     return dataclasses.replace(person, iris_colour=GREEN, glasses=None, clothing=(0.2, 0.2, 0.2))
 
@@ -62,7 +62,7 @@ def scene(**changes):
         ),
         backdrop=Backdrop(seed=1, brightness=0.4, window=0.0, blur_px=2.0),
         optics=Optics(
-            photons=8000.0,
+            electrons=8000.0,
             read_noise=4.0,
             exposure=0.25,
             face_metering=0.5,
@@ -84,7 +84,7 @@ def scene(**changes):
 
 
 def irises(renderer, identity, shown):
-    """Where the irises are: pixels much greener than red, as (column, row), shape (n, 2)."""
+    """Return the pixels of the irises, which are much greener than red, as (column, row), shape (n, 2)."""
     light, _ = renderer.draw(shown, identity)
     return np.argwhere(light[..., 1] > 2.0 * light[..., 0] + 0.01)[:, ::-1]
 
@@ -110,8 +110,8 @@ def test_shut_eyes_show_no_iris(renderer, identity):
     assert len(irises(renderer, identity, scene(openness=0.0))) == 0
 
 
-def test_irises_move_0_19_mm_per_degree_in_the_picture(renderer, identity):
-    """What one sees of the iris ends at the limbus, 10.9 mm before the centre of rotation; the cornea adds a little."""
+def test_irises_move_0_19_mm_per_degree_in_the_image(renderer, identity):
+    """The visible iris ends at the limbus, 10.9 mm from the centre of rotation; refraction adds a little."""
     places = []
     for x in (-90.0, 90.0):
         found = irises(renderer, identity, scene(image_width_px=640, image_height_px=480, target_mm=(x, 0.0, 0.0)))
@@ -126,7 +126,7 @@ def test_a_mirrored_gaze_mirrors_the_irises(renderer, identity):
         irises(renderer, identity, scene(target_mm=(x, 0.0, 0.0)))[:, 0].mean() for x in (0.0, -80.0, 80.0)
     )
 
-    assert right < centre < left  # the viewer's right is the picture's left
+    assert right < centre < left  # the viewer's right is the image's left
     assert left - centre == pytest.approx(centre - right, abs=0.8)
 
 

@@ -1,11 +1,11 @@
-"""Learns how much the outline of eyes and brows counts, and writes it into `gaze_core.eye_region_weights`.
+"""Fit the weights of the eye region and write them into `gaze_core.eye_region_weights`.
 
-    python -m research.training.outline [--table …]
+    python -m research.training.eye_region [--table …]
 
-Ridge regression (Hoerl and Kennard, Technometrics 12, 1970) of what the irises' geometry lacks, in the head frame, on
-the outline and the pose, each column in units of its own scatter. How strongly the coefficients are pulled towards zero
-is chosen by grouped cross-validation over training identities: the strongest pull whose mean angular error is within
-4 % of the best, since whoever is measured will differ from rendered people. The test group takes no part.
+Ridge regression (Hoerl and Kennard, Technometrics 12, 1970) of the iris geometry's error, in the head frame, on the
+landmarks of lids and brows and on the head pose; each column is scaled by its own scatter. Grouped cross-validation
+over the training people chooses the penalty: the strongest one whose mean angular error is within 4 % of the best,
+because real faces differ from rendered ones. The test group is not used.
 """
 
 import argparse
@@ -26,22 +26,22 @@ from research.training.examples import Examples, angular_errors_deg, measure_tab
 Floats = NDArray[np.float64]
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 300.0, 1000.0, 3000.0)
-"""Of the pull, in rows of the table."""
+"""Candidates for the ridge penalty, in rows of the table."""
 
 TOLERANCE = 0.04
-"""By what share of the best error a stronger pull may be worse: what it costs on rendered faces it may save on real
-ones, in which points lie otherwise."""
+"""Relative increase of the error that a stronger penalty may cost on rendered faces, in exchange for robustness on
+real ones."""
 
 WEIGHTS_PATH = Path(__file__).resolve().parents[2] / "gaze_core" / "eye_region_weights.py"
 
 
-def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strength: float) -> EyeRegionModel:
-    """Return the outline's weights under which what the irises lack is explained best.
+def fit_eye_region(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strength: float) -> EyeRegionModel:
+    """Return the ridge weights that best explain the error of the iris geometry.
 
     Args:
-        geometries: Faces; those with an eye hidden or shut count for nothing.
-        gaze_deg: The truth: gaze_x and gaze_y in the camera frame, shape (n, 2).
-        strength: Of the pull towards zero.
+        geometries: Face geometries; those with a hidden or closed eye are ignored.
+        gaze_deg: True gaze_x and gaze_y, camera frame, shape (n, 2).
+        strength: Ridge penalty.
 
     Raises:
         ValueError: No face has both eyes open.
@@ -68,7 +68,7 @@ def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strengt
     if not lacking:
         raise ValueError("no face has both eyes open")
     right_deg, up_deg = np.array(lacking).T
-    # Mirrored faces would only double every row of the first system and its negative; and the second's as it is.
+    # Mirrored faces would only repeat each row of the first system with the opposite sign, and of the second unchanged.
     across = _solve(np.column_stack([apart, sideways]), right_deg, strength)
     along = _solve(np.column_stack([common, np.array(upwards)[:, 1:]]), up_deg, strength, with_constant=True)
     width = 2 * len(PAIRS)
@@ -83,10 +83,10 @@ def fit_outline(geometries: Sequence[FaceGeometry], gaze_deg: Floats, *, strengt
 
 
 def _solve(columns: Floats, lacking_deg: Floats, strength: float, *, with_constant: bool = False) -> Floats:
-    """Return the coefficients, the constant first; it is not pulled."""
+    """Return the coefficients, the constant first; the penalty does not apply to it."""
     middle = columns.mean(axis=0) if with_constant else np.zeros(columns.shape[1])
     scatter = np.sqrt(((columns - middle) ** 2).mean(axis=0))
-    scatter[scatter == 0] = 1.0  # a column that never changes explains nothing
+    scatter[scatter == 0] = 1.0  # a constant column explains nothing
     scaled = (columns - middle) / scatter
     mean = lacking_deg.mean() if with_constant else 0.0
     inverse = scaled.T @ scaled + strength * np.eye(scaled.shape[1])
@@ -97,27 +97,27 @@ def _solve(columns: Floats, lacking_deg: Floats, strength: float, *, with_consta
 
 
 def choose_strength(examples: Examples, *, folds: int) -> tuple[float, dict[float, float]]:
-    """Return the strength to use and every strength's mean angular error on people it was not fitted to, in degrees."""
+    """Return the chosen penalty and the cross-validated mean angular error of each candidate, in degrees."""
     errors_deg = {}
     for strength in STRENGTHS:
         predicted = np.empty_like(examples.gaze_deg)
         for train, test in GroupKFold(folds).split(examples.gaze_deg, groups=examples.identity):
             learnt = examples.of(train)
-            outline = fit_outline(learnt.geometries, learnt.gaze_deg, strength=strength)
-            rays = examples.of(test).with_outline(outline).features[:, :3]
+            eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=strength)
+            rays = examples.of(test).with_eye_region(eye_region).features[:, :3]
             predicted[test] = gaze_direction(rays)
         errors_deg[strength] = float(angular_errors_deg(predicted, examples.gaze_deg).mean())
     limit_deg = (1 + TOLERANCE) * min(errors_deg.values())
     return max(strength for strength, error_deg in errors_deg.items() if error_deg <= limit_deg), errors_deg
 
 
-def render_weights(outline: EyeRegionModel, strength: float) -> str:
+def render_weights(eye_region: EyeRegionModel, strength: float) -> str:
     """Return the source of `gaze_core.eye_region_weights`; five digits, so that CPUs agree."""
 
     def tuple_of(values: Floats) -> str:
         return f"({', '.join(f'{value:.5g}' for value in values.tolist())})"
 
-    pairs = np.concatenate([outline.sideways, outline.upwards], axis=1)
+    pairs = np.concatenate([eye_region.sideways, eye_region.upwards], axis=1)
     lines = [
         '"""Weights of `eye_region.EYE_REGION_MODEL`. Generated by fitting the training table; do not edit by hand."""',
         "",
@@ -125,10 +125,10 @@ def render_weights(outline: EyeRegionModel, strength: float) -> str:
         "PAIRS = (",
         *(f"    {tuple_of(row)}," for row in pairs),
         ")",
-        f"SIDEWAYS = {tuple_of(outline.sideways_terms)}",
-        f"UPWARDS = {tuple_of(outline.upwards_terms)}",
-        f"ALONE_SIDEWAYS = {tuple_of(outline.alone_sideways)}",
-        f"ALONE_UPWARDS = {tuple_of(outline.alone_upwards)}",
+        f"SIDEWAYS = {tuple_of(eye_region.sideways_terms)}",
+        f"UPWARDS = {tuple_of(eye_region.upwards_terms)}",
+        f"ALONE_SIDEWAYS = {tuple_of(eye_region.alone_sideways)}",
+        f"ALONE_UPWARDS = {tuple_of(eye_region.alone_upwards)}",
         "",
         "# Ridge penalty of the fit.",
         f"STRENGTH = {strength:g}",
@@ -138,21 +138,21 @@ def render_weights(outline: EyeRegionModel, strength: float) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Choose, fit and write."""
+    """Choose the penalty, fit and write the weights."""
     parser = argparse.ArgumentParser(
-        prog="python -m research.training.outline", description=(__doc__ or "").splitlines()[0]
+        prog="python -m research.training.eye_region", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH)
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
+    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
     options = parser.parse_args(arguments)
     table = load_table(options.table)
     examples = select_examples(table, measure_table(table), held_out=False)
     strength, errors_deg = choose_strength(examples, folds=options.folds)
     for each, error_deg in errors_deg.items():
-        print(f"  strength {each:6g}: {error_deg:.3f} degrees{' <' if each == strength else ''}")
-    outline = fit_outline(examples.geometries, examples.gaze_deg, strength=strength)
-    replace_file(WEIGHTS_PATH, render_weights(outline, strength).encode())
-    print(f"written into {WEIGHTS_PATH.name}")
+        print(f"  penalty {each:6g}: {error_deg:.3f} degrees{' <' if each == strength else ''}")
+    eye_region = fit_eye_region(examples.geometries, examples.gaze_deg, strength=strength)
+    replace_file(WEIGHTS_PATH, render_weights(eye_region, strength).encode())
+    print(f"wrote {WEIGHTS_PATH.name}")
 
 
 if __name__ == "__main__":
