@@ -30,9 +30,6 @@ PROBLEM_TYPE = "application/problem+json"
 _NAME_THE_SESSION = (SessionNotFoundError, SessionExpiredError, SessionScoredError)
 """Errors whose message must stay out of the log."""
 
-_SAY_WHEN = (BusyError, SessionStoreBusyError, ResultSinkBusyError)
-"""Errors that know when to come back."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -91,9 +88,12 @@ def answer_problem(
         headers["Allow"] = ", ".join(error.allowed)
     if problem.status == http.HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "SessionToken"  # which RFC 9110 requires
-    retry_after_s = error.retry_after_s if isinstance(error, _SAY_WHEN) else problem.retry_after_s
-    if retry_after_s is not None:
-        headers["Retry-After"] = str(spread_retry_s(retry_after_s))
+    if isinstance(error, SessionStoreBusyError | ResultSinkBusyError):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))  # as the upstream service wishes
+    else:
+        retry_after_s = error.retry_after_s if isinstance(error, BusyError) else problem.retry_after_s
+        if retry_after_s is not None:
+            headers["Retry-After"] = str(spread_retry_s(retry_after_s))
     return answer_json(problem.status, document.model_dump(exclude_none=True), PROBLEM_TYPE, headers)
 
 

@@ -6,7 +6,7 @@ _HEAD = re.compile(
     rb"POST /gaze HTTP/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}:[\t\x20-\x7e\x80-\xff]{0,1024}\r\n){1,32})\r\n"
 )
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,12})[ \t]*\r$")
-_PARSED = re.compile(rb"(?im)^(?:transfer-encoding|expect|connection|upgrade):")
+_PARSED = re.compile(rb"(?im)^(?:transfer-encoding|expect|upgrade|connection(?!:[ \t]*keep-alive[ \t]*\r$)):?")
 
 
 def measure_frame(data: bytes) -> tuple[int, int] | None:

@@ -7,8 +7,9 @@ from func.web.early_refusal import measure_frame
 PLAIN = b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n"
 
 
-def test_a_plain_request_is_measured():
-    assert measure_frame(PLAIN + b"{}   ") == (len(PLAIN), 5)
+@pytest.mark.parametrize("head", [PLAIN, PLAIN.replace(b"Host: h", b"Host: h\r\nConnection: keep-alive")])
+def test_a_plain_request_is_measured(head):
+    assert measure_frame(head + b"{}   ") == (len(head), 5)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def test_a_plain_request_is_measured():
         PLAIN.replace(b"Content-Length: 5", b"X: a\nContent-Length: 5"),
         PLAIN.replace(b"Content-Length: 5\r\n", b""),
         PLAIN.replace(b"Host: h", b"Host: h\r\nConnection: close"),
+        PLAIN.replace(b"Host: h", b"Host: h\r\nConnection: keep-alive, Upgrade"),
         PLAIN.replace(b"Host: h", b"Host: h\r\nExpect: 100-continue"),
     ],
 )
