@@ -57,7 +57,9 @@ def score(frames: tuple[int, ...], accuracy_deg: float | None, curve: bool, meas
     API, scored, stored and delivered in a process of its own, as the function does it for the last frame.
     """
     if measure is not None:
-        sys.stdout.write(json.dumps(score_session(UpstreamServices(*measure.split()), frames[0], accuracy_deg)))
+        mongo_uri, session_api_url, aggregator_url = measure.split()
+        upstream = UpstreamServices(mongo_uri, session_api_url, aggregator_url)
+        sys.stdout.write(json.dumps(score_session(upstream, frames[0], accuracy_deg)))
         return
     with (
         tempfile.TemporaryDirectory() as folder,

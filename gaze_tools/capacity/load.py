@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import requests
 
-from gaze_tools.capacity.cpu_time import PARTS, read_cpu_s
+from gaze_tools.capacity.cpu_time import read_cpu_s
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, read_frames
 from gaze_tools.stack.client import JPEG_QUALITY
 
@@ -94,18 +94,24 @@ class Client:
 
 
 def run_load(
-    clients: Sequence[Client], jpegs: Sequence[bytes], *, duration_s: float, interval_s: float | None = None
+    clients: Sequence[Client],
+    jpegs: Sequence[bytes],
+    pids: Mapping[str, Sequence[int]],
+    *,
+    duration_s: float,
+    interval_s: float | None = None,
 ) -> Load:
     """Send frames for a limited time and measure the cost.
 
     Args:
         clients: Clients, each with its own thread; each waits for a response before its next request.
         jpegs: Frames, used in a loop.
+        pids: Process ids of each part of the stack, whose CPU time is measured.
         duration_s: Time after which no request starts.
         interval_s: Interval at which a client's frames are due (open load); None sends the next frame when the last one
             is answered (closed load).
     """
-    before = {part: read_cpu_s(part) for part in PARTS}
+    before = {part: read_cpu_s(pids[part]) for part in pids}
     client_cpu_s, started_s = time.process_time(), time.monotonic()
     with ThreadPoolExecutor(len(clients)) as pool:
         lists = pool.map(
@@ -121,14 +127,14 @@ def run_load(
         )
         latencies_s = [latency_s for latencies in lists for latency_s in latencies]
     ended_s = time.monotonic()
-    after = {part: read_cpu_s(part) for part in PARTS}
+    after = {part: read_cpu_s(pids[part]) for part in pids}
     answered = tuple(latency_s for latency_s in latencies_s if latency_s is not None)
     return Load(
         frames=len(answered),
         refused=len(latencies_s) - len(answered),
         duration_s=ended_s - started_s,
         latencies_s=answered,
-        cpu_s={part: after[part] - before[part] for part in PARTS} | {"client": time.process_time() - client_cpu_s},
+        cpu_s={part: after[part] - before[part] for part in pids} | {"client": time.process_time() - client_cpu_s},
     )
 
 

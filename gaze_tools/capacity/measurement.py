@@ -13,12 +13,12 @@ from pathlib import Path
 import requests
 
 from gaze_tools.capacity.assumptions import Assumptions
-from gaze_tools.capacity.cpu_time import PARTS, read_cpu_s
+from gaze_tools.capacity.cpu_time import read_cpu_s
 from gaze_tools.capacity.load import Client, Load, encode_clip, post, probe, run_load
 from gaze_tools.capacity.queues import closed_throughput, mean_wait_s
 from gaze_tools.capacity.store_costs import StoreCosts, measure_store
 from gaze_tools.sample_clip import seed_sample_maps
-from gaze_tools.stack.launcher import start_function, start_upstream_services
+from gaze_tools.stack.launcher import start_function_server, start_upstream_services
 
 OPEN_INTERVAL_S = 0.2
 """Interval between two frames of a viewer in the open load: 5 frames/s, so that a slow machine keeps up."""
@@ -125,31 +125,39 @@ def measure_stack(
         upstream = stack.enter_context(start_upstream_services(log_dir))
         seed_sample_maps(upstream, _MAPS)
         started_s = time.monotonic()
-        first = stack.enter_context(start_function(upstream, log_dir, name="first", settings=settings))
-        start = Start(read_cpu_s("function"), time.monotonic() - started_s)
-        run_load([Client(first, next(sessions))], jpegs, duration_s=2)
+        first_server = stack.enter_context(start_function_server(upstream, log_dir, name="first", settings=settings))
+        first, first_pid = first_server.url, first_server.process.pid
+        pids = {
+            "function": [first_pid],
+            "session API": [upstream.pids["session_api"]],
+            "database": [upstream.pids["database"]],
+        }
+        start = Start(read_cpu_s([first_pid]), time.monotonic() - started_s)
+        run_load([Client(first, next(sessions))], jpegs, pids, duration_s=2)
         before = read_stage(first, "detect")
         viewer = Client(first, next(sessions))
-        alone = run_load([viewer], jpegs, duration_s=duration_s)
+        alone = run_load([viewer], jpegs, pids, duration_s=duration_s)
         after = read_stage(first, "detect")
-        scoring = measure_scoring(viewer, alone.frames)
+        scoring = measure_scoring(viewer, alone.frames, first_pid)
         store = measure_store(upstream, jpegs)
-        second = stack.enter_context(start_function(upstream, log_dir, name="second", settings=settings))
-        run_load([Client(second, next(sessions))], jpegs, duration_s=2)
-        functions = itertools.cycle((first, second))
+        second = stack.enter_context(start_function_server(upstream, log_dir, name="second", settings=settings))
+        pids["function"].append(second.process.pid)
+        run_load([Client(second.url, next(sessions))], jpegs, pids, duration_s=2)
+        functions = itertools.cycle((first, second.url))
         viewers = max(1, round(open_rate_fps * OPEN_INTERVAL_S))
         opened = run_load(
             [Client(next(functions), next(sessions)) for _ in range(viewers)],
             jpegs,
+            pids,
             duration_s=duration_s,
             interval_s=OPEN_INTERVAL_S,
         )
         closed = run_load(
-            [Client(next(functions), next(sessions)) for _ in range(closed_clients)], jpegs, duration_s=duration_s
+            [Client(next(functions), next(sessions)) for _ in range(closed_clients)], jpegs, pids, duration_s=duration_s
         )
         crowd = [Client(first, next(sessions)) for _ in range(crowding_clients)]
         with probe(first) as waits_s:
-            load = run_load(crowd, jpegs, duration_s=duration_s)
+            load = run_load(crowd, jpegs, pids, duration_s=duration_s)
         # The first few probes find no queue yet.
         crowding = Crowding(crowding_clients, load, statistics.median(waits_s[len(waits_s) // 4 :]))
     return Measurement(
@@ -199,7 +207,7 @@ def check_predictions(measurement: Measurement, *, cores: int, request_cores: fl
     """
     alone, opened, closed = measurement.alone, measurement.opened, measurement.closed
     cpu_s = alone.cpu_per_frame_s("function")
-    stretch = max(1.0, alone.latency_s / alone.cpu_per_frame_s(*PARTS))
+    stretch = max(1.0, alone.latency_s / alone.cpu_per_frame_s("function", "session API", "database"))
     demand_s = alone.cpu_per_frame_s() * stretch
     rate_fps = measurement.open_rate_fps
     closed_fps = closed_throughput(measurement.closed_clients, demand_s, servers=cores)
@@ -219,15 +227,15 @@ def check_predictions(measurement: Measurement, *, cores: int, request_cores: fl
     ]
 
 
-def measure_scoring(client: Client, frames: int) -> Scoring:
+def measure_scoring(client: Client, frames: int, function_pid: int) -> Scoring:
     """Complete a session after a number of frames, and return the cost of scoring it."""
     with requests.Session() as http:
         http.trust_env = False
-        cpu_s, started_s = read_cpu_s("function"), time.monotonic()
+        cpu_s, started_s = read_cpu_s([function_pid]), time.monotonic()
         answer = post(http, client, client.make_body(frames + 1, None))
         duration_s = time.monotonic() - started_s
     answer.raise_for_status()
-    return Scoring(frames=frames, cpu_s=read_cpu_s("function") - cpu_s, duration_s=duration_s)
+    return Scoring(frames=frames, cpu_s=read_cpu_s([function_pid]) - cpu_s, duration_s=duration_s)
 
 
 def read_stage(function_url: str, stage: str) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import func
@@ -18,11 +18,19 @@ UPSTREAM_READY_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class UpstreamServices:
-    """Addresses of the function's upstream services."""
+    """Addresses of the function's upstream services.
+
+    Attributes:
+        mongo_uri: Address of MongoDB, for pymongo.
+        session_api_url: Base address of the session API.
+        aggregator_url: Base address of the aggregator.
+        pids: Process id of each service by name, if they run on this machine.
+    """
 
     mongo_uri: str
     session_api_url: str
     aggregator_url: str
+    pids: Mapping[str, int] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that point the function to these services."""
@@ -63,7 +71,7 @@ def start_upstream_services(log_dir: Path, *, data_dir: Path | None = None) -> I
     """
     with contextlib.ExitStack() as stack:
         mongo = stack.enter_context(start_mongo(data_dir))
-        urls = {}
+        urls, pids = {}, {"database": mongo.pid}
         for name in ("session_api", "aggregator"):
             port = find_free_port()
             log_path = log_dir / f"{name}.log"
@@ -73,9 +81,10 @@ def start_upstream_services(log_dir: Path, *, data_dir: Path | None = None) -> I
                     log_path=log_path,
                 )
             )
+            pids[name] = process.pid
             urls[name] = f"http://127.0.0.1:{port}"
             await_ready(name, process, f"{urls[name]}/health", log_path=log_path, timeout_s=UPSTREAM_READY_TIMEOUT_S)
-        yield UpstreamServices(mongo.uri, urls["session_api"], urls["aggregator"])
+        yield UpstreamServices(mongo.uri, urls["session_api"], urls["aggregator"], pids)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """The capacity plan: its formulas on textbook values, the autoscaler on hand-computed cases, and a real run."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from pytest import approx
 
 from gaze_tools.capacity.assumptions import Assumptions
 from gaze_tools.capacity.autoscaler import KNATIVE, KUBERNETES, Autoscaler, Policy, Rules, Usage, desired_pods
+from gaze_tools.capacity.cpu_time import read_cpu_s
 from gaze_tools.capacity.document import DOCUMENT, render
 from gaze_tools.capacity.footprint import size
 from gaze_tools.capacity.measurement import check_predictions, measure_stack
@@ -329,6 +332,20 @@ def test_options_describe_the_crowd():
 
     row = next(line for line in printed.splitlines() if line.startswith("| 60 "))
     assert [cell.strip() for cell in row.split("|")[1:4]] == ["60", "10", "3"]
+
+
+def test_the_cpu_time_of_a_process_includes_its_children():
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint('done', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout.readline() == b"done\n"
+        cpu_s = read_cpu_s([parent.pid])
+        parent.communicate(b"\n")
+
+    # /proc counts in ticks of 10 ms.
+    assert cpu_s >= 0.29
 
 
 @pytest.mark.slow
