@@ -170,7 +170,7 @@ def measure_rotation_deg(table: LandmarkTable) -> tuple[float, float]:
         rotation_matrix(*pose).T @ towards
         for pose, towards in zip(table.pose_deg[order], (table.target_mm - table.origin_mm)[order], strict=True)
     ]
-    turned_deg = np.array([fick_angles_deg(direction) for direction in directions])
+    turned_deg = fick_angles_deg(np.array(directions))
     by_person: dict[int, list[Floats]] = {}
     for number in np.unique(faces.sequence):
         rows = np.flatnonzero(faces.sequence == number)

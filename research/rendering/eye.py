@@ -9,9 +9,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from gaze_core.types import Matrix, Vector
+from gaze_core.gaze import gaze_direction
+from gaze_core.types import Floats, Matrix, Vector
 
 CORNEA_RADIUS_MM = 7.8
 APEX_MM = 13.5
@@ -85,15 +86,18 @@ def eye_rotation(target_mm: Vector, centre_mm: Vector, kappa: Kappa, side: int) 
         kappa: Angle kappa of this eye.
         side: `LEFT` or `RIGHT`.
     """
-    left_deg, up_deg = fick_angles_deg(target_mm - centre_mm)
+    left_deg, up_deg = fick_angles_deg(target_mm - centre_mm).tolist()
     # The visual axis lies nasally of the optical axis: the left eye's optical axis points further left.
     return fick_rotation(left_deg + SIDES[side] * kappa.nasal_deg, up_deg - kappa.up_deg)
 
 
-def fick_angles_deg(direction: Vector) -> tuple[float, float]:
-    """Return the angles of a head-frame direction to the person's left and up, in degrees."""
-    x, y, z = direction
-    return math.degrees(math.atan2(x, -z)), math.degrees(math.atan2(-y, math.hypot(x, z)))
+def fick_angles_deg(direction: ArrayLike) -> Floats:
+    """Return the angles of head-frame directions to the person's left and up, degrees, shape (..., 2).
+
+    Args:
+        direction: Vectors of any length, head frame, shape (..., 3).
+    """
+    return np.asarray(gaze_direction(direction) * np.array([-1.0, 1.0]))
 
 
 def fick_rotation(left_deg: float, up_deg: float) -> Matrix:

@@ -12,6 +12,7 @@ import numpy as np
 from gaze_core.gaze import gaze_direction, screen_point_mm
 from gaze_core.head_pose import focal_length_px
 from gaze_core.types import Camera, GazePoint, Screen
+from research.rendering.eye import fick_angles_deg
 from research.rendering.identity import Identity
 from research.rendering.light import sample_light, sample_optics, vary_optics
 from research.rendering.scene import Backdrop, Lighting, Optics, Scene, triple
@@ -298,11 +299,9 @@ def _sample_point(rng: np.random.Generator) -> GazePoint:
 
 
 def _eyes_reach(scene: Scene) -> bool:
-    x, y, z = scene.target_in_head_mm()
-    sideways = abs(math.degrees(math.atan2(x, -z)))
-    up = math.degrees(math.atan2(-y, math.hypot(x, z)))
-    side_limit, up_limit, down_limit = EYE_LIMITS_DEG
-    return sideways < side_limit and -down_limit < up < up_limit
+    left_deg, up_deg = fick_angles_deg(scene.target_in_head_mm()).tolist()
+    side_limit_deg, up_limit_deg, down_limit_deg = EYE_LIMITS_DEG
+    return bool(abs(left_deg) < side_limit_deg and -down_limit_deg < up_deg < up_limit_deg)
 
 
 def _sample_openness(rng: np.random.Generator, *, calibrating: bool) -> float:
