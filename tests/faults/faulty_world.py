@@ -8,7 +8,7 @@ from gaze_tools.stack.launcher import Neighbours
 from tests.adapters.neighbours import serve
 from tests.faults.faulty_mongo import FaultyMongo
 from tests.faults.faulty_proxy import FaultyProxy
-from tests.faults.services import run_quick_function
+from tests.faults.services import QUICK_FUNCTION, run_function
 
 SETTINGS = {
     "THREADS": "16",
@@ -42,8 +42,11 @@ class FaultyWorld:
 
 
 @contextlib.contextmanager
-def run_faulty_world(mongo_client, mongo_uri, folder, *, name="world", run_function=run_quick_function, settings=None):
-    """Run a world until the block ends; `name` tells several apart."""
+def run_faulty_world(mongo_client, mongo_uri, folder, *, name="world", source=QUICK_FUNCTION, settings=None):
+    """Run a world until the block ends; `name` tells several apart.
+
+    Its log is the file `name`.log in the folder.
+    """
     with contextlib.ExitStack() as stack:
         session_api_url = stack.enter_context(serve(session_api.create_app(mongo_client[f"{name}_sessions"])))
         aggregator_url = stack.enter_context(serve(aggregator.create_app(mongo_client[f"{name}_results"])))
@@ -59,5 +62,7 @@ def run_faulty_world(mongo_client, mongo_uri, folder, *, name="world", run_funct
             f"http://127.0.0.1:{ports[1]}",
         )
         environment = SETTINGS if settings is None else settings
-        url, process = stack.enter_context(run_function(upstream, folder, name=name, settings=environment))
+        url, process = stack.enter_context(
+            run_function(upstream, folder, name=name, settings=environment, source=source)
+        )
         yield FaultyWorld(url, process, proxies, session_api_url, aggregator_url)

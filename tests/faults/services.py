@@ -124,11 +124,11 @@ def command_of_function(port, source=QUICK_FUNCTION):
 
 
 @contextlib.contextmanager
-def run_quick_function(upstream, folder, *, name="function", settings=None):
-    """Run the quick function until the block ends and yield its URL and process once it is ready."""
+def run_function(upstream, folder, *, name="function", settings=None, source=QUICK_FUNCTION):
+    """Run the quick function, or another one, until the block ends; yield its URL and process once it is ready."""
     port = find_steady_port()
     url, log_path = f"http://127.0.0.1:{port}", folder / f"{name}.log"
     environment = {**os.environ, **upstream.environment(), **(settings or {})}
-    with run_process(command_of_function(port), log_path=log_path, environment=environment) as process:
+    with run_process(command_of_function(port, source), log_path=log_path, environment=environment) as process:
         await_ready(name, process, f"{url}/health/readiness", log_path=log_path, timeout_s=READY_TIMEOUT_S)
         yield url, process

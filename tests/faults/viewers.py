@@ -49,7 +49,7 @@ class Ledger:
 class Viewer:
     """One viewing: posts frames to the functions in turn, as behind a load balancer."""
 
-    def __init__(self, function_urls, ledger, *, ip_address=None, patience_s=PATIENCE_S):
+    def __init__(self, function_urls, ledger, *, ip_address=None, images=IMAGES, patience_s=PATIENCE_S):
         self.ip_address = ip_address or make_address()
         self.session_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.ip_address}:{VIDEO}"))
         self.gazes = {}
@@ -58,6 +58,7 @@ class Viewer:
         """The answer to the last frame."""
         self._urls = itertools.cycle(function_urls)
         self._ledger = ledger
+        self._images = images
         self._patience_s = patience_s
         self._http = requests.Session()
         self._http.trust_env = False
@@ -68,9 +69,10 @@ class Viewer:
             self.post_frame(number)
         return self.complete(frames + 1)
 
-    def post_frame(self, number, *, shade=None, **fields):
+    def post_frame(self, number, **fields):
         """Post a frame until it is acknowledged."""
-        image = IMAGES[5 * number % SHADES if shade is None else shade]
+        # Five images on each time: so they differ from frame to frame, and every image has its turn.
+        image = self._images[5 * number % len(self._images)]
         body = self._post({"frame_number": number, "last_frame": False, "frame": image, **fields})
         gaze = body["gaze"]
         self.gazes[number] = None if gaze is None else [gaze["x"], gaze["y"]]
@@ -174,6 +176,12 @@ def check_session(session_api_url, viewer, tally):
         doubled=max(0, len(numbers) - len(viewer.gazes), received - len(viewer.gazes)),
         problems=problems,
     )
+
+
+def find_deliveries(aggregator_url, viewer):
+    """Return what the aggregator got of a viewer's session, an entry for each key."""
+    results = read_until_answered(f"{aggregator_url}/results")
+    return [entry for entry in results["deliveries"] if entry.get("session_id") == viewer.session_id]
 
 
 def check_results(aggregator_url, viewers, tally):
