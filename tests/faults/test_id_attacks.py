@@ -110,9 +110,7 @@ def tally(world):
 @pytest.mark.parametrize("stranger_key", [None, b"x" * 32], ids=["no token", "another key"])
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_with_tokens_a_stranger_is_401_and_changes_nothing(world, tally, attack, stranger_key):
-    response = world.watch_under_attack(
-        world.guarded_url, tally, attack=attack, key=KEY, stranger_key=stranger_key
-    )
+    response = world.watch_under_attack(world.guarded_url, tally, attack=attack, key=KEY, stranger_key=stranger_key)
 
     assert (response.status_code, tally.outcome) == (401, NOTHING_WRONG)
     assert "gaze" not in response.json()

@@ -15,7 +15,13 @@ from tests.faults.services import run_function
 from tests.faults.viewers import Ledger, Viewer, find_deliveries
 
 CLIENTS = 4
-SETTINGS = {"THREADS": "16", "LANDMARKERS": "4", "HTTP_TIMEOUT_S": "60", "REQUEST_TIMEOUT_S": "120", "BARRIER_TIMEOUT_S": "0.5"}
+SETTINGS = {
+    "THREADS": "16",
+    "LANDMARKERS": "4",
+    "HTTP_TIMEOUT_S": "60",
+    "REQUEST_TIMEOUT_S": "120",
+    "BARRIER_TIMEOUT_S": "0.5",
+}
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,7 @@ def make_row(fault, outcomes):
     """Return the row of a fault over all services and seeds."""
     ours = {run: outcome for run, outcome in outcomes.items() if run.fault == fault}
     return Row(
-        f"{', '.join({run.service: None for run in ours})}: {fault}",
+        f"{fault} ({', '.join({run.service: None for run in ours})})",
         len(ours),
         sum(ledger.acknowledged + 1 for ledger, _ in ours.values()),
         sum(tally.lost for _, tally in ours.values()),
