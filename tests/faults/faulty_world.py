@@ -27,7 +27,7 @@ class FaultyWorld:
 
     Attributes:
         function_url: Its address.
-        process: Of the function.
+        process: Server of the function.
         proxies: The proxy of each upstream service by its name.
         session_api_url: Address of the session API itself, without faults.
         aggregator_url: Address of the aggregator itself, without faults.

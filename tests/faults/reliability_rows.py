@@ -26,10 +26,10 @@ class Row:
     Attributes:
         fault: What was done.
         runs: How often.
-        acknowledged: Frames and last frames answered 200; None where the test counts none.
+        acknowledged: Frames and last frames answered 200.
         lost: Acknowledged frames and results that were not there afterwards.
         doubled: Frames and results that took effect twice.
-        slowest_answer_s: Of all answers, whatever their status.
+        slowest_answer_s: Longest time to any answer, whatever its status.
     """
 
     fault: str
