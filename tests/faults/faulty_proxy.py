@@ -247,6 +247,11 @@ class FaultyProxy:
             with self._lock:
                 self._fault, self._left = self.faults[name], exchanges
 
+    def heal(self):
+        """Spoil no more exchanges; refused connections last as long as they were to."""
+        with self._lock:
+            self._left = 0
+
     def take_fault(self):
         """Return the fault for an exchange, None to pass it on."""
         with self._lock:

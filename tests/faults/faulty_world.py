@@ -4,8 +4,8 @@ import contextlib
 from urllib.parse import urlsplit
 
 from gaze_tools.stack import aggregator, session_api
-from gaze_tools.stack.launcher import Neighbours
-from tests.adapters.neighbours import serve
+from gaze_tools.stack.launcher import UpstreamServices
+from tests.adapters.upstream_services import serve
 from tests.faults.faulty_mongo import FaultyMongo
 from tests.faults.faulty_proxy import FaultyProxy
 from tests.faults.services import QUICK_FUNCTION, run_function
@@ -56,7 +56,7 @@ def run_faulty_world(mongo_client, mongo_uri, folder, *, name="world", source=QU
             "MongoDB": FaultyMongo(urlsplit(mongo_uri).port),
         }
         ports = [stack.enter_context(proxy).port for proxy in proxies.values()]
-        upstream = Neighbours(
+        upstream = UpstreamServices(
             f"mongodb://127.0.0.1:{ports[2]}/?directConnection=true",
             f"http://127.0.0.1:{ports[0]}",
             f"http://127.0.0.1:{ports[1]}",

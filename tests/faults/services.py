@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from gaze_tools.stack.launcher import Neighbours
+from gaze_tools.stack.launcher import UpstreamServices
 from gaze_tools.stack.mongo import start_mongo
 from gaze_tools.stack.processes import await_ready, kill_process, run_process
 
@@ -70,7 +70,7 @@ class Stack:
         self._add("aggregator", self._command_of("gaze_tools.stack.aggregator"))
         # Each function has a session API of its own; both share the database.
         for number in (1, 2):
-            upstream = Neighbours(self.mongo_uri, self.urls[f"session API {number}"], self.urls["aggregator"])
+            upstream = UpstreamServices(self.mongo_uri, self.urls[f"session API {number}"], self.urls["aggregator"])
             environment = {**os.environ, **upstream.environment(), **settings}
             self._add(f"function {number}", command_of_function, environment=environment)
         self.function_urls = [self.urls["function 1"], self.urls["function 2"]]

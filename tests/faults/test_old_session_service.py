@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gaze_tools.stack import aggregator
-from gaze_tools.stack.launcher import Neighbours
-from tests.adapters.neighbours import serve
+from gaze_tools.stack.launcher import UpstreamServices
+from tests.adapters.upstream_services import serve
 from tests.faults.maps import seed_maps
 from tests.faults.old_session_service import OldSessionService
 from tests.faults.reliability_rows import Row, keep_rows
@@ -39,7 +39,7 @@ def aggregator_url(mongo_client):
 def function_url(service, aggregator_url, mongo_uri, tmp_path_factory):
     seed_maps(mongo_uri, 100)
     with serve(service.app) as session_api_url:
-        upstream = Neighbours(mongo_uri, session_api_url, aggregator_url)
+        upstream = UpstreamServices(mongo_uri, session_api_url, aggregator_url)
         with run_function(upstream, tmp_path_factory.mktemp("old"), settings=SETTINGS) as (url, _):
             yield url
 

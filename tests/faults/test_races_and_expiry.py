@@ -13,8 +13,8 @@ import pytest
 from flask import request
 
 from gaze_tools.stack import aggregator, session_api
-from gaze_tools.stack.launcher import Neighbours
-from tests.adapters.neighbours import serve
+from gaze_tools.stack.launcher import UpstreamServices
+from tests.adapters.upstream_services import serve
 from tests.faults.maps import seed_maps
 from tests.faults.reliability_rows import Row, keep_rows
 from tests.faults.services import run_function
@@ -67,7 +67,7 @@ def world(mongo_client, mongo_uri, tmp_path_factory):
         serve(world.aggregator_app) as world.aggregator_url,
         contextlib.ExitStack() as functions,
     ):
-        upstream = Neighbours(mongo_uri, world.session_api_url, world.aggregator_url)
+        upstream = UpstreamServices(mongo_uri, world.session_api_url, world.aggregator_url)
         world.patient_url, world.quick_url = (
             functions.enter_context(run_function(upstream, folder, name=name, settings=settings))[0]
             for name, settings in (("patient", SETTINGS), ("quick", QUICK_SETTINGS))

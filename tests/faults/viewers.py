@@ -14,7 +14,7 @@ from tests.faults.maps import VIDEO
 
 REPEATED = frozenset({429, 502, 503, 504})
 """Statuses after which docs/operating.md asks for a repeat."""
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 """How long a viewer repeats one request before the test fails."""
 IMAGES = [make_image(shade) for shade in range(SHADES)]
 _viewers = itertools.count(1)
