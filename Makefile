@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. `make help` lists the other targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit image cluster-check deploy clean help
+.PHONY: demo serve test test-slow soak reliability check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -27,10 +27,18 @@ serve: $(VENV)/.installed-demo ## run the function on port 8080 (PORT=…) with 
 	@$(BIN)/gaze serve --port $(PORT)
 
 test: $(VENV)/.installed-test ## install what the tests need and run them
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not soak"
 
 test-slow: $(VENV)/.installed-test ## run the tests that take longer than a few seconds
 	@$(BIN)/python -m pytest -m slow
+
+soak: $(VENV)/.installed-test ## run ten minutes of load with upstream faults (SOAK_S=seconds): nothing may be lost or grow
+	@$(BIN)/python -m pytest -m soak
+
+reliability: $(VENV)/.installed-test ## run all fault tests and the soak (25 min); renews the table in docs/reliability.md
+	@rm -rf out/reliability
+	@RELIABILITY_DIR=out/reliability $(BIN)/python -m pytest -m "" --ignore-glob='*_inputs.py' tests/faults
+	@$(BIN)/python -m tests.faults.reliability_rows out/reliability docs/reliability.md
 
 check: $(VENV)/.installed ## check formatting, lint, types, layers and prose
 	@$(BIN)/ruff format --check --quiet .
