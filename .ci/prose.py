@@ -48,7 +48,6 @@ EXCEPTIONS = {
 """Allowed matches by file or folder; None allows everything."""
 
 PENDING = (
-    "func/",
     "tests/adapters/",
     "tests/corpus/",
     "tests/fakes/",

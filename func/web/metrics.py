@@ -119,7 +119,7 @@ class Metrics:
         Args:
             route: A path that is served, or `unknown`.
             method: A known method, or `other`.
-            status: Of the answer.
+            status: HTTP status of the answer.
             duration_s: How long it took.
         """
         self._requests.labels(route, method, str(status)).inc()

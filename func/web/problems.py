@@ -45,14 +45,14 @@ from gaze_core.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How an error looks from outside.
+    """Problem document of an error.
 
     Attributes:
-        status: Of the answer.
+        status: HTTP status of the answer.
         slug: Ends the `type` of the problem document.
         title: The same for every occurrence.
-        detail: Likewise; None says what the error says, for errors whose message is written for the client.
-        retry_after_s: When to come back, for a `Retry-After` header.
+        detail: The same for every occurrence; None means the error's own message, which is then written for the client.
+        retry_after_s: Seconds for a `Retry-After` header.
     """
 
     status: int
@@ -93,8 +93,8 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
         500, "landmarker-failed", "Landmarker failed", "The face landmarks could not be detected."
     ),
     ModelError: Problem(500, "model-failed", "Model failed", "The gaze could not be predicted."),
-    # A session that is missing even after it was created, and maps that vanish while they are read: the neighbour's
-    # fault, not the client's. A video without any map is scored as such and does not come here.
+    # A session that is missing even after it was created, and maps that vanish while they are read, are faults of the
+    # upstream service, not of the client. A video without any map is scored as such and does not get here.
     SessionNotFoundError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SessionStoreError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SaliencyMapNotFoundError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
