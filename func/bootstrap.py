@@ -22,7 +22,7 @@ PROBE_TIMEOUT_S = 0.5
 PROBE_MAX_AGE_S = 5.0
 
 BUILD_PAUSE_S = 1.0
-"""After a build that failed; whoever asks meanwhile is told so at once."""
+"""Pause after a failed build. Calls during it fail at once with the same error."""
 
 _log = logging.getLogger(__name__)
 

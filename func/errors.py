@@ -88,15 +88,15 @@ class RequestTimeoutError(RequestError):
 
 
 class PayloadTooLargeError(RequestError):
-    """The body has too many bytes or the picture too many pixels."""
+    """The body has too many bytes, or the image too many pixels."""
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The body's content type, its encoding or the picture's format is not one that we read."""
+    """The body's content type or encoding, or the image's format, is not supported."""
 
 
 class UndecodableImageError(RequestError):
-    """The picture calls itself JPEG, PNG or WebP but is broken."""
+    """The image starts like a JPEG, PNG or WebP file but is broken."""
 
 
 class OtherViewingError(GazeError):

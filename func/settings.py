@@ -133,7 +133,7 @@ class Settings:
         default="",
         default_text="none",
     )
-    gaze_model: Path = _setting(  # noqa: RUF009 - likewise
+    gaze_model: Path = _setting(  # noqa: RUF009 - a field, not a default
         "GAZE_MODEL",
         parse_model_path,
         "Path of the gaze model, with its card beside it.",

@@ -64,11 +64,11 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be and how long they may take.
+    """Limits on the number of connections and on their durations.
 
     Attributes:
-        connections: In all.
-        connections_per_peer: Of one address.
+        connections: Maximum open connections.
+        connections_per_peer: Maximum open connections of one peer address.
         head_timeout_s: From the connection, or the first byte of a later request, to the end of the head.
         answer_timeout_s: Until an answer must have been read.
         drop_bytes: How much of an unwanted body is received after its answer.

@@ -26,7 +26,7 @@ class FrameWork:
         max_pixels: Largest image.
         metadata: The request.
         viewing_start_ms: When the viewing started, if a token says so.
-        warnings: Of the request, for the answer.
+        warnings: Warnings about the request, for the answer.
     """
 
     application: Application

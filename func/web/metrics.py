@@ -27,7 +27,7 @@ class Metrics:
         )
         self._request_seconds = Histogram(
             "gaze_request_seconds",
-            "From the request's headers to its answer.",
+            "Time from the request's headers to its answer, seconds.",
             ["route"],
             buckets=_REQUEST_BUCKETS_S,
             registry=self._registry,
@@ -42,7 +42,10 @@ class Metrics:
             registry=self._registry,
         )
         self._failures = Counter(
-            "gaze_failures", "Errors that a request ended in, by class.", ["error"], registry=self._registry
+            "gaze_failures",
+            "Requests that ended in an error, by class of the error.",
+            ["error"],
+            registry=self._registry,
         )
         self._scores = Counter("gaze_scores", "Last frames answered with a score.", ["valid"], registry=self._registry)
         self._results_stored = Counter(
@@ -52,23 +55,28 @@ class Metrics:
             "gaze_results_delivered", "Results accepted by the aggregator.", registry=self._registry
         )
         self._waiting = Gauge(
-            "gaze_last_frames_waiting", "Last frames that wait or are scored.", registry=self._registry
+            "gaze_last_frames_waiting", "Last frames that are waiting or being scored.", registry=self._registry
         )
-        self._queues = Gauge("gaze_queue_length", "Calls that wait for a thread.", ["stage"], registry=self._registry)
-        self._body_bytes = Gauge("gaze_body_bytes", "Memory of request bodies.", registry=self._registry)
-        self._shed = Counter("gaze_shed", "Requests refused for want of capacity.", ["reason"], registry=self._registry)
+        self._queues = Gauge("gaze_queue_length", "Calls waiting for a thread.", ["stage"], registry=self._registry)
+        self._body_bytes = Gauge("gaze_body_bytes", "Memory used by request bodies, bytes.", registry=self._registry)
+        self._shed = Counter(
+            "gaze_shed",
+            "Requests refused because of overload, by class of the error.",
+            ["reason"],
+            registry=self._registry,
+        )
         self._clients_gone = Counter(
-            "gaze_clients_gone", "Requests whose client left before the answer.", registry=self._registry
+            "gaze_clients_gone", "Requests whose client disconnected before the answer.", registry=self._registry
         )
         self._connections = Gauge("gaze_connections", "Open connections.", registry=self._registry)
         self._connections_refused = Counter(
             "gaze_connections_refused",
-            "Connections that the server closed by itself, by reason.",
+            "Connections closed by the server, by reason.",
             ["reason"],
             registry=self._registry,
         )
         self._log_lines_suppressed = Counter(
-            "gaze_log_lines_suppressed", "Log lines left out because there were many alike.", registry=self._registry
+            "gaze_log_lines_suppressed", "Log lines left out because one event was frequent.", registry=self._registry
         )
 
     def watch_waiting(self, count: Callable[[], float]) -> None:
@@ -111,7 +119,7 @@ class Metrics:
         Args:
             route: A path that is served, or `unknown`.
             method: A known method, or `other`.
-            status: Of the answer.
+            status: HTTP status of the answer.
             duration_s: How long it took.
         """
         self._requests.labels(route, method, str(status)).inc()

@@ -45,14 +45,14 @@ from gaze_core.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How an error looks from outside.
+    """Problem document of an error.
 
     Attributes:
-        status: Of the answer.
+        status: HTTP status of the answer.
         slug: Ends the `type` of the problem document.
         title: The same for every occurrence.
-        detail: Likewise; None says what the error says, for errors whose message is written for the client.
-        retry_after_s: When to come back, for a `Retry-After` header.
+        detail: The same for every occurrence; None means the error's own message, which is then written for the client.
+        retry_after_s: Seconds for a `Retry-After` header.
     """
 
     status: int
@@ -62,7 +62,7 @@ class Problem:
     retry_after_s: float | None = None
 
 
-_RETRY_DETAIL = "Repeat the request as it is; what was stored already counts once."
+_RETRY_DETAIL = "Repeat the request unchanged; frames that are already stored count once."
 
 PROBLEMS: Mapping[type[GazeError], Problem] = {
     GazeError: Problem(500, "internal-error", "Internal error", "The request could not be answered."),
@@ -89,24 +89,28 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     PayloadTooLargeError: Problem(413, "too-large", "Too large"),
     UnsupportedMediaTypeError: Problem(415, "unsupported-media-type", "Unsupported media type"),
     UndecodableImageError: Problem(422, "undecodable-image", "Undecodable image"),
-    LandmarkerError: Problem(500, "landmarker-failed", "Landmarker failed", "The landmarks could not be sought."),
+    LandmarkerError: Problem(
+        500, "landmarker-failed", "Landmarker failed", "The face landmarks could not be detected."
+    ),
     ModelError: Problem(500, "model-failed", "Model failed", "The gaze could not be predicted."),
-    # A session that is missing even after it was created, and maps that vanish while they are read: the neighbour's
-    # fault, not the client's. A video without any map is scored as such and does not come here.
+    # A session that is missing even after it was created, and maps that vanish while they are read, are faults of the
+    # upstream service, not of the client. A video without any map is scored as such and does not get here.
     SessionNotFoundError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SessionStoreError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SaliencyMapNotFoundError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     SaliencyMapError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     SaliencyStoreError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     ResultSinkError: Problem(502, "aggregator-failed", "Result aggregator failed", _RETRY_DETAIL),
-    LandmarkerBusyError: Problem(503, "busy", "Over capacity", "Every landmarker is taken.", retry_after_s=1),
+    LandmarkerBusyError: Problem(503, "busy", "Over capacity", "All landmarkers are busy.", retry_after_s=1),
     BusyError: Problem(503, "busy", "Over capacity", "Try again later."),
     DetectionBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long for a landmarker."),
     ThreadsBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long to be stored."),
-    BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies take all the memory that they may take."),
-    WaitingListFullError: Problem(503, "busy", "Over capacity", "Every place for waiting last frames is taken."),
-    ScoringBusyError: Problem(503, "busy", "Over capacity", "Every place for scoring is taken."),
-    NotReadyError: Problem(503, "not-ready", "Not ready", "Model or landmarker is not loaded.", retry_after_s=5),
+    BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies use all the memory reserved for them."),
+    WaitingListFullError: Problem(503, "busy", "Over capacity", "Too many last frames are waiting."),
+    ScoringBusyError: Problem(503, "busy", "Over capacity", "Too many sessions are being scored."),
+    NotReadyError: Problem(
+        503, "not-ready", "Not ready", "The model or the landmarker is not loaded.", retry_after_s=5
+    ),
     SessionStoreBusyError: Problem(503, "session-api-busy", "Session API busy", _RETRY_DETAIL, retry_after_s=1),
     ResultSinkBusyError: Problem(503, "aggregator-busy", "Result aggregator busy", _RETRY_DETAIL, retry_after_s=1),
     SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
@@ -121,5 +125,5 @@ MALFORMED_REQUEST = Problem(400, "bad-request", "Bad request", "The request is n
 HEAD_TIMEOUT = Problem(408, "head-timeout", "Request head timed out", "The request line and headers took too long.")
 URI_TOO_LONG = Problem(414, "uri-too-long", "URI too long", "The request line is too long.")
 HEAD_TOO_LARGE = Problem(431, "head-too-large", "Request head too large", "Request line and headers are too large.")
-TOO_MANY_CONNECTIONS = Problem(503, "busy", "Over capacity", "Every connection is in use.", retry_after_s=1)
+TOO_MANY_CONNECTIONS = Problem(503, "busy", "Over capacity", "All connections are in use.", retry_after_s=1)
 """What the server itself refuses before a request reaches the application."""

@@ -136,7 +136,7 @@ class ViewportPart(RequestPart):
 
 
 class FrameMetadata(RequestPart):
-    """Everything about a frame but the picture: the part `metadata` of a multipart request."""
+    """Everything about a frame except the image: the part `metadata` of a multipart request."""
 
     session_id: SessionId
     video_id: VideoId
@@ -324,11 +324,11 @@ def answer_frame(
     calibrated: bool | None = None,
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the answer that a stored record gives, whoever stored it.
+    """Return the answer for a stored record, no matter which request stored it.
 
     Args:
-        session_id: Of the session.
-        frame_number: Of the frame.
+        session_id: Session id.
+        frame_number: Frame number.
         record: One that `can_answer`.
         corrected: What a calibration makes of its gaze.
         calibrated: Whether there is one; None when the client asked for none.

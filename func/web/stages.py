@@ -34,7 +34,7 @@ class Stage:
         """Start with idle threads.
 
         Args:
-            name: Of the threads.
+            name: Name of the threads.
             places: How many calls run concurrently.
             wait_s: Longest expected wait; a call that would wait longer is refused at once.
             make_busy_error: Makes the error for a call that would wait longer, from the expected wait in seconds.

@@ -32,17 +32,17 @@ CLIP = ROOT / "gaze_tools" / "sample" / "clip.mp4"
 
 @pytest.fixture(scope="module")
 def frames():
-    """Twelve pictures of the sample clip, RGB."""
+    """Twelve images of the sample clip, RGB."""
     capture = cv2.VideoCapture(str(CLIP))
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    pictures = []
+    images = []
     for number in np.linspace(0, count - 1, 12).astype(int):
         capture.set(cv2.CAP_PROP_POS_FRAMES, int(number))
-        is_read, picture = capture.read()
+        is_read, image = capture.read()
         assert is_read, f"frame {number} of {CLIP.name} cannot be read"
-        pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     capture.release()
-    return pictures
+    return images
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def detect_one(landmarker, frame):
     return face
 
 
-def test_a_face_has_478_landmarks_in_the_picture(landmarker, frames):
+def test_a_face_has_478_landmarks_in_the_image(landmarker, frames):
     face = detect_one(landmarker, frames[0])
 
     assert face.points.shape == (478, 3)
@@ -71,7 +71,7 @@ def test_a_face_has_478_landmarks_in_the_picture(landmarker, frames):
     assert ((face.points[:, :2] > 0) & (face.points[:, :2] < 1)).all()
 
 
-def test_the_viewers_left_eye_is_on_the_right_of_the_picture(landmarker, frames):
+def test_the_viewers_left_eye_is_on_the_right_of_the_image(landmarker, frames):
     face = detect_one(landmarker, frames[0])
 
     assert face.points[473, 0] > face.points[468, 0]
@@ -89,7 +89,7 @@ def test_at_most_max_faces_are_found(frames):
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((480, 640, 3), np.uint8),
         np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8),
@@ -97,12 +97,12 @@ def test_at_most_max_faces_are_found(frames):
     ],
     ids=["black", "noise", "one pixel"],
 )
-def test_a_picture_without_a_face_has_none(landmarker, picture):
-    assert landmarker.detect(picture) == []
+def test_an_image_without_a_face_has_none(landmarker, image):
+    assert landmarker.detect(image) == []
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((48, 64, 3), np.float32),
         np.zeros((48, 64), np.uint8),
@@ -112,9 +112,9 @@ def test_a_picture_without_a_face_has_none(landmarker, picture):
     ],
     ids=["floats", "grey", "four channels", "empty", "not contiguous"],
 )
-def test_another_layout_than_contiguous_rgb_bytes_is_a_misuse(landmarker, picture):
+def test_another_layout_than_contiguous_rgb_bytes_is_a_misuse(landmarker, image):
     with pytest.raises(ValueError, match="frame must be"):
-        landmarker.detect(picture)
+        landmarker.detect(image)
 
 
 def test_threads_get_bit_identical_landmarks_in_any_order(landmarker, frames):
@@ -127,7 +127,7 @@ def test_threads_get_bit_identical_landmarks_in_any_order(landmarker, frames):
     assert all(np.array_equal(alone[number], points) for number, points in zip(order, together, strict=True))
 
 
-def test_a_picture_that_finds_every_landmarker_taken_is_refused_after_its_wait(frames, monkeypatch):
+def test_an_image_that_finds_every_landmarker_taken_is_refused_after_its_wait(frames, monkeypatch):
     from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarker
 
     pool = MediapipeFaceLandmarker(BUNDLE, landmarkers=1, wait_s=0.05)

@@ -1,6 +1,6 @@
-"""No frame leaves the machine and nothing phones home: what MediaPipe asks of the network, at the system calls.
+"""No frame leaves the machine and nothing reports its use: the network system calls of MediaPipe.
 
-MediaPipe's library reports its use when a landmarker is closed and at the first picture after a minute. The runs
+MediaPipe's library reports its use when a landmarker is closed and at the first image after a minute. The runs
 without our block show that these tests would see it. Needs strace (Debian package of that name).
 """
 

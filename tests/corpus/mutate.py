@@ -44,7 +44,7 @@ def mutate(random, name, seeds):
 
     Args:
         random: Where all chance comes from.
-        name: Of the seed.
+        name: Name of the seed.
         seeds: All of them: name to kind and bytes.
     """
     data = seeds[name][1]

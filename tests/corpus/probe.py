@@ -22,10 +22,10 @@ class Cost:
     """What one input cost.
 
     Attributes:
-        status: Of the answer; 200 for a frame that would be looked at.
+        status: HTTP status of the answer; 200 for a frame that would be processed.
         cpu_s: CPU time of all threads.
         peak_mb: Memory above rest, at its highest up to here.
-        checksum: Of the decoded pixels; 0 without any.
+        checksum: Checksum of the decoded pixels; 0 without any.
     """
 
     status: int

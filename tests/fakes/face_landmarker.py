@@ -1,4 +1,4 @@
-"""A face landmarker that finds the faces it is told to."""
+"""A face landmarker that finds given faces."""
 
 import threading
 
@@ -8,7 +8,7 @@ from tests.fakes.synthetic_face import make_face
 
 
 class FakeFaceLandmarker:
-    """Finds the same faces in every picture, one picture at a time for each of its landmarkers."""
+    """Finds the same faces in every image, one image at once for each of its landmarkers."""
 
     def __init__(self, faces=None, *, landmarkers=2, wait_s=0.0):
         self.faces = [make_face()] if faces is None else faces

@@ -1,4 +1,4 @@
-"""Pictures for requests, and files that pretend to be pictures."""
+"""Images for requests, and files that pretend to be images."""
 
 import base64
 import struct

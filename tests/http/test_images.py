@@ -1,4 +1,4 @@
-"""Decoding pictures."""
+"""Decoding images."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""From a picture to a gaze sample, with landmarks that are known."""
+"""From an image to a gaze sample, with landmarks that are known."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ DOWN_AND_TO_THE_RIGHT = (-100.0, 80.0, 0.0)
 
 
 class Faces:
-    """A landmarker that finds given faces and remembers the picture."""
+    """A landmarker that finds given faces and remembers the image."""
 
     def __init__(self, *faces):
         self.faces = faces
@@ -38,9 +38,9 @@ class Straight:
         return np.degrees(np.column_stack([np.arctan2(-x, -z), np.arctan2(-y, np.hypot(x, z))]))
 
 
-def detect(*faces, camera=None, picture=PICTURE):
+def detect(*faces, camera=None, image=PICTURE):
     """Detect with the geometry of the irises alone: faces made of points have lids that do not follow the eyes."""
-    return GazeDetector(Faces(*faces), Straight(), camera=camera, eye_region=None).process_single_frame(picture)
+    return GazeDetector(Faces(*faces), Straight(), camera=camera, eye_region=None).process_single_frame(image)
 
 
 def test_the_gaze_point_is_where_the_eyes_look():
@@ -53,11 +53,11 @@ def test_the_gaze_point_is_where_the_eyes_look():
 
 def test_a_mirrored_camera_is_turned_back_before_anything_else():
     faces = Faces()
-    picture = np.arange(480 * 640 * 3, dtype=np.uint32).astype(np.uint8).reshape(480, 640, 3)
+    image = np.arange(480 * 640 * 3, dtype=np.uint32).astype(np.uint8).reshape(480, 640, 3)
 
-    GazeDetector(faces, Straight(), camera=Camera(mirrored=True)).process_single_frame(picture)
+    GazeDetector(faces, Straight(), camera=Camera(mirrored=True)).process_single_frame(image)
 
-    assert np.array_equal(faces.seen, picture[:, ::-1])
+    assert np.array_equal(faces.seen, image[:, ::-1])
 
 
 def test_no_face_is_ordinary():
@@ -73,8 +73,8 @@ def test_shut_eyes_have_no_gaze_but_a_head():
     assert sample.head_pose.yaw_deg == approx(10, abs=0.01)
 
 
-def test_a_dark_picture_is_of_low_quality_and_says_why():
-    sample = detect(make_face(), picture=np.zeros((480, 640, 3), np.uint8))
+def test_a_dark_image_is_of_low_quality_and_says_why():
+    sample = detect(make_face(), image=np.zeros((480, 640, 3), np.uint8))
 
     assert (sample.validity, sample.gaze, sample.quality_issues) == (Validity.LOW_QUALITY, None, ("no_contrast",))
 
@@ -121,11 +121,11 @@ def test_a_frame_leaves_nothing_behind():
 
 
 @pytest.mark.parametrize(
-    "picture", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3)), np.zeros((0, 640, 3), np.uint8)]
+    "image", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3)), np.zeros((0, 640, 3), np.uint8)]
 )
-def test_what_is_no_picture_is_misuse(picture):
+def test_what_is_no_image_is_misuse(image):
     with pytest.raises(ValueError, match="frame must be RGB uint8"):
-        detect(make_face(), picture=picture)
+        detect(make_face(), image=image)
 
 
 def test_mirrored_landmarks_look_at_the_mirrored_place():

@@ -94,7 +94,7 @@ def test_the_shipped_model_mirrors_a_mirrored_face():
 
 
 def test_no_shipped_weight_exceeds_six_degrees_per_mm():
-    # The geometry of the eye gives five; a much larger weight would cancel against neighbouring points.
+    # The geometry of the eye gives five; a much larger weight would cancel against adjacent points.
     assert np.abs(eye_region_weights.PAIRS).max() < 6
 
 
