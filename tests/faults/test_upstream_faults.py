@@ -31,6 +31,7 @@ QUICK = [
     ("session API", "a Content-Length short of the body"),
     ("aggregator", "reset in the middle of the answer"),
     ("aggregator", "the request is delivered twice"),
+    ("aggregator", "500"),
     ("aggregator", "503"),
     ("aggregator", "malformed JSON"),
     ("MongoDB", "reset in the middle of the answer"),
