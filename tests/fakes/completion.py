@@ -1,4 +1,4 @@
-"""A completer with everything behind it in memory."""
+"""Completer with upstream services in memory."""
 
 import threading
 
@@ -13,7 +13,7 @@ from tests.fakes.session_api import FakeSessionStore
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
 LEFT_HALF = np.repeat([[1.0] * 3 + [0.0] * 7], 4, axis=0)
-"""The left 30 % are salient: a chance level of 30."""
+"""Saliency map whose left 30 % are salient, so the chance level is 30."""
 HIT, MISS, OFF = [0.1, 0.5], [0.9, 0.5], [1.5, 0.5]
 
 
@@ -22,7 +22,7 @@ def record(gaze=None, validity="ok", **more):
 
 
 class Counts:
-    """Counts results as the metrics do."""
+    """Counts results like the metrics do."""
 
     def __init__(self):
         self.stored = self.delivered = 0
@@ -35,7 +35,7 @@ class Counts:
 
 
 class CompletionWorld:
-    """A completer with its upstream services and a clock that only moves when somebody sleeps."""
+    """Completer, its upstream services, and a clock that only moves during sleep."""
 
     def __init__(self, *, accuracy_deg=None, remembers=True):
         self.sessions = FakeSessionStore(remembers=remembers)

@@ -1,4 +1,4 @@
-"""Numbers of a session's result, on maps and gazes whose scores a reader can check."""
+"""Scores of gazes on maps that a reader can check."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Which sessions calibrate, and which frames are frames of a video."""
+"""Calibration sessions, video frames, and the gaze of both."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_the_frames_of_a_video_are_those_without_a_target():
 
 
 @pytest.mark.parametrize("correction", [None, Correction((5.0, 0.0))])
-def test_a_record_without_what_was_measured_keeps_its_stored_gaze(correction):
+def test_a_record_without_measurements_is_scored_with_its_stored_gaze(correction):
     session = Session("s", "203.0.113.7", "v", "", frames={}, settings={})
     calibration = Calibration(Fitted.OFFSET, correction, None, None)
 

@@ -1,4 +1,4 @@
-"""The last frame: what is waited for, and who delivers the result."""
+"""Completion of a session: which frames are waited for, and which request delivers the result."""
 
 import threading
 
@@ -22,7 +22,7 @@ class TestWaiting:
 
         assert world.now_s == 0
 
-    def test_a_straggler_is_waited_for(self, world):
+    def test_a_late_frame_is_waited_for(self, world):
         world.store(record(HIT))
         world.on_sleep[3.0] = lambda: world.store(record(MISS), start=2)
 
@@ -30,7 +30,7 @@ class TestWaiting:
 
         assert (result["frames"]["received"], world.now_s) == (2, 3.0)
 
-    def test_the_wait_is_bounded_and_what_is_missing_is_reported(self, world):
+    def test_the_wait_is_limited_and_missing_frames_are_reported(self, world):
         world.store(record(HIT))
 
         result = world.complete(4)
@@ -39,7 +39,7 @@ class TestWaiting:
         assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (3, 1, 2)
         assert result["coverage"] == 0.3333
 
-    def test_the_number_of_a_last_request_without_a_picture_counts_only_when_that_frame_is_there(self, world):
+    def test_the_number_of_a_last_request_without_an_image_counts_only_if_that_frame_exists(self, world):
         world.store(record(HIT), record(HIT), record(HIT))
 
         assert world.complete(3)["frames"]["expected"] == 3
@@ -62,7 +62,7 @@ class TestWaiting:
         assert world.now_s == 2.0
         assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (3, 0, 66.67)
 
-    def test_a_client_that_claims_two_thousand_million_frames_costs_nothing(self, world):
+    def test_claiming_two_billion_frames_takes_no_time(self, world):
         world.store(record(HIT))
 
         assert world.complete(2**31 - 1)["lost"]["missing"] == 2**31 - 3
@@ -72,7 +72,7 @@ class TestWaiting:
 
         assert world.complete(2, has_image=True)["frames"]["received"] == 2
 
-    def test_a_session_without_a_frame_is_answered_but_neither_stored_nor_delivered(self, world):
+    def test_the_result_of_an_empty_session_is_neither_stored_nor_delivered(self, world):
         world.sessions.create_session("s", **VIEWER)
 
         done = world.finish(3)
@@ -82,7 +82,7 @@ class TestWaiting:
         assert world.sessions.get_session("s").settings == {}
         assert (world.sink.deliveries, world.counts.stored) == ([], 0)
 
-    def test_frames_that_come_after_an_empty_answer_still_count(self, world):
+    def test_frames_that_arrive_after_an_empty_result_count(self, world):
         world.sessions.create_session("s", **VIEWER)
         world.complete(3)
         world.store(record(HIT), record(HIT))
@@ -124,7 +124,7 @@ class TestWaiting:
 
         assert read == [{}, {"first": 6, "last": 7}, {"first": 6, "last": 7}, {}]
 
-    def test_a_frame_that_comes_while_the_maps_are_read_belongs_to_the_score(self, world):
+    def test_a_frame_that_arrives_during_scoring_belongs_to_the_score(self, world):
         world.store(record(HIT))
         extract = world.maps.extract_saliencyMap
 
@@ -149,7 +149,7 @@ class TestWaiting:
         assert world.complete(4, has_image=True)["lost"]["missing"] == 1
         assert len(reads) == 2  # the facts of the video and its maps
 
-    def test_without_a_scoring_place_it_is_busy_and_the_place_is_given_back(self, world):
+    def test_without_a_free_scoring_place_completion_fails_and_can_be_repeated(self, world):
         world.store(record(HIT))
         world.places.acquire()
 
@@ -170,7 +170,7 @@ class TestDelivery:
         assert second == first
         assert len(world.sink.deliveries) == 1
 
-    def test_the_result_stands_whatever_comes_later(self, world):
+    def test_the_first_result_stays(self, world):
         world.store(record(HIT))
         first = world.complete(2)
 
@@ -179,7 +179,7 @@ class TestDelivery:
         world.maps.by_video.clear()
         assert world.complete(2) == first
 
-    def test_what_could_not_be_delivered_is_delivered_by_the_repeat_at_once(self, world):
+    def test_a_repeat_delivers_an_undelivered_result_at_once(self, world):
         world.store(record(HIT))
         world.sink.error = ResultSinkError("down")
         with pytest.raises(ResultSinkError):
@@ -213,14 +213,14 @@ class TestDelivery:
     @pytest.mark.parametrize(
         "nonsense", ["x", {"a": 1}, None, {"final_score": 1e9, "coverage": 1.0, "score_valid": True}]
     )
-    def test_a_stored_result_that_is_none_is_the_session_apis_failure(self, world, nonsense):
+    def test_a_malformed_stored_result_is_an_error_of_the_session_api(self, world, nonsense):
         world.store(record(HIT), result=nonsense)
 
         with pytest.raises(SessionStoreError):
             world.complete(2)
         assert world.sink.deliveries == []
 
-    def test_what_the_session_was_created_with_counts_and_not_what_its_last_request_says(self, world):
+    def test_the_video_and_address_of_the_session_take_precedence_over_those_of_its_last_request(self, world):
         world.store(record(HIT))
 
         world.complete(2, video_id="other", ip_address="192.0.2.9")
@@ -229,7 +229,7 @@ class TestDelivery:
         assert (delivered["video_id"], delivered["ip_address"]) == ("contents1", "203.0.113.7")
         assert delivered["final_score"] == 100.0
 
-    def test_two_at_once_deliver_once(self, world):
+    def test_two_concurrent_last_frames_deliver_once(self, world):
         world.store(record(HIT))
         send = world.sink.send_result
         answers = []
@@ -237,7 +237,7 @@ class TestDelivery:
         def send_while_another_completes(*args, **kwargs):
             world.sink.send_result = send
             other = threading.Thread(target=lambda: answers.append(world.complete(2)))
-            # The other one finds the result stored but not yet marked, and waits for the mark.
+            # The other request finds the result without a delivery mark and waits for the mark.
             world.on_sleep[world.now_s + 1.0] = lambda: (
                 send(*args, **kwargs) or world.sessions.store_settings("s", {"result_delivered": True})
             )

@@ -1,4 +1,4 @@
-"""The format of the result: what is read, what is written, and what the schema says about it."""
+"""Format of the result: reading, writing and its schema."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_a_result_of_another_version_keeps_exactly_its_keys():
     ],
     ids=str,
 )
-def test_anything_else_is_not_a_result(wrong):
+def test_a_malformed_result_is_an_error(wrong):
     with pytest.raises(SessionStoreError):
         read_result(wrong)
 
