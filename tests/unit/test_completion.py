@@ -62,6 +62,15 @@ class TestWaiting:
         assert world.now_s == 2.0
         assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (3, 0, 66.67)
 
+    @pytest.mark.parametrize("total_frames", [None, 2])
+    def test_the_first_frame_may_be_late(self, world, total_frames):
+        world.store(record(HIT), start=2)
+        world.on_sleep[2.0] = lambda: world.store(record(HIT))
+
+        result = world.complete(3, total_frames=total_frames)
+
+        assert (result["frames"]["received"], world.now_s) == (2, 2.0)
+
     def test_claiming_two_billion_frames_takes_no_time(self, world):
         world.store(record(HIT))
 

@@ -96,6 +96,27 @@ def test_an_image_digest_has_16_hexadecimal_digits():
     assert digest_image(b"abc") == "ba7816bf8f01cfea"
 
 
+def test_numbers_are_rounded_far_below_the_resolution_of_a_webcam():
+    sample = dataclasses.replace(
+        SAMPLE,
+        gaze=GazePoint(0.12345678, 0.87654321),
+        origin_mm=(1.23456, -2.34567, 571.98765),
+        distance_mm=571.98765,
+        eye_openness=(0.3123456, 0.3345678),
+        head_pose=dataclasses.replace(SAMPLE.head_pose, pitch_deg=3.45678, yaw_deg=-8.76543, roll_deg=0.56789),
+    )
+    record = make_record(sample)
+
+    assert record["gaze"] == [0.123457, 0.876543]
+    assert (record["origin_mm"], record["distance_mm"]) == ([1.235, -2.346, 571.988], 571.988)
+    assert record["eye_openness"] == [0.31235, 0.33457]
+    assert record["head_pose_deg"] == {"pitch": 3.457, "yaw": -8.765, "roll": 0.568}
+
+
+def test_a_record_contains_the_digest_of_its_image():
+    assert make_record(SAMPLE, image_digest="ba7816bf8f01cfea")["image_digest"] == "ba7816bf8f01cfea"
+
+
 def test_features_keep_six_decimals():
     sample = dataclasses.replace(SAMPLE, features=(0.12345649, -0.12345651, -0.9848074, 3.1234564, -8.0, 0.5, 571.25))
 
