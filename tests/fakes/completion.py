@@ -1,7 +1,5 @@
 """Completer with upstream services in memory."""
 
-import threading
-
 import numpy as np
 
 from func.session.completion import Completer, LastFrame, complete
@@ -44,7 +42,6 @@ class CompletionWorld:
         self.counts = Counts()
         self.now_s = 0.0
         self.on_sleep = {}
-        self.places = threading.BoundedSemaphore(1)
         self.scorer = SessionScorer(
             self.sessions, self.maps, model=FakeGazeModel(digest="m"), accuracy_deg=accuracy_deg
         )
@@ -75,7 +72,7 @@ class CompletionWorld:
         )
 
     def finish(self, frame_number, **kwargs):
-        return complete(self.completer, self.last(frame_number, **kwargs), self.places, self.sleep, place_wait_s=0)
+        return complete(self.completer, self.last(frame_number, **kwargs), self.sleep)
 
     def complete(self, frame_number, **kwargs):
         return self.finish(frame_number, **kwargs).result.as_json()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from func.errors import ScoringBusyError
+from func.session.completion import Done, Score, Wait
 from gaze_core.errors import ResultSinkError, SessionScoredError, SessionStoreError
 from tests.fakes.completion import HIT, MISS, VIEWER, CompletionWorld, record
 
@@ -113,14 +113,17 @@ class TestWaiting:
 
         assert world.finish(1).result.frames.received == 1
 
-    def test_waiting_holds_no_scoring_place(self, world):
+    def test_only_a_complete_session_needs_a_scoring_place(self, world):
         world.store(record(HIT))
-        free = []
-        world.on_sleep[3.0] = lambda: free.append(world.places.acquire(blocking=False)) or world.places.release()
+        step = world.completer.begin(world.last(3))
+        kinds = [type(step)]
+        world.on_sleep[0.5] = lambda: world.store(record(HIT), start=2)
+        while not isinstance(step, Done):
+            world.sleep(getattr(step, "pause_s", 0.0))
+            step = world.completer.advance(step)
+            kinds.append(type(step))
 
-        world.complete(3)
-
-        assert free == [True]
+        assert kinds == [Wait, Score, Wait, Done]
 
     def test_only_frames_that_may_be_new_are_read_while_waiting(self, world):
         world.store(*[record(HIT)] * 5)
@@ -157,17 +160,6 @@ class TestWaiting:
 
         assert world.complete(4, has_image=True)["lost"]["missing"] == 1
         assert len(reads) == 2  # the facts of the video and its maps
-
-    def test_without_a_free_scoring_place_completion_fails_and_can_be_repeated(self, world):
-        world.store(record(HIT))
-        world.places.acquire()
-
-        with pytest.raises(ScoringBusyError):
-            world.complete(2)
-        world.places.release()
-
-        assert world.complete(2)["final_score"] == 100.0
-        assert world.places.acquire(blocking=False)
 
 
 class TestDelivery:

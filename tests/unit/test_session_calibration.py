@@ -186,7 +186,11 @@ class TestValidation:
 
         calibration = world.score("s", 4).calibration
 
-        assert (calibration.used, calibration.reason, calibration.fitted) == (False, "no_calibration_session", "nothing")
+        assert (calibration.used, calibration.reason, calibration.fitted) == (
+            False,
+            "no_calibration_session",
+            "nothing",
+        )
         assert calibration.validation.accuracy_deg == pytest.approx(5.0, abs=0.15)
         assert calibration.validation.drifted is None
 
