@@ -250,3 +250,59 @@ class TestDelivery:
 
         assert answers[0] == answers[1]
         assert len(world.sink.deliveries) == 1
+
+
+class TestUndeliveredResults:
+    """Another request stored a result and has not marked it as delivered."""
+
+    @pytest.fixture
+    def world(self):
+        world = CompletionWorld()
+        world.store(record(HIT), result={"final_score": 12.5, "score_valid": True, "coverage": 0.5})
+        return world
+
+    def find_scores(self, world):
+        return [entry["final_score"] for entry in world.sink.results.values()]
+
+    def test_the_other_request_gets_10_s_to_deliver_it(self, world):
+        done = world.finish(2)
+
+        assert (done.outcome, self.find_scores(world), world.now_s) == ("delivered", [12.5], 10.0)
+
+    def test_a_delivery_by_the_other_request_is_noticed(self, world):
+        world.on_sleep[2.0] = lambda: world.sessions.store_settings("s", {"result_delivered": True})
+
+        done = world.finish(2)
+
+        assert (done.outcome, done.result.final_score, world.now_s) == ("repeated", 12.5, 2.0)
+        assert world.sink.deliveries == []
+
+    def test_a_failed_delivery_by_the_other_request_is_repeated_at_once(self, world):
+        world.on_sleep[2.0] = lambda: world.sessions.store_settings("s", {"result_delivered": False})
+
+        assert (world.finish(2).outcome, self.find_scores(world), world.now_s) == ("delivered", [12.5], 2.0)
+
+    @pytest.mark.parametrize("comes_back", [False, True], ids=["expired", "created again"])
+    def test_a_result_is_delivered_even_if_its_session_expires(self, world, comes_back):
+        def expire():
+            world.sessions.expire("s")
+            if comes_back:
+                world.store(record(MISS))
+
+        world.on_sleep[2.0] = expire
+
+        done = world.finish(2)
+
+        assert (done.outcome, done.result.final_score, self.find_scores(world)) == ("delivered", 12.5, [12.5])
+        assert world.now_s == 2.0
+
+    def test_a_repeat_has_the_warnings_of_the_first_answer(self):
+        world = CompletionWorld()
+        world.store(record(HIT))
+        world.sessions.expire("s")
+        world.store(record(HIT), start=2)
+        first = world.finish(3)
+
+        repeat = world.finish(3)
+
+        assert (len(repeat.warnings), repeat.warnings) == (1, first.warnings)
