@@ -37,6 +37,16 @@ def test_without_a_score_the_keys_are_the_same(world):
     assert sorted(world.complete(2)) == sorted(scored)
 
 
+def test_without_a_score_interval_reliable_comes_second():
+    world = CompletionWorld(accuracy_deg=4.0)
+    world.store(record(HIT), start=11)
+
+    result = world.complete(12, total_frames=1)
+
+    assert result["score_invalid_reason"] == "nothing_scored"
+    assert list(result["at_accuracy"])[:3] == ["final_score", "interval_reliable", "chance_level"]
+
+
 def test_the_stored_result_comes_back_byte_for_byte(world):
     world.store(record(HIT), record(MISS))
     world.complete(3)
