@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. `make help` lists the other targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow soak reliability check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit image cluster-check deploy clean help
+.PHONY: demo serve test test-slow coverage soak reliability check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,9 @@ test: $(VENV)/.installed-test ## install what the tests need and run them
 
 test-slow: $(VENV)/.installed-test ## run the tests that take longer than a few seconds
 	@$(BIN)/python -m pytest -m slow
+
+coverage: $(VENV)/.installed-test ## run the tests and print the coverage of func and gaze_core; fails below its floor
+	@$(BIN)/python -m pytest -m "not slow and not soak" --cov
 
 soak: $(VENV)/.installed-test ## run ten minutes of load with upstream faults (SOAK_S=seconds): nothing may be lost or grow
 	@$(BIN)/python -m pytest -m soak

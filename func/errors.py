@@ -1,4 +1,4 @@
-"""What can go wrong with a request before the core sees it, and with the process before it takes one.
+"""Errors of the function: of requests, of the process under load, and of its settings.
 
     GazeError                           (gaze_core.errors)
     ├── RequestError
@@ -20,8 +20,7 @@
         └── ScoringBusyError
     SettingsError
 
-The message of a `RequestError` is written for the client and names nothing of the inside. Which status each error gets
-is decided in `routes`.
+The message of a `RequestError` is for the client and reveals nothing internal. `web.problems` maps errors to statuses.
 """
 
 from collections.abc import Sequence
@@ -32,11 +31,11 @@ from gaze_core.errors import GazeError
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """What is wrong with one field of a request.
+    """Problem with one field of a request.
 
     Attributes:
-        field: Its path, such as `camera.vertical_fov_deg`.
-        detail: What it must be; never the value that was sent.
+        field: Path of the field, such as `camera.vertical_fov_deg`.
+        detail: Requirement on the value, but never the value itself.
     """
 
     field: str
@@ -44,11 +43,11 @@ class FieldProblem:
 
 
 class RequestError(GazeError):
-    """The request itself is at fault; its message may be shown to the client."""
+    """The request is invalid; the message may be shown to the client."""
 
 
 class BadRequestError(RequestError):
-    """The body is malformed, or fields of it are."""
+    """The body, or a field in it, is malformed."""
 
     def __init__(self, message: str, fields: Sequence[FieldProblem] = ()) -> None:
         super().__init__(message)
@@ -56,23 +55,23 @@ class BadRequestError(RequestError):
 
 
 class SessionTokenError(RequestError):
-    """A token that is required is missing or does not fit the request."""
+    """A required token is missing or does not match the request."""
 
     def __init__(self, field: str, *, is_missing: bool) -> None:
-        reason = "is required" if is_missing else "does not fit this session and IP address"
+        reason = "is required" if is_missing else "does not match this session and IP address"
         super().__init__(f"`{field}` {reason}")
         self.field = field
 
 
 class UnknownPathError(RequestError):
-    """Nothing is served under this path."""
+    """The path is unknown."""
 
     def __init__(self) -> None:
         super().__init__("nothing is served under this path")
 
 
 class MethodNotAllowedError(RequestError):
-    """The path does not take this method."""
+    """The path does not support this method."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__(f"this path takes {', '.join(allowed)}")
@@ -80,10 +79,10 @@ class MethodNotAllowedError(RequestError):
 
 
 class RequestTimeoutError(RequestError):
-    """The body took too long to come."""
+    """The body did not arrive in time."""
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"the body did not come within {timeout_s:g} s")
+        super().__init__(f"the body did not arrive within {timeout_s:g} s")
         self.timeout_s = timeout_s
 
 
@@ -100,7 +99,7 @@ class UndecodableImageError(RequestError):
 
 
 class OtherViewingError(GazeError):
-    """The session holds what another viewing under the same id has stored."""
+    """The session has data of another viewing with the same session id."""
 
     def __init__(self) -> None:
         super().__init__("the session belongs to another viewing")

@@ -11,14 +11,12 @@ has no result: its last frame is answered, but nothing is stored or delivered.
 """
 
 import contextlib
-import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, assert_never
 
-from func.errors import ScoringBusyError
 from func.session.result import SessionResult, read_result
 from func.session.session_score import SessionScorer
 from func.session.steps import (
@@ -38,9 +36,6 @@ from gaze_core.errors import GazeError, ResultSinkError, SessionExpiredError, Se
 from gaze_core.ports import ResultSink, Session, SessionStore
 
 __all__ = ["Completer", "CompletionObserver", "Done", "LastFrame", "Outcome", "Score", "Step", "Wait", "complete"]
-
-PLACE_WAIT_S = 3.0
-"""Maximum time that `complete` waits for a scoring place."""
 
 
 class CompletionObserver(Protocol):
@@ -286,33 +281,17 @@ class Completer:
         return keep_viewing(later, last.viewing_start_ms) if later.created_at == known.created_at else None
 
 
-def complete(
-    completer: Completer,
-    last: LastFrame,
-    places: threading.Semaphore,
-    sleep: Callable[[float], None] = time.sleep,
-    *,
-    place_wait_s: float | None = None,
-) -> Done:
-    """Complete a session in the calling thread; only scoring takes one of the places.
+def complete(completer: Completer, last: LastFrame, sleep: Callable[[float], None] = time.sleep) -> Done:
+    """Complete a session in the calling thread, for benchmarks and tests; the server takes the steps itself.
 
     Raises:
-        ScoringBusyError: No scoring place became free in time.
         GazeError: Any error of `Completer.advance`.
     """
     step = completer.begin(last)
     while not isinstance(step, Done):
-        if isinstance(step, Wait):
-            if step.pause_s > 0:
-                sleep(step.pause_s)
-            step = completer.advance(step)
-        elif places.acquire(timeout=PLACE_WAIT_S if place_wait_s is None else place_wait_s):
-            try:
-                step = completer.advance(step)
-            finally:
-                places.release()
-        else:
-            raise ScoringBusyError
+        if isinstance(step, Wait) and step.pause_s > 0:
+            sleep(step.pause_s)
+        step = completer.advance(step)
     return step
 
 

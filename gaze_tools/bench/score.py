@@ -169,7 +169,7 @@ def score_session(upstream: UpstreamServices, frames: int, accuracy_deg: float |
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     last = LastFrame(f"bench-{frames}", VIDEO_ID, "192.0.2.1", frame_number=frames + 1, has_image=False)
-    result = complete(completer, last, threading.Semaphore(1)).result
+    result = complete(completer, last).result
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     stop.set()
     watcher.join()

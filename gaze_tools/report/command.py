@@ -7,10 +7,19 @@ import click
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
+from func.errors import SettingsError
+from func.model_paths import parse_sha256, require_digest
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
 from models import GAZE_MODEL_PATH
+
+
+def _parse_digest(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else parse_sha256(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -31,22 +40,42 @@ from models import GAZE_MODEL_PATH
     default=GAZE_MODEL_PATH,
     help="Gaze model for sessions with a calibration.  [default: the packaged model]",
 )
+@click.option(
+    "--gaze-model-sha256",
+    envvar="GAZE_MODEL_SHA256",
+    callback=_parse_digest,
+    help="SHA-256 of the gaze model, required for any but the packaged model.",
+)
 @mongo_uri_option
 @database_option
 def report(
-    *, session_id: str, session_api: str, video: Path | None, out: Path, gaze_model: Path, mongo_uri: str, database: str
+    *,
+    session_id: str,
+    session_api: str,
+    video: Path | None,
+    out: Path,
+    gaze_model: Path,
+    gaze_model_sha256: str | None,
+    mongo_uri: str,
+    database: str,
 ) -> None:
     """Write a report of what the viewer of SESSION_ID looked at.
 
     Writes report.html with its figures, and every frame as trace.csv and trace.json. The session must still be in the
     session API.
     """
+    try:
+        require_digest("GAZE_MODEL", gaze_model, gaze_model_sha256)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
     with translated_errors():
         sessions = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         session = sessions.get_session(session_id)
         notes: list[str] = []
-        gazes, accuracy = read_gazes(session, sessions, lambda: load_gaze_model(gaze_model), notes)
+        gazes, accuracy = read_gazes(
+            session, sessions, lambda: load_gaze_model(gaze_model, sha256=gaze_model_sha256), notes
+        )
         examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)
         page = write_report(examined, maps, out, video=video)
         console.print(f"[green]{page}")

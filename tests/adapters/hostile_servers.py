@@ -1,4 +1,4 @@
-"""Servers on the loopback interface that do harm byte by byte: in plain text, under TLS, and as a proxy."""
+"""Hostile servers on the loopback interface: slow or endless, in plain text, with TLS, and as a proxy."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""What every sink of results promises, and the aggregator's troubles."""
+"""Behaviour of every result sink, and failures of the aggregator."""
 
 import math
 
@@ -30,7 +30,7 @@ def send(sink, score=63.21, key="k", **changes):
 
 @pytest.fixture(params=["fake", "real"])
 def sink(request):
-    """A sink whose `received` lists pairs of a result and how often it came."""
+    """Sink whose `received` lists pairs of a result and the number of its deliveries."""
     if request.param == "fake":
         fake = FakeResultSink()
         fake.received = lambda: [(result, fake.deliveries.count(key)) for key, result in fake.results.items()]
@@ -66,21 +66,21 @@ def test_another_key_is_another_result(sink):
 
 
 @pytest.mark.parametrize("score", [0.0, 100.0])
-def test_the_ends_of_the_scale_are_scores(sink, score):
+def test_the_limits_of_the_range_are_valid_scores(sink, score):
     send(sink, score=score)
 
     assert sink.received()[0][0]["final_score"] == score
 
 
 @pytest.mark.parametrize("score", [-0.01, 100.01, math.nan, math.inf])
-def test_anything_else_is_not_a_score(sink, score):
+def test_a_score_out_of_range_is_refused(sink, score):
     with pytest.raises(ValueError, match="between 0 and 100"):
         send(sink, score=score)
 
     assert sink.received() == []
 
 
-def test_a_coverage_that_is_no_number_is_refused(sink):
+def test_a_coverage_of_nan_is_refused(sink):
     with pytest.raises(ValueError, match="coverage"):
         send(sink, coverage=math.nan)
 
@@ -116,7 +116,7 @@ def test_a_repeat_after_a_lost_answer_has_the_same_key():
         (Answer(503, b"secret"), "was answered 503"),
     ],
 )
-def test_anything_but_success_is_an_error_without_the_answer_s_text(answer, reason):
+def test_any_answer_but_success_is_an_error_that_does_not_quote_it(answer, reason):
     with misbehave(answer) as service, pytest.raises(ResultSinkError) as caught:
         send(HttpResultSink(service.url, timeout_s=5, retries=1))
 
@@ -124,7 +124,7 @@ def test_anything_but_success_is_an_error_without_the_answer_s_text(answer, reas
     assert "secret" not in str(caught.value)
 
 
-def test_nobody_listening_is_an_error():
+def test_a_refused_connection_is_an_error():
     with pytest.raises(ResultSinkError, match="failed"):
         send(HttpResultSink(refused_url(), timeout_s=5, retries=1))
 
@@ -134,5 +134,5 @@ def test_no_answer_is_a_timeout():
         send(HttpResultSink(service.url, timeout_s=0.2, retries=0))
 
 
-def test_who_refuses_connections_is_unreachable():
+def test_a_service_that_refuses_connections_is_unreachable():
     assert HttpResultSink(refused_url(), timeout_s=5, retries=0).is_reachable() is False

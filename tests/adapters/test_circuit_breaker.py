@@ -1,4 +1,4 @@
-"""When calls to a failing service go out."""
+"""When calls to a failing service are allowed."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_consecutive_failures_open_it(breaker):
     assert caught.value.retry_after_s == 2.0
 
 
-def test_a_success_starts_the_count_anew(breaker):
+def test_a_success_resets_the_count(breaker):
     fail(breaker, 2)
     call(breaker, failed=False)
     fail(breaker, 2)
@@ -47,7 +47,7 @@ def test_a_success_starts_the_count_anew(breaker):
     assert breaker.admit() is False
 
 
-def test_an_outcome_that_says_nothing_counts_neither_way(breaker):
+def test_an_inconclusive_outcome_does_not_change_the_count(breaker):
     fail(breaker, 2)
     call(breaker, failed=None)
     fail(breaker, 1)
@@ -55,7 +55,7 @@ def test_an_outcome_that_says_nothing_counts_neither_way(breaker):
     assert breaker.is_open
 
 
-def test_a_refusal_says_when_the_next_probe_goes_out(breaker, clock):
+def test_a_refusal_reports_the_time_to_the_next_probe(breaker, clock):
     fail(breaker, 3)
     clock.advance(1.5)
 
@@ -64,7 +64,7 @@ def test_a_refusal_says_when_the_next_probe_goes_out(breaker, clock):
     assert caught.value.retry_after_s == 0.5
 
 
-def test_after_the_pause_one_probe_goes_out(breaker, clock):
+def test_after_the_pause_one_probe_is_allowed(breaker, clock):
     fail(breaker, 3)
     clock.advance(2.0)
 
@@ -92,7 +92,7 @@ def test_a_probe_that_fails_opens_it_again(breaker, clock):
     assert caught.value.retry_after_s == 2.0
 
 
-def test_a_probe_that_says_nothing_makes_way_for_the_next(breaker, clock):
+def test_after_an_inconclusive_probe_the_next_one_is_allowed(breaker, clock):
     fail(breaker, 3)
     clock.advance(2.0)
     call(breaker, failed=None)

@@ -1,4 +1,4 @@
-"""MediaPipe's landmarks, on rendered people; the head pose of the core against MediaPipe's own matrix."""
+"""MediaPipe landmarks of rendered people, and our head pose compared with MediaPipe's."""
 
 import math
 import os
@@ -32,7 +32,7 @@ CLIP = ROOT / "gaze_tools" / "sample" / "clip.mp4"
 
 @pytest.fixture(scope="module")
 def frames():
-    """Twelve images of the sample clip, RGB."""
+    """Twelve frames of the sample clip, RGB."""
     capture = cv2.VideoCapture(str(CLIP))
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     images = []
@@ -53,7 +53,7 @@ def landmarker():
 
 
 def run_python(script):
-    """Run a script in a fresh interpreter, the bundle's path its argument."""
+    """Run a script in a new interpreter with the path of the bundle as its argument."""
     command = [sys.executable, "-c", script, BUNDLE]
     return subprocess.run(command, capture_output=True, check=True, text=True, timeout=60, cwd=ROOT)
 
@@ -63,7 +63,7 @@ def detect_one(landmarker, frame):
     return face
 
 
-def test_a_face_has_478_landmarks_in_the_image(landmarker, frames):
+def test_a_face_has_478_landmarks_within_the_frame(landmarker, frames):
     face = detect_one(landmarker, frames[0])
 
     assert face.points.shape == (478, 3)
@@ -71,7 +71,7 @@ def test_a_face_has_478_landmarks_in_the_image(landmarker, frames):
     assert ((face.points[:, :2] > 0) & (face.points[:, :2] < 1)).all()
 
 
-def test_the_viewers_left_eye_is_on_the_right_of_the_image(landmarker, frames):
+def test_the_viewers_left_eye_is_on_the_right_of_the_frame(landmarker, frames):
     face = detect_one(landmarker, frames[0])
 
     assert face.points[473, 0] > face.points[468, 0]
@@ -89,7 +89,7 @@ def test_at_most_max_faces_are_found(frames):
 
 
 @pytest.mark.parametrize(
-    "image",
+    "frame",
     [
         np.zeros((480, 640, 3), np.uint8),
         np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8),
@@ -97,12 +97,12 @@ def test_at_most_max_faces_are_found(frames):
     ],
     ids=["black", "noise", "one pixel"],
 )
-def test_an_image_without_a_face_has_none(landmarker, image):
-    assert landmarker.detect(image) == []
+def test_a_frame_without_a_face_has_no_landmarks(landmarker, frame):
+    assert landmarker.detect(frame) == []
 
 
 @pytest.mark.parametrize(
-    "image",
+    "frame",
     [
         np.zeros((48, 64, 3), np.float32),
         np.zeros((48, 64), np.uint8),
@@ -112,9 +112,9 @@ def test_an_image_without_a_face_has_none(landmarker, image):
     ],
     ids=["floats", "grey", "four channels", "empty", "not contiguous"],
 )
-def test_another_layout_than_contiguous_rgb_bytes_is_a_misuse(landmarker, image):
+def test_any_layout_but_contiguous_rgb_bytes_is_refused(landmarker, frame):
     with pytest.raises(ValueError, match="frame must be"):
-        landmarker.detect(image)
+        landmarker.detect(frame)
 
 
 def test_threads_get_bit_identical_landmarks_in_any_order(landmarker, frames):
@@ -127,7 +127,7 @@ def test_threads_get_bit_identical_landmarks_in_any_order(landmarker, frames):
     assert all(np.array_equal(alone[number], points) for number, points in zip(order, together, strict=True))
 
 
-def test_an_image_that_finds_every_landmarker_taken_is_refused_after_its_wait(frames, monkeypatch):
+def test_a_frame_is_refused_if_no_landmarker_becomes_free_in_time(frames, monkeypatch):
     from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarker
 
     pool = MediapipeFaceLandmarker(BUNDLE, landmarkers=1, wait_s=0.05)
@@ -167,7 +167,7 @@ def test_a_landmarker_that_failed_is_replaced(frames, monkeypatch):
     pool.close()
 
 
-def test_a_closed_pool_says_so(frames):
+def test_a_closed_pool_refuses_frames(frames):
     pool = MediapipeFaceLandmarker(BUNDLE, landmarkers=1, wait_s=30)
     pool.detect(frames[0])
     pool.close()
@@ -178,7 +178,7 @@ def test_a_closed_pool_says_so(frames):
 
 
 @pytest.mark.timeout(60)
-def test_a_pool_used_before_a_fork_works_in_the_child(landmarker, frames):
+def test_a_pool_that_was_used_before_a_fork_works_in_the_child(landmarker, frames):
     parents = detect_one(landmarker, frames[0]).points
     reader, writer = os.pipe()
     child = os.fork()
@@ -195,7 +195,7 @@ def test_a_pool_used_before_a_fork_works_in_the_child(landmarker, frames):
     assert np.array_equal(childs, parents)
 
 
-def test_a_process_that_closed_nothing_ends_without_a_word_from_python():
+def test_a_process_with_open_landmarkers_ends_without_errors():
     script = """
 import sys
 from pathlib import Path
@@ -209,7 +209,7 @@ MediapipeFaceLandmarker(Path(sys.argv[1]), landmarkers=1, wait_s=1).detect(np.ze
     assert "Exception ignored" not in ended.stderr
 
 
-def test_matplotlib_is_left_out_and_can_be_imported_later():
+def test_matplotlib_is_not_imported_and_can_be_imported_later():
     script = """
 import sys
 from pathlib import Path
@@ -226,7 +226,7 @@ print(matplotlib.pyplot.figure.__name__, len(pool.detect(np.zeros((48, 64, 3), n
     assert ended.stdout.split("\n")[:2] == ["False", "figure 0"]
 
 
-def test_a_missing_system_library_is_an_error_that_names_the_debian_packages():
+def test_the_error_for_a_missing_system_library_lists_the_debian_packages():
     script = """
 import ctypes, sys
 from pathlib import Path
@@ -246,14 +246,14 @@ except LandmarkerError as error:
     assert "Debian packages libegl1 libgles2: libGLESv2.so.2: cannot open" in ended.stdout
 
 
-def test_a_missing_bundle_is_an_error_that_names_the_file_alone(tmp_path):
+def test_the_error_for_a_missing_bundle_contains_only_the_file_name(tmp_path):
     with pytest.raises(LandmarkerError) as missing:
         MediapipeFaceLandmarker(tmp_path / "face_landmarker.task", landmarkers=1, wait_s=1)
 
     assert str(missing.value) == "face_landmarker.task cannot be read: No such file or directory"
 
 
-def test_a_bundle_with_one_other_byte_is_refused(tmp_path):
+def test_a_bundle_with_one_changed_byte_is_refused(tmp_path):
     content = bytearray(BUNDLE.read_bytes())
     content[1000] ^= 1
     (tmp_path / BUNDLE.name).write_bytes(content)
@@ -263,7 +263,7 @@ def test_a_bundle_with_one_other_byte_is_refused(tmp_path):
         MediapipeFaceLandmarker(tmp_path / BUNDLE.name, landmarkers=1, wait_s=1)
 
 
-def test_a_pinned_digest_is_required_even_where_the_description_agrees_with_the_bundle():
+def test_a_pinned_digest_is_required_even_if_the_description_matches():
     with pytest.raises(LandmarkerError, match=r"^face_landmarker\.task does not have the SHA-256"):
         MediapipeFaceLandmarker(BUNDLE, landmarkers=1, wait_s=1, sha256="0" * 64)
 
@@ -279,12 +279,12 @@ def test_a_bundle_without_its_description_is_refused(tmp_path, description):
 
 
 @pytest.mark.parametrize("arguments", [{"landmarkers": 0, "wait_s": 1}, {"landmarkers": 1, "wait_s": math.nan}])
-def test_a_pool_of_none_or_without_a_wait_is_a_misuse(arguments):
+def test_parameters_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match="must"):
         MediapipeFaceLandmarker(BUNDLE, **arguments)
 
 
-def test_our_head_pose_is_that_of_mediapipes_own_matrix(landmarker, frames):
+def test_our_head_pose_agrees_with_mediapipes_matrix(landmarker, frames):
     mediapipe = load_mediapipe()
     oracle = create_landmarker(read_bundle(BUNDLE), with_matrices=True)
     flip = np.diag([1.0, -1.0, -1.0])  # MediaPipe's y points up and its camera looks down -z
@@ -303,7 +303,7 @@ def test_our_head_pose_is_that_of_mediapipes_own_matrix(landmarker, frames):
     oracle.close()
 
 
-def test_the_canonical_face_is_the_one_in_the_bundle():
+def test_the_canonical_face_is_that_of_the_bundle():
     with zipfile.ZipFile(BUNDLE) as bundle:
         metadata = bundle.read("geometry_pipeline_metadata_landmarks.binarypb")
     fields = list(read_protobuf(metadata))

@@ -1,4 +1,4 @@
-"""When a call is repeated, given up, refused at once, and what its error says."""
+"""When calls are retried, abandoned or refused, and their errors."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_pauses_grow_and_are_spread(clock):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wish_to_wait_is_granted(clock, status):
+def test_retry_after_is_respected(clock, status):
     with misbehave(asks_for("1", status), OK) as service:
         answer = call(make_client(service, clock))
 
@@ -58,7 +58,7 @@ def test_a_wish_to_wait_is_granted(clock, status):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wish_to_wait_for_long_is_passed_on_at_once(clock, status):
+def test_a_long_retry_after_is_passed_on_at_once(clock, status):
     with misbehave(asks_for("7", status)) as service:
         with pytest.raises(ResultSinkBusyError, match=f"aggregator: GET /x was answered {status}") as caught:
             call(make_client(service, clock))
@@ -67,7 +67,7 @@ def test_a_wish_to_wait_for_long_is_passed_on_at_once(clock, status):
     assert (caught.value.retry_after_s, clock.slept_s) == (7.0, [])
 
 
-def test_a_wish_to_wait_that_comes_with_every_try_is_passed_on(clock):
+def test_a_retry_after_of_the_last_attempt_is_passed_on(clock):
     with misbehave(asks_for("1")) as service:
         with pytest.raises(ResultSinkBusyError) as caught:
             call(make_client(service, clock))
@@ -76,7 +76,7 @@ def test_a_wish_to_wait_that_comes_with_every_try_is_passed_on(clock):
     assert caught.value.retry_after_s == 1.0
 
 
-def test_a_wish_to_wait_beyond_the_deadline_is_passed_on(clock):
+def test_a_retry_after_beyond_the_deadline_is_passed_on(clock):
     with misbehave(asks_for("2")) as service, limit_calls(1.5, clock=clock):
         with pytest.raises(ResultSinkBusyError):
             call(make_client(service, clock))
@@ -84,14 +84,14 @@ def test_a_wish_to_wait_beyond_the_deadline_is_passed_on(clock):
         assert len(service.requests) == 1
 
 
-def test_too_many_requests_without_a_wish_asks_for_a_second(clock):
+def test_429_without_retry_after_means_a_second(clock):
     with misbehave(Answer(429, b"")) as service, pytest.raises(ResultSinkBusyError) as caught:
         call(make_client(service, clock, retries=0))
 
     assert caught.value.retry_after_s == 1.0
 
 
-def test_a_wish_to_wait_for_days_is_passed_on_as_an_hour(clock):
+def test_retry_after_is_limited_to_an_hour(clock):
     with misbehave(asks_for("999999999")) as service, pytest.raises(ResultSinkBusyError) as caught:
         call(make_client(service, clock))
 
@@ -99,21 +99,21 @@ def test_a_wish_to_wait_for_days_is_passed_on_as_an_hour(clock):
 
 
 @pytest.mark.parametrize("wish", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "soon", "1.5", "9" * 4000, "²"])
-def test_a_wish_that_is_no_number_of_seconds_is_none(clock, wish):
+def test_a_retry_after_that_is_not_in_seconds_is_ignored(clock, wish):
     with misbehave(asks_for(wish), OK) as service:
         call(make_client(service, clock))
 
     assert clock.slept_s[0] <= 0.05
 
 
-def test_busy_without_a_wish_is_an_ordinary_failure(clock):
+def test_503_without_retry_after_is_an_ordinary_failure(clock):
     with misbehave(BUSY) as service, pytest.raises(ResultSinkError) as caught:
         call(make_client(service, clock, retries=0))
 
     assert type(caught.value) is ResultSinkError
 
 
-def test_the_deadline_bounds_tries_and_pauses_together(clock):
+def test_the_deadline_limits_all_attempts_and_pauses_together(clock):
     with misbehave(asks_for("1")) as service, limit_calls(2.5, clock=clock):
         with pytest.raises(ResultSinkBusyError):
             call(make_client(service, clock, retries=9))
@@ -131,7 +131,7 @@ def test_after_the_deadline_nothing_is_sent(clock):
         assert service.requests == []
 
 
-def test_without_budget_there_is_no_retry(clock):
+def test_without_retry_budget_there_is_no_retry(clock):
     budget = RetryBudget(share=0.5, burst=1)
     with misbehave(FAILED) as service:
         client = make_client(service, clock, budget=budget)
@@ -139,11 +139,11 @@ def test_without_budget_there_is_no_retry(clock):
             with pytest.raises(ResultSinkError):
                 call(client)
 
-        # One saved at first, then one for every second call.
+        # One token at first, then one for every second call.
         assert len(service.requests) == 10 + 1 + 4
 
 
-def test_a_service_that_fails_again_and_again_is_not_called(clock):
+def test_a_service_that_keeps_failing_is_not_called(clock):
     with misbehave(FAILED) as service:
         client = make_client(service, clock, retries=0, failures=5)
         for _ in range(5):
@@ -156,7 +156,7 @@ def test_a_service_that_fails_again_and_again_is_not_called(clock):
     assert caught.value.retry_after_s == 1.0
 
 
-def test_the_call_that_opens_the_circuit_says_what_happened(clock):
+def test_the_call_that_opens_the_circuit_reports_its_own_failure(clock):
     with misbehave(FAILED) as service:
         with pytest.raises(ResultSinkError, match="was answered 502"):
             call(make_client(service, clock, retries=9, failures=2))
@@ -176,7 +176,7 @@ def test_a_service_that_recovers_is_called_again(clock):
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429])
-def test_a_service_that_refuses_is_alive(clock, status):
+def test_a_client_error_is_not_a_failure_of_the_service(clock, status):
     with misbehave(Answer(status, {})) as service:
         client = make_client(service, clock, retries=0, failures=1)
         for _ in range(3):
@@ -195,7 +195,7 @@ def test_a_timeout_counts_as_a_failure(clock):
             call(client)
 
 
-def test_a_try_cut_short_by_the_deadline_says_nothing_about_the_service(clock):
+def test_an_attempt_cut_short_by_the_deadline_is_not_a_failure_of_the_service(clock):
     with misbehave(Hang(3), OK) as service:
         client = make_client(service, clock, retries=0, failures=1)
         with limit_calls(0.2), pytest.raises(ResultSinkTimeoutError):
@@ -204,7 +204,7 @@ def test_a_try_cut_short_by_the_deadline_says_nothing_about_the_service(clock):
         assert call(client).status == 200
 
 
-def test_a_probe_for_readiness_goes_out_whatever_the_circuit_says(clock):
+def test_reachability_is_checked_even_if_the_circuit_is_open(clock):
     with misbehave(FAILED) as service:
         client = make_client(service, clock, retries=0, failures=1)
         with pytest.raises(ResultSinkError):
@@ -223,7 +223,7 @@ def test_a_compressed_answer_is_not_expanded(clock, encoding):
 
 
 @pytest.mark.parametrize("element", [b'{"":0}', b"[]", b"0", b'{"a":{}}', b"[1.5]"])
-def test_an_answer_of_very_many_elements_is_not_parsed(clock, element):
+def test_an_answer_with_too_many_elements_is_not_parsed(clock, element):
     body = b'{"a":[' + b",".join([element] * (1_000_000 // (len(element) + 1))) + b"]}"
     with misbehave(Answer(200, body)) as service, pytest.raises(ResultSinkError) as caught:
         call(make_client(service, clock))
@@ -231,7 +231,7 @@ def test_an_answer_of_very_many_elements_is_not_parsed(clock, element):
     assert str(caught.value) == "aggregator: GET /x was answered 200 with too many JSON elements"
 
 
-def test_as_many_elements_as_an_eighth_of_the_bytes_allowed_are_parsed(clock):
+def test_an_answer_may_have_one_element_per_8_bytes_of_its_limit(clock):
     body = {"a": [0] * 131_068}
     with misbehave(Answer(200, body)) as service:
         assert call(make_client(service, clock)).body == body

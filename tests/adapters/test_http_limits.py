@@ -1,4 +1,4 @@
-"""No server or proxy, however slow or talkative, holds a call beyond its timeout or fills the memory."""
+"""No server or proxy can block a call beyond its timeout or fill the memory."""
 
 import contextlib
 import re
@@ -104,13 +104,13 @@ def test_an_answer_arrives(reach):
 
 
 @pytest.mark.parametrize("place", SLOW)
-def test_a_server_that_drips_is_cut_off(reach, place):
+def test_a_slow_answer_is_cut_off(reach, place):
     with reach(SLOW[place]) as client:
         demand_timeout(client)
 
 
 @pytest.mark.parametrize("place", TALKATIVE)
-def test_a_server_that_never_ends_is_cut_off(reach, place):
+def test_an_endless_answer_is_cut_off(reach, place):
     with reach(TALKATIVE[place], timeout_s=30) as client, pytest.raises(ResultSinkError) as caught:
         call(client)
 
@@ -119,18 +119,18 @@ def test_a_server_that_never_ends_is_cut_off(reach, place):
     assert re.fullmatch(f"aggregator: PUT /x {reason}", str(caught.value))
 
 
-def test_a_handshake_that_drips_is_cut_off(certificate):
+def test_a_slow_handshake_is_cut_off(certificate):
     with listen(stall_handshake) as port:
         demand_timeout(make_client(f"https://127.0.0.1:{port}", ca_bundle=certificate[0]))
 
 
 @pytest.mark.parametrize("raw", [b"x", b"X: y\r\n"], ids=["header", "headers"])
-def test_a_proxy_that_drips_its_answer_to_connect_is_cut_off(certificate, raw):
+def test_a_slow_proxy_is_cut_off(certificate, raw):
     with listen(drip(raw, after=OK + b"X: ")) as port:
         demand_timeout(make_client("https://192.0.2.1", ca_bundle=certificate[0], proxy=f"http://127.0.0.1:{port}"))
 
 
-def test_a_proxy_whose_headers_never_end_is_cut_off(certificate):
+def test_endless_headers_of_a_proxy_are_cut_off(certificate):
     with listen(flood(b"X: y\r\n", after=OK)) as port:
         proxy = f"http://127.0.0.1:{port}"
         client = make_client("https://192.0.2.1", timeout_s=30, ca_bundle=certificate[0], proxy=proxy)
@@ -234,7 +234,7 @@ def test_an_answer_of_200_mb_does_not_fill_the_memory(method, limit_mb, place):
 
 
 @pytest.mark.parametrize(("method", "size_bytes", "limit_mb"), [("PUT", 1_000_000, 60), ("GET", 60_000_000, 200)])
-def test_an_answer_of_nothing_but_elements_does_not_fill_the_memory(method, size_bytes, limit_mb):
+def test_an_answer_of_many_elements_does_not_fill_the_memory(method, size_bytes, limit_mb):
     body = b'{"message":[' + b",".join([b'{"":0}'] * (size_bytes // 7)) + b"]}"
 
     assert measure_peak(answer(body), method, "too many JSON elements") < limit_mb

@@ -1,4 +1,4 @@
-"""Which files are read as models."""
+"""Which files are accepted as model files."""
 
 import os
 from pathlib import Path
@@ -17,14 +17,14 @@ def test_a_regular_file_is_read(tmp_path):
     assert read_model_bytes(tmp_path / "model", sha256=ABC_SHA256) == b"abc"
 
 
-def test_another_digest_is_refused(tmp_path):
+def test_a_different_digest_is_refused(tmp_path):
     (tmp_path / "model").write_bytes(b"abd")
 
     with pytest.raises(ValueError, match=r"^model does not have the SHA-256"):
         read_model_bytes(tmp_path / "model", sha256=ABC_SHA256)
 
 
-def test_a_fifo_is_refused_although_nobody_writes_to_it(tmp_path):
+def test_a_fifo_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "model")
 
     with pytest.raises(ValueError, match=r"^model is not a regular file$"):

@@ -1,4 +1,4 @@
-"""The gaze model's file and the card that guards it."""
+"""Gaze model files and their cards."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ ROW = np.array([[0.1, -0.2, -0.97, 3.0, -8.0, 0.5, 600.0]])
 
 
 def save(folder, content, **changes):
-    """Write a model file and its card, and return the file's path; `changes` replace what the card says."""
+    """Write a model file and its card, with `changes` to the card, and return the path of the model."""
     path = folder / "gaze_model.joblib"
     joblib.dump(content, path)
     says = {
@@ -68,7 +68,7 @@ def test_its_digest_is_that_of_the_file(tmp_path, models):
     [ROW[0], ROW[:, :6], np.full((1, 7), np.nan), np.where(ROW == 600.0, np.inf, ROW)],
     ids=["one dimension", "six features", "not a number", "infinite"],
 )
-def test_rows_that_are_no_features_are_a_misuse(tmp_path, models, features):
+def test_rows_of_the_wrong_shape_or_not_finite_are_refused(tmp_path, models, features):
     model = load_gaze_model(save(tmp_path, models))
 
     with pytest.raises(ValueError, match="features must"):
@@ -76,7 +76,7 @@ def test_rows_that_are_no_features_are_a_misuse(tmp_path, models, features):
 
 
 class Explosive:
-    """What runs code when it is unpickled."""
+    """Object that runs code when it is unpickled."""
 
     def __init__(self, trace):
         self.trace = trace
@@ -85,7 +85,7 @@ class Explosive:
         return Path.touch, (self.trace,)
 
 
-def test_a_file_of_another_digest_is_refused_before_it_is_unpickled(tmp_path):
+def test_a_file_with_a_different_digest_is_not_unpickled(tmp_path):
     path = save(tmp_path, Explosive(tmp_path / "trace"), sha256="0" * 64)
 
     with pytest.raises(ModelError, match=r"gaze_model\.joblib does not match gaze_model\.json"):
@@ -93,7 +93,7 @@ def test_a_file_of_another_digest_is_refused_before_it_is_unpickled(tmp_path):
     assert not (tmp_path / "trace").exists()
 
 
-def test_a_file_of_another_scikit_learn_is_refused_before_it_is_unpickled(tmp_path):
+def test_a_file_of_another_scikit_learn_version_is_not_unpickled(tmp_path):
     path = save(tmp_path, Explosive(tmp_path / "trace"), **{"scikit-learn": "1.0.2"})
 
     with pytest.raises(ModelError, match=r"was written by scikit-learn 1\.0\.2"):
@@ -112,12 +112,12 @@ def test_a_file_without_model_y_is_refused(tmp_path, models):
 
 
 @pytest.mark.parametrize("model", [LinearRegression(), LinearRegression().fit([[1.0]], [1.0]), "a model"])
-def test_what_is_no_regressor_of_seven_features_is_refused(tmp_path, models, model):
+def test_a_model_without_seven_features_is_refused(tmp_path, models, model):
     with pytest.raises(ModelError, match=r"model_y in .* is not a model of 7 features"):
         load_gaze_model(save(tmp_path, models | {"model_y": model}))
 
 
-def test_a_file_that_is_no_pickle_is_refused(tmp_path, models):
+def test_a_truncated_pickle_is_refused(tmp_path, models):
     path = save(tmp_path, models)
     path.write_bytes(pickle.dumps(models)[:100])
     card = json.loads(path.with_suffix(".json").read_bytes())
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_pickle_is_refused(tmp_path, models):
 
 
 @pytest.mark.parametrize("suffix", [".joblib", ".json"])
-def test_a_missing_file_is_an_error_that_names_it_without_its_folder(tmp_path, models, suffix):
+def test_the_error_for_a_missing_file_contains_only_its_name(tmp_path, models, suffix):
     path = save(tmp_path, models)
     path.with_suffix(suffix).unlink()
 
@@ -143,7 +143,7 @@ def test_a_missing_file_is_an_error_that_names_it_without_its_folder(tmp_path, m
     ["", "[]", "{}", '{"model": {"sha256": 1}, "versions": {"scikit-learn": "1"}, "features": []}'],
     ids=["empty", "a list", "no keys", "a number for a digest"],
 )
-def test_what_is_no_card_is_refused(tmp_path, models, card):
+def test_a_malformed_card_is_refused(tmp_path, models, card):
     path = save(tmp_path, models)
     path.with_suffix(".json").write_text(card)
 

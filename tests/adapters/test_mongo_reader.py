@@ -1,4 +1,4 @@
-"""Retries of reads from MongoDB and how TLS is set up, without a server."""
+"""Retries of reads from MongoDB, and its TLS options, without a server."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ BUNDLE = Path("/etc/ca.pem")
 
 
 class Reads:
-    """An operation that fails with each of some errors in turn, then reads 7."""
+    """Operation that raises the given errors in turn, then returns 7."""
 
     def __init__(self, *errors):
         self.errors = list(errors)
@@ -30,7 +30,7 @@ def reader():
     return MongoReader("mongodb://localhost", database="d", timeout_s=1)
 
 
-def test_a_broken_connection_is_tried_once_more(reader):
+def test_a_read_is_retried_once_after_a_broken_connection(reader):
     assert reader.read(Reads(AutoReconnect("x"))) == 7
 
 
@@ -43,7 +43,7 @@ def test_a_broken_connection_is_tried_once_more(reader):
     ],
     ids=["broken again", "too slow", "refused"],
 )
-def test_anything_more_is_an_error(reader, errors, kind, reads):
+def test_any_other_failure_is_an_error(reader, errors, kind, reads):
     operation = Reads(*errors)
 
     with pytest.raises(SaliencyStoreError) as caught:
@@ -62,7 +62,7 @@ def test_anything_more_is_an_error(reader, errors, kind, reads):
         "mongodb+srv://h/?w=1",
     ],
 )
-def test_tls_trusts_the_bundle(uri):
+def test_a_uri_with_tls_trusts_the_bundle(uri):
     assert find_tls_options(uri, BUNDLE) == {"tlsCAFile": "/etc/ca.pem"}
 
 
@@ -76,15 +76,15 @@ def test_tls_trusts_the_bundle(uri):
         "mongodb+srv://h/?tlscafile=/other.pem",
     ],
 )
-def test_without_tls_or_with_a_bundle_of_its_own_the_address_stands(uri):
+def test_a_uri_without_tls_or_with_its_own_bundle_is_unchanged(uri):
     assert find_tls_options(uri, BUNDLE) == {}
 
 
-def test_without_a_bundle_the_address_stands():
+def test_without_a_bundle_the_uri_is_unchanged():
     assert find_tls_options("mongodb://h/?tls=true", None) == {}
 
 
-def test_the_driver_takes_the_bundle():
+def test_the_driver_gets_the_bundle():
     reader = MongoReader("mongodb://127.0.0.1:1/?tls=true", database="d", timeout_s=0.1, ca_bundle=Path("/nowhere.pem"))
 
     with pytest.raises(SaliencyStoreError, match="URI or CA bundle cannot be used"):

@@ -1,7 +1,7 @@
-"""No frame leaves the machine and nothing reports its use: the network system calls of MediaPipe.
+"""MediaPipe sends nothing over the network, according to its system calls.
 
-MediaPipe's library reports its use when a landmarker is closed and at the first image after a minute. The runs
-without our block show that these tests would see it. Needs strace (Debian package of that name).
+MediaPipe's library sends usage reports when a landmarker is closed and with the first frame after a minute. The tests
+without our block show that these tests would notice that. Requires the Debian package strace.
 """
 
 import os
@@ -59,16 +59,16 @@ def find_destinations(tmp_path, *, is_blocked, pause_s=0.0, environment=()):
     return {(address, int(port)) for line in calls for port, address in ADDRESS.findall(line)}
 
 
-def test_closing_a_landmarker_reaches_nobody_but_the_closed_port(tmp_path):
+def test_closing_a_landmarker_contacts_only_the_closed_port(tmp_path):
     assert find_destinations(tmp_path, is_blocked=True) == {CLOSED_PORT}
 
 
-def test_without_the_block_closing_a_landmarker_looks_up_a_name(tmp_path):
+def test_without_the_block_closing_a_landmarker_resolves_a_name(tmp_path):
     assert 53 in {port for _, port in find_destinations(tmp_path, is_blocked=False)}
 
 
 @pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
-def test_an_exemption_from_proxies_in_the_environment_does_not_lift_the_block(tmp_path, variable):
+def test_proxy_exceptions_in_the_environment_do_not_disable_the_block(tmp_path, variable):
     assert find_destinations(tmp_path, is_blocked=True, environment={variable: "*"}.items()) == {CLOSED_PORT}
 
 
@@ -80,10 +80,10 @@ def test_a_proxy_in_the_environment_is_not_used(tmp_path, variable):
 
 
 @pytest.mark.slow
-def test_a_picture_after_a_minute_reaches_nobody_but_the_closed_port(tmp_path):
+def test_a_frame_after_a_minute_contacts_only_the_closed_port(tmp_path):
     assert find_destinations(tmp_path, is_blocked=True, pause_s=61) == {CLOSED_PORT}
 
 
 @pytest.mark.slow
-def test_without_the_block_a_picture_after_a_minute_looks_up_a_name(tmp_path):
+def test_without_the_block_a_frame_after_a_minute_resolves_a_name(tmp_path):
     assert 53 in {port for _, port in find_destinations(tmp_path, is_blocked=False, pause_s=61)}

@@ -40,7 +40,7 @@ print(json.dumps({"imported": imported, "graphics": sorted(set(libraries))}))
 
 @pytest.fixture(scope="module")
 def process():
-    """What a process has loaded that imported all of the function and looked for a face."""
+    """Modules and graphics libraries of a process that imported the whole function and ran a detection."""
     command = [sys.executable, "-c", SCRIPT, ROOT / "models" / "face_landmarker.task"]
     environment = {**os.environ, "MONGO_URI": "mongodb://127.0.0.1:9/"}  # required, never reached
     ended = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=60, cwd=ROOT)

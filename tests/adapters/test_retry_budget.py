@@ -1,10 +1,10 @@
-"""How many retries go out."""
+"""Number of retries that a budget allows."""
 
 from func.adapters.retry_budget import RetryBudget
 
 
 def count_retries(budget, calls):
-    """Return the retries allowed when each of so many calls asks for one."""
+    """Return the number of allowed retries if each call asks for one."""
     allowed = 0
     for _ in range(calls):
         budget.record_call()

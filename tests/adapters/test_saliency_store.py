@@ -1,4 +1,4 @@
-"""What every store of saliency maps promises, the fake as well as the real one."""
+"""Behaviour of every saliency map store, the fake and the real one."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from tests.fakes.saliency_store import FakeSaliencyMaps
 
 
 def make_map(value):
-    """Return a map of 2 rows and 3 columns whose first pixel tells it from others."""
+    """Return a map of 2 rows and 3 columns that its first pixel identifies."""
     return np.array([[value, 0, 255], [1, 2, 3]], dtype=np.uint8)
 
 
 @pytest.fixture(params=["fake", "real"])
 def make_store(request):
-    """Return a store that holds these maps by video, the way the demo stores them."""
+    """Return a function that creates a store with maps by video, stored as the demo stores them."""
     if request.param == "fake":
         return FakeSaliencyMaps
     uri, database = request.getfixturevalue("mongo_uri"), request.getfixturevalue("database")
@@ -83,14 +83,14 @@ class TestHeldMaps:
             (1, 1), (5, 1), (6, 6), (7, 6), (12, 11), (15, 11)
         ]  # fmt: skip
 
-    def test_a_hole_stays_a_hole_and_the_end_is_the_end(self, make_store):
+    def test_a_map_is_held_only_for_its_frames(self, make_store):
         store = make_store({"v": {6: make_map(6), 16: make_map(16)}}, held_every=5)
 
         found = read(store, "v", frame_nums=range(-3, 40))
 
         assert [number for number, _ in found] == [6, 7, 8, 9, 10, 16, 17, 18, 19, 20]
 
-    def test_a_map_that_cannot_be_used_is_held_too(self, make_store):
+    def test_an_unusable_map_is_held_too(self, make_store):
         store = make_store({"v": {1: make_map(1), 6: SaliencyMapError("not a map"), 11: make_map(11)}}, held_every=5)
 
         video = store.extract_saliencyMap("v", frame_nums=[5, 8, 11])
@@ -113,18 +113,18 @@ class TestHeldMaps:
 
         assert [number for number, _ in read(store, "v")] == [1, 6]
 
-    def test_maps_are_not_held_unless_it_is_said(self, make_store):
+    def test_maps_are_held_only_if_the_facts_say_so(self, make_store):
         store = make_store({"v": {1: make_map(1), 6: make_map(6)}})
 
         assert [number for number, _ in read(store, "v", frame_nums=[1, 2, 5, 6, 7])] == [1, 6]
         assert store.extract_saliencyMap("v").held_every is None
 
 
-def test_the_rate_of_the_frames_is_told_without_reading_a_map(make_store):
+def test_the_frame_rate_is_known_without_reading_a_map(make_store):
     assert make_store({"v": {1: make_map(1)}}, fps=29.97).extract_saliencyMap("v").fps == 29.97
 
 
-def test_a_map_that_cannot_be_used_hides_no_other(make_store):
+def test_an_unusable_map_does_not_affect_others(make_store):
     store = make_store({"v": {1: make_map(1), 2: SaliencyMapError("not a map"), 3: make_map(3)}})
 
     first, broken, third = store.extract_saliencyMap("v").stored

@@ -1,4 +1,4 @@
-"""Maps are read within the time of the request."""
+"""Saliency maps are read before the deadline of the request."""
 
 import time
 

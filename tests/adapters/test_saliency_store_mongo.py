@@ -1,4 +1,4 @@
-"""The documents that MongoDB may hold, and MongoDB's troubles."""
+"""Documents in MongoDB, valid and malformed, and failures of MongoDB."""
 
 import os
 import threading
@@ -83,7 +83,7 @@ class TestForms:
 
         assert read(*reversed(documents)) == {7: FLOATS}
 
-    def test_all_forms_may_stand_side_by_side(self, read):
+    def test_a_video_may_have_maps_in_all_forms(self, read):
         found = read(compressed(3), *chunks(2, 40), whole(1))
 
         assert list(found) == [1, 2, 3]
@@ -95,11 +95,11 @@ class TestForms:
     def test_documents_without_a_frame_number_are_left_out(self, read):
         assert read(whole("7"), whole(None), whole(7.5), whole(float("nan")), whole(8)) == {8: FLOATS}
 
-    def test_of_several_maps_of_a_frame_the_first_counts(self, read, caplog):
+    def test_the_first_of_several_maps_of_a_frame_is_used(self, read, caplog):
         assert read(whole(7), whole(7, [[1.0]])) == {7: FLOATS}
         assert "frame 7 of 'v' has several saliency maps" in caplog.text
 
-    def test_a_whole_map_counts_rather_than_chunks(self, read):
+    def test_a_whole_map_takes_precedence_over_chunks(self, read):
         assert read(*chunks(7, 20)[:2], whole(7, [[1.0]])) == {7: [[1.0]]}
 
     def test_maps_of_full_size_are_read_in_batches(self, read):
@@ -142,7 +142,7 @@ class TestUnusableMaps:
             (compressed(7, encoding="lz4"), "not supported"),
         ],
     )
-    def test_a_map_that_cannot_be_used_says_why(self, read, document, reason):
+    def test_an_unusable_map_has_a_reason(self, read, document, reason):
         found = read(document, whole(8))
 
         assert isinstance(found[7], SaliencyMapError)
@@ -162,14 +162,14 @@ class TestUnusableMaps:
         ],
         ids=["first lost", "last lost", "middle lost", "twice", "text", "no index", "garbage"],
     )
-    def test_chunks_that_do_not_fit_say_why(self, read, spoil, reason):
+    def test_unusable_chunks_have_a_reason(self, read, spoil, reason):
         found = read(*spoil(chunks(7, 20)), whole(8))
 
         assert isinstance(found[7], SaliencyMapError)
         assert reason in str(found[7])
         assert found[8] == FLOATS
 
-    def test_chunks_may_hide_no_bottomless_nesting(self, read):
+    def test_deeply_nested_chunks_are_unusable(self, read):
         depth = 100_000
         sizes = [5 + 8 * level for level in range(depth + 1)]
         nested = b"".join(size.to_bytes(4, "little") + b"\x03a\0" for size in reversed(sizes[1:]))
@@ -179,7 +179,7 @@ class TestUnusableMaps:
 
         assert isinstance(found[7], SaliencyMapError)
 
-    def test_a_map_that_inflates_without_end_is_given_up_early(self, read):
+    def test_a_zip_bomb_is_not_inflated(self, read):
         import tracemalloc
 
         bomb = compressed(7, bytes(100_000_000))
@@ -195,26 +195,26 @@ class TestUnusableMaps:
 
 
 class TestSizes:
-    def test_a_map_of_another_size_in_the_middle_says_so(self, read):
+    def test_a_map_of_a_different_size_is_unusable(self, read):
         found = read(whole(1), whole(2, [[0.5]]), whole(3))
 
         assert (found[1], found[3]) == (FLOATS, FLOATS)
         assert "1×1 pixels, not 2×3" in str(found[2])
 
-    def test_the_size_in_the_facts_counts_from_the_first_map_on(self, read):
+    def test_the_size_in_the_facts_applies_to_the_first_map_too(self, read):
         found = read(whole(1, [[0.5]]), whole(2), pointer={"map_height": 2, "map_width": 3})
 
         assert "1×1 pixels, not 2×3" in str(found[1])
         assert found[2] == FLOATS
 
-    def test_a_map_that_cannot_be_used_sets_no_size(self, read):
+    def test_an_unusable_map_does_not_determine_the_size(self, read):
         found = read(whole(1, [[-1.0]]), whole(2))
 
         assert "negative" in str(found[1])
         assert found[2] == FLOATS
 
     @pytest.mark.parametrize("pixel", [0.0, 0.7])
-    def test_a_map_of_one_pixel_and_a_flat_one_are_maps(self, read, pixel):
+    def test_a_map_may_have_one_pixel(self, read, pixel):
         assert read(whole(1, [[pixel]])) == {1: [[pixel]]}
 
 
@@ -267,7 +267,7 @@ class TestStreaming:
 
 class TestFacts:
     @pytest.mark.parametrize("fps", [None, "25", 0, -25.0, float("nan"), True])
-    def test_a_rate_that_is_none_is_none(self, mongo_uri, database, fps):
+    def test_malformed_facts_are_ignored(self, mongo_uri, database, fps):
         database["v"].insert_one(whole(1))
         database["videos"].insert_one({"_id": "v", "fps": fps, "held": "yes", "every": 5, "map_count": "many"})
 
@@ -278,24 +278,24 @@ class TestFacts:
 
 
 class TestGenerations:
-    def test_without_a_pointer_documents_without_a_generation_count(self, read):
+    def test_the_default_generation_is_0(self, read):
         assert read(whole(1), whole(2, generation=1), whole(3, generation=0)) == {1: FLOATS, 3: FLOATS}
 
-    def test_the_generation_of_the_pointer_counts_alone(self, read):
+    def test_only_the_current_generation_is_read(self, read):
         found = read(whole(1), whole(1, [[1.0]], generation=2), whole(3, generation=1), pointer={"generation": 2})
 
         assert found == {1: [[1.0]]}
 
-    def test_a_pointer_to_nothing_finds_no_map(self, read):
+    def test_an_empty_generation_has_no_map(self, read):
         with pytest.raises(SaliencyMapNotFoundError):
             read(whole(1), pointer={"generation": 3})
 
-    def test_a_pointer_that_is_no_integer_is_an_error(self, read):
+    def test_a_generation_that_is_not_an_integer_is_an_error(self, read):
         with pytest.raises(SaliencyStoreError, match="not an integer"):
             read(whole(1), pointer={"generation": "2"})
 
     @pytest.mark.parametrize(("facts", "digest"), [({}, None), ({"digest": "ab12"}, "ab12"), ({"digest": 5}, None)])
-    def test_the_digest_is_what_the_facts_say(self, mongo_uri, database, facts, digest):
+    def test_the_digest_comes_from_the_facts(self, mongo_uri, database, facts, digest):
         database["v"].insert_one(whole(1))
         database["videos"].insert_one({"_id": "v", **facts})
 
@@ -318,11 +318,11 @@ class TestTroubles:
     def nowhere(self):
         return refused_url().replace("http", "mongodb")
 
-    def test_a_server_that_is_not_there_is_a_timeout(self, nowhere):
+    def test_a_missing_server_is_a_timeout(self, nowhere):
         with pytest.raises(SaliencyStoreTimeoutError, match="did not answer in time"):
             MongoSaliencyMaps(nowhere, timeout_s=0.2).extract_saliencyMap("v")
 
-    def test_a_server_that_is_not_there_is_unreachable(self, nowhere):
+    def test_a_missing_server_is_unreachable(self, nowhere):
         assert MongoSaliencyMaps(nowhere, timeout_s=0.2).is_reachable() is False
 
     def test_a_server_that_goes_away_while_maps_are_read_is_an_error(self, tmp_path):
@@ -340,7 +340,7 @@ class TestTroubles:
             with pytest.raises(SaliencyStoreError):
                 next(maps)
 
-    def test_a_uri_that_is_none_is_an_error_without_its_text(self):
+    def test_the_error_for_a_malformed_uri_does_not_quote_it(self):
         with pytest.raises(SaliencyStoreError) as caught:
             MongoSaliencyMaps("mongodb://user:secret@:bad:", timeout_s=1).extract_saliencyMap("v")
 

@@ -1,4 +1,4 @@
-"""What every session store promises, the fake as well as the real one with our session API behind it."""
+"""Behaviour of every session store: the fake, and the real one with our session API."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ FIRST = {"gaze": [0.25, 0.75], "validity": "ok", "target": None}
 SECOND = {"gaze": None, "validity": "no_face", "target": None}
 
 
-def test_only_what_is_made_of_a_record_is_kept(database):
+def test_only_the_return_value_of_read_frame_is_kept(database):
     with serve(create_app(database)) as url:
         store = HttpSessionStore(url, timeout_s=10, retries=0, read_frame=lambda record: record["validity"])
         store.update_session("s", 1, FIRST, **VIEWER)
@@ -68,7 +68,7 @@ def test_a_frame_of_an_unknown_session_creates_it(store):
     assert session.frames == {17: FIRST}
 
 
-def test_the_first_record_of_a_frame_stands(store):
+def test_the_first_record_of_a_frame_stays(store):
     store.update_session("s", 17, FIRST, **VIEWER)
 
     update = store.update_session("s", 17, SECOND, **VIEWER)
@@ -78,7 +78,7 @@ def test_the_first_record_of_a_frame_stands(store):
     assert store.get_session("s").frames == {17: FIRST}
 
 
-def test_a_new_frame_is_said_to_be_written(store):
+def test_a_new_frame_is_reported_as_written(store):
     update = store.update_session("s", 17, FIRST, **VIEWER)
 
     assert (update.stored, update.written) == ({"17": FIRST}, {"17"})
@@ -100,7 +100,7 @@ def test_settings_are_not_reported_since_they_are_not_write_once(store):
     assert (update.stored, update.written) == ({}, frozenset())
 
 
-def test_the_first_result_stands(store):
+def test_the_first_result_in_a_session_stays(store):
     store.create_session("s", **VIEWER)
     first = store.store_settings("s", {"result": {"final_score": 63.21}})
     second = store.store_settings("s", {"result": {"final_score": 0.0}})
@@ -119,7 +119,7 @@ def test_a_new_frame_after_the_result_is_refused(store):
     assert store.get_session("s").frames == {1: FIRST}
 
 
-def test_a_stored_frame_after_the_result_is_answered_again(store):
+def test_a_stored_frame_may_be_repeated_after_the_result(store):
     store.update_session("s", 1, FIRST, **VIEWER)
     store.store_settings("s", {"result": {}})
 
@@ -176,7 +176,7 @@ def test_any_other_key_is_a_setting(store, key):
     assert store.get_session("s").settings == {key: 1}
 
 
-def test_a_number_that_json_lacks_is_refused(store):
+def test_nan_is_refused(store):
     with pytest.raises(ValueError, match="Out of range float values"):
         store.update_session("s", 1, {"distance_mm": math.nan}, **VIEWER)
 
@@ -238,7 +238,7 @@ def test_a_running_store_is_reachable(store):
 
 
 class TestExpiry:
-    """A store whose sessions are remembered after they expire, and a way to let session `s` expire."""
+    """Stores that remember expired sessions."""
 
     @pytest.fixture(params=["fake", "real"])
     def expiring(self, request):
@@ -251,7 +251,7 @@ class TestExpiry:
             store = HttpSessionStore(url, timeout_s=10, retries=0)
             yield store, lambda: clock.update(now=clock["now"] + timedelta(seconds=301))
 
-    def test_a_session_that_has_expired_is_not_found_and_that_is_said(self, expiring):
+    def test_the_error_for_an_expired_session_contains_the_expiry_time(self, expiring):
         store, expire = expiring
         store.create_session("s", **VIEWER)
         expire()
@@ -260,12 +260,12 @@ class TestExpiry:
             store.get_session("s")
         assert caught.value.expired_at is not None
 
-    def test_a_session_that_never_was_has_not_expired(self, expiring):
+    def test_the_error_for_an_unknown_session_has_no_expiry_time(self, expiring):
         with pytest.raises(SessionNotFoundError) as caught:
             expiring[0].get_session("s")
         assert caught.value.expired_at is None
 
-    def test_a_frame_that_makes_an_expired_session_anew_is_told_so(self, expiring):
+    def test_a_frame_that_creates_an_expired_session_again_gets_the_expiry_time(self, expiring):
         store, expire = expiring
         assert store.update_session("s", 1, FIRST, **VIEWER).earlier_expired_at is None
         expire()
@@ -288,7 +288,7 @@ class TestExpiry:
         assert store.get_session("s").settings == {}
         assert store.store_settings("s", {"result": {}}, created_at=store.get_session("s").created_at).written
 
-    def test_a_refused_frame_is_told_when_the_id_is_free(self, expiring):
+    def test_the_error_for_a_refused_frame_contains_the_time_until_the_id_is_free(self, expiring):
         store, _ = expiring
         store.create_session("s", **VIEWER)
         store.store_settings("s", {"result": {}})

@@ -1,4 +1,4 @@
-"""How long the session API's answers may be, and how many pages."""
+"""Limits on the size and the pages of answers of the session API."""
 
 import pytest
 from flask import Flask, jsonify, request
@@ -9,7 +9,7 @@ from tests.adapters.upstream_services import Answer, misbehave, serve
 
 
 def frames_of(size_bytes):
-    """Return the frames of a session whose answer has about so many bytes."""
+    """Return the frames of a session whose answer has about `size_bytes`."""
     return {str(number): "x" * 1000 for number in range(size_bytes // 1010)}
 
 
@@ -35,7 +35,7 @@ class TestLongAnswers:
         ],
         ids=["GET", "PUT"],
     )
-    def test_a_service_that_knows_pages_is_bounded_by_the_frames_asked_for(self, said):
+    def test_the_size_limit_of_a_page_depends_on_the_requested_frames(self, said):
         method, answer = said
         page = {"components": {"gaze_tracking": frames_of(20_000_000)}, "next_from": None}
         with misbehave(Answer(200, answer), Answer(200, page)) as service:

@@ -46,6 +46,14 @@ class Hang:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """An answer that is sent once the barrier has been reached by concurrent requests."""
+
+    answer: Answer
+    barrier: threading.Barrier
+
+
+@dataclass(frozen=True)
 class Cut:
     """Bytes, then the end of the connection."""
 
@@ -117,6 +125,9 @@ def act(answer, handler):
             handler.send_header("Content-Length", str(len(content)))
             handler.end_headers()
             handler.wfile.write(content)
+        case Gathered():
+            answer.barrier.wait(10)
+            act(answer.answer, handler)
         case Hang():
             time.sleep(answer.duration_s)
             handler.close_connection = True

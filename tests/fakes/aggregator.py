@@ -1,18 +1,18 @@
-"""A result aggregator in memory."""
+"""Result aggregator in memory."""
 
 import math
 
 
 class FakeResultSink:
-    """Keeps what arrives; repeats under one key count once."""
+    """Keeps all results; repeats with the same key have no effect."""
 
     def __init__(self):
         self.results = {}
-        """The first result under each idempotency key."""
+        """First result with each idempotency key."""
         self.deliveries = []
-        """Every key that came, in order."""
+        """Idempotency keys of all deliveries, in order."""
         self.error = None
-        """Raised by every delivery while it is set."""
+        """Error to raise on every delivery; None for none."""
         self.is_up = True
 
     def send_result(self, final_result, video_id, ip_address, *, session_id, score_valid, coverage, idempotency_key):

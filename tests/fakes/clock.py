@@ -1,8 +1,8 @@
-"""A monotonic clock that stands still until it is advanced, also by sleeping."""
+"""Clock that only moves when it is advanced or slept on."""
 
 
 class FakeClock:
-    """Seconds since its making; `sleep` advances it and is noted in `slept_s`."""
+    """Starts at 0 s; `sleep` advances it and is recorded in `slept_s`."""
 
     def __init__(self):
         self.now_s = 0.0

@@ -1,6 +1,4 @@
-"""A completer with everything behind it in memory."""
-
-import threading
+"""Completer with upstream services in memory."""
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from tests.fakes.session_api import FakeSessionStore
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
 LEFT_HALF = np.repeat([[1.0] * 3 + [0.0] * 7], 4, axis=0)
-"""The left 30 % are salient: a chance level of 30."""
+"""Saliency map whose left 30 % are salient, so the chance level is 30."""
 HIT, MISS, OFF = [0.1, 0.5], [0.9, 0.5], [1.5, 0.5]
 
 
@@ -22,7 +20,7 @@ def record(gaze=None, validity="ok", **more):
 
 
 class Counts:
-    """Counts results as the metrics do."""
+    """Counts results like the metrics do."""
 
     def __init__(self):
         self.stored = self.delivered = 0
@@ -35,7 +33,7 @@ class Counts:
 
 
 class CompletionWorld:
-    """A completer with its upstream services and a clock that only moves when somebody sleeps."""
+    """Completer, its upstream services, and a clock that only moves during sleep."""
 
     def __init__(self, *, accuracy_deg=None, remembers=True):
         self.sessions = FakeSessionStore(remembers=remembers)
@@ -44,7 +42,6 @@ class CompletionWorld:
         self.counts = Counts()
         self.now_s = 0.0
         self.on_sleep = {}
-        self.places = threading.BoundedSemaphore(1)
         self.scorer = SessionScorer(
             self.sessions, self.maps, model=FakeGazeModel(digest="m"), accuracy_deg=accuracy_deg
         )
@@ -75,7 +72,7 @@ class CompletionWorld:
         )
 
     def finish(self, frame_number, **kwargs):
-        return complete(self.completer, self.last(frame_number, **kwargs), self.places, self.sleep, place_wait_s=0)
+        return complete(self.completer, self.last(frame_number, **kwargs), self.sleep)
 
     def complete(self, frame_number, **kwargs):
         return self.finish(frame_number, **kwargs).result.as_json()

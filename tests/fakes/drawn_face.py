@@ -1,10 +1,11 @@
-"""A face drawn from a few points in places that a reader can check, in pixels."""
+"""A face of a few landmarks whose positions, in pixels, a reader can check."""
 
 import numpy as np
 
-# One half of a face, to the right of the image's middle: eye 30 wide, 20 from the middle; iris 12 across.
+# Half of a face, right of the image's middle: eye 30 wide, 20 from the middle; iris 12 across.
 HALF = {
-    # landmark on the right of the image: its mirror, right of the middle, below the corners
+    # landmark in the right half of the image: mirrored landmark, offset to the right of the middle, offset below
+    # the eye corners
     263: (33, 50.0, 0.0), 362: (133, 20.0, 0.0),
     473: (468, 35.0, -1.0), 474: (471, 41.0, -1.0), 475: (470, 35.0, -7.0), 476: (469, 29.0, -1.0),
     477: (472, 35.0, 5.0),

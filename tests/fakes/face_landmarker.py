@@ -1,4 +1,4 @@
-"""A face landmarker that finds given faces."""
+"""Face landmarker with given faces."""
 
 import threading
 
@@ -8,13 +8,13 @@ from tests.fakes.synthetic_face import make_face
 
 
 class FakeFaceLandmarker:
-    """Finds the same faces in every image, one image at once for each of its landmarkers."""
+    """Returns the same faces for every frame; each of its landmarkers processes one frame at once."""
 
     def __init__(self, faces=None, *, landmarkers=2, wait_s=0.0):
         self.faces = [make_face()] if faces is None else faces
         self.error = None
         self.hold = None
-        """An event for which a detection waits, holding its landmarker."""
+        """Event that a detection waits for while it occupies a landmarker."""
         self.is_held = threading.Event()
         self.seen_shapes = []
         self._wait_s = wait_s
@@ -36,4 +36,4 @@ class FakeFaceLandmarker:
             self._free.release()
 
     def warm_up(self):
-        """Nothing is cold."""
+        """Do nothing."""

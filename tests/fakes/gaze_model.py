@@ -1,10 +1,10 @@
-"""A gaze model that sees every viewer look the same way."""
+"""Gaze model with a constant prediction."""
 
 import numpy as np
 
 
 class FakeGazeModel:
-    """Predicts one direction, whatever the features."""
+    """Predicts the same direction for all features."""
 
     def __init__(self, gaze_x_deg=0.0, gaze_y_deg=-9.0, *, digest="0" * 64):
         self.digest = digest

@@ -1,4 +1,4 @@
-"""Saliency maps in memory."""
+"""Saliency map store in memory."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from gaze_core.saliency import check_map
 
 
 class FakeSaliencyMaps:
-    """Streams the maps of `by_video`: arrays, or what cannot be used, by frame number and video."""
+    """Streams the maps of `by_video`: arrays or errors, by video and frame number."""
 
     def __init__(self, by_video=None, *, digest=None, fps=None, held_every=None):
         self.by_video = {} if by_video is None else by_video
@@ -17,7 +17,7 @@ class FakeSaliencyMaps:
         self.fps = fps
         self.held_every = held_every
         self.error = None
-        """Raised by every call but `is_reachable` while it is set."""
+        """Error to raise on every call except `is_reachable`; None for none."""
         self.is_up = True
 
     def extract_saliencyMap(self, video_id, *, frame_nums=None):

@@ -1,4 +1,4 @@
-"""Sessions in memory, with the promises of the session API."""
+"""Session API in memory."""
 
 import json
 import threading
@@ -9,18 +9,18 @@ from gaze_core.ports import Session, StoredUpdate
 
 
 class FakeSessionStore:
-    """Integer keys and `result` are written once, other keys replaced; no new frame after the result.
+    """Frame numbers and `result` are write-once keys, other keys are replaced; no new frames after the result.
 
-    With `remembers=False` it is an older service: it says nothing of winners, of expired sessions and of the lifetime,
-    accepts frames after the result, and replaces what is there.
+    With `remembers=False` it behaves like an older service: it reports neither expired sessions nor the lifetime, it
+    accepts frames after the result, and every key is replaced.
     """
 
     def __init__(self, *, remembers=True):
         self.error = None
-        """Raised by every call but `is_reachable` while it is set."""
+        """Error to raise on every call except `is_reachable`; None for none."""
         self.is_up = True
         self.before_call = lambda name: None
-        """Called with the name of the method before each call."""
+        """Callback with the name of the method before each call."""
         self.ttl_s = 300.0 if remembers else None
         self._remembers = remembers
         self._lock = threading.RLock()
@@ -32,7 +32,7 @@ class FakeSessionStore:
         self._settings = defaultdict(dict)
 
     def expire(self, session_id):
-        """Let a session expire now."""
+        """Let a session expire."""
         with self._lock:
             _, _, created_at = self._viewers.pop(session_id)
             self._expired[session_id] = created_at.replace("T00", "T01")

@@ -24,14 +24,14 @@ class StraightGazeModel:
 
 
 class Viewer:
-    """A viewer whose eyes turn only 1 / (1 + gain) of the way to a target, and miss it by `offset_deg`."""
+    """Viewer whose eyes turn only 1 / (1 + gain) of the angle to a target, minus `offset_deg`."""
 
     def __init__(self, *, offset_deg=(4.0, -3.0), gain=(0.0, 0.0), screen=None, camera=None):
         self.offset_deg, self.gain = np.array(offset_deg), np.array(gain)
         self.screen, self.camera = screen or Screen(), camera or Camera()
 
     def look_at(self, target, *, pose_deg=(0.0, 0.0, 0.0), place_mm=(0.0, 30.0, 600.0), **face):
-        """Return the landmarks of a viewer who looks at a target on the screen."""
+        """Return the landmarks of the viewer looking at a target on the screen."""
         rotation = rotation_matrix(*pose_deg)
         eyes_mm = np.array(place_mm) + rotation @ EYES_MM
         towards = screen_point_mm(GazePoint(*target), self.screen, self.camera) - eyes_mm
@@ -50,7 +50,7 @@ class Viewer:
 
 
 def measure_frames(faces, targets, *, camera=None):
-    """Return the measurements of faces that look at targets."""
+    """Return the measurements of faces with their targets."""
     camera = camera or Camera()
     measured = [measure_face(face, vertical_fov_deg=camera.vertical_fov_deg, eye_region=None) for face in faces]
     features = np.array([each.features for each in measured])

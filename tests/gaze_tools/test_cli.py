@@ -334,3 +334,33 @@ def test_a_report_on_a_session_that_is_not_there_is_one_line(mongo_uri, database
         )
 
     assert (result.exit_code, result.output.strip()) == (1, "Error: no session 'nobody'")
+
+
+@pytest.mark.parametrize(
+    ("digest", "message"),
+    [
+        (None, "GAZE_MODEL_SHA256 must be set to the SHA-256 of"),
+        ("ab", "must be a SHA-256, 64 hexadecimal digits"),
+        ("0" * 64, "gaze_model.joblib does not have the SHA-256 that the settings require"),
+    ],
+    ids=["missing", "malformed", "wrong"],
+)
+def test_a_report_with_another_gaze_model_requires_its_digest(gaze, database, tmp_path, digest, message):
+    from func.adapters.session_api import HttpSessionStore
+    from gaze_tools.stack.session_api import create_app
+    from models import GAZE_MODEL_PATH
+    from tests.adapters.upstream_services import serve
+
+    model = tmp_path / "gaze_model.joblib"
+    for suffix in (".joblib", ".json"):
+        model.with_suffix(suffix).write_bytes(GAZE_MODEL_PATH.with_suffix(suffix).read_bytes())
+    options = ["--gaze-model", model] if digest is None else ["--gaze-model", model, "--gaze-model-sha256", digest]
+    with serve(create_app(database)) as url:
+        sessions = HttpSessionStore(url, timeout_s=10, retries=0)
+        for session_id in ("s", "calibration"):
+            record = {"gaze": [0.5, 0.5], "validity": "ok", "calibration_session": "calibration"}
+            sessions.update_session(session_id, 1, record, ip_address="203.0.113.7", video_id="v")
+
+        output = gaze("report", "s", "--session-api", url, "--out", tmp_path / "report", *options, fails=True)
+
+    assert message in output

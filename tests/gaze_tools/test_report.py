@@ -1,7 +1,5 @@
 """The report on a session: its numbers, its events, and odd sessions."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -140,7 +138,7 @@ class TestAgainstTheResult:
         scorer = SessionScorer(sessions, maps, model=model, accuracy_deg=accuracy_deg)
         completer = Completer(sessions, scorer, FakeResultSink(), observer=Metrics())
         last = LastFrame("s", frame_number=max(frames) + 1, has_image=False, **viewer)
-        result = complete(completer, last, threading.Semaphore(1)).result.as_json()
+        result = complete(completer, last).result.as_json()
         session, notes = sessions.get_session("s"), []
         gazes, accuracy = read_gazes(session, sessions, lambda: model, notes)
         return result, examine_session(session, maps, gazes, notes, accuracy=accuracy)

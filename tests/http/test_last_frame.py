@@ -92,6 +92,19 @@ def test_frames_that_expired_with_an_earlier_session_are_lost_and_the_answer_war
     assert "an earlier session under this id expired at" in answer["warnings"][0]
 
 
+def test_a_frame_that_creates_an_expired_session_again_warns(watched, make_body):
+    first = watched.post(make_body(session_id="s", frame_number=1)).get_json()
+    watched.sessions.expire("s")
+
+    answers = [watched.post(make_body(session_id="s", frame_number=number)).get_json() for number in (2, 3)]
+
+    assert "warnings" not in first
+    assert answers[0]["warnings"] == [
+        "an earlier session under this id expired at 2026-01-01T01:0000Z; the new one does not have its frames"
+    ]
+    assert "warnings" not in answers[1]
+
+
 def test_a_new_frame_after_the_result_is_409_and_says_how_to_start_a_new_viewing(watched, make_body):
     watched.post(make_body(session_id="s", frame_number=1, last_frame=True))
 

@@ -1,16 +1,23 @@
-"""Numbers of a session's result, on maps and gazes whose scores a reader can check."""
+"""Scores of gazes on maps that a reader can check."""
 
 import numpy as np
 import pytest
 
 from func.session.attention_score import GazeAccuracy, score_gazes
-from gaze_core.types import GazePoint, Screen, Viewport
+from func.session.frame_record import FrameRecord, Measured
+from gaze_core.types import GazePoint, Screen, Validity, Viewport
 from tests.fakes.saliency_store import FakeSaliencyMaps
 
 
-def score(maps, gazes, **options):
+def score(maps, gazes, records=None, **options):
     return score_gazes(
-        FakeSaliencyMaps({"v": maps}), "v", gazes, {}, screen=Screen(width_mm=345), viewport=Viewport(), **options
+        FakeSaliencyMaps({"v": maps}),
+        "v",
+        gazes,
+        records or {},
+        screen=Screen(width_mm=345),
+        viewport=Viewport(),
+        **options,
     )
 
 
@@ -24,6 +31,25 @@ def test_an_unknown_viewing_distance_is_600_mm():
     blurred = score({1: bright, 2: bright}, gazes, accuracy=GazeAccuracy(1.0, "setting")).at_accuracy
 
     assert blurred.final_score == 50.0
+
+
+@pytest.mark.parametrize(
+    ("distances_mm", "expected"), [([900.0], 100.0), ([300.0], 0.0), ([200.0, 900.0, 901.0], 100.0)]
+)
+def test_maps_are_blurred_for_the_median_viewing_distance(distances_mm, expected):
+    bright = np.zeros((1, 1000))
+    bright[0, 500] = 1.0
+    gazes = {1: GazePoint(0.5805, 0.5), 2: GazePoint(0.6105, 0.5)}
+    records = {
+        number: FrameRecord(Validity.OK, measured=Measured.pack((0.0,) * 7, (0.0, 0.0, distance_mm), 0.3))
+        for number, distance_mm in enumerate(distances_mm, 1)
+    }
+
+    blurred = score(
+        {1: bright, 2: bright}, gazes, {**records, 8: None}, accuracy=GazeAccuracy(1.0, "setting")
+    ).at_accuracy
+
+    assert blurred.final_score == expected
 
 
 @pytest.mark.parametrize(("last", "compared"), [(40, None), (41, 2)])

@@ -1,4 +1,4 @@
-"""Which sessions calibrate, and which frames are frames of a video."""
+"""Calibration sessions, video frames, and the gaze of both."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from func.session.gaze_track import find_gazes, find_video_frames, is_calibratio
 from func.session.viewer_calibration import find_target_frames
 from gaze_core.calibration import Calibration, Fitted
 from gaze_core.correction import Correction
+from gaze_core.gaze import gaze_vector
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint, Screen, Validity
 from tests.fakes.viewer import StraightGazeModel
@@ -43,7 +44,7 @@ def test_the_frames_of_a_video_are_those_without_a_target():
 
 
 @pytest.mark.parametrize("correction", [None, Correction((5.0, 0.0))])
-def test_a_record_without_what_was_measured_keeps_its_stored_gaze(correction):
+def test_a_record_without_measurements_is_scored_with_its_stored_gaze(correction):
     session = Session("s", "203.0.113.7", "v", "", frames={}, settings={})
     calibration = Calibration(Fitted.OFFSET, correction, None, None)
 
@@ -78,3 +79,60 @@ def test_a_calibration_uses_the_2000_frames_with_the_lowest_numbers():
     )
 
     assert frames.origin_mm[:, 0].tolist() == [float(number) for number in range(1, 2001)]
+
+
+def test_target_frames_have_a_gaze_measurements_and_the_requested_use():
+    measured = Measured.pack((0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 600.0), (0.0, 0.0, 600.0), 0.3)
+    records = {
+        1: replace(FIT, measured=measured),
+        2: replace(VALIDATE, measured=measured),
+        3: replace(FIT, validity=Validity.LOW_QUALITY, measured=measured),
+        4: FIT,
+        5: replace(PLAIN, measured=measured),
+        6: None,
+        7: replace(FIT, measured=measured, target=GazePoint(0.1, 0.9)),
+    }
+
+    assert find_target_frames(records, TargetUse.FIT, StraightGazeModel()).targets.tolist() == [[0.5, 0.5], [0.1, 0.9]]
+    assert find_target_frames(records, TargetUse.VALIDATE, StraightGazeModel()).targets.tolist() == [[0.5, 0.5]]
+
+
+class TestSmoothing:
+    """A gaze 10 degrees right of the camera, and one frame that jumps up for the duration of a single frame."""
+
+    def smooth(self, timestamps_ms, jump):
+        session = Session("s", "203.0.113.7", "v", "", frames={}, settings={})
+        records = {}
+        for number, timestamp_ms in timestamps_ms.items():
+            vector = gaze_vector([10.0, 10.0 if number == jump else 0.0])
+            measured = Measured.pack((*vector, 0.0, 0.0, 0.0, 600.0), (0.0, 0.0, 600.0), 0.3)
+            records[number] = replace(PLAIN, measured=measured, timestamp_ms=timestamp_ms)
+        gazes = find_gazes(session, records, StraightGazeModel(), calibration=None, smoothing="zero_lag")
+        return {number: round(gaze.y, 3) for number, gaze in gazes.items()}
+
+    @pytest.mark.parametrize(
+        "timestamps_ms",
+        [
+            {number: 1000.0 + 50.0 * number for number in range(1, 8)},
+            dict.fromkeys(range(1, 8)),
+            dict.fromkeys(range(1, 8), 1000.0),
+        ],
+        ids=["known", "unknown", "all the same"],
+    )
+    def test_a_jump_of_one_frame_is_removed(self, timestamps_ms):
+        smoothed = self.smooth(timestamps_ms, jump=4)
+
+        assert set(smoothed.values()) == {smoothed[1]}
+
+    def test_frames_are_smoothed_in_order_of_capture_time(self):
+        # Frames 1 and 7 were captured last and first, each at the end of the recording.
+        order = [7, 2, 3, 4, 5, 6, 1]
+        smoothed = self.smooth({number: 50.0 * order.index(number) for number in order}, jump=1)
+
+        assert smoothed[2] == smoothed[7]
+        assert smoothed[1] < smoothed[2]
+
+    def test_frames_more_than_a_gap_apart_are_not_smoothed(self):
+        smoothed = self.smooth({number: 1000.0 * number for number in range(1, 8)}, jump=4)
+
+        assert smoothed[4] < smoothed[3] == smoothed[5]

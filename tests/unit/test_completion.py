@@ -1,10 +1,10 @@
-"""The last frame: what is waited for, and who delivers the result."""
+"""Completion of a session: which frames are waited for, and which request delivers the result."""
 
 import threading
 
 import pytest
 
-from func.errors import ScoringBusyError
+from func.session.completion import Done, Score, Wait
 from gaze_core.errors import ResultSinkError, SessionScoredError, SessionStoreError
 from tests.fakes.completion import HIT, MISS, VIEWER, CompletionWorld, record
 
@@ -22,7 +22,7 @@ class TestWaiting:
 
         assert world.now_s == 0
 
-    def test_a_straggler_is_waited_for(self, world):
+    def test_a_late_frame_is_waited_for(self, world):
         world.store(record(HIT))
         world.on_sleep[3.0] = lambda: world.store(record(MISS), start=2)
 
@@ -30,7 +30,7 @@ class TestWaiting:
 
         assert (result["frames"]["received"], world.now_s) == (2, 3.0)
 
-    def test_the_wait_is_bounded_and_what_is_missing_is_reported(self, world):
+    def test_the_wait_is_limited_and_missing_frames_are_reported(self, world):
         world.store(record(HIT))
 
         result = world.complete(4)
@@ -39,7 +39,7 @@ class TestWaiting:
         assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (3, 1, 2)
         assert result["coverage"] == 0.3333
 
-    def test_the_number_of_a_last_request_without_a_picture_counts_only_when_that_frame_is_there(self, world):
+    def test_the_number_of_a_last_request_without_an_image_counts_only_if_that_frame_exists(self, world):
         world.store(record(HIT), record(HIT), record(HIT))
 
         assert world.complete(3)["frames"]["expected"] == 3
@@ -62,7 +62,16 @@ class TestWaiting:
         assert world.now_s == 2.0
         assert (result["frames"]["received"], result["lost"]["missing"], result["final_score"]) == (3, 0, 66.67)
 
-    def test_a_client_that_claims_two_thousand_million_frames_costs_nothing(self, world):
+    @pytest.mark.parametrize("total_frames", [None, 2])
+    def test_the_first_frame_may_be_late(self, world, total_frames):
+        world.store(record(HIT), start=2)
+        world.on_sleep[2.0] = lambda: world.store(record(HIT))
+
+        result = world.complete(3, total_frames=total_frames)
+
+        assert (result["frames"]["received"], world.now_s) == (2, 2.0)
+
+    def test_claiming_two_billion_frames_takes_no_time(self, world):
         world.store(record(HIT))
 
         assert world.complete(2**31 - 1)["lost"]["missing"] == 2**31 - 3
@@ -72,7 +81,7 @@ class TestWaiting:
 
         assert world.complete(2, has_image=True)["frames"]["received"] == 2
 
-    def test_a_session_without_a_frame_is_answered_but_neither_stored_nor_delivered(self, world):
+    def test_the_result_of_an_empty_session_is_neither_stored_nor_delivered(self, world):
         world.sessions.create_session("s", **VIEWER)
 
         done = world.finish(3)
@@ -82,7 +91,7 @@ class TestWaiting:
         assert world.sessions.get_session("s").settings == {}
         assert (world.sink.deliveries, world.counts.stored) == ([], 0)
 
-    def test_frames_that_come_after_an_empty_answer_still_count(self, world):
+    def test_frames_that_arrive_after_an_empty_result_count(self, world):
         world.sessions.create_session("s", **VIEWER)
         world.complete(3)
         world.store(record(HIT), record(HIT))
@@ -104,14 +113,17 @@ class TestWaiting:
 
         assert world.finish(1).result.frames.received == 1
 
-    def test_waiting_holds_no_scoring_place(self, world):
+    def test_only_a_complete_session_needs_a_scoring_place(self, world):
         world.store(record(HIT))
-        free = []
-        world.on_sleep[3.0] = lambda: free.append(world.places.acquire(blocking=False)) or world.places.release()
+        step = world.completer.begin(world.last(3))
+        kinds = [type(step)]
+        world.on_sleep[0.5] = lambda: world.store(record(HIT), start=2)
+        while not isinstance(step, Done):
+            world.sleep(getattr(step, "pause_s", 0.0))
+            step = world.completer.advance(step)
+            kinds.append(type(step))
 
-        world.complete(3)
-
-        assert free == [True]
+        assert kinds == [Wait, Score, Wait, Done]
 
     def test_only_frames_that_may_be_new_are_read_while_waiting(self, world):
         world.store(*[record(HIT)] * 5)
@@ -124,7 +136,7 @@ class TestWaiting:
 
         assert read == [{}, {"first": 6, "last": 7}, {"first": 6, "last": 7}, {}]
 
-    def test_a_frame_that_comes_while_the_maps_are_read_belongs_to_the_score(self, world):
+    def test_a_frame_that_arrives_during_scoring_belongs_to_the_score(self, world):
         world.store(record(HIT))
         extract = world.maps.extract_saliencyMap
 
@@ -149,17 +161,6 @@ class TestWaiting:
         assert world.complete(4, has_image=True)["lost"]["missing"] == 1
         assert len(reads) == 2  # the facts of the video and its maps
 
-    def test_without_a_scoring_place_it_is_busy_and_the_place_is_given_back(self, world):
-        world.store(record(HIT))
-        world.places.acquire()
-
-        with pytest.raises(ScoringBusyError):
-            world.complete(2)
-        world.places.release()
-
-        assert world.complete(2)["final_score"] == 100.0
-        assert world.places.acquire(blocking=False)
-
 
 class TestDelivery:
     def test_a_repeat_returns_the_same_result_and_delivers_nothing(self, world):
@@ -170,7 +171,7 @@ class TestDelivery:
         assert second == first
         assert len(world.sink.deliveries) == 1
 
-    def test_the_result_stands_whatever_comes_later(self, world):
+    def test_the_first_result_stays(self, world):
         world.store(record(HIT))
         first = world.complete(2)
 
@@ -179,7 +180,7 @@ class TestDelivery:
         world.maps.by_video.clear()
         assert world.complete(2) == first
 
-    def test_what_could_not_be_delivered_is_delivered_by_the_repeat_at_once(self, world):
+    def test_a_repeat_delivers_an_undelivered_result_at_once(self, world):
         world.store(record(HIT))
         world.sink.error = ResultSinkError("down")
         with pytest.raises(ResultSinkError):
@@ -213,14 +214,14 @@ class TestDelivery:
     @pytest.mark.parametrize(
         "nonsense", ["x", {"a": 1}, None, {"final_score": 1e9, "coverage": 1.0, "score_valid": True}]
     )
-    def test_a_stored_result_that_is_none_is_the_session_apis_failure(self, world, nonsense):
+    def test_a_malformed_stored_result_is_an_error_of_the_session_api(self, world, nonsense):
         world.store(record(HIT), result=nonsense)
 
         with pytest.raises(SessionStoreError):
             world.complete(2)
         assert world.sink.deliveries == []
 
-    def test_what_the_session_was_created_with_counts_and_not_what_its_last_request_says(self, world):
+    def test_the_video_and_address_of_the_session_take_precedence_over_those_of_its_last_request(self, world):
         world.store(record(HIT))
 
         world.complete(2, video_id="other", ip_address="192.0.2.9")
@@ -229,7 +230,7 @@ class TestDelivery:
         assert (delivered["video_id"], delivered["ip_address"]) == ("contents1", "203.0.113.7")
         assert delivered["final_score"] == 100.0
 
-    def test_two_at_once_deliver_once(self, world):
+    def test_two_concurrent_last_frames_deliver_once(self, world):
         world.store(record(HIT))
         send = world.sink.send_result
         answers = []
@@ -237,7 +238,7 @@ class TestDelivery:
         def send_while_another_completes(*args, **kwargs):
             world.sink.send_result = send
             other = threading.Thread(target=lambda: answers.append(world.complete(2)))
-            # The other one finds the result stored but not yet marked, and waits for the mark.
+            # The other request finds the result without a delivery mark and waits for the mark.
             world.on_sleep[world.now_s + 1.0] = lambda: (
                 send(*args, **kwargs) or world.sessions.store_settings("s", {"result_delivered": True})
             )
@@ -249,3 +250,59 @@ class TestDelivery:
 
         assert answers[0] == answers[1]
         assert len(world.sink.deliveries) == 1
+
+
+class TestUndeliveredResults:
+    """Another request stored a result and has not marked it as delivered."""
+
+    @pytest.fixture
+    def world(self):
+        world = CompletionWorld()
+        world.store(record(HIT), result={"final_score": 12.5, "score_valid": True, "coverage": 0.5})
+        return world
+
+    def find_scores(self, world):
+        return [entry["final_score"] for entry in world.sink.results.values()]
+
+    def test_the_other_request_gets_10_s_to_deliver_it(self, world):
+        done = world.finish(2)
+
+        assert (done.outcome, self.find_scores(world), world.now_s) == ("delivered", [12.5], 10.0)
+
+    def test_a_delivery_by_the_other_request_is_noticed(self, world):
+        world.on_sleep[2.0] = lambda: world.sessions.store_settings("s", {"result_delivered": True})
+
+        done = world.finish(2)
+
+        assert (done.outcome, done.result.final_score, world.now_s) == ("repeated", 12.5, 2.0)
+        assert world.sink.deliveries == []
+
+    def test_a_failed_delivery_by_the_other_request_is_repeated_at_once(self, world):
+        world.on_sleep[2.0] = lambda: world.sessions.store_settings("s", {"result_delivered": False})
+
+        assert (world.finish(2).outcome, self.find_scores(world), world.now_s) == ("delivered", [12.5], 2.0)
+
+    @pytest.mark.parametrize("comes_back", [False, True], ids=["expired", "created again"])
+    def test_a_result_is_delivered_even_if_its_session_expires(self, world, comes_back):
+        def expire():
+            world.sessions.expire("s")
+            if comes_back:
+                world.store(record(MISS))
+
+        world.on_sleep[2.0] = expire
+
+        done = world.finish(2)
+
+        assert (done.outcome, done.result.final_score, self.find_scores(world)) == ("delivered", 12.5, [12.5])
+        assert world.now_s == 2.0
+
+    def test_a_repeat_has_the_warnings_of_the_first_answer(self):
+        world = CompletionWorld()
+        world.store(record(HIT))
+        world.sessions.expire("s")
+        world.store(record(HIT), start=2)
+        first = world.finish(3)
+
+        repeat = world.finish(3)
+
+        assert (len(repeat.warnings), repeat.warnings) == (1, first.warnings)

@@ -1,6 +1,6 @@
-"""Last frames, frames and expiry in any order: what is answered 200 is scored, and each result is delivered once.
+"""Last frames, frames and expiry in any order: acknowledged frames are scored and each result is delivered once.
 
-Time is virtual: every call of the session API takes a few milliseconds, during which other clients act.
+Time is simulated: every call of the session API takes a few milliseconds, in which other clients act.
 """
 
 import heapq
@@ -16,7 +16,7 @@ CALL_S = 0.003
 
 
 class Timeline(CompletionWorld):
-    """A world in which other clients act at their time, also while the completer makes its calls."""
+    """World in which other clients act at given times, also during calls of the completer."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -30,7 +30,7 @@ class Timeline(CompletionWorld):
         heapq.heappush(self._events, (time_s, next(self._order), act))
 
     def send_frame(self, time_s, number, gaze=HIT):
-        """Send a frame, again every 0.5 s while the session API fails."""
+        """Send a frame, and repeat it every 0.5 s while the session API fails."""
 
         def send():
             try:
@@ -43,7 +43,7 @@ class Timeline(CompletionWorld):
         self.at(time_s, send)
 
     def finish_at(self, time_s, frame_number, **kwargs):
-        """Send the last frame, again every 0.5 s while an upstream service fails."""
+        """Send the last frame, and repeat it every 0.5 s while an upstream service fails."""
         self.sleep(time_s - self.now_s)
         while True:
             try:
@@ -69,7 +69,7 @@ class Timeline(CompletionWorld):
         self._is_acting = False
 
 
-@pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "an older one"])
+@pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "older session API"])
 @pytest.mark.parametrize("shape", [{}, {"total_frames": 4}, {"has_image": True}], ids=["numbers", "total", "image"])
 def test_a_last_frame_within_200_ms_of_the_first_one_is_scored_with_all_frames(shape, remembers):
     for run in range(120):
@@ -97,7 +97,7 @@ def test_a_last_frame_of_one_frame_is_scored_whenever_that_frame_comes():
         assert (world.refused, len(world.sink.deliveries)) == ([], 1), run
 
 
-def test_after_3_s_without_the_session_api_repeats_complete_every_session():
+def test_after_an_outage_of_the_session_api_repeats_complete_every_session():
     for run in range(60):
         rng = random.Random(run)
         world = Timeline()
@@ -114,7 +114,7 @@ def test_after_3_s_without_the_session_api_repeats_complete_every_session():
         assert world.refused == []
 
 
-def test_two_repeats_at_once_deliver_one_result_whatever_their_order():
+def test_two_concurrent_repeats_deliver_one_result_in_any_order():
     for run in range(120):
         rng = random.Random(run)
         world = Timeline()
@@ -131,7 +131,7 @@ def test_two_repeats_at_once_deliver_one_result_whatever_their_order():
         assert (len(world.sink.results), world.counts.stored) == (1, 1), run
 
 
-def test_eight_viewers_who_end_together_with_a_frame_lost_each_are_done_3_s_after_the_wait():
+def test_eight_viewers_who_finish_together_with_a_missing_frame_each_are_done_3_s_after_the_wait():
     """Scoring takes half a second in one of two places; waiting takes none."""
     world = CompletionWorld()
     agenda = []
@@ -159,7 +159,7 @@ def test_eight_viewers_who_end_together_with_a_frame_lost_each_are_done_3_s_afte
 
 
 class TestExpiry:
-    """The session expires before one of the calls that completing it takes; two frames of three have arrived."""
+    """A session with two of three frames expires before one of the calls of its completion."""
 
     def start(self, *, remembers=True):
         world = CompletionWorld(remembers=remembers)
@@ -172,9 +172,9 @@ class TestExpiry:
         world.finish(4)
         return len(calls)
 
-    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "an older one"])
-    @pytest.mark.parametrize("comes_back", [False, True], ids=["gone", "a late frame makes it anew"])
-    def test_at_any_moment_the_right_result_is_delivered_or_none(self, remembers, comes_back):
+    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "older session API"])
+    @pytest.mark.parametrize("comes_back", [False, True], ids=["expired", "created again by a late frame"])
+    def test_at_any_moment_only_a_correct_result_is_delivered(self, remembers, comes_back):
         outcomes = set()
         for moment in range(self.count_calls(self.start(remembers=remembers))):
             world = self.start(remembers=remembers)
@@ -203,9 +203,9 @@ class TestExpiry:
 
         world.sessions.before_call = act
 
-    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "an older one"])
+    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "older session API"])
     @pytest.mark.parametrize("shape", [{}, {"total_frames": 3}], ids=["numbers", "total"])
-    def test_before_the_last_frame_it_is_expired_and_nothing_is_made_anew(self, remembers, shape):
+    def test_a_session_that_expires_before_its_last_frame_is_not_created_again(self, remembers, shape):
         world = self.start(remembers=remembers)
         world.sessions.expire("s")
 
@@ -214,8 +214,8 @@ class TestExpiry:
         with pytest.raises(SessionNotFoundError):
             world.sessions.get_session("s")
 
-    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "an older one"])
-    def test_the_image_of_the_last_request_alone_is_not_the_session(self, remembers):
+    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "older session API"])
+    def test_the_frame_of_the_last_request_alone_is_not_a_session(self, remembers):
         world = self.start(remembers=remembers)
         world.sessions.expire("s")
         world.store(record(HIT), start=4)
@@ -224,7 +224,7 @@ class TestExpiry:
             world.finish(4, has_image=True)
         assert (world.sink.deliveries, world.sessions.get_session("s").settings) == ([], {})
 
-    def test_a_late_repeat_after_a_delivery_that_failed_once_delivers_nothing_empty(self):
+    def test_a_late_repeat_after_a_failed_delivery_delivers_no_empty_result(self):
         world = self.start()
         world.sink.error = ResultSinkError("502")
         with pytest.raises(ResultSinkError):
@@ -248,7 +248,7 @@ class TestExpiry:
         assert (done.outcome, done.result.lost.missing, done.result.coverage) == ("delivered", 2, 0.5)
         assert done.warnings[0].startswith("an earlier session under this id expired at 2026-01-01T01:0000Z")
 
-    def test_viewings_one_after_the_other_have_a_key_each(self):
+    def test_each_viewing_has_its_own_idempotency_key(self):
         world = self.start()
         world.finish(3)
         world.sessions.expire("s")

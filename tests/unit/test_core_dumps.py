@@ -1,4 +1,4 @@
-"""A process that holds frames leaves no core dump."""
+"""The function does not write core dumps."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def start(code, folder, **kwargs):
 
 
 def dumps_core(code, folder):
-    """Return whether the system says that the process, killed by SIGABRT, dumped core."""
+    """Return whether a process that is killed by SIGABRT dumps core, according to the kernel."""
     process = start(code, folder)
     _, status = os.waitpid(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""The time that a request has left."""
+"""Deadlines of requests."""
 
 import contextvars
 import threading
@@ -7,11 +7,11 @@ from func.deadline import find_deadline, limit_calls
 from tests.fakes.clock import FakeClock
 
 
-def test_outside_of_a_request_there_is_no_deadline():
+def test_outside_a_request_there_is_no_deadline():
     assert find_deadline() is None
 
 
-def test_a_deadline_comes_nearer():
+def test_the_remaining_time_decreases():
     clock = FakeClock()
     with limit_calls(8.0, clock=clock):
         clock.advance(3.0)

@@ -1,4 +1,4 @@
-"""The cache of detectors: what it remembers, how old that may be, and that nothing waits for it."""
+"""Cache of detectors: contents, lifetime, and concurrency."""
 
 import threading
 
@@ -18,7 +18,7 @@ VIEWER = {"ip_address": "203.0.113.7", "video_id": "calibration"}
 
 
 class World:
-    """Detectors, what is behind them, and a clock."""
+    """Detectors with a session API in memory and a clock."""
 
     def __init__(self, **settings):
         self.sessions = CountingSessions()
@@ -28,17 +28,17 @@ class World:
         )
 
     def calibrate(self, viewer, session_id="mine", start=1):
-        for number, dot in enumerate(FIVE_TARGETS, start):
-            landmarker = FakeFaceLandmarker([viewer.look_at(dot)])
+        for number, target in enumerate(FIVE_TARGETS, start):
+            landmarker = FakeFaceLandmarker([viewer.look_at(target)])
             sample = GazeDetector(landmarker, StraightGazeModel(), eye_region=None).process_single_frame(make_pixels())
-            self.sessions.update_session(session_id, number, make_record(sample, target=dot), **VIEWER)
+            self.sessions.update_session(session_id, number, make_record(sample, target=target), **VIEWER)
 
     def find(self, session_id="viewing", **more):
         return self.detectors.get_or_create_gaze_detector(session_id, calibration_session="mine", **more).calibration
 
 
 class CountingSessions(FakeSessionStore):
-    """Counts how often a session is read; `before_read` is called first."""
+    """Counts reads of sessions, and calls `before_read` before each."""
 
     def __init__(self):
         super().__init__()
@@ -83,13 +83,13 @@ def test_the_least_recently_used_one_is_forgotten():
     assert detectors.get_or_create_gaze_detector("a") is first
 
 
-def test_a_calibration_comes_from_the_session_that_is_named(world):
+def test_a_calibration_comes_from_the_selected_session(world):
     world.calibrate(Viewer(offset_deg=(4.0, -3.0)))
 
     assert world.find().correction.offset_deg == pytest.approx((4.0, -3.0), abs=0.3)
 
 
-def test_viewings_share_a_calibration_that_is_read_once(world):
+def test_viewings_share_a_calibration_which_is_read_once(world):
     world.calibrate(Viewer())
 
     assert world.find("a") is world.find("b")
@@ -120,14 +120,14 @@ def test_an_unchanged_calibration_is_not_fitted_again(world):
     assert world.sessions.reads == 2
 
 
-def test_a_session_that_nobody_knows_is_no_calibration(world):
+def test_a_missing_calibration_session_is_remembered(world):
     assert world.find() is None
     world.now_s += 5
     world.find()
     assert world.sessions.reads == 1
 
 
-def test_a_session_api_that_fails_leaves_the_last_calibration(world):
+def test_while_the_session_api_fails_the_last_calibration_is_used(world):
     world.calibrate(Viewer())
     known = world.find()
     world.sessions.error = SessionStoreError("down")
@@ -136,7 +136,7 @@ def test_a_session_api_that_fails_leaves_the_last_calibration(world):
     assert world.find() is known
 
 
-def test_a_session_api_that_fails_at_first_leaves_none_and_is_asked_again_later(world):
+def test_a_calibration_is_read_again_after_the_session_api_failed(world):
     world.calibrate(Viewer())
     world.sessions.error = SessionStoreError("down")
     assert world.find() is None
@@ -146,7 +146,7 @@ def test_a_session_api_that_fails_at_first_leaves_none_and_is_asked_again_later(
     assert world.find() is not None
 
 
-def test_while_a_calibration_is_read_nobody_else_waits(world):
+def test_other_requests_do_not_wait_while_a_calibration_is_read(world):
     world.calibrate(Viewer())
     known = world.find()
     world.now_s += 60
@@ -167,6 +167,6 @@ def test_while_a_calibration_is_read_nobody_else_waits(world):
     reader.join(10)
 
 
-def test_no_capacity_is_misuse():
+def test_a_capacity_of_0_is_refused():
     with pytest.raises(ValueError, match="capacity"):
         World(capacity=0)

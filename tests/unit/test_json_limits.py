@@ -18,7 +18,7 @@ values = st.recursive(
 
 
 def count_structure(value):
-    """Count what a JSON writer puts between values: brackets that open, commas and colons."""
+    """Count opening brackets, commas and colons."""
     if isinstance(value, dict):
         return 1 + max(len(value) - 1, 0) + len(value) + sum(map(count_structure, value.values()))
     if isinstance(value, list):
@@ -54,7 +54,7 @@ def test_what_a_parser_accepts_is_counted_and_nothing_else_fails(text):
 
 
 @pytest.mark.parametrize("inside", [b"[" * 2000, rb"\"" * 2000, rb"\\", rb"\\\"[[[[[[", b"{,:}"])
-def test_what_stands_in_a_string_does_not_count(inside):
+def test_marks_inside_strings_do_not_count(inside):
     check_json(b'["' + inside + b'"]', JsonLimits(structure=1, depth=1))
 
 

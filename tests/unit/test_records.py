@@ -1,4 +1,4 @@
-"""The record of a frame: what is written, and what is read of newer and older services."""
+"""Records of frames: writing them, and reading those of this and older services."""
 
 import dataclasses
 
@@ -32,7 +32,7 @@ SAMPLE = GazeSample(
 )
 
 
-def test_a_record_holds_all_that_scoring_and_calibration_need():
+def test_a_record_contains_everything_for_scoring_and_calibration():
     record = make_record(SAMPLE, timestamp_ms=1000.0, video_time_ms=50.0, target=(0.1, 0.9), calibration_use="fit")
 
     assert record == {
@@ -50,7 +50,7 @@ def test_a_record_holds_all_that_scoring_and_calibration_need():
     }
 
 
-def test_a_record_keeps_what_the_request_says_of_screen_camera_and_viewing():
+def test_a_record_contains_the_setup_and_the_viewing_of_its_request():
     setup = {
         "screen": {"width_mm": 598, "height_mm": 336},
         "camera": {"tilt_deg": 5},
@@ -88,12 +88,33 @@ def test_frames_with_the_same_screen_share_it():
         {"calibration_session": ""},
     ],
 )
-def test_a_damaged_setup_is_as_if_it_were_missing(damage):
+def test_a_damaged_setup_is_ignored(damage):
     assert read_record(make_record(SAMPLE) | damage) == read_record(make_record(SAMPLE))
 
 
-def test_an_image_is_told_from_another_by_16_hexadecimal_digits():
+def test_an_image_digest_has_16_hexadecimal_digits():
     assert digest_image(b"abc") == "ba7816bf8f01cfea"
+
+
+def test_numbers_are_rounded_far_below_the_resolution_of_a_webcam():
+    sample = dataclasses.replace(
+        SAMPLE,
+        gaze=GazePoint(0.12345678, 0.87654321),
+        origin_mm=(1.23456, -2.34567, 571.98765),
+        distance_mm=571.98765,
+        eye_openness=(0.3123456, 0.3345678),
+        head_pose=dataclasses.replace(SAMPLE.head_pose, pitch_deg=3.45678, yaw_deg=-8.76543, roll_deg=0.56789),
+    )
+    record = make_record(sample)
+
+    assert record["gaze"] == [0.123457, 0.876543]
+    assert (record["origin_mm"], record["distance_mm"]) == ([1.235, -2.346, 571.988], 571.988)
+    assert record["eye_openness"] == [0.31235, 0.33457]
+    assert record["head_pose_deg"] == {"pitch": 3.457, "yaw": -8.765, "roll": 0.568}
+
+
+def test_a_record_contains_the_digest_of_its_image():
+    assert make_record(SAMPLE, image_digest="ba7816bf8f01cfea")["image_digest"] == "ba7816bf8f01cfea"
 
 
 def test_features_keep_six_decimals():
@@ -114,7 +135,7 @@ def test_several_faces_and_quality_issues_are_flags():
     assert make_record(sample)["flags"] == ["several_faces", "too_dark"]
 
 
-def test_what_was_written_is_read():
+def test_a_written_record_is_read_back():
     record = make_record(SAMPLE, timestamp_ms=1000.0, video_time_ms=50.0)
 
     assert read_record(record) == FrameRecord(
@@ -130,7 +151,7 @@ def test_what_was_written_is_read():
     ("sent", "use"),
     [("fit", TargetUse.FIT), ("validate", TargetUse.VALIDATE), (None, TargetUse.FIT), ("later", TargetUse.FIT)],
 )
-def test_a_dot_is_to_fit_unless_it_is_to_validate(sent, use):
+def test_a_target_is_used_to_fit_unless_it_is_a_validation_target(sent, use):
     record = read_record(make_record(SAMPLE, target=(0.1, 0.9), calibration_use=sent))
 
     assert (record.target, record.target_use) == (GazePoint(0.1, 0.9), use)
@@ -139,7 +160,7 @@ def test_a_dot_is_to_fit_unless_it_is_to_validate(sent, use):
 @pytest.mark.parametrize(
     "damage", [{"features": [1.0] * 6}, {"origin_mm": None}, {"eye_openness": [0.3, "x"]}, {"features": ["a"] * 7}]
 )
-def test_a_record_that_lost_what_was_measured_keeps_its_gaze(damage):
+def test_a_record_without_measurements_keeps_its_gaze(damage):
     record = read_record(make_record(SAMPLE) | damage)
 
     assert (record.gaze, record.measured) == (GazePoint(0.512346, 0.25), None)
@@ -149,7 +170,7 @@ def session_with(**settings):
     return Session("s", "203.0.113.7", "v", "", frames={}, settings=settings)
 
 
-def test_what_belongs_to_the_session_is_read():
+def test_the_setup_of_the_session_is_read():
     session = session_with(
         screen={"width_mm": 598, "height_mm": 336},
         camera={"tilt_deg": 5},
@@ -163,7 +184,7 @@ def test_what_belongs_to_the_session_is_read():
     assert read_calibration_session(session) == "mine"
 
 
-def test_what_the_first_frame_says_comes_before_what_the_session_says():
+def test_the_setup_of_the_first_frame_takes_precedence_over_that_of_the_session():
     frames = {
         7: make_record(SAMPLE, setup={"screen": {"width_mm": 300, "height_mm": 200}, "calibration_session": "later"}),
         2: make_record(SAMPLE, setup={"screen": {"width_mm": 598, "height_mm": 336}, "calibration_session": "first"}),
@@ -175,7 +196,7 @@ def test_what_the_first_frame_says_comes_before_what_the_session_says():
     assert read_calibration_session(session) == "first"
 
 
-def test_what_cannot_be_read_is_the_default():
+def test_an_unreadable_setup_is_the_default():
     session = session_with(screen={"width_mm": -1}, camera={"colour": "red"}, viewport=[], calibration_session=7)
 
     assert (read_screen(session), read_camera(session), read_viewport(session)) == (Screen(), Camera(), Viewport())
@@ -203,5 +224,5 @@ def test_an_older_services_record_is_readable_but_has_no_validity(old):
         {"validity": "no_face", "gaze": [0.1, 0.2]},
     ],
 )
-def test_what_no_service_ever_wrote_is_unreadable(broken):
+def test_an_unknown_format_is_unreadable(broken):
     assert read_record(broken) is None

@@ -1,4 +1,4 @@
-"""The format of the result: what is read, what is written, and what the schema says about it."""
+"""Format of the result: reading, writing and its schema."""
 
 import json
 
@@ -37,6 +37,16 @@ def test_without_a_score_the_keys_are_the_same(world):
     assert sorted(world.complete(2)) == sorted(scored)
 
 
+def test_without_a_score_interval_reliable_comes_second():
+    world = CompletionWorld(accuracy_deg=4.0)
+    world.store(record(HIT), start=11)
+
+    result = world.complete(12, total_frames=1)
+
+    assert result["score_invalid_reason"] == "nothing_scored"
+    assert list(result["at_accuracy"])[:3] == ["final_score", "interval_reliable", "chance_level"]
+
+
 def test_the_stored_result_comes_back_byte_for_byte(world):
     world.store(record(HIT), record(MISS))
     world.complete(3)
@@ -66,7 +76,7 @@ def test_a_result_of_another_version_keeps_exactly_its_keys():
     ],
     ids=str,
 )
-def test_anything_else_is_not_a_result(wrong):
+def test_a_malformed_result_is_an_error(wrong):
     with pytest.raises(SessionStoreError):
         read_result(wrong)
 

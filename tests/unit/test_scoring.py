@@ -1,4 +1,4 @@
-"""What is scored, and what the result says."""
+"""Scores and other contents of the result."""
 
 import pytest
 
@@ -45,7 +45,7 @@ class TestScore:
 
         assert (result["frames"]["hits"], result["frames"]["off_video"]) == (0, 1)
 
-    def test_a_frame_is_scored_with_the_map_of_the_moment_that_it_tells(self, world):
+    def test_a_frame_is_scored_with_the_map_of_its_position_in_the_video(self, world):
         # 10 frames a second: 250 ms into the video its third frame is shown.
         right_half = LEFT_HALF[:, ::-1]
         world.maps.by_video["contents1"] = {1: LEFT_HALF, 3: right_half}
@@ -56,7 +56,7 @@ class TestScore:
 
         assert (result["final_score"], result["trace"]["video_frame"]) == (100.0, [3])
 
-    def test_the_result_says_what_each_frame_contributes(self, world):
+    def test_the_trace_has_the_values_of_each_frame(self, world):
         world.store(record(HIT), record(MISS), record(OFF))
 
         trace = world.complete(4)["trace"]
@@ -66,7 +66,7 @@ class TestScore:
         assert trace["rank"] == [0.85, 0.35, None]
         assert trace["chance"] == [0.3, 0.3, 0.3]
 
-    def test_a_short_session_is_said_to_be_too_short_for_its_interval(self, world):
+    def test_the_interval_of_a_short_session_is_unreliable(self, world):
         world.store(*[record(HIT), record(MISS)] * 5)
 
         result = world.complete(11)
@@ -74,7 +74,7 @@ class TestScore:
         assert result["interval_reliable"] is False
         assert result["lift"]["value"] == 20.0
 
-    def test_with_a_known_accuracy_the_maps_are_blurred_to_it_as_well(self):
+    def test_with_a_known_accuracy_blurred_maps_are_scored_too(self):
         world = CompletionWorld(accuracy_deg=4.0)
         # A hole of 2 pixels in the salient part: a miss on the map, a hit within the accuracy.
         with_hole = LEFT_HALF.repeat(10, axis=0).repeat(10, axis=1)
@@ -136,7 +136,7 @@ class TestScore:
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_with_nothing_to_score_the_result_says_why(self, world, records, video, reason):
+    def test_without_a_scored_frame_the_result_has_a_reason(self, world, records, video, reason):
         world.maps.by_video["contents1"] = video
         world.store(*records)
 
@@ -153,12 +153,12 @@ class TestScore:
 
         assert world.complete(3)["lost"]["no_map"] == 1
 
-    def test_a_gaze_is_off_a_video_of_no_size(self, world):
+    def test_a_gaze_misses_a_video_of_almost_no_size(self, world):
         world.store(record(HIT, viewport={"x": 0.0, "y": 0.0, "width": 1e-320, "height": 1.0}))
 
         assert world.complete(2)["frames"]["off_video"] == 1
 
-    def test_the_result_names_model_and_maps(self, world):
+    def test_the_result_identifies_model_and_maps(self, world):
         world.store(record(HIT))
 
         result = world.complete(2)

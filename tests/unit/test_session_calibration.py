@@ -1,0 +1,251 @@
+"""Scoring with the calibration of the viewer, on a viewer whose gaze misses every target by the same angle."""
+
+import math
+
+import numpy as np
+import pytest
+
+from func.session.attention_score import find_accuracy
+from func.session.expected_frames import ExpectedFrames
+from func.session.session_score import SessionScorer
+from func.session.viewer_calibration import describe_calibration
+from gaze_core.calibration import Calibration, Fitted, TargetAccuracy
+from gaze_core.correction import Correction
+from gaze_core.errors import SessionStoreError
+from gaze_core.gaze import direction_to, gaze_vector, point_of_gaze
+from gaze_core.types import Camera, GazePoint, Screen
+from tests.fakes.completion import LEFT_HALF, VIEWER
+from tests.fakes.saliency_store import FakeSaliencyMaps
+from tests.fakes.session_api import FakeSessionStore
+from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel
+
+ORIGIN_MM = (0.0, 120.0, 600.0)
+OFFSET_DEG = (4.0, -3.0)
+WIDE = {"screen": {"width_mm": 690.0, "height_mm": 388.0}, "camera": {"tilt_deg": 10.0}}
+
+
+def record(target, *, use=None, offset_deg=OFFSET_DEG, setup=None):
+    """Return the record of a frame whose uncalibrated gaze misses the target by an angle."""
+    setup = setup or {}
+    screen, camera = Screen(**setup.get("screen", {})), Camera(**setup.get("camera", {}))
+    direction_deg = direction_to(GazePoint(*target), ORIGIN_MM, screen, camera) + offset_deg
+    gaze = point_of_gaze(direction_deg, np.array(ORIGIN_MM), screen, camera)
+    return {
+        "gaze": [gaze.x, gaze.y],
+        "validity": "ok",
+        "features": [*gaze_vector(direction_deg).tolist(), 0.0, 0.0, 0.0, 600.0],
+        "origin_mm": list(ORIGIN_MM),
+        "eye_openness": [0.3, 0.3],
+        **({} if use is None else {"target": list(target), "calibration_use": use}),
+        **setup,
+    }
+
+
+class World:
+    """Sessions of a viewer, scored by a model that returns the direction of the stored gaze vector."""
+
+    def __init__(self):
+        self.sessions = FakeSessionStore()
+        self.maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 51), LEFT_HALF)})
+
+    def store(self, session_id, records, start=1):
+        for number, each in enumerate(records, start):
+            self.sessions.update_session(session_id, number, each, **VIEWER)
+
+    def calibrate(self, targets=FIVE_TARGETS, **more):
+        self.store("calibration", [record(target, use="fit", **more) for target in targets for _ in range(4)])
+
+    def score(self, session_id="s", frame_number=2):
+        scorer = SessionScorer(self.sessions, self.maps, model=StraightGazeModel())
+        expected = ExpectedFrames(frame_number, has_image=False, total_frames=None)
+        return scorer.score(self.sessions.get_session(session_id), expected, "contents1")
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_a_session_is_scored_with_the_calibration_that_it_selects(world):
+    # 4 degrees at 600 mm are 12 % of the screen's width: uncalibrated, the gaze misses the left 30 %.
+    world.calibrate()
+    world.store("s", [record((0.25, 0.5)) | {"calibration_session": "calibration"}])
+    world.store("plain", [record((0.25, 0.5))])
+
+    assert world.score("plain").final_score == 0.0
+    assert world.score("s").final_score == 100.0
+
+
+def test_the_result_describes_the_calibration(world):
+    world.calibrate()
+    world.store("s", [record((0.25, 0.5)) | {"calibration_session": "calibration"}])
+
+    assert world.score().calibration.as_json() == {
+        "used": True,
+        "reason": None,
+        "fitted": "offset",
+        "dots": 5,
+        "frames": 20,
+        "accuracy_deg": 0.0,
+        "frame_accuracy_deg": 0.0,
+        "precision_deg": 0.0,
+        "generic_accuracy_deg": pytest.approx(5.0, abs=0.15),
+        "validation": None,
+    }
+
+
+def test_a_calibration_is_fitted_for_its_own_screen_and_camera(world):
+    world.calibrate(setup=WIDE)
+    world.store("s", [record((0.25, 0.5), setup=WIDE) | {"calibration_session": "calibration"}])
+
+    assert world.score().calibration.accuracy_deg == 0.0
+
+
+def test_a_missing_calibration_session_leaves_the_session_uncalibrated(world):
+    world.store("s", [record((0.1, 0.5)) | {"calibration_session": "calibration"}])
+
+    result = world.score()
+
+    assert result.final_score == 100.0
+    assert result.calibration.as_json() == {
+        "used": False,
+        "reason": "session_not_found",
+        "fitted": "nothing",
+        "dots": 0,
+        "frames": 0,
+        "accuracy_deg": None,
+        "frame_accuracy_deg": None,
+        "precision_deg": None,
+        "generic_accuracy_deg": None,
+        "validation": None,
+    }
+
+
+def test_too_few_targets_leave_the_session_uncalibrated(world):
+    world.calibrate(targets=[(0.5, 0.5)])
+    world.store("s", [record((0.1, 0.5)) | {"calibration_session": "calibration"}])
+
+    calibration = world.score().calibration
+
+    assert (calibration.used, calibration.reason) == (False, "too_few_dots")
+
+
+def test_a_calibration_session_describes_its_own_calibration(world):
+    world.calibrate()
+
+    result = world.score("calibration", 21)
+
+    assert (result.score_valid, result.score_invalid_reason) == (False, "calibration_session")
+    assert (result.frames.received, result.frames.expected) == (0, 0)
+    assert (result.calibration.used, result.calibration.dots) == (True, 5)
+
+
+def test_a_calibration_session_that_cannot_be_read_is_an_error(world, monkeypatch):
+    world.store("s", [record((0.1, 0.5)) | {"calibration_session": "calibration"}])
+    session = world.sessions.get_session("s")
+    monkeypatch.setattr(world.sessions, "error", SessionStoreError("down"))
+    scorer = SessionScorer(world.sessions, world.maps, model=StraightGazeModel())
+
+    with pytest.raises(SessionStoreError):
+        scorer.score(session, ExpectedFrames(2, has_image=False, total_frames=None), "contents1")
+
+
+class TestValidation:
+    def score(self, world, *, offset_deg, setup=None):
+        """Score a session of six video frames and two validation targets."""
+        video = [record((0.25, 0.5), setup=setup) | {"calibration_session": "calibration"}] * 6
+        checks = [record(target, use="validate", offset_deg=offset_deg, setup=setup) for target in FIVE_TARGETS[:2]]
+        world.store("s", video + checks)
+        return world.score("s", 9)
+
+    def test_a_calibration_that_still_fits_has_not_drifted(self, world):
+        world.calibrate(setup=WIDE)
+
+        validation = self.score(world, offset_deg=OFFSET_DEG, setup=WIDE).calibration.validation
+
+        assert (validation.dots, validation.frames, validation.accuracy_deg) == (2, 2, 0.0)
+        assert (validation.shift_deg, validation.drifted) == ([0.0, 0.0], False)
+
+    def test_a_calibration_that_no_longer_fits_has_drifted(self, world):
+        world.calibrate()
+
+        validation = self.score(world, offset_deg=(6.0, -3.0)).calibration.validation
+
+        assert validation.drifted is True
+        assert validation.shift_deg == pytest.approx([2.0, 0.0], abs=0.1)
+
+    def test_validation_targets_are_not_video_frames(self, world):
+        world.calibrate()
+
+        frames = self.score(world, offset_deg=OFFSET_DEG).frames
+
+        assert (frames.expected, frames.received, frames.scored) == (6, 6, 6)
+
+    def test_validation_targets_alone_describe_the_uncalibrated_gaze(self, world):
+        world.store("s", [record((0.1, 0.5))] * 2 + [record((0.5, 0.5), use="validate")])
+
+        calibration = world.score("s", 4).calibration
+
+        assert (calibration.used, calibration.reason, calibration.fitted) == (
+            False,
+            "no_calibration_session",
+            "nothing",
+        )
+        assert calibration.validation.accuracy_deg == pytest.approx(5.0, abs=0.15)
+        assert calibration.validation.drifted is None
+
+
+def accuracy(accuracy_deg, **changes):
+    values = {
+        "targets": 5,
+        "frames": 50,
+        "accuracy_deg": accuracy_deg,
+        "frame_accuracy_deg": 1.98765,
+        "precision_deg": math.nan,
+        "generic_accuracy_deg": 7.0,
+        "shift_deg": (0.12345, math.inf),
+    }
+    return TargetAccuracy(**values | changes)
+
+
+def calibration_of(measured):
+    return Calibration(Fitted.OFFSET, Correction((1.0, 0.0)), None, measured)
+
+
+@pytest.mark.parametrize(
+    ("then_deg", "now_deg", "drifted"),
+    [(1.0, 2.0, False), (1.0, 2.01, True), (4.0, 6.0, False), (4.0, 6.01, True)],
+)
+def test_a_drift_exceeds_the_error_by_both_half_and_a_degree(then_deg, now_deg, drifted):
+    described = describe_calibration(calibration_of(accuracy(then_deg)), checked=accuracy(now_deg))
+
+    assert described.validation.drifted is drifted
+
+
+def test_angles_have_two_decimals_and_are_null_if_unknown():
+    described = describe_calibration(calibration_of(accuracy(1.23456)), checked=accuracy(1.0))
+
+    assert (described.accuracy_deg, described.frame_accuracy_deg, described.precision_deg) == (1.23, 1.99, None)
+    assert described.validation.shift_deg == [0.12, None]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        (calibration_of(accuracy(1.5, frame_accuracy_deg=2.5)), (2.5, "calibration")),
+        (calibration_of(accuracy(1.5, frame_accuracy_deg=0.0)), (4.0, "setting")),
+        (calibration_of(accuracy(1.5, frame_accuracy_deg=math.inf)), (4.0, "setting")),
+        (calibration_of(None), (4.0, "setting")),
+        (Calibration(Fitted.NOTHING, None, None, accuracy(1.5)), (4.0, "setting")),
+        (None, (4.0, "setting")),
+    ],
+    ids=["calibrated", "zero", "infinite", "unknown", "no correction", "no calibration"],
+)
+def test_maps_are_blurred_to_the_accuracy_of_the_calibration_or_else_of_the_setting(calibration, expected):
+    found = find_accuracy(calibration, 4.0)
+
+    assert (found.accuracy_deg, found.source) == expected
+
+
+def test_without_calibration_and_setting_the_accuracy_is_unknown():
+    assert find_accuracy(None, None) is None
