@@ -35,10 +35,17 @@ class Assumptions:
     frame_rate_fps: float = _assume(
         20.0, "frame rate of one viewer, frames/s", "the wire contract's nominal rate", "none"
     )
-    frame_cpu_ms: float = _assume(13.0, "CPU time per frame in the function, user and system, ms", "measured", _MEASURE)
-    detect_ms: float = _assume(10.0, "time for which a frame occupies a landmarker, ms", "measured", _MEASURE)
-    scoring_cpu_ms: float = _assume(0.3, "CPU time per frame of scoring a session, ms", "measured", _MEASURE)
-    scoring_ms: float = _assume(1.0, "duration per frame of scoring a session, ms", "measured", _MEASURE)
+    frame_cpu_ms: float = _assume(16.0, "CPU time per frame in the function, user and system, ms", "measured", _MEASURE)
+    detect_ms: float = _assume(
+        11.0, "time for which a frame occupies a landmarker, ms", "an earlier run, on a less busy machine", _MEASURE
+    )
+    scoring_cpu_ms: float = _assume(0.4, "CPU time per frame of scoring a session, ms", "measured", _MEASURE)
+    refusal_cpu_ms: float = _assume(
+        0.14,
+        "CPU time of refusing a frame, ms; up to 0.5 if its head is unusual and must be parsed",
+        "docs/server.md",
+        "none",
+    )
     service_variation: float = _assume(
         0.5, "coefficient of variation of a frame's service time", "assumed; 1 is exponential", "none"
     )
@@ -52,18 +59,7 @@ class Assumptions:
         "kubectl top node",
     )
     landmarkers: int = _assume(2, "LANDMARKERS", "knative/common/settings.env", _SHOW_MANIFEST)
-    threads: int = _assume(10, "THREADS", "knative/common/settings.env", _SHOW_MANIFEST)
-    scoring_places: int = _assume(2, "SCORING_PLACES", "knative/common/settings.env", _SHOW_MANIFEST)
     landmarker_wait_s: float = _assume(2.0, "LANDMARKER_WAIT_S", "knative/common/settings.env", _SHOW_MANIFEST)
-    container_concurrency: int = _assume(
-        8,
-        "concurrent requests per container, Knative; 0 means no limit",
-        "knative/base",
-        "kubectl kustomize knative/base",
-    )
-    server_connections: int = _assume(
-        1000, "connections that gunicorn accepts beyond its threads", "default worker_connections", "none"
-    )
     sidecar_request_cores: float = _assume(
         0.025, "CPU request of queue-proxy, Knative, cores", "Knative's default", "kubectl get pod --output yaml"
     )
@@ -91,20 +87,19 @@ class Assumptions:
     pod_start_s: float = _assume(
         10.0,
         "time from decision to ready pod, image already on the node, s",
-        "measured 3 s for the process, assumed 7 s for scheduling and probes",
+        "measured 3.5 s for the process, assumed 6.5 s for scheduling and probes",
         _MEASURE,
     )
     retries: int = _assume(4, "retries of a refused frame by the gateway", "gaze_tools/stack/client.py", "none")
     retry_wait_s: float = _assume(
-        1.0,
+        3.5,
         "wait before the first retry, s; n times that before the n-th",
-        "Retry-After of the function",
+        "mean Retry-After of a function whose queue takes 2 s",
         "none",
     )
-    probe_timeout_s: float = _assume(2.0, "timeout of the readiness probe, s", _MANIFEST, _SHOW_MANIFEST)
     request_bytes: float = _assume(33_000, "size of a frame's request, base64 in JSON, bytes", "measured", _MEASURE)
-    record_bytes: float = _assume(330, "size of a frame's record as JSON, bytes", "measured", _MEASURE)
-    stored_bytes: float = _assume(345, "size of a frame in the session API's database, bytes", "measured", _MEASURE)
+    record_bytes: float = _assume(360, "size of a frame's record as JSON, bytes", "measured", _MEASURE)
+    stored_bytes: float = _assume(405, "size of a frame in the session API's database, bytes", "measured", _MEASURE)
     map_bytes: float = _assume(8_200, "size of a stored saliency map of 240×135 pixels, bytes", "measured", _MEASURE)
     session_reads: float = _assume(
         1.2, "full reads of a session while it is scored", "func/session/completion.py", "none"
@@ -113,7 +108,7 @@ class Assumptions:
         2.0, "CPU time per frame in the session API, ms", "measured with gaze_tools.stack.session_api", _MEASURE
     )
     database_cpu_ms: float = _assume(
-        1.5, "CPU time per frame in its database, ms", "measured with the MongoDB stand-in", _MEASURE
+        1.6, "CPU time per frame in its database, ms", "measured with the MongoDB stand-in", _MEASURE
     )
     writes_per_frame: float = _assume(1.06, "database writes per frame", "measured", _MEASURE)
     reads_per_frame: float = _assume(1.0, "database reads per frame", "measured", _MEASURE)
@@ -143,10 +138,19 @@ class Assumptions:
         return (self.frame_cpu_ms + self.scoring_cpu_ms) / 1000
 
     @property
+    def pod_cores(self) -> float:
+        """Cores that a busy pod gets."""
+        return min(self.limit_cores, self.available_cores)
+
+    @property
     def pod_capacity_fps(self) -> float:
         """Maximum frame rate of one pod, limited by its CPU or its landmarkers."""
-        cores = min(self.limit_cores, self.available_cores)
-        return min(cores / self.cpu_per_frame_s, self.landmarkers / (self.detect_ms / 1000))
+        return min(self.pod_cores / self.cpu_per_frame_s, self.landmarkers / (self.detect_ms / 1000))
+
+    @property
+    def pod_room(self) -> float:
+        """Maximum number of frames in one pod; the next one would wait longer than LANDMARKER_WAIT_S."""
+        return self.landmarkers + self.landmarker_wait_s * self.pod_capacity_fps
 
 
 def list_origins(assumptions: Assumptions) -> list[tuple[str, float, Origin]]:

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 from gaze_tools.capacity.assumptions import Assumptions
-from gaze_tools.capacity.queues import probability_of_blocking
 
 SECONDS_A_DAY = 86_400
 
@@ -31,7 +30,6 @@ class Footprint:
         scorings_s: Sessions that end per second.
         session_read_bytes_s: Records read from the session API for scoring.
         map_read_bytes_s: Maps read from MongoDB for scoring.
-        scoring_refused_percent: Last frames that find all scoring places taken and are retried.
     """
 
     viewers: float
@@ -51,7 +49,6 @@ class Footprint:
     scorings_s: float
     session_read_bytes_s: float
     map_read_bytes_s: float
-    scoring_refused_percent: float
 
 
 def size(assumptions: Assumptions, viewers: float) -> Footprint:
@@ -64,8 +61,6 @@ def size(assumptions: Assumptions, viewers: float) -> Footprint:
         math.ceil(100 * busy_cores / (assumptions.target_percent * assumptions.request_cores) - 1e-9),
     )
     writes_s = frames_fps * assumptions.writes_per_frame
-    scorings_s = viewers / assumptions.video_s
-    scoring_s = assumptions.video_s * assumptions.frame_rate_fps * assumptions.scoring_ms / 1000
     return Footprint(
         viewers=viewers,
         frames_fps=frames_fps,
@@ -81,9 +76,7 @@ def size(assumptions: Assumptions, viewers: float) -> Footprint:
         shards=math.ceil(writes_s / assumptions.shard_writes),
         written_bytes_day=frames_fps * assumptions.watching_s_a_day * assumptions.stored_bytes,
         kept_bytes=frames_fps * assumptions.kept_s * assumptions.stored_bytes * assumptions.shard_replicas,
-        scorings_s=scorings_s,
+        scorings_s=viewers / assumptions.video_s,
         session_read_bytes_s=frames_fps * assumptions.record_bytes * assumptions.session_reads,
         map_read_bytes_s=frames_fps * assumptions.map_bytes,
-        scoring_refused_percent=100
-        * probability_of_blocking(assumptions.scoring_places, scorings_s / pods * scoring_s),
     )

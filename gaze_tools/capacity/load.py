@@ -4,11 +4,9 @@ import base64
 import itertools
 import json
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -166,24 +164,3 @@ def post(http: requests.Session, client: Client, body: bytes) -> requests.Respon
         headers={"Content-Type": "application/json"},
         timeout=_REQUEST_TIMEOUT_S,
     )
-
-
-@contextmanager
-def probe(function_url: str) -> Iterator[list[float]]:
-    """Probe the readiness of a function every 0.5 s; yield the list of latencies, which grows meanwhile."""
-    waits_s: list[float] = []
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not waits_s or not stop.wait(0.5):
-            asked_s = time.monotonic()
-            requests.get(f"{function_url}/health/readiness", timeout=_REQUEST_TIMEOUT_S).raise_for_status()
-            waits_s.append(time.monotonic() - asked_s)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield waits_s
-    finally:
-        stop.set()
-        thread.join()

@@ -4,7 +4,6 @@ CPU time is that of the processes, from /proc: wall time also depends on what el
 """
 
 import itertools
-import statistics
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import requests
 
 from gaze_tools.capacity.assumptions import Assumptions
 from gaze_tools.capacity.cpu_time import read_cpu_s
-from gaze_tools.capacity.load import Client, Load, encode_clip, post, probe, run_load
+from gaze_tools.capacity.load import Client, Load, encode_clip, post, run_load
 from gaze_tools.capacity.queues import closed_throughput, mean_wait_s
 from gaze_tools.capacity.store_costs import StoreCosts, measure_store
 from gaze_tools.sample_clip import seed_sample_maps
@@ -51,21 +50,6 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowding:
-    """One function with more clients than it has threads.
-
-    Attributes:
-        clients: Number of clients, each of which waits for a response before its next request.
-        load: Outcome of their load.
-        probe_s: Median latency of a readiness probe meanwhile.
-    """
-
-    clients: int
-    load: Load
-    probe_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Measurement:
     """Measurements of one run.
 
@@ -77,7 +61,6 @@ class Measurement:
         detect_s: Mean time for which a frame of `alone` occupied a landmarker, features and prediction included.
         scoring: Scoring of a session of `alone`.
         store: Bytes and database commands of the frames of `alone`.
-        crowding: Far more clients than threads, on one function.
         open_rate_fps: Frame rate of all viewers of `opened`.
         closed_clients: Number of clients of `closed`.
     """
@@ -89,7 +72,6 @@ class Measurement:
     detect_s: float
     scoring: Scoring
     store: StoreCosts
-    crowding: Crowding
     open_rate_fps: float
     closed_clients: int
 
@@ -101,9 +83,8 @@ def measure_stack(
     duration_s: float = 10.0,
     open_rate_fps: float = 10.0,
     closed_clients: int = 4,
-    crowding_clients: int = 150,
 ) -> Measurement:
-    """Start the stack with the settings of the cluster, apply four loads, and stop it.
+    """Start the stack with the settings of the cluster, apply three loads, and stop it.
 
     Args:
         log_dir: Directory for the logs.
@@ -111,12 +92,9 @@ def measure_stack(
         duration_s: Length of each load.
         open_rate_fps: Frame rate of the open load.
         closed_clients: Clients of the closed load.
-        crowding_clients: Clients of the last load.
     """
     settings = {
-        "THREADS": str(assumptions.threads),
         "LANDMARKERS": str(assumptions.landmarkers),
-        "SCORING_PLACES": str(assumptions.scoring_places),
         "LANDMARKER_WAIT_S": str(assumptions.landmarker_wait_s),
     }
     jpegs = encode_clip()
@@ -155,11 +133,6 @@ def measure_stack(
         closed = run_load(
             [Client(next(functions), next(sessions)) for _ in range(closed_clients)], jpegs, pids, duration_s=duration_s
         )
-        crowd = [Client(first, next(sessions)) for _ in range(crowding_clients)]
-        with probe(first) as waits_s:
-            load = run_load(crowd, jpegs, pids, duration_s=duration_s)
-        # The first few probes find no queue yet.
-        crowding = Crowding(crowding_clients, load, statistics.median(waits_s[len(waits_s) // 4 :]))
     return Measurement(
         start=start,
         alone=alone,
@@ -168,7 +141,6 @@ def measure_stack(
         detect_s=(after[0] - before[0]) / (after[1] - before[1]),
         scoring=scoring,
         store=store,
-        crowding=crowding,
         open_rate_fps=viewers / OPEN_INTERVAL_S,
         closed_clients=closed_clients,
     )

@@ -20,7 +20,7 @@ def tabulate_measurement(measurement: Measurement) -> MarkdownTable:
         ("--frame-cpu-ms", f"{1000 * alone.cpu_per_frame_s('function'):.1f}"),
         ("--detect-ms", f"{1000 * measurement.detect_s:.1f}"),
         ("--scoring-cpu-ms", f"{1000 * scoring.cpu_s / scoring.frames:.2f}"),
-        ("--scoring-ms", f"{1000 * scoring.duration_s / scoring.frames:.2f}"),
+        ("duration per frame of scoring a session, ms", f"{1000 * scoring.duration_s / scoring.frames:.2f}"),
         ("--session-cpu-ms", f"{1000 * alone.cpu_per_frame_s('session API'):.1f}"),
         ("--database-cpu-ms", f"{1000 * alone.cpu_per_frame_s('database'):.1f}"),
         ("--request-bytes", f"{store.request_bytes:.0f}"),
@@ -34,11 +34,6 @@ def tabulate_measurement(measurement: Measurement) -> MarkdownTable:
             "start of a function: duration and CPU time, s",
             f"{measurement.start.duration_s:.1f}, {measurement.start.cpu_s:.1f}",
         ),
-        (
-            f"503 responses and answered frames with {measurement.crowding.clients} clients on one function",
-            f"{measurement.crowding.load.refused}, {measurement.crowding.load.frames}",
-        ),
-        ("median readiness probe meanwhile, s", f"{measurement.crowding.probe_s:.2f}"),
         ("frames of the first load", f"{alone.frames}"),
     ]
     return MarkdownTable(("option", "measured"), rows)

@@ -33,32 +33,6 @@ class Platform:
         """Return the CPU request of a pod, including sidecars."""
         return assumptions.request_cores + (assumptions.sidecar_request_cores if self.is_knative else 0)
 
-    def room(self, assumptions: Assumptions) -> float:
-        """Return the number of frames, waiting ones included, that fit into a pod before it refuses one.
-
-        A frame in a thread waits at most LANDMARKER_WAIT_S for a landmarker. If there are too few threads for such a
-        wait, frames queue outside: in queue-proxy, ten per concurrent request (Knative's queue depth), or as open
-        connections of the server.
-        """
-        threads = assumptions.threads
-        if self.is_knative and assumptions.container_concurrency:
-            threads = min(threads, assumptions.container_concurrency)
-        waiting = threads - assumptions.landmarkers
-        patient = assumptions.landmarker_wait_s * assumptions.pod_capacity_fps
-        if patient < waiting:
-            return assumptions.landmarkers + patient
-        if self.is_knative and assumptions.container_concurrency:
-            return threads + 10 * assumptions.container_concurrency
-        return threads + assumptions.server_connections
-
-    def crowds_out_probes(self, assumptions: Assumptions) -> bool:
-        """Return whether frames can occupy every thread, so that probes wait behind them."""
-        if self.is_knative and 0 < assumptions.container_concurrency < assumptions.threads:
-            return False
-        return assumptions.landmarker_wait_s * assumptions.pod_capacity_fps >= (
-            assumptions.threads - assumptions.landmarkers
-        )
-
 
 KNATIVE_PLATFORM = Platform("Knative", is_knative=True)
 KUBERNETES_PLATFORM = Platform("Kubernetes", is_knative=False)
@@ -162,13 +136,6 @@ class Simulation:
         return max(moment.wait_s for moment in self.moments)
 
     @property
-    def late_probes_s(self) -> float:
-        """Total time during which readiness probes would exceed their timeout, so that full pods count as unready."""
-        if not self.platform.crowds_out_probes(self.assumptions):
-            return 0.0
-        return STEP_S * sum(moment.wait_s > self.assumptions.probe_timeout_s for moment in self.moments)
-
-    @property
     def pod_hours(self) -> float:
         """Pod hours of all pods, including those that are starting."""
         return sum(moment.pods for moment in self.moments) * STEP_S / 3600
@@ -206,8 +173,8 @@ class _Cohort:
 def simulate(assumptions: Assumptions, crowd: Crowd, platform: Platform) -> Simulation:
     """Simulate a crowd on a platform.
 
-    Each arriving frame goes to a random ready pod. A refused frame is retried as the gateway does it; every accepted
-    frame is served.
+    Each arriving frame goes to a random ready pod. A pod refuses a frame that would wait too long, which takes CPU too.
+    A refused frame is retried as the gateway does it; every accepted frame is served.
     """
     autoscaler = Autoscaler(
         KNATIVE if platform.is_knative else KUBERNETES,
@@ -217,7 +184,6 @@ def simulate(assumptions: Assumptions, crowd: Crowd, platform: Platform) -> Simu
         assumptions.target_percent,
         assumptions.tolerance,
     )
-    capacity_fps, room = assumptions.pod_capacity_fps, platform.room(assumptions)
     cohorts = [_Cohort(assumptions.min_pods, -math.inf)]
     # By number of earlier refusals: (time of the retry, frames).
     again: list[deque[tuple[float, float]]] = [deque() for _ in range(assumptions.retries)]
@@ -238,18 +204,17 @@ def simulate(assumptions: Assumptions, crowd: Crowd, platform: Platform) -> Simu
         refused = served = waited_s = 0.0
         for cohort in serving:
             share = offered / ready
-            done = min(cohort.queued + share, capacity_fps * STEP_S)
-            cohort.queued += share - done
-            over = max(0.0, cohort.queued - room)
-            cohort.queued -= over
+            done, over = _serve(assumptions, cohort.queued + share)
+            cohort.queued += share - done - over
             refused += over * cohort.pods
             served += done * cohort.pods
-            waited_s += cohort.pods / ready * _wait_s(assumptions, share / STEP_S, cohort.queued, room)
+            waited_s += cohort.pods / ready * _wait_s(assumptions, share / STEP_S, cohort.queued)
         share_refused = refused / offered if offered else 0.0
         for refusals, queue in enumerate(again, start=1):
             if coming[refusals - 1] * share_refused:
                 queue.append((now_s + refusals * assumptions.retry_wait_s, coming[refusals - 1] * share_refused))
-        usage_cores = served / STEP_S * assumptions.cpu_per_frame_s
+        cpu_s = served * assumptions.cpu_per_frame_s + refused * assumptions.refusal_cpu_ms / 1000
+        usage_cores = min(cpu_s / STEP_S, ready * assumptions.pod_cores)
         used_cores.append(usage_cores / ready)
         moments.append(
             Moment(
@@ -275,7 +240,20 @@ def _take_due(queue: deque[tuple[float, float]], now_s: float) -> float:
     return due
 
 
-def _wait_s(assumptions: Assumptions, rate_fps: float, queued: float, room: float) -> float:
+def _serve(assumptions: Assumptions, frames: float) -> tuple[float, float]:
+    """Return how many frames in a pod it serves and how many it refuses within one step."""
+    done = min(frames, assumptions.pod_capacity_fps * STEP_S)
+    over = max(0.0, frames - done - assumptions.pod_room)
+    if over:
+        # Served and refused frames share the CPU: cpu × done + refusal × (frames − room − done) = cores × step.
+        refusal_s, excess = assumptions.refusal_cpu_ms / 1000, frames - assumptions.pod_room
+        affordable = (assumptions.pod_cores * STEP_S - refusal_s * excess) / (assumptions.cpu_per_frame_s - refusal_s)
+        done = min(done, max(0.0, affordable))
+        over = excess - done
+    return done, over
+
+
+def _wait_s(assumptions: Assumptions, rate_fps: float, queued: float) -> float:
     """Return the mean wait of a frame in a pod: behind the queue of the flow, or due to random arrivals."""
     capacity_fps = assumptions.pod_capacity_fps
     random_s = mean_wait_s(
@@ -284,7 +262,7 @@ def _wait_s(assumptions: Assumptions, rate_fps: float, queued: float, room: floa
         assumptions.landmarkers / capacity_fps,
         variation=assumptions.service_variation,
     )
-    return max(queued / capacity_fps, min(random_s, room / capacity_fps))
+    return max(queued / capacity_fps, min(random_s, assumptions.pod_room / capacity_fps))
 
 
 def _scale(

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 from gaze_tools.capacity.assumptions import Assumptions, list_origins
 from gaze_tools.capacity.footprint import size
-from gaze_tools.capacity.simulation import KNATIVE_PLATFORM, KUBERNETES_PLATFORM, Crowd, Platform, Simulation, simulate
+from gaze_tools.capacity.simulation import (
+    KNATIVE_PLATFORM,
+    KUBERNETES_PLATFORM,
+    Crowd,
+    Platform,
+    Simulation,
+    least_min_pods,
+    simulate,
+)
 from gaze_tools.markdown import MarkdownTable
 
 SWEEP = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -51,26 +59,22 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> MarkdownTable
     """Return the outcome of the same crowd under other settings, with unlimited pods."""
     base = replace(assumptions, max_pods=UNBOUNDED_PODS)
     knative, kubernetes = KNATIVE_PLATFORM, KUBERNETES_PLATFORM
-    unlimited = replace(base, container_concurrency=0)
+    least = least_min_pods(base, crowd)
     cases: list[tuple[str, Assumptions, Platform, Crowd]] = [
         ("Knative, as shipped", base, knative, crowd),
         ("target 70 %", replace(base, target_percent=70), knative, crowd),
         ("Kubernetes, as shipped", base, kubernetes, crowd),
-        ("Kubernetes, target 70 %", replace(base, target_percent=70), kubernetes, crowd),
-        ("containerConcurrency 4", replace(base, container_concurrency=4), knative, crowd),
-        ("containerConcurrency 32, THREADS 34", replace(base, container_concurrency=32, threads=34), knative, crowd),
-        ("containerConcurrency 0", unlimited, knative, crowd),
-        ("containerConcurrency 0, THREADS 300", replace(unlimited, threads=300), knative, crowd),
-        ("LANDMARKERS 1", replace(base, landmarkers=1), knative, crowd),
-        ("LANDMARKERS 4", replace(base, landmarkers=4), knative, crowd),
+        ("LANDMARKER_WAIT_S 0.5", replace(base, landmarker_wait_s=0.5, retry_wait_s=1.25), knative, crowd),
+        ("LANDMARKER_WAIT_S 5", replace(base, landmarker_wait_s=5, retry_wait_s=8), knative, crowd),
+        ("a refusal takes 0.5 ms of CPU", replace(base, refusal_cpu_ms=0.5), knative, crowd),
         ("spare CPU on nodes: 2 cores", replace(base, available_cores=2), knative, crowd),
         ("2 cores, LANDMARKERS 1", replace(base, available_cores=2, landmarkers=1), knative, crowd),
         ("2 cores, target 70 %", replace(base, available_cores=2, target_percent=70), knative, crowd),
         ("pods start in 90 s: new nodes", replace(base, pod_start_s=90), knative, crowd),
-        ("min-scale 30", replace(base, min_pods=30), knative, crowd),
-        ("min-scale 50", replace(base, min_pods=50), knative, crowd),
-        ("min-scale 100", replace(base, min_pods=100), knative, crowd),
-        ("min-scale 100, target 70 %", replace(base, min_pods=100, target_percent=70), knative, crowd),
+        (f"min-scale {least // 2}, half of the rule", replace(base, min_pods=least // 2), knative, crowd),
+        (f"min-scale {least}, by the rule", replace(base, min_pods=least), knative, crowd),
+        (f"min-scale {2 * least}", replace(base, min_pods=2 * least), knative, crowd),
+        (f"min-scale {2 * least}, target 70 %", replace(base, min_pods=2 * least, target_percent=70), knative, crowd),
         ("arrival in 30 min", base, knative, replace(crowd, ramp_s=1800)),
         ("arrival in 30 min, target 70 %", replace(base, target_percent=70), knative, replace(crowd, ramp_s=1800)),
     ]
@@ -88,7 +92,6 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> MarkdownTable
                 f"{1000 * simulation.longest_wait_s:,.0f}",
                 f"{simulation.refused_percent:,.1f}",
                 f"{simulation.lost_percent:,.1f}",
-                f"{simulation.late_probes_s:,.0f}",
                 f"{simulation.pod_hours:,.0f}",
             )
         )
@@ -102,7 +105,6 @@ def tabulate_comparison(assumptions: Assumptions, crowd: Crowd) -> MarkdownTable
             "longest wait, ms",
             "503 per 100",
             "lost %",
-            "late probes, s",
             "pod hours",
         ),
         rows,
@@ -124,7 +126,6 @@ def tabulate_function(assumptions: Assumptions) -> MarkdownTable:
                 f"{need.clusters}",
                 show_bytes(need.ingress_bytes_s) + "/s",
                 f"{need.scorings_s:,.2f}",
-                f"{need.scoring_refused_percent:.3f}",
             )
         )
     return MarkdownTable(
@@ -137,7 +138,6 @@ def tabulate_function(assumptions: Assumptions) -> MarkdownTable:
             "clusters",
             "requests",
             "scorings/s",
-            "scorings refused, %",
         ),
         rows,
     )

@@ -42,7 +42,7 @@ class Requests(Rule):
 
 
 class Limits(Requests):
-    concurrency: int = Field(ge=0)
+    concurrency: Literal[0]  # as in the Knative Service
 
 
 class Resources(Rule):

@@ -173,7 +173,9 @@ class RevisionSpec(Rule):
 
     service_account_name: str
     enable_service_links: Literal[False]
-    container_concurrency: int = Field(ge=1, le=1000)
+    # With a limit, waiting last frames would take places of frames, and queue-proxy would queue ten times as many
+    # requests that the function would refuse.
+    container_concurrency: Literal[0]
     timeout_seconds: int = Field(ge=1, le=600)
     containers: list[Container] = Field(min_length=1, max_length=1)
 

@@ -85,6 +85,14 @@ TRAPS = {
     "port called http": (at(f"{CONTAINER}/ports/0/name", "http"), r"ports\.0\.name"),
     "PORT set": (at(f"{CONTAINER}/env/0", {"name": "PORT", "value": "8080"}), "PORT is Serving's to set"),
     "time limit above the cluster's": (at(f"{TEMPLATE}/spec/timeoutSeconds", 601), "timeoutSeconds"),
+    "limit in queue-proxy, which last frames could fill": (
+        at(f"{TEMPLATE}/spec/containerConcurrency", 40),
+        "containerConcurrency",
+    ),
+    "no word on concurrency: the cluster's default": (
+        at(f"{TEMPLATE}/spec/containerConcurrency", REMOVED),
+        "containerConcurrency",
+    ),
     "affinity, behind a flag": (at(f"{TEMPLATE}/spec/affinity", {}), "affinity"),
     "topology spread, behind a flag": (
         at(f"{TEMPLATE}/spec/topologySpreadConstraints", []),

@@ -23,6 +23,10 @@ PAIRS = (
 )
 KUBERNETES = ("1.31", "1.37")
 READS_THE_MAPS_S = 60
+FASTEST_DETECTION_S = 0.01
+PROBES = 8
+POLL_CPU_S = 0.00065
+"""CPU time in which a waiting last frame reads its session once, measured with 32 of them."""
 DRAIN_S = 30
 GOLDEN = ROOT / "tests/manifests/golden"
 
@@ -120,13 +124,24 @@ def test_it_runs_as_the_user_of_the_image(manifests):
     assert f"USER {context['runAsUser']}:{context['runAsGroup']}\n" in (ROOT / "Dockerfile").read_text()
 
 
-def test_waiting_last_frames_leave_room_for_frames(render):
-    manifests = render("knative/overlays/prod")
+def test_waiting_last_frames_leave_connections_for_all_frames_that_may_wait(manifests):
+    """Behind queue-proxy or a gateway all requests come from one address."""
     settings = find_settings(manifests)
-    concurrency = find_template(manifests)["spec"]["containerConcurrency"]
+    frames = settings.threads + settings.landmarkers * (1 + settings.landmarker_wait_s / FASTEST_DETECTION_S)
 
-    assert concurrency >= settings.max_waiting + 2 * settings.landmarkers
-    assert int(find_container(manifests)["resources"]["limits"]["cpu"]) == settings.landmarkers
+    assert frames == 412
+    assert settings.max_connections_per_peer >= frames + settings.max_waiting + PROBES
+
+
+def test_waiting_last_frames_leave_cpu_for_frames(manifests):
+    settings = find_settings(manifests)
+    request_cores = float(find_container(manifests)["resources"]["requests"]["cpu"])
+
+    assert settings.max_waiting / settings.barrier_poll_s * POLL_CPU_S <= 0.2 * request_cores
+
+
+def test_each_landmarker_has_a_cpu(manifests):
+    assert int(find_container(manifests)["resources"]["limits"]["cpu"]) == find_settings(manifests).landmarkers
 
 
 def test_the_time_limit_is_above_the_longest_request(render):
