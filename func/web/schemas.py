@@ -3,7 +3,6 @@
 Numbers are strict: `true` is not an integer. Unknown fields are ignored, so that older and newer clients pass.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -14,7 +13,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     Strict,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,7 +20,7 @@ from pydantic import (
 
 from func.session.result import SessionResult
 from func.session_token import MAX_TOKEN_LENGTH
-from gaze_core.types import Camera, GazePoint, Screen, Validity, Viewport
+from gaze_core.types import Camera, Screen, Validity, Viewport
 
 MAX_FRAME_NUMBER = 2**31 - 1
 
@@ -77,7 +75,7 @@ OffsetMm = Annotated[float, Field(ge=-100_000, le=100_000)]
 Coordinate = Annotated[float, Strict(), Field(ge=0, le=1)]
 
 
-def _pair(value: object) -> object:
+def as_pair(value: object) -> object:
     """Let a JSON list of two pass as a tuple, which strict validation would refuse."""
     return tuple(value) if isinstance(value, list) and len(value) == 2 else value
 
@@ -153,7 +151,7 @@ class FrameMetadata(RequestPart):
     camera: CameraPart | None = None
     calibration_target: Annotated[
         tuple[Coordinate, Coordinate] | None,
-        BeforeValidator(_pair),
+        BeforeValidator(as_pair),
         Field(description="The dot that the viewer looks at now, normalised to the screen."),
     ] = None
     calibration_use: Annotated[
@@ -288,76 +286,3 @@ class ProblemDocument(BaseModel):
     detail: str
     instance: str
     errors: list[FieldError] | None = None
-
-
-class _AnsweredRecord(RequestPart):
-    """What an answer takes from a stored record."""
-
-    gaze: Annotated[tuple[float, float] | None, BeforeValidator(_pair)] = None
-    validity: Annotated[Validity, Strict(False)]
-    head_pose_deg: HeadPoseAnswer | None = None
-    distance_mm: float | None = None
-    flags: list[str] | None = None
-
-    @model_validator(mode="after")
-    def _check_gaze_fits_validity(self) -> Self:
-        if (self.gaze is None) == (self.validity is Validity.OK):
-            raise ValueError("must have a gaze if and only if it is ok")
-        return self
-
-
-def can_answer(record: object) -> bool:
-    """Return whether `answer_frame` can read a stored record: other services and older versions write some, too."""
-    try:
-        _AnsweredRecord.model_validate(record)
-    except (ValidationError, OverflowError):
-        return False
-    return True
-
-
-def answer_frame(
-    session_id: str,
-    frame_number: int,
-    record: Mapping[str, Any],
-    *,
-    corrected: GazePoint | None = None,
-    calibrated: bool | None = None,
-    warnings: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return the answer for a stored record, no matter which request stored it.
-
-    Args:
-        session_id: Session id.
-        frame_number: Frame number.
-        record: One that `can_answer`.
-        corrected: What a calibration makes of its gaze.
-        calibrated: Whether there is one; None when the client asked for none.
-        warnings: For the client.
-    """
-    stored = _AnsweredRecord.model_validate(record)
-    gaze = None
-    if stored.gaze is not None:
-        point = corrected or GazePoint(*stored.gaze)
-        gaze = GazeAnswer(x=round(point.x, 6), y=round(point.y, 6), on_screen=point.on_screen)
-    answer = FrameAnswer(
-        session_id=session_id,
-        frame_number=frame_number,
-        gaze=gaze,
-        validity=stored.validity,
-        head_pose_deg=stored.head_pose_deg,
-        distance_mm=None if stored.distance_mm is None else round(stored.distance_mm, 1),
-        calibrated=calibrated,
-        flags=stored.flags or None,
-        warnings=list(warnings) or None,
-    )
-    left_out = {name for name in ("calibrated", "flags", "warnings") if getattr(answer, name) is None}
-    return answer.model_dump(mode="json", exclude=left_out)
-
-
-def answer_completed(session_id: str, result: SessionResult, warnings: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the answer to a last frame."""
-    answer = CompletedAnswer(
-        session_id=session_id, final_score=result.final_score, result=result, warnings=list(warnings) or None
-    )
-    values = answer.model_dump(mode="json", exclude={"result", "warnings"}) | {"result": result.as_json()}
-    return values | ({"warnings": list(warnings)} if warnings else {})
