@@ -7,9 +7,8 @@ loading the models and probing the upstream services.
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from func.bootstrap import Application
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
@@ -36,7 +35,7 @@ class Handler:
         self._probing: asyncio.Future[dict[str, bool]] | None = None
         self._probes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="readiness")
         self._frames = Frames(settings, metrics, self.load)
-        self._routes: dict[str, tuple[str, Callable[[Exchange], Any]]] = {
+        self._routes: dict[str, tuple[str, Callable[[Exchange], Awaitable[Answer]]]] = {
             "/gaze": ("POST", self._frames.answer),
             "/health/liveness": ("GET", self._get_liveness),
             "/health/readiness": ("GET", self._get_readiness),
@@ -127,8 +126,7 @@ class Handler:
             raise MethodNotAllowedError(allowed)
         if exchange.method == "OPTIONS":
             return Answer(204, b"", headers={"Allow": ", ".join(allowed)})
-        answer: Answer = await respond(exchange)
-        return answer
+        return await respond(exchange)
 
     async def _get_liveness(self, _exchange: Exchange) -> Answer:
         return answer_json(200, LivenessAnswer().model_dump())
