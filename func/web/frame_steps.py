@@ -7,7 +7,7 @@ from typing import Any
 from func.bootstrap import Application
 from func.session.frame_record import FrameRecord, digest_image, make_record, read_record, stack_measured
 from func.session.viewing import require_viewing
-from func.web.answer_warnings import warn_of_repeat
+from func.web.answer_warnings import warn_of_expired_session, warn_of_repeat
 from func.web.frame_answers import answer_frame, can_answer
 from func.web.images import decode_image
 from func.web.metrics import Metrics
@@ -100,7 +100,11 @@ class FrameSteps:
             stored,
             corrected=corrected,
             calibrated=calibrated,
-            warnings=[*self.warnings, *warn_of_repeat(metadata.frame_number, record, stored)],
+            warnings=[
+                *self.warnings,
+                *warn_of_repeat(metadata.frame_number, record, stored),
+                *warn_of_expired_session(update.earlier_expired_at),
+            ],
         )
 
 

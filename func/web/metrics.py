@@ -27,7 +27,7 @@ class Metrics:
         )
         self._request_seconds = Histogram(
             "gaze_request_seconds",
-            "Time from the request's headers to its answer.",
+            "Time from the request's headers to its answer, seconds.",
             ["route"],
             buckets=_REQUEST_BUCKETS_S,
             registry=self._registry,
@@ -36,13 +36,13 @@ class Metrics:
         self._frames = Counter("gaze_frames", "Frames processed.", ["validity"], registry=self._registry)
         self._stage_seconds = Histogram(
             "gaze_stage_seconds",
-            "Time in each step of a request: decode, detect (landmarks and model), store, score (including the wait).",
+            "Time in each step of a request, seconds: decode, detect (landmarks, model), store, score (with the wait).",
             ["stage"],
             buckets=_STAGE_BUCKETS_S,
             registry=self._registry,
         )
         self._failures = Counter(
-            "gaze_failures", "Failed requests, by error class.", ["error"], registry=self._registry
+            "gaze_failures", "Failed requests, by class of the error.", ["error"], registry=self._registry
         )
         self._scores = Counter("gaze_scores", "Last frames answered with a score.", ["valid"], registry=self._registry)
         self._results_stored = Counter(
@@ -55,8 +55,10 @@ class Metrics:
             "gaze_last_frames_waiting", "Last frames that are waiting or being scored.", registry=self._registry
         )
         self._queues = Gauge("gaze_queue_length", "Calls waiting for a thread.", ["stage"], registry=self._registry)
-        self._body_bytes = Gauge("gaze_body_bytes", "Memory used by request bodies, in bytes.", registry=self._registry)
-        self._shed = Counter("gaze_shed", "Requests refused under overload.", ["reason"], registry=self._registry)
+        self._body_bytes = Gauge("gaze_body_bytes", "Memory used by request bodies, bytes.", registry=self._registry)
+        self._shed = Counter(
+            "gaze_shed", "Requests refused under overload, by class.", ["reason"], registry=self._registry
+        )
         self._clients_gone = Counter(
             "gaze_clients_gone",
             "Requests whose client closed the connection before the answer.",

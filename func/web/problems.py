@@ -62,7 +62,7 @@ class Problem:
     retry_after_s: float | None = None
 
 
-_RETRY_DETAIL = "Repeat the same request: stored frames and results are not duplicated."
+_RETRY_DETAIL = "Repeat the request unchanged; frames that are already stored count once."
 
 PROBLEMS: Mapping[type[GazeError], Problem] = {
     GazeError: Problem(500, "internal-error", "Internal error", "The request could not be answered."),
@@ -108,7 +108,7 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies use all the memory allowed for them."),
     WaitingListFullError: Problem(503, "busy", "Over capacity", "Too many last frames are waiting."),
     ScoringBusyError: Problem(503, "busy", "Over capacity", "Too many sessions are being scored."),
-    NotReadyError: Problem(503, "not-ready", "Not ready", "The models are not loaded.", retry_after_s=5),
+    NotReadyError: Problem(503, "not-ready", "Not ready", "The model or landmarker is not loaded.", retry_after_s=5),
     SessionStoreBusyError: Problem(503, "session-api-busy", "Session API busy", _RETRY_DETAIL, retry_after_s=1),
     ResultSinkBusyError: Problem(503, "aggregator-busy", "Result aggregator busy", _RETRY_DETAIL, retry_after_s=1),
     SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
