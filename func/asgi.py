@@ -1,7 +1,7 @@
-"""The same handler for images that `func build` makes.
+"""Entry point of images built by `func build`.
 
-func's scaffolding imports `new` from the package `function` (`func/shim`), calls it once and serves what it returns:
-`handle` gets every request but those for the two health paths, which func answers itself by asking `alive` and `ready`.
+func's scaffolding imports `new` from the package `function` (`func/shim`), calls it once and passes requests to
+`handle`. It answers the two health paths itself, from `alive` and `ready`.
 """
 
 import os
@@ -16,7 +16,7 @@ from func.web.start import start
 
 
 class Function:
-    """What func's middleware serves.
+    """Adapts the handler to the interface of func's middleware.
 
     Args:
         handler: Answers requests.
@@ -32,22 +32,22 @@ class Function:
         await self._handler(scope, receive, send)
 
     def start(self, _environment: Mapping[str, str]) -> None:
-        """Load model and landmarkers before the first request; func calls it when the server starts."""
+        """Load model and landmarkers. func calls it before the first request."""
         self._load().result()
 
     def stop(self) -> None:
-        """Take no new work; func calls it when the server stops."""
+        """Accept no more work. func calls it when the server stops."""
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._handler.close()
 
     def alive(self) -> tuple[bool, str]:
-        """Return that the process is alive, which its answer shows."""
+        """Report the process as alive."""
         return True, "alive"
 
     def ready(self) -> tuple[bool, str]:
-        """Return whether model and landmarkers are loaded; loading that failed is tried again meanwhile.
+        """Return whether model and landmarkers are loaded; retry in the background if loading failed.
 
-        It runs in the server's event loop and so never waits.
+        Never blocks, because it runs in the server's event loop.
         """
         if self._loading is None or (self._loading.done() and not self._loading.result()):
             self._load()
@@ -67,7 +67,7 @@ class Function:
 
 
 def new() -> Function:
-    """Return the function; func calls it once in a process."""
+    """Return the function. func calls it once per process."""
     handler = start(os.environ).handler
     divert_native_output()
     return Function(handler)

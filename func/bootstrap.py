@@ -1,4 +1,4 @@
-"""From settings to a running application: the only module that names concrete adapters."""
+"""Build the application from settings. The only module that names concrete adapters."""
 
 import logging
 import os
@@ -17,12 +17,13 @@ from func.settings import Settings
 from gaze_core.ports import SessionStore
 
 PROBE_TIMEOUT_S = 0.5
-"""Time limit for probing all upstream services; an orchestrator gives a readiness probe one second."""
+"""Time limit for probing all upstream services. Kubernetes gives a readiness probe one second."""
 
 PROBE_MAX_AGE_S = 5.0
+"""Cache lifetime of the states of the upstream services."""
 
 BUILD_PAUSE_S = 1.0
-"""Pause after a failed build. Calls during it fail at once with the same error."""
+"""Minimum time between a failed build and the next attempt; calls in between fail at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,11 +50,11 @@ class UpstreamProbes:
         self._asked_at_s = float("-inf")
 
     def find_states(self) -> dict[str, bool]:
-        """Return for each service whether it answers; one that hangs does not."""
+        """Return for each service whether it is reachable; a service that hangs is not."""
         with self._lock:
             if self._clock() - self._asked_at_s > self._max_age_s:
                 for name, is_reachable in self._services.items():
-                    if name not in self._running:  # a probe that hangs is not asked again
+                    if name not in self._running:  # no second probe while one hangs
                         self._running[name] = self._executor.submit(is_reachable)
                 done, _ = wait(self._running.values(), timeout=self._timeout_s)
                 self._states = {name: future in done and _is_true(future) for name, future in self._running.items()}
@@ -68,7 +69,7 @@ def _is_true(future: Future[bool]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Everything that requests need, in one process."""
+    """Long-lived objects that requests use, one set per process."""
 
     detectors: Detectors
     sessions: SessionStore
@@ -77,19 +78,19 @@ class Application:
 
 
 def build_application(settings: Settings, observer: CompletionObserver) -> Application:
-    """Return the application, its model loaded and its landmarkers warm.
+    """Return the application with the model loaded and the landmarkers warmed up.
 
-    Must run in the process that serves: a landmarker that is made before a fork hangs after it.
+    Call it in the process that serves: a landmarker created before a fork hangs after it.
 
     Args:
         settings: The settings of the process.
-        observer: Counts the results that are stored and delivered.
+        observer: Counts stored and delivered results.
 
     Raises:
         ModelError: The model cannot be loaded.
-        LandmarkerError: The landmarker cannot be made.
+        LandmarkerError: The landmarker cannot be created.
     """
-    # Here, so that a process that only tells that it is alive loads neither scikit-learn nor MediaPipe.
+    # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
     from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
     from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415
     from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
@@ -153,7 +154,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
 
 
 class OncePerProcess:
-    """Builds the application at the first call in each process, so that a fork never inherits one."""
+    """Builds the application at the first call in each process: a forked process must not use its parent's."""
 
     def __init__(self, build: Callable[[], Application], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._build = build
@@ -164,28 +165,28 @@ class OncePerProcess:
         self._logged: set[str] = set()
 
     def __call__(self) -> Application:
-        """Return this process's application; a build that failed is tried again a second later at the earliest.
+        """Return this process's application. A failed build is retried after `BUILD_PAUSE_S` at the earliest.
 
         Raises:
-            NotReadyError: It cannot be built.
+            NotReadyError: The application cannot be built.
         """
         with self._lock:
             if self._built is None or self._built[0] != os.getpid():
                 started_s = self._clock()
                 if started_s < self._tries_again_at_s:
-                    raise NotReadyError("model or landmarker could not be loaded")
+                    raise NotReadyError("model or landmarker not loaded")
                 try:
                     self._built = (os.getpid(), self._build())
                 except Exception as error:
                     self._tries_again_at_s = self._clock() + BUILD_PAUSE_S
                     self._log_once(error)
-                    raise NotReadyError("model or landmarker could not be loaded") from error
-                _log.info("model and landmarkers loaded in %.1f s", self._clock() - started_s)
+                    raise NotReadyError("model or landmarker not loaded") from error
+                _log.info("models loaded: duration_s=%.1f", self._clock() - started_s)
             return self._built[1]
 
     def _log_once(self, error: Exception) -> None:
-        """Write the trace of a failure that is not in the log yet: somebody asks again every few seconds."""
+        """Log the traceback of a new kind of failure; readiness probes repeat the build every few seconds."""
         failure = f"{type(error).__name__}: {error}"
         if failure not in self._logged:
             self._logged.add(failure)
-            _log.error("model or landmarker could not be loaded", exc_info=error)
+            _log.error("models not loaded", exc_info=error)

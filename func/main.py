@@ -1,6 +1,6 @@
-"""The target of functions-framework: `functions-framework --source func/main.py --target handle`.
+"""Entry point of functions-framework: `functions-framework --source func/main.py --target handle`.
 
-The server loads this file once, before it forks. See `func.web.server` for what then serves.
+The server loads this file once, before it forks. `func.web.server` has the worker that then serves requests.
 """
 
 import os
@@ -19,5 +19,5 @@ install_worker(_started.handler, _started.settings, _started.metrics)
 
 @functions_framework.aio.http
 async def handle(_request: Request) -> Response:
-    """Return what answers the request: Starlette serves any ASGI application that a function returns."""
+    """Return the ASGI application that answers the request; Starlette calls it like a response."""
     return cast(Response, _started.handler)

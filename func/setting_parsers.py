@@ -1,4 +1,4 @@
-"""How the text of an environment variable becomes a value; ValueError says what it must be."""
+"""Parsers of environment variables. Each raises ValueError with the requirement on the value."""
 
 import math
 import re
@@ -40,14 +40,14 @@ def seconds(minimum_s: float, maximum_s: float) -> Callable[[str], float]:
 
 
 def parse_workers(text: str) -> int:
-    """Return 1, the only number of processes allowed."""
+    """Return 1, the only number of processes that is supported."""
     if text != "1":
-        raise ValueError("must be 1, since metrics are counted per process: scale with pods")
+        raise ValueError("must be 1, because metrics are counted per process: scale with pods")
     return 1
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a parser of one of several words."""
+    """Return a parser that accepts only these words."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -58,28 +58,28 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def parse_base_url(text: str) -> str:
-    """Return an http or https address without a slash at its end."""
+    """Return an HTTP or HTTPS URL without a trailing slash."""
     try:
         url = urlsplit(text)
         is_usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:
         is_usable = False
     if not is_usable or url.query or url.fragment:
-        raise ValueError("must be an http:// or https:// address without query and fragment")
+        raise ValueError("must be an http:// or https:// URL without query and fragment")
     return text.rstrip("/")
 
 
 def parse_mongo_uri(text: str) -> str:
-    """Return the address of a MongoDB."""
+    """Return a MongoDB URI."""
     if not re.fullmatch(r"mongodb(\+srv)?://[^/\s]+.*", text):
-        raise ValueError("must be a mongodb:// or mongodb+srv:// address")
+        raise ValueError("must be a mongodb:// or mongodb+srv:// URI")
     return text
 
 
 def parse_database(text: str) -> str:
-    """Return the name of a database."""
+    """Return the name of a MongoDB database."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", text):
-        raise ValueError("must be letters, digits, _ and -, at most 63")
+        raise ValueError("must be 1 to 63 letters, digits, _ or -")
     return text
 
 
@@ -92,5 +92,5 @@ def parse_ca_bundle(text: str) -> Path:
     except ssl.SSLError as error:
         raise ValueError("must be a PEM file with certificates") from error
     except OSError as error:
-        raise ValueError("must be a file that can be read") from error
+        raise ValueError("must be a readable file") from error
     return Path(text)

@@ -1,4 +1,4 @@
-"""What an answer's `warnings` say: the request was accepted, but not all of it had an effect."""
+"""Warnings in answers: the request was accepted, but parts of it had no effect."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
@@ -16,11 +16,11 @@ _WRITTEN_ONCE = {
     "target": "calibration_target",
     "calibration_use": "calibration_use",
 }
-"""Keys of a record that a repeated frame cannot change, and the request's names for them."""
+"""Keys of a record that a repeated frame cannot change, and their names in the request."""
 
 
 def warn_of_unknown_fields(request: object, model: type[BaseModel]) -> list[str]:
-    """Return a warning that names the fields of a request that its model does not know; bounded in size."""
+    """Return a warning with the names of unknown fields, limited in number and length; empty without any."""
     names = sorted(_find_unknown(request, model))
     if not names:
         return []
@@ -32,12 +32,12 @@ def warn_of_unknown_fields(request: object, model: type[BaseModel]) -> list[str]
 
 
 def warn_of_repeat(frame_number: int, sent: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
-    """Return warnings for a frame number that was stored before with other content; none for an honest repeat.
+    """Return warnings for a frame number that is already stored with other content; empty for the same content.
 
     Args:
         frame_number: Frame number of the request.
-        sent: The record that the request would have stored.
-        stored: The record that stands, and that the answer describes.
+        sent: Record of the request.
+        stored: Stored record, which the answer describes.
     """
     warnings = []
     if stored.get("image_digest", sent.get("image_digest")) != sent.get("image_digest"):
@@ -53,7 +53,7 @@ def warn_of_repeat(frame_number: int, sent: Mapping[str, Any], stored: Mapping[s
 
 
 def warn_of_expired_session(earlier_expired_at: str | None) -> list[str]:
-    """Return a warning for a frame that had to create its session again after it expired.
+    """Return a warning for a frame that created its session again after the session had expired.
 
     Args:
         earlier_expired_at: `StoredUpdate.earlier_expired_at`; None for all other frames.
@@ -64,7 +64,7 @@ def warn_of_expired_session(earlier_expired_at: str | None) -> list[str]:
 
 
 def warn_of_other_video(sent: str, scored: object) -> list[str]:
-    """Return a warning when a last frame names another video than the one that its session was created with."""
+    """Return a warning if the video id of a last frame differs from that of its session; the session's is scored."""
     if scored in {None, sent}:
         return []
     return [f"the session was created with another video_id, which is the one that was scored: {scored}"]

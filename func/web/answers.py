@@ -1,4 +1,4 @@
-"""Answers and problem documents, independent of the server that sends them."""
+"""HTTP answers and problem documents, independent of the server."""
 
 import http
 import json
@@ -27,13 +27,13 @@ _log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 
-_NAME_THE_SESSION = (SessionNotFoundError, SessionExpiredError, SessionScoredError)
-"""Errors whose message must stay out of the log."""
+_CONTAIN_SESSION_ID = (SessionNotFoundError, SessionExpiredError, SessionScoredError)
+"""Errors whose message contains a session id and must not be logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, headers and body of one answer."""
+    """HTTP answer."""
 
     status: int
     body: bytes
@@ -41,7 +41,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def list_headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers as ASGI wants them."""
+        """Return the headers in ASGI's format."""
         headers = [(b"content-type", self.content_type.encode()), (b"cache-control", b"no-store")]
         if self.status != http.HTTPStatus.NO_CONTENT:
             headers.append((b"content-length", b"%d" % len(self.body)))
@@ -49,7 +49,7 @@ class Answer:
         return headers
 
     def to_bytes(self, *, closes: bool = True) -> bytes:
-        """Return the whole answer for HTTP/1.1; `closes` says that the connection ends after it."""
+        """Return the HTTP/1.1 message; `closes` announces the end of the connection."""
         lines = [f"HTTP/1.1 {self.status} {http.HTTPStatus(self.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in self.list_headers()]
         lines += [b"connection: close"] if closes else []
@@ -66,13 +66,13 @@ def answer_json(
 def answer_problem(
     problem: Problem, detail: str, request_id: uuid.UUID | None = None, error: Exception | None = None
 ) -> Answer:
-    """Return a problem document.
+    """Return an answer with a problem document.
 
     Args:
         problem: Status, type and title.
-        detail: Used unless `problem` has a fixed one.
-        request_id: Becomes the `instance`; None makes a new one.
-        error: Adds the fields, methods or delay that it names.
+        detail: Detail, if `problem` does not have one.
+        request_id: Request id for `instance`; None creates one.
+        error: Error with invalid fields, allowed methods or a delay to report.
     """
     fields = error.fields if isinstance(error, BadRequestError) else ()
     document = ProblemDocument(
@@ -87,9 +87,9 @@ def answer_problem(
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = ", ".join(error.allowed)
     if problem.status == http.HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "SessionToken"  # which RFC 9110 requires
+        headers["WWW-Authenticate"] = "SessionToken"  # required by RFC 9110
     if isinstance(error, SessionStoreBusyError | ResultSinkBusyError):
-        headers["Retry-After"] = str(math.ceil(error.retry_after_s))  # as the upstream service wishes
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))  # as sent by the upstream service
     else:
         retry_after_s = error.retry_after_s if isinstance(error, BusyError) else problem.retry_after_s
         if retry_after_s is not None:
@@ -98,24 +98,31 @@ def answer_problem(
 
 
 def answer_error(error: Exception, request_id: uuid.UUID) -> Answer:
-    """Log a failed request in one line and return its problem document."""
+    """Log a failed request in one line and return its answer."""
     problem = PROBLEMS.get(type(error), UNEXPECTED) if isinstance(error, GazeError) else UNEXPECTED
     if problem is UNEXPECTED:
-        _log.error("request %s failed unexpectedly: %s", request_id, describe_trace(error))
+        _log.error("request failed: id=%s status=500 trace=%s", request_id, describe_trace(error))
     else:
         level = logging.WARNING if problem.status >= 500 else logging.INFO
-        message = problem.title if isinstance(error, _NAME_THE_SESSION) else error
-        _log.log(level, "request %s: %d %s: %s", request_id, problem.status, type(error).__name__, message)
+        message = problem.title if isinstance(error, _CONTAIN_SESSION_ID) else error
+        _log.log(
+            level,
+            "request failed: id=%s status=%d error=%s detail=%s",
+            request_id,
+            problem.status,
+            type(error).__name__,
+            message,
+        )
     return answer_problem(problem, str(error), request_id, error)
 
 
 def spread_retry_s(delay_s: float) -> int:
-    """Return whole seconds from `delay_s` to twice that plus one, at random, so that clients do not return together."""
+    """Return random whole seconds from `delay_s` to twice that plus one, so that clients do not retry together."""
     return random.randint(math.ceil(delay_s), math.ceil(2 * delay_s) + 1)  # noqa: S311 - not a secret
 
 
 def describe_trace(error: BaseException) -> str:
-    """Return classes and frames of an error and its causes in one line; messages may name a viewer and stay out."""
+    """Return classes and stack frames of an error and its causes in one line; messages may contain viewer data."""
     parts: list[str] = []
     cause: BaseException | None = error
     while cause is not None:

@@ -1,23 +1,22 @@
-"""Request bodies: read with a deadline, a size limit and a bound on the memory that all of them take."""
+"""Read request bodies with a deadline, a maximum size and a limit on the memory of all bodies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from func.errors import BodiesFullError, PayloadTooLargeError, RequestTimeoutError
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+from func.web.exchange import Receive
 
 
 class ClientGoneError(Exception):
-    """The client closed its connection, or sent a body that the server could not read: nobody waits for an answer."""
+    """The client closed its connection, or its body was malformed and has been answered by the server."""
 
 
 @dataclass(eq=False, slots=True)
 class _Reading:
-    """A body that is still coming in."""
+    """A body that is being received."""
 
     task: "asyncio.Task[Any] | None" = None
     chunks: list[bytes] = field(default_factory=list)
@@ -26,7 +25,7 @@ class _Reading:
 
 
 class Bodies:
-    """Reads bodies and counts the bytes that they hold. Belongs to one event loop."""
+    """Reads bodies and counts their bytes. Belongs to one event loop."""
 
     def __init__(self, *, max_bytes: int, timeout_s: float, max_total_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -37,7 +36,7 @@ class Bodies:
 
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:
-        """Keep bytes counted that `read` has returned, until the block ends."""
+        """Keep the bytes of a body from `read` counted until the block ends."""
         try:
             yield
         finally:
@@ -46,10 +45,14 @@ class Bodies:
     async def read(self, receive: Receive, announced_bytes: int | None) -> bytes:
         """Return a whole body; its bytes stay counted until `hold` ends.
 
+        Args:
+            receive: ASGI's receive function.
+            announced_bytes: Value of Content-Length; None without one.
+
         Raises:
-            PayloadTooLargeError: It is, or says that it is, larger than allowed; the rest is not read.
-            RequestTimeoutError: It did not come in time.
-            BodiesFullError: All bodies together take too much memory, and this is the largest unfinished one.
+            PayloadTooLargeError: The body, or its announced size, is too large; the rest is not read.
+            RequestTimeoutError: The body did not arrive in time.
+            BodiesFullError: All bodies together use too much memory, and this is the largest unfinished one.
             ClientGoneError: The client closed the connection.
         """
         self.check_size(announced_bytes or 0)
@@ -78,7 +81,7 @@ class Bodies:
             self._unfinished.discard(reading)
 
     def check_size(self, size: int) -> None:
-        """Raise PayloadTooLargeError for more bytes than a body may have."""
+        """Raise PayloadTooLargeError if a body of this size in bytes is too large."""
         if size > self._max_bytes:
             raise PayloadTooLargeError(f"the body has more than {self._max_bytes} bytes")
 
@@ -98,7 +101,7 @@ class Bodies:
             more = bool(message.get("more_body", False))
 
     def _evict_largest(self, newest: _Reading) -> None:
-        """Refuse the largest unfinished body: many large ones must not keep small ones from coming in."""
+        """Refuse the largest unfinished body, so that large bodies do not block small ones."""
         candidates = [each for each in self._unfinished if not each.is_evicted]
         largest = max(candidates, key=lambda each: each.size, default=newest)
         if largest is newest or largest.task is None:

@@ -1,7 +1,7 @@
-"""Connections of the server: how many there may be, and how long a client may take for what it owes.
+"""Limits on connections and deadlines for slow clients.
 
-uvicorn parses and answers; this adds what it has no limits for: the number of connections, in all and of a peer, the
-time for a request head, its size, answers that nobody reads, and bodies that go on after their answer.
+uvicorn parses and answers. This module adds the limits that uvicorn lacks: number of connections, in total and per
+peer; time and size of a request head; unread answers; bodies that continue after their answer.
 """
 
 import asyncio
@@ -30,48 +30,48 @@ from func.web.problems import (
 )
 
 MAX_HEAD_BYTES = 16 * 1024
-"""Request line and headers; gateways send one or two kilobytes."""
+"""Maximum size of request line and headers; gateways send one or two kilobytes."""
 
 SWEEP_S = 0.25
-"""How often deadlines are looked at."""
+"""Interval between checks of the deadlines."""
 
 LINGER_S = 1.0
-"""How long a client that is still sending may take to read its answer before the connection is cut."""
+"""Time for a client that is still sending to read its answer, before the connection is aborted."""
 
 _HEAD_PIECE_BYTES = 4096
 _SEND_BUFFER_BYTES = 128 * 1024
-"""In the kernel, where unread answers would take up to 4 MB a connection; the largest of ours has some 20 KB."""
+"""Send buffer in the kernel. Unread answers could otherwise use 4 MB per connection; our largest has about 20 KB."""
 _MIN_IDLE_S = 0.25
 _MAX_LINGERING = 64
 
 
 class Phase(enum.Enum):
-    """What a connection is doing."""
+    """State of a connection."""
 
     NEW = enum.auto()
     """Open, nothing received yet."""
     HEAD = enum.auto()
-    """A request head is coming in."""
+    """A request head is being received."""
     REQUEST = enum.auto()
-    """A request is being received or answered; the application has the deadlines."""
+    """A request is being received or answered; the handler enforces the deadlines."""
     DROP = enum.auto()
-    """The answer is out, but the request's body is still coming in."""
+    """The answer is sent, but the client is still sending the request's body."""
     KEPT = enum.auto()
-    """Idle between two requests."""
+    """Idle after a request."""
     LINGER = enum.auto()
     """Half closed, so that the client can read its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on the number of connections and on their durations.
+    """Limits on connections.
 
     Attributes:
-        connections: Maximum open connections.
-        connections_per_peer: Maximum open connections of one peer address.
-        head_timeout_s: From the connection, or the first byte of a later request, to the end of the head.
-        answer_timeout_s: Until an answer must have been read.
-        drop_bytes: How much of an unwanted body is received after its answer.
+        connections: Maximum number of connections in total.
+        connections_per_peer: Maximum number of connections per peer address.
+        head_timeout_s: Maximum time from the connection, or the first byte of a later request, to the end of the head.
+        answer_timeout_s: Maximum time until an answer is read.
+        drop_bytes: Maximum bytes of a body to receive after its answer.
     """
 
     connections: int
@@ -82,15 +82,15 @@ class Limits:
 
 
 class Connections:
-    """All open connections of a process. Belongs to one event loop."""
+    """Open connections of a process. Belongs to one event loop."""
 
     def __init__(self, limits: Limits, metrics: Metrics, refuse_frame: Callable[[], Answer | None]) -> None:
-        """Start without any.
+        """Create an empty set of connections.
 
         Args:
-            limits: For all connections.
-            metrics: Counts them.
-            refuse_frame: Returns the answer to a frame that must not come in; None lets it in.
+            limits: Limits on the connections.
+            metrics: Counts the connections.
+            refuse_frame: Returns the answer if frames are refused now; None if they are accepted.
         """
         self.limits = limits
         self.refuse_frame = refuse_frame
@@ -103,7 +103,7 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: "GuardedProtocol") -> bool:
-        """Count a new connection, closing an idle one if there are too many; return whether it may stay."""
+        """Add a connection, closing an idle one if there are too many; return whether it is within the limits."""
         limits, peer = self.limits, connection.peer
         is_allowed = True
         if self._by_peer[peer] >= limits.connections_per_peer:
@@ -115,7 +115,7 @@ class Connections:
         return is_allowed
 
     def discard(self, connection: "GuardedProtocol") -> None:
-        """Forget a closed connection."""
+        """Remove a closed connection."""
         if connection in self._open:
             self._open.discard(connection)
             self._by_peer[connection.peer] -= 1
@@ -123,15 +123,15 @@ class Connections:
                 del self._by_peer[connection.peer]
 
     def count_closed(self, reason: str) -> None:
-        """Count a connection that is closed by the server."""
+        """Count a connection closed by the server."""
         self._metrics.count_refused_connection(reason)
 
     def may_linger(self) -> bool:
-        """Return whether another refused connection may wait for its client to read the answer."""
+        """Return whether one more connection may linger."""
         return sum(each.phase is Phase.LINGER for each in self._open) <= _MAX_LINGERING
 
     async def keep_deadlines(self) -> None:
-        """Close what takes too long, until cancelled."""
+        """Enforce the deadlines of all connections until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = asyncio.get_running_loop().time()
@@ -139,7 +139,7 @@ class Connections:
                 connection.keep_deadlines(now_s)
 
     def _close_idle(self, candidates: "Iterable[GuardedProtocol]") -> bool:
-        """Close the connection that has been silent longest, those without any request first."""
+        """Close the connection idle longest, preferring those without any request; return whether there was one."""
         now_s = asyncio.get_running_loop().time()
         idle = [
             each
@@ -155,7 +155,7 @@ class Connections:
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with limits."""
+    """uvicorn's HTTP/1.1 protocol with limits."""
 
     def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **options)
@@ -169,25 +169,25 @@ class GuardedProtocol(H11Protocol):
 
     @property
     def peer(self) -> str:
-        """Address of the client; empty for one that has none."""
+        """Address of the client; empty if it has none."""
         return self.client[0] if self.client else ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Refuse a connection too many with 503."""
+        """Answer 503 if there are too many connections."""
         super().connection_made(cast("asyncio.Transport", _PoliteTransport(transport, self)))
         self._enter(Phase.NEW)
-        with contextlib.suppress(OSError, AttributeError):  # the client was faster; a transport without a socket
+        with contextlib.suppress(OSError, AttributeError):  # already closed, or a transport without a socket
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if not self._guard.add(self):
             self._refuse(TOO_MANY_CONNECTIONS, "limit")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._guard.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass data on: a head in small pieces, so that its size is checked; nothing of a refused client."""
+        """Pass data to uvicorn, a head in small pieces to check its size; discard data after a refusal."""
         if self.phase in {Phase.LINGER, Phase.DROP}:
             self._dropped_bytes += len(data)
             if self._dropped_bytes > self._guard.limits.drop_bytes:
@@ -201,7 +201,7 @@ class GuardedProtocol(H11Protocol):
         if self.phase is Phase.KEPT:
             self._enter(Phase.HEAD)
         elif self.phase is Phase.NEW:
-            self.phase = Phase.HEAD  # the time since the connection counts
+            self.phase = Phase.HEAD  # the deadline counts from the connection
         rest = data
         while rest and self._reads_head():
             piece, rest = rest[:_HEAD_PIECE_BYTES], rest[_HEAD_PIECE_BYTES:]
@@ -214,7 +214,7 @@ class GuardedProtocol(H11Protocol):
         self._note_phase()
 
     def _refuse_early(self, data: bytes) -> bytes:
-        """Refuse a frame over capacity without parsing it; return what comes after it."""
+        """Refuse a frame under overload without parsing it; return the data after it."""
         is_between = self.phase in {Phase.NEW, Phase.KEPT} and not self.conn.trailing_data[0]
         if not is_between or self.flow.write_paused:
             return data
@@ -229,7 +229,7 @@ class GuardedProtocol(H11Protocol):
         return self._skip(data[sizes[0] :])
 
     def _skip(self, data: bytes) -> bytes:
-        """Drop the body of a frame that was refused early; return what comes after it."""
+        """Discard the body of a frame that was refused early; return the data after it."""
         if self._skip_bytes or self.phase is Phase.DROP:
             skipped = min(self._skip_bytes, len(data))
             self._skip_bytes -= skipped
@@ -239,37 +239,37 @@ class GuardedProtocol(H11Protocol):
         return data
 
     def handle_events(self) -> None:
-        """Let uvicorn go on, unless the connection is only open for its last answer."""
+        """Handle the next events, unless the connection is only open for its last answer."""
         if self.phase is not Phase.LINGER:
             super().handle_events()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what h11 cannot parse; uvicorn calls this while it handles h11's error."""
+        """Answer a request that h11 cannot parse. uvicorn calls it while it handles h11's exception."""
         error = sys.exception()
         problem = MALFORMED_REQUEST
         if getattr(error, "error_status_hint", 400) == HEAD_TOO_LARGE.status:
             problem = HEAD_TOO_LARGE if self._has_line else URI_TOO_LONG
         self._refuse(problem, "malformed")
         cycle = self._find_cycle()
-        if cycle is not None and not cycle.response_complete:  # a body that became malformed
+        if cycle is not None and not cycle.response_complete:  # the malformed part is in the body
             cycle.disconnected = True
             cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Note what comes after an answer."""
+        """Update the phase after an answer."""
         super().on_response_complete()
         if not self.transport.is_closing() and self.phase is not Phase.LINGER:
             self._note_phase()
 
     def shutdown(self) -> None:
-        """Close once the process stops: at once when idle, else after the answer."""
+        """Close the connection because the process stops: at once if idle, otherwise after the answer."""
         if self.phase is Phase.LINGER:
             self.transport.close()
         else:
             super().shutdown()
 
     def keep_deadlines(self, now_s: float) -> None:
-        """Close the connection when its client takes too long; called every `SWEEP_S`."""
+        """Close the connection if its client is too slow. Called every `SWEEP_S`."""
         limits, took_s = self._guard.limits, now_s - self.since_s
         if self.transport.get_write_buffer_size() == 0:
             self._unsent_since_s = None
@@ -293,11 +293,11 @@ class GuardedProtocol(H11Protocol):
             self.cut()
 
     def cut(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Abort the connection, discarding unsent data."""
         self.transport.abort()
 
     def linger(self) -> None:
-        """Send no more, but let the client read what was sent: closing with unread data would reset the connection."""
+        """Half-close: closing with unread data would reset the connection before the client reads its answer."""
         if self.phase is Phase.LINGER:
             return
         self._unset_keepalive_if_required()
@@ -309,11 +309,11 @@ class GuardedProtocol(H11Protocol):
         self.flow.resume_reading()
 
     def is_body_coming(self) -> bool:
-        """Return whether the client still sends the body of its request."""
+        """Return whether the client is still sending the body of its request."""
         return self._skip_bytes > 0 or self.conn.their_state is h11.SEND_BODY
 
     def _refuse(self, problem: Problem, reason: str) -> None:
-        """Answer a request that has not reached the application, and close; nothing can follow a broken head."""
+        """Answer a request that has not reached the handler, and close the connection."""
         self._guard.count_closed(reason)
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE, h11.ERROR} and not self._has_begun_answer():
             self.transport.write(answer_problem(problem, problem.title).to_bytes())
@@ -324,7 +324,7 @@ class GuardedProtocol(H11Protocol):
         return cycle is not None and cycle.response_started and not cycle.response_complete
 
     def _find_cycle(self) -> RequestResponseCycle | None:
-        """Return the request that is being answered or was last; uvicorn declares it as if there always were one."""
+        """Return uvicorn's current or last request; None before the first one, contrary to uvicorn's annotation."""
         return self.cycle
 
     def _reads_head(self) -> bool:
@@ -333,7 +333,7 @@ class GuardedProtocol(H11Protocol):
     def _pass_on(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except h11.LocalProtocolError:  # the answer went out while the request was still malformed
+        except h11.LocalProtocolError:  # already answered; more of the malformed request arrived
             self.cut()
 
     def _note_phase(self) -> None:
@@ -356,13 +356,13 @@ class GuardedProtocol(H11Protocol):
 
 
 class _PoliteTransport:
-    """A transport that does not reset a connection whose client is still sending when it is closed."""
+    """A transport that lingers instead of closing while the client is sending, which would reset the connection."""
 
     def __init__(self, transport: asyncio.Transport, connection: GuardedProtocol) -> None:
         self._transport = transport
         self._connection = connection
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the transport
         return getattr(self._transport, name)
 
     def close(self) -> None:

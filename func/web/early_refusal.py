@@ -1,4 +1,4 @@
-"""Refusing a frame without parsing it: what is over capacity must cost next to nothing, or it costs capacity."""
+"""Recognise a frame without parsing its request, so that refusing it under overload costs almost nothing."""
 
 import re
 
@@ -10,10 +10,10 @@ _PARSED = re.compile(rb"(?im)^(?:transfer-encoding|expect|upgrade|connection(?!:
 
 
 def measure_frame(data: bytes) -> tuple[int, int] | None:
-    """Return the sizes of head and body of a frame's request that begins here; None if it must be parsed.
+    """Return head and body size in bytes of the frame's request that begins here; None if it must be parsed.
 
-    Only what is beyond doubt is measured: a whole head of the plainest kind with one length. Everything else, and with
-    it everything that two parsers could read in two ways, is left to the real parser.
+    Recognises only a complete, simple head with exactly one Content-Length. Every other request, and so any that two
+    parsers could interpret differently, is left to the real parser.
     """
     head = _HEAD.match(data)
     if head is None or _PARSED.search(head[1]):

@@ -1,4 +1,4 @@
-"""One request as ASGI passes it on."""
+"""One request of the ASGI interface."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -12,7 +12,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Exchange:
-    """Method, path and headers of a request, and its body still to be received."""
+    """Method, path and headers of a request, and the function that receives its body."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
@@ -23,7 +23,7 @@ class Exchange:
 
     @property
     def content_length(self) -> int | None:
-        """Announced size of the body in bytes; None without a usable one."""
+        """Content-Length in bytes; None if it is missing or invalid."""
         text = self._headers.get(b"content-length", b"")
         return int(text) if text.isdigit() and len(text) < 19 else None
 
@@ -38,6 +38,6 @@ class Exchange:
         return media_type.lower(), parameters
 
     async def wait_until_gone(self) -> None:
-        """Return once the client has closed its connection; only for a body that has been read."""
+        """Return once the client has closed its connection. Call it after the body has been read."""
         while (await self.receive())["type"] != "http.disconnect":
             pass

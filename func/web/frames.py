@@ -1,117 +1,175 @@
-"""What is done with a valid request once its body is there. Everything here blocks and runs in a stage's threads."""
+"""POST /gaze: from a request to the answer, through the stages.
 
-import contextlib
-from dataclasses import dataclass
+A frame is refused early if it would wait too long. Otherwise its body is read and parsed, its tokens are checked, and
+`FrameSteps` runs in the threads of the stages: detection in one stage, storing in the other. A last frame then waits
+for the other frames and is scored, without keeping a landmarker or a thread of these stages.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from func.bootstrap import Application
-from func.session.frame_record import FrameRecord, digest_image, make_record, read_record, stack_measured
-from func.session.viewing import require_viewing
-from func.web.answer_warnings import warn_of_expired_session, warn_of_repeat
-from func.web.images import decode_image
+from func.deadline import limit_calls
+from func.errors import DetectionBusyError, ThreadsBusyError, UnsupportedMediaTypeError
+from func.session.completion import LastFrame
+from func.session_token import TokenVerifier
+from func.settings import Settings
+from func.web.answer_warnings import warn_of_other_video
+from func.web.answers import Answer, answer_json
+from func.web.bodies import Bodies
+from func.web.exchange import Exchange
+from func.web.frame_answers import answer_completed
+from func.web.frame_steps import FrameSteps
+from func.web.last_frames import LastFrames
 from func.web.metrics import Metrics
-from func.web.schemas import FrameMetadata, answer_frame, can_answer
-from gaze_core.detector import GazeDetector
-from gaze_core.errors import GazeError
-from gaze_core.types import GazePoint
+from func.web.request import ParsedFrame, parse_json_request, parse_multipart_request
+from func.web.stages import Stage
+from func.web.tokens import check_tokens
+
+_MAX_INLINE_BYTES = 256 * 1024
+"""Maximum body size to parse in the event loop: parsing takes about 1 ms, and switching threads may take longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameWork:
-    """The steps of one frame: find its detector, look at the image, store the record.
+class Frames:
+    """Answers frames. Belongs to one event loop."""
 
-    Attributes:
-        application: What it is done with.
-        metrics: Counts and times the steps.
-        max_pixels: Largest image.
-        metadata: The request.
-        viewing_start_ms: When the viewing started, if a token says so.
-        warnings: Warnings about the request, for the answer.
-    """
+    def __init__(self, settings: Settings, metrics: Metrics, load: Callable[[], Awaitable[Application]]) -> None:
+        """Create the stages and register their metrics.
 
-    application: Application
-    metrics: Metrics
-    max_pixels: int
-    metadata: FrameMetadata
-    viewing_start_ms: int | None
-    warnings: tuple[str, ...]
-
-    def find_detector(self) -> GazeDetector:
-        """Return the session's detector; reads a calibration when the request names one."""
-        metadata = self.metadata
-        return self.application.detectors.get_or_create_gaze_detector(
-            metadata.session_id,
-            screen=None if metadata.screen is None else metadata.screen.to_screen(),
-            camera=None if metadata.camera is None else metadata.camera.to_camera(),
-            calibration_session=metadata.calibration_session,
-        )
-
-    def detect(self, detector: GazeDetector, image: bytes) -> dict[str, Any]:
-        """Return the record of an image."""
-        metadata = self.metadata
-        with self.metrics.time_stage("decode"):
-            frame = decode_image(image, max_pixels=self.max_pixels)
-        with self.metrics.time_stage("detect"):
-            sample = detector.process_single_frame(frame)
-        self.metrics.count_frame(sample.validity)
-        return make_record(
-            sample,
-            timestamp_ms=metadata.timestamp_ms,
-            video_time_ms=metadata.video_time_ms,
-            target=metadata.calibration_target,
-            calibration_use=metadata.calibration_use,
-            setup=metadata.describe_setup(),
-            image_digest=digest_image(image),
-            viewing_start_ms=self.viewing_start_ms,
-        )
-
-    def store(self, detector: GazeDetector, record: dict[str, Any]) -> dict[str, Any]:
-        """Store a record; return the answer that the stored one gives.
-
-        When the frame number was there before, that is the first frame's record, so that a repeated or retried request
-        is answered as the first one was.
+        Args:
+            settings: Limits and timeouts.
+            metrics: Metrics of the process.
+            load: Returns the application, building it if necessary.
         """
-        metadata, sessions = self.metadata, self.application.sessions
-        with self.metrics.time_stage("store"):
-            update = sessions.update_session(
-                metadata.session_id,
-                metadata.frame_number,
-                record,
-                ip_address=metadata.ip_address,
-                video_id=metadata.video_id,
-            )
-        stored = update.stored.get(str(metadata.frame_number), record)
-        require_viewing(stored, self.viewing_start_ms)
-        if not can_answer(stored):  # somebody else's record, in another format
-            stored = record
-        setup = metadata.describe_setup()
-        if setup and metadata.frame_number == 1 and "1" in update.written:
-            # For readers of the session as a whole. Scoring does not need them: each record has its own.
-            with contextlib.suppress(GazeError):
-                sessions.store_settings(metadata.session_id, setup)
-        corrected, calibrated = None, None
-        if metadata.calibration_session is not None:
-            corrected = _correct(detector, read_record(stored))
-            calibrated = corrected is not None
-        return answer_frame(
-            metadata.session_id,
-            metadata.frame_number,
-            stored,
-            corrected=corrected,
-            calibrated=calibrated,
-            warnings=[
-                *self.warnings,
-                *warn_of_repeat(metadata.frame_number, record, stored),
-                *warn_of_expired_session(update.earlier_expired_at),
-            ],
+        self._settings = settings
+        self._metrics = metrics
+        self._load = load
+        self._bodies = Bodies(
+            max_bytes=settings.max_body_bytes,
+            timeout_s=settings.body_timeout_s,
+            max_total_bytes=settings.max_bodies_bytes,
         )
+        self._detection = Stage(
+            "detect",
+            places=settings.landmarkers,
+            wait_s=settings.landmarker_wait_s,
+            make_busy_error=DetectionBusyError,
+        )
+        self._storing = Stage(
+            "store", places=settings.threads, wait_s=settings.landmarker_wait_s, make_busy_error=ThreadsBusyError
+        )
+        self._last_frames = LastFrames(settings)
+        self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
+        metrics.watch_queue("detect", lambda: self._detection.queue_length)
+        metrics.watch_queue("store", lambda: self._storing.queue_length)
+        metrics.watch_queue("score", lambda: self._last_frames.scoring_queue_length)
+        metrics.watch_waiting(lambda: len(self._last_frames))
+        metrics.watch_body_bytes(lambda: self._bodies.total_bytes)
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        """Return the answer to a frame; one that would wait too long is refused before its body is read.
+
+        Raises:
+            ClientGoneError: The client closed the connection.
+            GazeError: The request is invalid, or processing failed.
+        """
+        parse = choose_parser(exchange)
+        self._bodies.check_size(exchange.content_length or 0)
+        self.check_load()
+        body = await self._bodies.read(exchange.receive, exchange.content_length)
+        with self._bodies.hold(len(body)):
+            parsed = await self._parse(parse, body)
+            del body
+            viewing_start_ms = check_tokens(self._verifier, parsed.metadata)
+            application = await self._load()
+            with limit_calls(self._settings.request_timeout_s):
+                answer = await self._process(exchange, application, parsed, viewing_start_ms)
+        if parsed.metadata.last_frame:
+            has_image = parsed.image is not None
+            parsed = replace(parsed, image=None)  # frees the memory while the last frame waits
+            with limit_calls(self._settings.last_frame_timeout_s):
+                answer = await self._complete(exchange, application, parsed, viewing_start_ms, has_image=has_image)
+        return answer_json(200, answer)
+
+    def check_load(self) -> None:
+        """Raise BusyError if a frame that arrives now would wait too long."""
+        for stage in (self._detection, self._storing):
+            stage.check()
+
+    def close(self) -> None:
+        """Accept no more work."""
+        for stage in (self._detection, self._storing, self._last_frames):
+            stage.close()
+
+    async def _parse(self, parse: Callable[[bytes], ParsedFrame], body: bytes) -> ParsedFrame:
+        if len(body) <= _MAX_INLINE_BYTES:
+            return parse(body)
+        return await self._detection.run(partial(parse, body))
+
+    async def _process(
+        self, exchange: Exchange, application: Application, parsed: ParsedFrame, viewing_start_ms: int | None
+    ) -> dict[str, Any] | None:
+        """Detect and store one frame; None for a last frame without an image."""
+        metadata, image = parsed.metadata, parsed.image
+        if image is None:
+            return None
+        steps = FrameSteps(
+            application,
+            self._metrics,
+            self._settings.max_image_pixels,
+            metadata,
+            viewing_start_ms,
+            parsed.warnings,
+        )
+        # The session needs the last frame even if its client is gone.
+        gone = None if metadata.last_frame else exchange.wait_until_gone
+        if metadata.calibration_session is None:
+            detector = steps.find_detector()
+        else:
+            detector = await self._storing.run(steps.find_detector, gone=gone)
+        record = await self._detection.run(partial(steps.detect, detector, image), gone=gone)
+        return await self._storing.run(partial(steps.store, detector, record))
+
+    async def _complete(
+        self,
+        exchange: Exchange,
+        application: Application,
+        parsed: ParsedFrame,
+        viewing_start_ms: int | None,
+        *,
+        has_image: bool,
+    ) -> dict[str, Any]:
+        """Wait for the other frames of the session, score it and return the answer to its last frame."""
+        metadata = parsed.metadata
+        last = LastFrame(
+            session_id=metadata.session_id,
+            video_id=metadata.video_id,
+            ip_address=metadata.ip_address,
+            frame_number=metadata.frame_number,
+            has_image=has_image,
+            total_frames=metadata.total_frames,
+            viewing_start_ms=viewing_start_ms,
+        )
+        with self._metrics.time_stage("score"):
+            done = await self._last_frames.complete(application.completer, last, peer=exchange.peer)
+        self._metrics.count_score(is_valid=done.result.score_valid)
+        other_video = warn_of_other_video(metadata.video_id, done.result.video_id or None)
+        return answer_completed(metadata.session_id, done.result, [*parsed.warnings, *done.warnings, *other_video])
 
 
-def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | None:
-    """Return what the detector's calibration makes of a stored frame; None without a correction or a gaze."""
-    if detector.calibration is None or detector.calibration.correction is None or record is None:
-        return None
-    if record.gaze is None or record.measured is None:
-        return None
-    (gaze,) = detector.locate(*stack_measured([record.measured]))
-    return gaze
+def choose_parser(exchange: Exchange) -> Callable[[bytes], ParsedFrame]:
+    """Return the parser for the content type of a request.
+
+    Raises:
+        UnsupportedMediaTypeError: The content type or encoding is not supported.
+    """
+    if exchange.content_encoding != "identity":
+        raise UnsupportedMediaTypeError("the body must not be compressed")
+    media_type, parameters = exchange.read_content_type()
+    if media_type == "application/json":
+        return parse_json_request
+    if media_type == "multipart/form-data" and parameters.get("boundary"):
+        return partial(parse_multipart_request, boundary=parameters["boundary"])
+    raise UnsupportedMediaTypeError("the body must be application/json or multipart/form-data with a boundary")

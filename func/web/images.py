@@ -1,4 +1,4 @@
-"""JPEG, PNG and WebP files to RGB frames, checked before they are decoded."""
+"""Check and decode JPEG, PNG and WebP files."""
 
 import contextlib
 import ctypes
@@ -20,25 +20,25 @@ from func.web import jpeg, png, webp
 from gaze_core.types import Frame
 
 MAX_IMAGE_SIDE_PX = 16_383
-"""The most that WebP can state. Inside MediaPipe a side of 32,767 ends the process, whatever the other side is."""
+"""Limit of WebP. A side of 32,767 pixels makes MediaPipe abort the process, whatever the other side is."""
 
-# OpenCV would write its warnings about broken images to stderr.
+# Otherwise OpenCV writes warnings about broken images to stderr.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""From malloc.h."""
+"""Constants of malloc.h."""
 
 _MMAP_BYTES = 4 * 2**20
-"""Allocations from this size on go back to the system when they are freed. Fits frames of 1280 × 720 pixels."""
+"""Memory of allocations from this size on is returned to the system when freed; a 1280 × 720 image has 2.6 MiB."""
 
 _TRIM_BYTES = 8 * 2**20
-"""What a thread keeps of freed smaller ones, so that the next frame needs no new pages."""
+"""Freed memory of smaller allocations that a thread keeps, so that the next image needs no new pages."""
 
 
 def _return_freed_memory() -> None:
-    """Fix glibc's thresholds.
+    """Set glibc's thresholds.
 
-    Otherwise they grow with the first large image, and every thread keeps up to 64 MB of what it has freed.
+    Otherwise they grow with the first large image, and every thread keeps up to 64 MB of freed memory.
     """
     with contextlib.suppress(AttributeError, OSError):  # another C library
         libc = ctypes.CDLL(None)
@@ -57,8 +57,8 @@ class ImageHeader:
 
     Attributes:
         format: `jpeg`, `png` or `webp`.
-        width_px: As stored, before any EXIF orientation.
-        height_px: As stored, before any EXIF orientation.
+        width_px: Stored width, before any EXIF orientation.
+        height_px: Stored height, before any EXIF orientation.
     """
 
     format: ImageFormat
@@ -68,11 +68,11 @@ class ImageHeader:
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """How the files of one format are read.
+    """Functions for one file format.
 
     Attributes:
-        read_size: Width and height from the first bytes; None for a broken header.
-        reduce: Checks a whole file and returns what a decoder needs of it.
+        read_size: Returns width and height from the header; None if it is malformed.
+        reduce: Checks a whole file and returns the parts that a decoder needs.
     """
 
     read_size: Callable[[bytes], tuple[int, int] | None]
@@ -88,28 +88,28 @@ _CONTAINERS: dict[ImageFormat, _Container] = {
 _LARGE_PIXELS = 2 * 2**20
 
 _heavy_decoding = threading.Lock()
-"""Held while an image is decoded that can take far more memory than its pixels."""
+"""Lock for images whose decoding can need far more memory than their pixels: one at a time."""
 
 
 def decode_image(data: bytes, *, max_pixels: int) -> Frame:
     """Return a JPEG, PNG or WebP as RGB uint8, shape (height, width, 3).
 
-    Greyscale is spread over three channels, transparency dropped, 16 bits cut to 8 and an EXIF orientation applied. Of
-    an animation the first image counts.
+    Greyscale is copied to three channels, transparency removed, 16 bits reduced to 8 and an EXIF orientation applied.
+    An animation yields its first image.
 
     Args:
-        data: The file.
-        max_pixels: Largest width × height that is decoded.
+        data: Content of the file.
+        max_pixels: Maximum width × height.
 
     Raises:
-        UnsupportedMediaTypeError: It is none of the three formats, or of a kind that is not supported.
-        PayloadTooLargeError: Decoding it would take too much memory or time; found before decoding.
-        UndecodableImageError: It is broken or cut off.
+        UnsupportedMediaTypeError: The format, or its variant, is not supported.
+        PayloadTooLargeError: Decoding would need too much memory or time; raised before decoding.
+        UndecodableImageError: The file is malformed or truncated.
     """
     header = read_image_header(data)
     if header.width_px * header.height_px > max_pixels:
         raise PayloadTooLargeError(
-            f"the image has {header.width_px} × {header.height_px} pixels, more than {max_pixels}"
+            f"the image has {header.width_px} × {header.height_px} pixels; the maximum is {max_pixels}"
         )
     if max(header.width_px, header.height_px) > MAX_IMAGE_SIDE_PX:
         raise PayloadTooLargeError(f"a side of the image is longer than {MAX_IMAGE_SIDE_PX} pixels")
@@ -125,11 +125,11 @@ def decode_image(data: bytes, *, max_pixels: int) -> Frame:
 
 
 def read_image_header(data: bytes) -> ImageHeader:
-    """Return format and size of an image from its first bytes.
+    """Return format and size of an image file from its header.
 
     Raises:
-        UnsupportedMediaTypeError: It is not a JPEG, PNG or WebP, or a JPEG of a kind that is not supported.
-        UndecodableImageError: Its header is broken.
+        UnsupportedMediaTypeError: The format, or the variant of JPEG, is not supported.
+        UndecodableImageError: The header is malformed.
     """
     image_format: ImageFormat
     if data.startswith(jpeg.SIGNATURE):
@@ -142,7 +142,7 @@ def read_image_header(data: bytes) -> ImageHeader:
         raise UnsupportedMediaTypeError("the image is not a JPEG, PNG or WebP")
     try:
         size = _CONTAINERS[image_format].read_size(data)
-    except (struct.error, IndexError):  # it ends too early
+    except (struct.error, IndexError):  # truncated
         size = None
     if size is None or min(size) < 1:
         raise _broken(image_format)
@@ -150,7 +150,7 @@ def read_image_header(data: bytes) -> ImageHeader:
 
 
 def _is_heavy(header: ImageHeader, data: bytes) -> bool:
-    """Return whether decoding needs much beside the pixels: tables, coefficients or a second copy of a large image."""
+    """Return whether decoding needs much more memory than the pixels: tables, coefficients or a second large copy."""
     is_large = header.width_px * header.height_px > _LARGE_PIXELS
     if header.format == "jpeg":
         return is_large and jpeg.is_progressive(data)
@@ -158,4 +158,4 @@ def _is_heavy(header: ImageHeader, data: bytes) -> bool:
 
 
 def _broken(image_format: str) -> UndecodableImageError:
-    return UndecodableImageError(f"the image begins like a {image_format} but cannot be decoded")
+    return UndecodableImageError(f"the image has the signature of a {image_format} file but cannot be decoded")

@@ -1,4 +1,4 @@
-"""What a JPEG file holds, found from its markers without decoding it (ITU T.81, annex B)."""
+"""Check JPEG files by their markers, without decoding (ITU T.81, annex B)."""
 
 import re
 import struct
@@ -10,12 +10,12 @@ from func.errors import PayloadTooLargeError, UndecodableImageError, Unsupported
 SIGNATURE = b"\xff\xd8\xff"
 
 MAX_SCANS = 64
-"""Progressive images have about ten; a decoder works through the whole image for each."""
+"""Maximum number of scans. Progressive images have about ten, and each costs one pass over the whole image."""
 
 MAX_SEGMENTS = 1024
 
 MAX_METADATA_BYTES = 2 * 2**20
-"""Of all APPn and COM segments; decoders keep copies of them."""
+"""Maximum size of all APPn and COM segments, which decoders copy."""
 
 _SOI, _EOI, _SOS, _DHT, _JPG, _DAC, _TEM, _COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xC8, 0xCC, 0x01, 0xFE
 
@@ -28,23 +28,23 @@ _MARKER = re.compile(rb"\xff++[\x00-\xfe]")
 """Fill bytes may precede a marker."""
 
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends a scan: not a stuffed byte, a restart marker or a fill byte."""
+"""Marker that ends a scan: neither a stuffed byte nor a restart marker nor a fill byte."""
 
 
 class _Segment(NamedTuple):
     marker: int
     start: int
-    """Of the data behind the length."""
+    """Start of the data after the length field."""
     stop: int
 
 
 def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height; None when the file is malformed before its first scan.
+    """Return width and height; None if the file is malformed before its first scan.
 
     Raises:
-        PayloadTooLargeError: It has too many segments.
-        UnsupportedMediaTypeError: It is arithmetic-coded, lossless, hierarchical or of more than 8 bits.
-        IndexError, struct.error: It ends too early.
+        PayloadTooLargeError: There are too many segments.
+        UnsupportedMediaTypeError: The image is arithmetic-coded, lossless, hierarchical or has more than 8 bits.
+        IndexError, struct.error: The file is truncated.
     """
     size = None
     for segment in _walk(data):
@@ -57,22 +57,22 @@ def read_jpeg_size(data: bytes) -> tuple[int, int] | None:
                 return None
             precision, height, width = struct.unpack_from(">BHH", data, segment.start)
             if segment.marker not in _HUFFMAN_DCT or precision != 8:
-                raise UnsupportedMediaTypeError("the JPEG must be baseline or progressive, Huffman-coded, of 8 bits")
+                raise UnsupportedMediaTypeError("the JPEG must be baseline or progressive, Huffman-coded, with 8 bits")
             size = (width, height)
     return None
 
 
 def is_progressive(data: bytes) -> bool:
-    """Return whether a JPEG, already checked, is progressive: a decoder then keeps all of its coefficients."""
+    """Return whether a checked JPEG is progressive, so that a decoder keeps all of its coefficients in memory."""
     return any(segment.marker == 0xC2 for segment in _walk(data))
 
 
 def trim_jpeg(data: bytes) -> memoryview:
-    """Return a JPEG up to its end marker, once all its markers are checked.
+    """Check all markers of a JPEG and return it up to its end marker.
 
     Raises:
-        PayloadTooLargeError: It has too many scans or segments, or too much metadata.
-        UndecodableImageError: It is malformed or cut off.
+        PayloadTooLargeError: There are too many scans or segments, or too much metadata.
+        UndecodableImageError: The file is malformed or truncated.
     """
     scans = frames = metadata_bytes = 0
     try:
@@ -90,16 +90,16 @@ def trim_jpeg(data: bytes) -> memoryview:
             if metadata_bytes > MAX_METADATA_BYTES:
                 raise PayloadTooLargeError(f"the JPEG has more than {MAX_METADATA_BYTES} bytes of metadata")
     except (IndexError, struct.error) as error:
-        raise UndecodableImageError("the JPEG is cut off") from error
+        raise UndecodableImageError("the JPEG is truncated") from error
     raise UndecodableImageError("the JPEG is malformed")
 
 
 def _walk(data: bytes) -> Iterator[_Segment]:
-    """Yield the segments as a decoder meets them, scans skipped.
+    """Yield the segments in order, skipping the data of scans.
 
     Raises:
-        IndexError, struct.error: The file ends before its end marker.
-        PayloadTooLargeError: It has too many segments.
+        IndexError, struct.error: The end marker is missing.
+        PayloadTooLargeError: There are too many segments.
     """
     at = 2
     for _ in range(MAX_SEGMENTS):

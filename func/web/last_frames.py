@@ -1,4 +1,4 @@
-"""Last frames: many may wait for the rest of their session, and a waiting one holds no thread."""
+"""Completion of sessions. Last frames wait for the other frames in the event loop, without a thread."""
 
 import asyncio
 from functools import partial
@@ -10,14 +10,14 @@ from func.web.stages import Stage
 from func.web.waiting_list import WaitingList
 
 SCORING_WAIT_S = 30.0
-"""How long a complete session may wait for a scoring place."""
+"""Maximum time that a complete session waits for a scoring place."""
 
 _STEP_THREADS = 8
-"""For looks at sessions and for deliveries; each takes milliseconds, unless an upstream service hangs."""
+"""Threads that read sessions and deliver results; each call takes milliseconds unless an upstream service hangs."""
 
 
 class LastFrames:
-    """Completes sessions: waits in the event loop, takes steps in threads, scores in the scoring places."""
+    """Completes sessions: waits in the event loop, runs steps in threads, and scores in the scoring places."""
 
     def __init__(self, settings: Settings) -> None:
         self._waiting = WaitingList(places=settings.max_waiting, places_per_viewer=settings.max_waiting_per_viewer)
@@ -37,16 +37,16 @@ class LastFrames:
 
     @property
     def scoring_queue_length(self) -> int:
-        """Complete sessions that wait for a scoring place."""
+        """Number of complete sessions that wait for a scoring place."""
         return self._scoring.queue_length
 
     async def complete(self, completer: Completer, last: LastFrame, *, peer: str) -> Done:
-        """Return the end of a session's completion, which goes on even if the caller is cancelled.
+        """Complete a session and return the outcome. Completion continues even if the caller is cancelled.
 
         Raises:
-            WaitingListFullError: Too many last frames wait, in all or of this client.
+            WaitingListFullError: Too many last frames are waiting, in total or from this client.
             ScoringBusyError: No scoring place became free in time.
-            GazeError: As `Completer.advance` says.
+            GazeError: See `Completer.advance`.
         """
         task = asyncio.ensure_future(self._complete(completer, last, peer))
         self._running.add(task)
@@ -54,7 +54,7 @@ class LastFrames:
         return await asyncio.shield(task)
 
     def close(self) -> None:
-        """Take no new work."""
+        """Accept no more work."""
         self._steps.close()
         self._scoring.close()
 

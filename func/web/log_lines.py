@@ -1,4 +1,4 @@
-"""Log lines that come many times a second are thinned out: an attacker must not fill the log."""
+"""Rate limit of log lines, so that an attacker cannot fill the log."""
 
 import logging
 import threading
@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 LINES_PER_SECOND = 5
-"""Of the same event, that is the same logger and message template."""
+"""Maximum per event; lines with the same logger, level and message template are one event."""
 
 
 class RateLimit(logging.Filter):
-    """Passes a few lines of each event a second; the next one that passes says how many were left out."""
+    """Limits lines per event and second. The next line that passes has the number of suppressed ones."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class RateLimit(logging.Filter):
         self._suppressed: dict[tuple[str, int, str], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a line may pass."""
+        """Return whether to log a line."""
         event = (record.name, record.levelno, str(record.msg))
         with self._lock:
             second = int(self._clock())
@@ -42,8 +42,8 @@ class RateLimit(logging.Filter):
                 self._count_suppressed()
                 return False
             self._passed[event] = passed + 1
-            left_out = self._suppressed.pop(event, 0)
-        if left_out:
-            record.msg = f"{record.getMessage()} (and {left_out} lines like it)"
+            suppressed = self._suppressed.pop(event, 0)
+        if suppressed:
+            record.msg = f"{record.getMessage()} suppressed_lines={suppressed}"
             record.args = None
         return True

@@ -1,4 +1,4 @@
-"""What one process counts and times, for Prometheus; no label ever holds a viewer, a session or an address."""
+"""Prometheus metrics of the process. No label contains a viewer, a session or an address."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _STAGE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2
 
 
 class Metrics:
-    """The metrics of one process, in a registry of their own."""
+    """Metrics of one process, in their own registry."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -36,16 +36,13 @@ class Metrics:
         self._frames = Counter("gaze_frames", "Frames processed.", ["validity"], registry=self._registry)
         self._stage_seconds = Histogram(
             "gaze_stage_seconds",
-            "Time in each step of a request: decode, detect (landmarks and model), store, score (waiting included).",
+            "Time in each step of a request, seconds: decode, detect (landmarks, model), store, score (with the wait).",
             ["stage"],
             buckets=_STAGE_BUCKETS_S,
             registry=self._registry,
         )
         self._failures = Counter(
-            "gaze_failures",
-            "Requests that ended in an error, by class of the error.",
-            ["error"],
-            registry=self._registry,
+            "gaze_failures", "Failed requests, by class of the error.", ["error"], registry=self._registry
         )
         self._scores = Counter("gaze_scores", "Last frames answered with a score.", ["valid"], registry=self._registry)
         self._results_stored = Counter(
@@ -60,13 +57,12 @@ class Metrics:
         self._queues = Gauge("gaze_queue_length", "Calls waiting for a thread.", ["stage"], registry=self._registry)
         self._body_bytes = Gauge("gaze_body_bytes", "Memory used by request bodies, bytes.", registry=self._registry)
         self._shed = Counter(
-            "gaze_shed",
-            "Requests refused because of overload, by class of the error.",
-            ["reason"],
-            registry=self._registry,
+            "gaze_shed", "Requests refused under overload, by class.", ["reason"], registry=self._registry
         )
         self._clients_gone = Counter(
-            "gaze_clients_gone", "Requests whose client disconnected before the answer.", registry=self._registry
+            "gaze_clients_gone",
+            "Requests whose client closed the connection before the answer.",
+            registry=self._registry,
         )
         self._connections = Gauge("gaze_connections", "Open connections.", registry=self._registry)
         self._connections_refused = Counter(
@@ -76,40 +72,40 @@ class Metrics:
             registry=self._registry,
         )
         self._log_lines_suppressed = Counter(
-            "gaze_log_lines_suppressed", "Log lines left out because one event was frequent.", registry=self._registry
+            "gaze_log_lines_suppressed", "Log lines suppressed by the rate limit.", registry=self._registry
         )
 
     def watch_waiting(self, count: Callable[[], float]) -> None:
-        """Ask `count` for the number of waiting last frames."""
+        """Use `count` for the number of waiting last frames."""
         self._waiting.set_function(count)
 
     def watch_queue(self, stage: str, count: Callable[[], float]) -> None:
-        """Ask `count` for the length of a stage's queue."""
+        """Use `count` for the length of a stage's queue."""
         self._queues.labels(stage).set_function(count)
 
     def watch_body_bytes(self, count: Callable[[], float]) -> None:
-        """Ask `count` for the bytes of all bodies in memory."""
+        """Use `count` for the bytes of all bodies in memory."""
         self._body_bytes.set_function(count)
 
     def watch_connections(self, count: Callable[[], float]) -> None:
-        """Ask `count` for the number of open connections."""
+        """Use `count` for the number of open connections."""
         self._connections.set_function(count)
 
     def count_refused_connection(self, reason: str) -> None:
-        """Count a connection that the server closed by itself."""
+        """Count a connection closed by the server."""
         self._connections_refused.labels(reason).inc()
 
     def count_client_gone(self) -> None:
-        """Count a request whose client left before the answer."""
+        """Count a request whose client closed the connection before the answer."""
         self._clients_gone.inc()
 
     def count_suppressed_log_line(self) -> None:
-        """Count a log line that was left out."""
+        """Count a suppressed log line."""
         self._log_lines_suppressed.inc()
 
     @contextmanager
     def count_in_flight(self) -> Iterator[None]:
-        """Count a request as being answered while the block runs."""
+        """Count a request as in flight while the block runs."""
         with self._in_flight.track_inprogress():
             yield
 
@@ -117,17 +113,17 @@ class Metrics:
         """Count an answered request.
 
         Args:
-            route: A path that is served, or `unknown`.
-            method: A known method, or `other`.
-            status: HTTP status of the answer.
-            duration_s: How long it took.
+            route: Path of a route, or `unknown`.
+            method: Known method, or `other`.
+            status: HTTP status; 499 if the client closed the connection.
+            duration_s: Time to answer.
         """
         self._requests.labels(route, method, str(status)).inc()
         self._request_seconds.labels(route).observe(duration_s)
 
     @contextmanager
     def time_stage(self, stage: str) -> Iterator[None]:
-        """Time a step of a request, whether it succeeds or not."""
+        """Time a step of a request, even if it fails."""
         started_s = time.perf_counter()
         try:
             yield
@@ -139,23 +135,23 @@ class Metrics:
         self._frames.labels(validity).inc()
 
     def count_failure(self, error: BaseException) -> None:
-        """Count a request that ended in an error, under the name of its class."""
+        """Count a failed request, by the class name of its error."""
         self._failures.labels(type(error).__name__).inc()
         if isinstance(error, BusyError | LandmarkerBusyError):
             self._shed.labels(type(error).__name__).inc()
 
     def count_score(self, *, is_valid: bool) -> None:
-        """Count a last frame that was answered with a score."""
+        """Count a last frame answered with a score."""
         self._scores.labels("yes" if is_valid else "no").inc()
 
     def count_result_stored(self) -> None:
-        """Count a result that was stored."""
+        """Count a stored result."""
         self._results_stored.inc()
 
     def count_result_delivered(self) -> None:
-        """Count a result that was delivered."""
+        """Count a delivered result."""
         self._results_delivered.inc()
 
     def render(self) -> bytes:
-        """Return all of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

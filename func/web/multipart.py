@@ -1,6 +1,6 @@
-"""Multipart bodies to their parts (RFC 7578, RFC 2046 section 5.1.1), in time linear in the body's size.
+"""Split multipart bodies into parts (RFC 7578, RFC 2046 section 5.1.1) in linear time.
 
-Werkzeug's parser takes seconds and hundreds of megabytes for a body that is one part's header.
+Werkzeug's parser needs seconds and hundreds of megabytes for a body that consists of one part's headers.
 """
 
 import re
@@ -11,13 +11,13 @@ from werkzeug.http import parse_options_header
 MAX_PARTS = 8
 
 MAX_HEADER_BYTES = 4096
-"""Of one part."""
+"""Maximum size of the headers of one part."""
 
 MAX_BOUNDARY_BYTES = 70
-"""As RFC 2046 has it."""
+"""Limit of RFC 2046."""
 
 _MAX_FALSE_BOUNDARIES = 1000
-"""Lines that begin like the boundary but go on; a random boundary has none."""
+"""Maximum number of lines that only start with the boundary. A body with a random boundary has none."""
 
 _REST_OF_BOUNDARY_LINE = re.compile(rb"(--)?[ \t]{0,64}+(\r\n|\n|\Z)|--")
 
@@ -33,8 +33,8 @@ class Part:
     """One part of a multipart body.
 
     Attributes:
-        name: Form field name; None without one.
-        data: Its bytes, exactly as sent.
+        name: Form field name; None if the part has none.
+        data: Content of the part.
     """
 
     name: str | None
@@ -52,14 +52,14 @@ class _Delimiter:
 
 
 def split_multipart(body: bytes, boundary: str) -> list[Part]:
-    """Return the parts of a body; what precedes the first and follows the last boundary is ignored.
+    """Return the parts of a body. Text before the first and after the last boundary is ignored.
 
     Args:
-        body: The whole body. Lines end in CRLF, or all of them in LF.
-        boundary: From the content type.
+        body: Whole body. All lines end in CRLF, or all in LF.
+        boundary: Boundary from the content type.
 
     Raises:
-        MultipartError: The body is malformed or cut off, or has too many parts or too long headers.
+        MultipartError: The body is malformed or truncated, or exceeds a limit.
     """
     mark = b"--" + boundary.encode("latin-1", "replace")
     if not 2 < len(mark) <= MAX_BOUNDARY_BYTES + 2:
@@ -82,19 +82,19 @@ def _find_delimiter(body: bytes, mark: bytes, start: int) -> _Delimiter:
     for _ in range(_MAX_FALSE_BOUNDARIES):
         at = body.find(mark, at)
         if at < 0:
-            raise MultipartError("the body ends without its boundary")
+            raise MultipartError("the closing boundary is missing")
         rest = _REST_OF_BOUNDARY_LINE.match(body, at + len(mark))
         begins_line = not mark.startswith(b"-") or at == 0 or body[at - 1] == 0x0A
         if rest and begins_line:
             is_last = rest.group().startswith(b"--")
             return _Delimiter(at, rest.end(), is_last, rest.group(2) or b"\r\n")
         at += len(mark)
-    raise MultipartError("the body has too many lines that begin like its boundary")
+    raise MultipartError("too many lines start with the boundary")
 
 
 def _read_headers(body: bytes, start: int) -> tuple[str | None, int]:
-    """Return the form field's name and where the part's data begin."""
-    # From the line break before the first header line: a part may have no header.
+    """Return the form field name and the position of the part's content."""
+    # Start at the line break before the first header line, because a part may have no header.
     for_break = start - 1
     end = _END_OF_HEADERS.search(body, for_break, start + MAX_HEADER_BYTES)
     if end is None:

@@ -1,7 +1,7 @@
-"""What C libraries write to stderr becomes log lines.
+"""Redirect the stderr of C libraries to the log.
 
-MediaPipe, TensorFlow Lite, libjpeg and libpng write there past Python, some for every broken image and with no switch
-to turn it off. A pipe takes the place of file descriptor 2; Python's own stderr keeps the old one.
+MediaPipe, TensorFlow Lite, libjpeg and libpng write to file descriptor 2 directly, some for every broken image, and it
+cannot be switched off. File descriptor 2 becomes a pipe; Python's stderr continues to use the original file.
 """
 
 import faulthandler
@@ -15,12 +15,12 @@ _log = logging.getLogger("func.native")
 
 
 def divert_native_output() -> None:
-    """Log what is written to file descriptor 2 as DEBUG; call once in a process, after it was forked."""
+    """Log output to file descriptor 2 at level DEBUG. Call it once per process, after any fork."""
     kept = os.dup(2)
     own = io.TextIOWrapper(os.fdopen(kept, "wb", 0), encoding="utf-8", errors="backslashreplace", write_through=True)
     _move_handlers(sys.stderr, own)
     sys.stderr = own
-    faulthandler.enable(file=own)  # a crash in C code still says where it was
+    faulthandler.enable(file=own)  # still prints the traceback of a crash in C code
     read_end, write_end = os.pipe()
     os.dup2(write_end, 2)
     os.close(write_end)
@@ -39,7 +39,7 @@ def _log_lines(descriptor: int) -> None:
 
 
 def _move_handlers(old: object, new: io.TextIOWrapper) -> None:
-    """Let handlers that write to one stream write to another."""
+    """Move log handlers from one stream to another."""
     loggers = [logging.getLogger(), *(logging.getLogger(name) for name in list(logging.root.manager.loggerDict))]
     for logger in loggers:
         for handler in logger.handlers:

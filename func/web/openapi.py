@@ -8,9 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from func.errors import (
-    NotReadyError,
-)
+from func.errors import NotReadyError
 from func.web.problems import PROBLEMS, Problem
 from func.web.schemas import (
     CompletedAnswer,
@@ -25,7 +23,7 @@ from func.web.schemas import (
 
 @cache
 def describe_api() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document, made from the very models that check the requests."""
+    """Return the OpenAPI 3.1 document, generated from the models that validate requests."""
     requests: tuple[type[BaseModel], ...] = (FrameRequest, FrameMetadata)
     answers: tuple[type[BaseModel], ...] = (
         FrameAnswer,
@@ -60,13 +58,13 @@ def describe_api() -> dict[str, Any]:
         "info": {
             "title": "gaze-function",
             "version": version("function"),
-            "description": "Where a viewer looks while a video plays.",
+            "description": "Estimates where viewers look in webcam frames and scores their attention to a video.",
         },
         "paths": {
             "/gaze": {
                 "post": {
                     "operationId": "processFrame",
-                    "summary": "Process a frame; with `last_frame` score the session.",
+                    "summary": "Process a frame; score the session after the last one.",
                     "requestBody": {
                         "required": True,
                         "content": {
@@ -76,7 +74,7 @@ def describe_api() -> dict[str, Any]:
                     },
                     "responses": {
                         "200": _describe_answer(
-                            "The frame is stored, or the session scored.", FrameAnswer, CompletedAnswer
+                            "The frame is stored, or the session is scored.", FrameAnswer, CompletedAnswer
                         ),
                         **_describe_problems(PROBLEMS.values()),
                     },
@@ -85,16 +83,16 @@ def describe_api() -> dict[str, Any]:
             "/health/liveness": {
                 "get": {
                     "operationId": "getLiveness",
-                    "summary": "Whether the process answers.",
-                    "responses": {"200": _describe_answer("It does.", LivenessAnswer)},
+                    "summary": "Liveness of the process.",
+                    "responses": {"200": _describe_answer("The process is alive.", LivenessAnswer)},
                 }
             },
             "/health/readiness": {
                 "get": {
                     "operationId": "getReadiness",
-                    "summary": "Whether model and landmarker are loaded; the state of each upstream service.",
+                    "summary": "Readiness of model and landmarker, and the state of each upstream service.",
                     "responses": {
-                        "200": _describe_answer("They are.", ReadinessAnswer),
+                        "200": _describe_answer("Model and landmarker are loaded.", ReadinessAnswer),
                         **_describe_problems([PROBLEMS[NotReadyError]]),
                     },
                 }
@@ -139,7 +137,7 @@ def _describe_answer(description: str, *models: type[BaseModel]) -> dict[str, An
 
 
 def _describe_problems(problems: Iterable[Problem]) -> dict[str, Any]:
-    """Return the answers for these problems by status."""
+    """Return the OpenAPI responses for these problems by status."""
     titles: dict[int, list[str]] = {}
     retried = set()
     for problem in problems:
@@ -156,6 +154,6 @@ def _describe_problems(problems: Iterable[Problem]) -> dict[str, Any]:
         }
         if status in retried:
             answers[str(status)]["headers"] = {
-                "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+                "Retry-After": {"description": "Time to wait, in seconds.", "schema": {"type": "integer", "minimum": 1}}
             }
     return answers

@@ -1,8 +1,9 @@
-"""PNG files reduced to what a decoder needs, with what they inflate to bounded (PNG specification, third edition).
+"""Check PNG files and reduce them to what a decoder needs (PNG specification, third edition).
 
-A decoder allocates what a chunk claims and inflates what a stream holds, both far beyond the file's size: a chunk of
-57 bytes can claim 4 GB, and 8 MB can inflate to 8 GB. So every chunk must lie within the file, chunks that do not
-change the pixels are left out, animation among them, and the pixel data may inflate to no more than the header needs.
+A decoder allocates the size that a chunk claims and inflates whole streams, both far beyond the file's size: a chunk of
+57 bytes can claim 4 GB, and 8 MB can inflate to 8 GB. Therefore every chunk must lie within the file, chunks that do
+not affect the pixels (including animation) are removed, and the pixel data must not inflate to more than the header
+implies.
 """
 
 import struct
@@ -16,13 +17,13 @@ from func.errors import PayloadTooLargeError, UndecodableImageError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 MAX_EXIF_BYTES = 65_535
-"""Longer metadata is ignored; a JPEG can hold no more either."""
+"""Longer EXIF metadata is ignored; a JPEG cannot contain more either."""
 
 STORED_BYTES = 8 * 2**20
-"""Pixel data up to this size is handed on uncompressed, so that it is inflated only once."""
+"""Pixel data up to this size is passed on uncompressed, so that it is inflated only once."""
 
 _SLACK_BYTES = 4096
-"""Some encoders write a little more than the image needs."""
+"""Some encoders write slightly more data than the image needs."""
 
 _INPUT_BYTES, _OUTPUT_BYTES = 16_384, 262_144
 
@@ -30,19 +31,19 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column and row, and the steps, of each pass of an interlaced image."""
+"""First column, first row, column step and row step of each pass of an interlaced image."""
 
 
 class _Chunk(NamedTuple):
     name: bytes
     start: int
-    """Of the data."""
+    """Start of the data."""
     stop: int
 
 
 @dataclass(slots=True)
 class _Chunks:
-    """The chunks that matter to a decoder."""
+    """Chunks that a decoder needs."""
 
     before: list[_Chunk]
     data: list[_Chunk]
@@ -50,10 +51,10 @@ class _Chunks:
 
 
 def read_png_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height; None when the file does not begin with its header.
+    """Return width and height; None if the first chunk is not the header.
 
     Raises:
-        struct.error: It ends too early.
+        struct.error: The file is truncated.
     """
     if data[12:16] != b"IHDR":
         return None
@@ -62,17 +63,17 @@ def read_png_size(data: bytes) -> tuple[int, int] | None:
 
 
 def rebuild_png(data: bytes) -> bytes:
-    """Return a PNG with the same pixels and orientation and nothing else.
+    """Return a PNG with only the pixels and the orientation.
 
     Raises:
-        PayloadTooLargeError: It has too many chunks, or its pixel data inflates to more than the header needs.
-        UndecodableImageError: It is malformed or cut off.
+        PayloadTooLargeError: There are too many chunks, or the pixel data inflates to more than the header implies.
+        UndecodableImageError: The file is malformed or truncated.
     """
     chunks = _choose_chunks(data)
     needed_bytes = _count_pixel_bytes(data)
     file: list[bytes | memoryview] = [SIGNATURE]
     view = memoryview(data)
-    # Verbatim, with their checksums.
+    # Copied unchanged, including checksums.
     file += (view[chunk.start - 8 : chunk.stop + 4] for chunk in chunks.before)
     if chunks.exif:
         file.append(view[chunks.exif.start - 8 : chunks.exif.stop + 4])
@@ -80,7 +81,7 @@ def rebuild_png(data: bytes) -> bytes:
     if needed_bytes <= STORED_BYTES:
         file += _store(pieces)
     else:
-        for _ in pieces:  # only the check counts
+        for _ in pieces:  # checks the size
             pass
         file += (view[chunk.start - 8 : chunk.stop + 4] for chunk in chunks.data)
     file += _make_chunk(b"IEND", b"")
@@ -114,7 +115,7 @@ def _choose_chunks(data: bytes) -> _Chunks:
             chosen.before.append(chunk)
         elif name == b"eXIf" and size <= MAX_EXIF_BYTES and chosen.exif is None:
             chosen.exif = chunk
-        elif not name[0] & 0x20:  # unknown, but needed to decode the image
+        elif not name[0] & 0x20:  # unknown critical chunk
             break
         names.add(name)
         previous = name
@@ -125,10 +126,10 @@ def _walk(data: bytes) -> Iterator[_Chunk]:
     at = len(SIGNATURE)
     while True:
         if at + 12 > len(data):
-            raise UndecodableImageError("the PNG is cut off")
+            raise UndecodableImageError("the PNG is truncated")
         size, name = struct.unpack_from(">I4s", data, at)
         if at + 12 + size > len(data):
-            raise UndecodableImageError("the PNG is cut off or one of its chunks reaches past its end")
+            raise UndecodableImageError("the PNG is truncated, or a chunk extends past its end")
         if not (name.isalpha() and name.isascii()):
             raise UndecodableImageError("the PNG is malformed")
         yield _Chunk(name, at + 8, at + 8 + size)
@@ -136,7 +137,7 @@ def _walk(data: bytes) -> Iterator[_Chunk]:
 
 
 def _count_pixel_bytes(data: bytes) -> int:
-    """Return how many bytes the filtered rows have, as the header describes them."""
+    """Return the size of the filtered rows in bytes, computed from the header."""
     width, height, depth, colour, compression, filtering, interlace = struct.unpack_from(">IIBBBBB", data, 16)
     if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
         raise UndecodableImageError("the PNG's header is malformed")
@@ -150,7 +151,7 @@ def _count_pixel_bytes(data: bytes) -> int:
 
 
 def _inflate(parts: Sequence[memoryview], needed_bytes: int) -> Iterator[bytes]:
-    """Yield exactly the needed bytes, in pieces."""
+    """Yield exactly the needed bytes in pieces."""
     stream = zlib.decompressobj()
     inflated_bytes = 0
     try:
@@ -164,7 +165,7 @@ def _inflate(parts: Sequence[memoryview], needed_bytes: int) -> Iterator[bytes]:
                         yield piece[: needed_bytes - inflated_bytes]
                     inflated_bytes += len(piece)
                     if inflated_bytes > needed_bytes + _SLACK_BYTES:
-                        raise PayloadTooLargeError("the PNG's pixel data inflates to more than its header needs")
+                        raise PayloadTooLargeError("the PNG's pixel data inflates to more than its header implies")
     except zlib.error as error:
         raise UndecodableImageError("the PNG's pixel data cannot be inflated") from error
     if inflated_bytes < needed_bytes:
@@ -172,7 +173,7 @@ def _inflate(parts: Sequence[memoryview], needed_bytes: int) -> Iterator[bytes]:
 
 
 def _store(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the image data chunks that hold the pieces uncompressed."""
+    """Yield image data chunks with the pieces uncompressed."""
     stream = zlib.compressobj(0)
     for piece in pieces:
         stored = stream.compress(piece)

@@ -1,4 +1,4 @@
-"""Which HTTP status and problem document (RFC 9457) each error becomes."""
+"""HTTP status and problem document (RFC 9457) of each error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,14 +45,14 @@ from gaze_core.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Problem document of an error.
+    """How an error is reported to the client.
 
     Attributes:
-        status: HTTP status of the answer.
-        slug: Ends the `type` of the problem document.
-        title: The same for every occurrence.
-        detail: The same for every occurrence; None means the error's own message, which is then written for the client.
-        retry_after_s: Seconds for a `Retry-After` header.
+        status: HTTP status.
+        slug: Last part of `type` in the problem document.
+        title: Title, the same for every occurrence.
+        detail: Detail, the same for every occurrence; None uses the message of the error, if it is for the client.
+        retry_after_s: Minimum value of the `Retry-After` header in seconds; None sends no header.
     """
 
     status: int
@@ -77,14 +77,14 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
         410,
         "session-expired",
         "Session expired",
-        "The session's frames are gone, or none has arrived. Nothing was scored; start a new viewing.",
+        "The frames of the session have expired, or none was received. Nothing was scored. Start a new viewing.",
     ),
     OtherViewingError: Problem(
         409,
         "other-viewing",
-        "Another viewing holds this session",
-        "An earlier viewing has stored this frame or the result under the same session id. Use a session id of its own "
-        "for this viewing, or start it again once that session has expired.",
+        "Session belongs to another viewing",
+        "Another viewing has already stored this frame or a result under the same session id. Use a new session id for "
+        "each viewing.",
     ),
     PayloadTooLargeError: Problem(413, "too-large", "Too large"),
     UnsupportedMediaTypeError: Problem(415, "unsupported-media-type", "Unsupported media type"),
@@ -93,8 +93,8 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
         500, "landmarker-failed", "Landmarker failed", "The face landmarks could not be detected."
     ),
     ModelError: Problem(500, "model-failed", "Model failed", "The gaze could not be predicted."),
-    # A session that is missing even after it was created, and maps that vanish while they are read, are faults of the
-    # upstream service, not of the client. A video without any map is scored as such and does not get here.
+    # The session is missing even after it was created, or maps disappear while they are read: errors of the upstream
+    # service, not of the client. A video without any map is not an error; the result says so.
     SessionNotFoundError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SessionStoreError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SaliencyMapNotFoundError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
@@ -105,25 +105,23 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     BusyError: Problem(503, "busy", "Over capacity", "Try again later."),
     DetectionBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long for a landmarker."),
     ThreadsBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long to be stored."),
-    BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies use all the memory reserved for them."),
+    BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies use all the memory allowed for them."),
     WaitingListFullError: Problem(503, "busy", "Over capacity", "Too many last frames are waiting."),
     ScoringBusyError: Problem(503, "busy", "Over capacity", "Too many sessions are being scored."),
-    NotReadyError: Problem(
-        503, "not-ready", "Not ready", "The model or the landmarker is not loaded.", retry_after_s=5
-    ),
+    NotReadyError: Problem(503, "not-ready", "Not ready", "The model or landmarker is not loaded.", retry_after_s=5),
     SessionStoreBusyError: Problem(503, "session-api-busy", "Session API busy", _RETRY_DETAIL, retry_after_s=1),
     ResultSinkBusyError: Problem(503, "aggregator-busy", "Result aggregator busy", _RETRY_DETAIL, retry_after_s=1),
     SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),
     SaliencyStoreTimeoutError: Problem(504, "saliency-store-timeout", "Saliency store timed out", _RETRY_DETAIL),
     ResultSinkTimeoutError: Problem(504, "aggregator-timeout", "Result aggregator timed out", _RETRY_DETAIL),
 }
-"""Every error class has its own entry; a test demands it."""
+"""Every error class has an entry, which a test checks."""
 
 UNEXPECTED = PROBLEMS[GazeError]
 
 MALFORMED_REQUEST = Problem(400, "bad-request", "Bad request", "The request is not valid HTTP/1.1.")
 HEAD_TIMEOUT = Problem(408, "head-timeout", "Request head timed out", "The request line and headers took too long.")
 URI_TOO_LONG = Problem(414, "uri-too-long", "URI too long", "The request line is too long.")
-HEAD_TOO_LARGE = Problem(431, "head-too-large", "Request head too large", "Request line and headers are too large.")
-TOO_MANY_CONNECTIONS = Problem(503, "busy", "Over capacity", "All connections are in use.", retry_after_s=1)
-"""What the server itself refuses before a request reaches the application."""
+HEAD_TOO_LARGE = Problem(431, "head-too-large", "Request head too large", "The request line and headers are too large.")
+TOO_MANY_CONNECTIONS = Problem(503, "busy", "Over capacity", "Too many connections are open.", retry_after_s=1)
+"""Problems found by the server before a request reaches the handler."""

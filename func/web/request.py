@@ -1,6 +1,6 @@
-"""Request bodies to validated requests.
+"""Parse and validate request bodies.
 
-A request is JSON with a base64 image or multipart with a raw one; both share `FrameMetadata`.
+A body is JSON with a base64 image, or multipart with a binary image; both have the fields of `FrameMetadata`.
 """
 
 import binascii
@@ -11,25 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
-from func.errors import (
-    BadRequestError,
-    FieldProblem,
-    PayloadTooLargeError,
-)
+from func.errors import BadRequestError, FieldProblem, PayloadTooLargeError
 from func.json_limits import LONG_STRING_BYTES, JsonLimitError, JsonLimits, check_json
 from func.web.answer_warnings import warn_of_unknown_fields
 from func.web.multipart import MultipartError, split_multipart
 from func.web.schemas import FrameMetadata, FrameRequest, RequestPart
 
 JSON_LIMITS = JsonLimits(structure=4096, depth=20)
-"""A frame with every field has about 70 elements and a depth of 2; a request may hold several, and unknown fields."""
+"""Limits for one request. A frame with all fields has about 70 elements and a depth of 2."""
 
 MAX_FIELDS_BYTES = 256 * 1024
-"""Of a JSON text without its long strings, which hold the images."""
+"""Maximum size of a JSON text, not counting its long strings, such as images."""
 
 MAX_LONG_STRINGS = 64
 
@@ -50,7 +44,7 @@ _ESCAPES = {
     rb"\u003d": b"=",
     rb"\u003D": b"=",
 }
-"""How JSON writers escape characters of base64 and the white space in it."""
+"""JSON escapes of base64 characters and of white space."""
 
 _WHITESPACE = b" \t\r\n\f\v"
 
@@ -61,12 +55,12 @@ _Part = TypeVar("_Part", bound=RequestPart)
 
 @dataclass(frozen=True, slots=True)
 class ParsedFrame:
-    """A request whose fields are valid.
+    """A request with valid fields.
 
     Attributes:
-        metadata: Its fields.
-        image: The image file, not checked yet; None for a last frame without one.
-        warnings: Parts of the request that have no effect.
+        metadata: Fields of the request.
+        image: Content of the image file, not yet checked; None for a last frame without an image.
+        warnings: Warnings about parts of the request that have no effect.
     """
 
     metadata: FrameMetadata
@@ -76,12 +70,12 @@ class ParsedFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A JSON text's value with placeholders instead of its long strings.
+    """Value of a JSON text, with placeholders for its long strings.
 
     Attributes:
-        value: What `json.loads` returns for the shortened text.
-        text: The whole text.
-        long_strings: Where the long strings lie in it.
+        value: Value of the shortened text.
+        text: Whole text.
+        long_strings: Positions of the long strings in the text.
     """
 
     value: object
@@ -93,8 +87,8 @@ def parse_json_request(body: bytes) -> ParsedFrame:
     """Return the request in a JSON body.
 
     Raises:
-        BadRequestError: Malformed JSON, or fields that are missing or wrong; it names each of them.
-        PayloadTooLargeError: The fields beside the image are too large.
+        BadRequestError: The JSON is malformed, or fields are missing or invalid; the error lists them.
+        PayloadTooLargeError: The fields other than the image are too large.
     """
     parsed = _parse_shortened(body, "the body")
     request = _validate(FrameRequest, parsed.value)
@@ -107,11 +101,11 @@ def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
     """Return the request in a multipart body with the parts `metadata` (JSON) and `frame` (raw bytes).
 
     Args:
-        body: The whole body.
-        boundary: From the content type.
+        body: Whole body.
+        boundary: Boundary from the content type.
 
     Raises:
-        BadRequestError: Malformed multipart or JSON, or fields that are missing or wrong; it names each of them.
+        BadRequestError: The multipart or JSON is malformed, or fields are missing or invalid; the error lists them.
         PayloadTooLargeError: The part `metadata` is too large.
     """
     parts = _read_parts(body, boundary)
@@ -123,32 +117,32 @@ def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
 
 
 def parse_json(text: bytes, name: str) -> object:
-    """Return the value of a JSON text in UTF-8; a byte order mark is skipped.
+    """Return the value of a JSON text in UTF-8, with or without a byte order mark.
 
-    A string of more than `LONG_STRING_BYTES` bytes becomes another that is just as long and that no field accepts.
+    Strings of more than `LONG_STRING_BYTES` bytes are replaced by placeholders, which no field accepts.
 
     Raises:
-        BadRequestError: It is malformed, nests too deeply, has too many elements, contains a duplicate key, or has a
-            number that JSON does not know.
-        PayloadTooLargeError: It is too large, not counting long strings.
+        BadRequestError: The text is malformed, nests too deeply, has too many elements, contains a duplicate key, or
+            has a number that is not finite.
+        PayloadTooLargeError: The text is too large, not counting long strings.
     """
     return _parse_shortened(text, name).value
 
 
 def _parse_shortened(text: bytes, name: str) -> _Parsed:
-    """Parse a JSON text without its long strings, the images.
+    """Parse a JSON text without its long strings, which are images.
 
-    Parsed with the rest, an image would be copied several times, and into four bytes a character if a single character
-    of the text needs them.
+    Parsing an image with the rest would copy it several times, with four bytes per character if any character of the
+    text needs them.
     """
     if text.startswith(codecs.BOM_UTF8):
         text = text[len(codecs.BOM_UTF8) :]
     try:
         long_strings = check_json(text, JSON_LIMITS)
         if len(text) - sum(string.stop - string.start for string in long_strings) > MAX_FIELDS_BYTES:
-            raise PayloadTooLargeError(f"{name} has more than {MAX_FIELDS_BYTES} bytes beside its images")
+            raise PayloadTooLargeError(f"{name} has more than {MAX_FIELDS_BYTES} bytes besides images")
         if len(long_strings) > MAX_LONG_STRINGS:
-            raise PayloadTooLargeError(f"{name} has more than {MAX_LONG_STRINGS} strings as long as images")
+            raise PayloadTooLargeError(f"{name} has more than {MAX_LONG_STRINGS} long strings")
         pieces: list[bytes] = []
         at = 0
         for number, string in enumerate(long_strings):
@@ -170,7 +164,7 @@ def _require_image(metadata: FrameMetadata, image: bytes | None, warnings: Itera
 
 
 def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
-    """Return the bytes of the field `frame`, whether it was short enough to be parsed or not."""
+    """Return the content of the field `frame`, which may be a placeholder."""
     placeholder = _PLACEHOLDER.fullmatch(frame)
     try:
         if placeholder is None or int(placeholder[1]) >= len(parsed.long_strings):
@@ -183,13 +177,13 @@ def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
             written = written.replace(escape, character)
         return _decode_base64(written)
     except (binascii.Error, ValueError) as error:
-        raise BadRequestError("a field is wrong", [FieldProblem("frame", "must be base64")]) from error
+        raise BadRequestError("a field is invalid", [FieldProblem("frame", "must be base64")]) from error
 
 
 def _decode_base64(text: bytes, start: int = 0, stop: int | None = None) -> bytes:
-    """Return what base64 stands for, without a data URL's beginning and white space.
+    """Decode base64 with an optional data URL prefix and white space.
 
-    Only text with white space is copied.
+    Copies the text only if it contains white space.
     """
     stop = len(text) if stop is None else stop
     prefix = _DATA_URL_PREFIX.match(text, start, stop)
@@ -200,12 +194,12 @@ def _decode_base64(text: bytes, start: int = 0, stop: int | None = None) -> byte
 
 
 def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
-    """Return the parts that we know by name."""
+    """Return the parts `metadata` and `frame` by name."""
     parts: dict[str, bytes] = {}
     try:
         for part in split_multipart(body, boundary):
             if part.name in parts:
-                raise BadRequestError("a part comes twice", [FieldProblem(part.name, "must come once")])
+                raise BadRequestError("a part is duplicated", [FieldProblem(part.name, "must occur once")])
             if part.name in {"metadata", "frame"}:
                 parts[part.name] = part.data
     except MultipartError as error:
@@ -216,12 +210,12 @@ def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        raise BadRequestError("names a key twice")
+        raise BadRequestError("contains a duplicate key")
     return unique
 
 
 def _refuse_constant(_: str) -> NoReturn:
-    raise BadRequestError("has a number that is not finite")
+    raise BadRequestError("contains a number that is not finite")
 
 
 def _validate(model: type[_Part], value: object) -> _Part:
@@ -232,7 +226,7 @@ def _validate(model: type[_Part], value: object) -> _Part:
             FieldProblem(".".join(map(str, entry["loc"])) or "body", _explain(entry["type"], entry.get("ctx", {})))
             for entry in error.errors(include_url=False, include_input=False)
         ]
-        raise BadRequestError("fields are missing or wrong", problems) from error
+        raise BadRequestError("fields are missing or invalid", problems) from error
 
 
 _EXPLANATIONS = {
@@ -242,7 +236,7 @@ _EXPLANATIONS = {
     "string_too_long": "must have at most {max_length} characters",
     "string_pattern_mismatch": "must match {pattern}",
     "int_type": "must be an integer",
-    "int_parsing_size": "must be an integer of a sensible size",
+    "int_parsing_size": "is too large",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
@@ -253,7 +247,7 @@ _EXPLANATIONS = {
     "model_type": "must be an object",
     "value_error": "{error}",
 }
-"""Pydantic's kinds of error in our words, since no message of a library leaves the process."""
+"""Messages for pydantic's error types; messages of libraries are not sent to clients."""
 
 
 def _explain(kind: str, context: Mapping[str, Any]) -> str:

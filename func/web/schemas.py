@@ -1,9 +1,8 @@
-"""Requests and answers as pydantic models: they validate, and OpenAPI is made from them.
+"""Pydantic models of requests and answers, which validate them and define the OpenAPI schemas.
 
-Numbers are strict: `true` is not an integer. Unknown fields are ignored, so that older and newer clients pass.
+Types are strict: `true` is not an integer. Unknown fields are ignored, for compatibility with other client versions.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -14,7 +13,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     Strict,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,22 +20,22 @@ from pydantic import (
 
 from func.session.result import SessionResult
 from func.session_token import MAX_TOKEN_LENGTH
-from gaze_core.types import Camera, GazePoint, Screen, Validity, Viewport
+from gaze_core.types import Camera, Screen, Validity, Viewport
 
 MAX_FRAME_NUMBER = 2**31 - 1
 
 
 def _check_session_id(value: str) -> str:
     if value in {".", ".."}:
-        raise ValueError("must not be . or ..")  # it becomes part of a path
+        raise ValueError("must not be . or ..")  # part of a path
     return value
 
 
 def _check_video_id(value: str) -> str:
     if value == "videos" or value.startswith("system."):
-        raise ValueError("must not be `videos` nor start with `system.`")  # it becomes the name of a collection
+        raise ValueError("must not be `videos` or start with `system.`")  # name of a collection
     if value.startswith(".") or value.endswith(".") or ".." in value:
-        raise ValueError("must not start or end with a dot nor hold two in a row")  # MongoDB refuses such names
+        raise ValueError("must not start or end with a dot or contain two in a row")  # MongoDB refuses such names
     return value
 
 
@@ -56,7 +54,7 @@ IpAddress = Annotated[
     Field(
         min_length=1,
         max_length=200,
-        description="Whatever the gateway calls the viewer's address, printable; kept as it was sent.",
+        description="Address of the viewer as identified by the gateway: any printable text, stored unchanged.",
     ),
     AfterValidator(_check_ip_address),
 ]
@@ -65,7 +63,7 @@ Token = Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)]
 
 FrameNumber = Annotated[int, Field(ge=1, le=MAX_FRAME_NUMBER)]
 
-# Beyond 1e15 a millisecond is lost in a double.
+# Beyond 1e15, doubles cannot represent every millisecond with a margin.
 Milliseconds = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 SizeMm = Annotated[float, Field(ge=10, le=100_000)]
@@ -77,23 +75,23 @@ OffsetMm = Annotated[float, Field(ge=-100_000, le=100_000)]
 Coordinate = Annotated[float, Strict(), Field(ge=0, le=1)]
 
 
-def _pair(value: object) -> object:
-    """Let a JSON list of two pass as a tuple, which strict validation would refuse."""
+def as_pair(value: object) -> object:
+    """Convert a JSON list of two elements to a tuple, which strict validation requires."""
     return tuple(value) if isinstance(value, list) and len(value) == 2 else value
 
 
 class RequestPart(BaseModel):
-    """A part of a request: strict, frozen, unknown fields ignored."""
+    """Base class: strict, frozen, ignores unknown fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
     def as_sent(self) -> dict[str, Any]:
-        """Return the fields that we know and the client sent."""
+        """Return the known fields that the client sent."""
         return self.model_dump(exclude_unset=True)
 
 
 class ScreenPart(RequestPart):
-    """The viewer's screen; what is left out is that of a 15.6-inch laptop."""
+    """Screen of the viewer. The defaults are those of a 15.6-inch laptop."""
 
     width_mm: SizeMm = Screen().width_mm
     height_mm: SizeMm = Screen().height_mm
@@ -108,12 +106,12 @@ class ScreenPart(RequestPart):
         return self
 
     def to_screen(self) -> Screen:
-        """Return it as the core knows it."""
+        """Return the corresponding value of gaze_core."""
         return Screen(**self.model_dump())
 
 
 class CameraPart(RequestPart):
-    """The camera, from the middle of the screen's top edge as the viewer sees it: x right, y up."""
+    """Camera. Offsets are from the middle of the screen's top edge as seen by the viewer: x right, y up."""
 
     vertical_fov_deg: Annotated[float, Field(ge=10, le=150)] = Camera().vertical_fov_deg
     offset_x_mm: OffsetMm = Camera().offset_x_mm
@@ -122,12 +120,12 @@ class CameraPart(RequestPart):
     mirrored: bool = Camera().mirrored
 
     def to_camera(self) -> Camera:
-        """Return it as the core knows it."""
+        """Return the corresponding value of gaze_core."""
         return Camera(**self.model_dump())
 
 
 class ViewportPart(RequestPart):
-    """Where the video lies on the screen, normalised to the screen."""
+    """Position and size of the video on the screen, normalised to the screen."""
 
     x: Annotated[float, Field(ge=-10, le=10)] = Viewport().x
     y: Annotated[float, Field(ge=-10, le=10)] = Viewport().y
@@ -136,40 +134,49 @@ class ViewportPart(RequestPart):
 
 
 class FrameMetadata(RequestPart):
-    """Everything about a frame except the image: the part `metadata` of a multipart request."""
+    """Fields of a frame other than the image: the part `metadata` of a multipart request."""
 
     session_id: SessionId
     video_id: VideoId
     ip_address: IpAddress
-    frame_number: Annotated[FrameNumber, Field(description="1-based, unique in the session; any order.")]
-    last_frame: Annotated[bool, Field(description="Answer with the score; then `frame` may be left out.")] = False
-    timestamp_ms: Annotated[Milliseconds | None, Field(description="Capture time.")] = None
-    video_time_ms: Annotated[Milliseconds | None, Field(description="Position in the video.")] = None
+    frame_number: Annotated[
+        FrameNumber, Field(description="Starts at 1 and is unique in the session. Frames may arrive in any order.")
+    ]
+    last_frame: Annotated[bool, Field(description="Score the session; `frame` is then optional.")] = False
+    timestamp_ms: Annotated[Milliseconds | None, Field(description="Capture time in ms.")] = None
+    video_time_ms: Annotated[Milliseconds | None, Field(description="Position in the video in ms.")] = None
     total_frames: Annotated[
-        FrameNumber | None, Field(description="How many distinct frames were sent; gaps in their numbers are allowed.")
+        FrameNumber | None, Field(description="Number of distinct frames sent; gaps in their numbers are allowed.")
     ] = None
     screen: ScreenPart | None = None
     viewport: ViewportPart | None = None
     camera: CameraPart | None = None
     calibration_target: Annotated[
         tuple[Coordinate, Coordinate] | None,
-        BeforeValidator(_pair),
-        Field(description="The dot that the viewer looks at now, normalised to the screen."),
+        BeforeValidator(as_pair),
+        Field(description="Calibration target that the viewer is looking at, normalised to the screen."),
     ] = None
     calibration_use: Annotated[
-        Literal["fit", "validate"] | None, Field(description="What the dot is for; `fit` unless said otherwise.")
+        Literal["fit", "validate"] | None,
+        Field(description="Purpose of the calibration target; `fit` by default."),
     ] = None
     calibration_session: Annotated[
-        SessionId | None, Field(description="Session whose dots calibrate the gaze of this one.")
+        SessionId | None,
+        Field(description="Session whose calibration targets calibrate the gaze of this one."),
     ] = None
 
     session_token: Annotated[
         Token | None,
-        Field(description="Signed by the gateway for this viewing; required where the function has keys.", repr=False),
+        Field(
+            description="Token signed by the gateway for this viewing; required if the function has keys.", repr=False
+        ),
     ] = None
     calibration_token: Annotated[
         Token | None,
-        Field(description="The `session_token` of the `calibration_session`; required with it.", repr=False),
+        Field(
+            description="`session_token` of the `calibration_session`; required with it if the function has keys.",
+            repr=False,
+        ),
     ] = None
 
     @field_validator("calibration_use")
@@ -180,7 +187,7 @@ class FrameMetadata(RequestPart):
         return value
 
     def describe_setup(self) -> dict[str, Any]:
-        """Return `screen`, `camera`, `viewport` and `calibration_session`, as far as they were sent."""
+        """Return those of `screen`, `camera`, `viewport` and `calibration_session` that were sent."""
         parts = {"screen": self.screen, "camera": self.camera, "viewport": self.viewport}
         sent: dict[str, Any] = {name: part.as_sent() for name, part in parts.items() if part is not None}
         if self.calibration_session is not None:
@@ -189,20 +196,20 @@ class FrameMetadata(RequestPart):
 
 
 class FrameRequest(FrameMetadata):
-    """A request as JSON."""
+    """JSON request."""
 
     frame: Annotated[
         str | None,
         Field(
-            description="JPEG, PNG or WebP in base64, line breaks and `data:image/...;base64,` before it allowed; "
-            "required unless `last_frame`.",
+            description="JPEG, PNG or WebP in base64, optionally with line breaks and the prefix "
+            "`data:image/...;base64,`; required unless `last_frame`.",
             json_schema_extra={"contentEncoding": "base64"},
         ),
     ] = None
 
 
 class GazeAnswer(BaseModel):
-    """Point of regard, normalised to the screen; may lie off it."""
+    """Point of gaze, normalised to the screen; may lie off-screen."""
 
     x: float
     y: float
@@ -210,7 +217,7 @@ class GazeAnswer(BaseModel):
 
 
 class HeadPoseAnswer(BaseModel):
-    """How the head is turned, in degrees: nose up, nose to the viewer's right, head to their right shoulder."""
+    """Head rotation in degrees. Positive: nose up, nose to the viewer's right, head to their right shoulder."""
 
     pitch: FiniteFloat
     yaw: FiniteFloat
@@ -219,12 +226,12 @@ class HeadPoseAnswer(BaseModel):
 
 Warnings = Annotated[
     list[str] | None,
-    Field(description="Parts of the request that had no effect, and why; left out when empty."),
+    Field(description="Parts of the request that had no effect, and why; omitted if empty."),
 ]
 
 
 class FrameAnswer(BaseModel):
-    """A frame that is stored."""
+    """Answer to a stored frame."""
 
     status: Literal["success"] = "success"
     message: Literal["Frame processed"] = "Frame processed"
@@ -236,51 +243,51 @@ class FrameAnswer(BaseModel):
     distance_mm: float | None
     calibrated: Annotated[
         bool | None,
-        Field(description="Whether that session corrects `gaze`; left out unless a `calibration_session` was sent."),
+        Field(description="Whether the `calibration_session` was applied to `gaze`; omitted unless one was sent."),
     ] = None
     flags: Annotated[
-        list[str] | None, Field(description="`several_faces` and what makes it `low_quality`; left out when empty.")
+        list[str] | None, Field(description="`several_faces`, and the reasons for `low_quality`; omitted if empty.")
     ] = None
     warnings: Warnings = None
 
 
 class CompletedAnswer(BaseModel):
-    """A session that is scored and delivered."""
+    """Answer to a last frame: the session is scored and the result delivered."""
 
     status: Literal["success"] = "success"
     message: Literal["Video processing completed"] = "Video processing completed"
     session_id: str
-    final_score: Annotated[float, Field(ge=0, le=100, description="Percent; the result's `final_score`.")]
-    result: Annotated[SessionResult, Field(description="The score and how far it can be trusted, as stored.")]
+    final_score: Annotated[float, Field(ge=0, le=100, description="`final_score` of the result, in percent.")]
+    result: Annotated[SessionResult, Field(description="Stored result: the score and its reliability.")]
     warnings: Warnings = None
 
 
 class LivenessAnswer(BaseModel):
-    """The process answers."""
+    """Answer of a live process."""
 
     status: Literal["alive"] = "alive"
 
 
 class ReadinessAnswer(BaseModel):
-    """Model and landmarker are loaded; the state of upstream services does not decide that."""
+    """Answer of a process with model and landmarker loaded; does not depend on the state of upstream services."""
 
     status: Literal["ready"] = "ready"
     neighbours: dict[str, Literal["reachable", "unreachable"]]
     session_ttl_s: Annotated[
         float | None,
-        Field(description="Seconds that a session lives after its last use; left out until the session API says it."),
+        Field(description="Lifetime of an unused session in seconds; omitted until the session API reports it."),
     ] = None
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field."""
+    """Problem with one field."""
 
     field: str
     detail: str
 
 
 class ProblemDocument(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """Problem document (RFC 9457)."""
 
     type: str
     title: str
@@ -288,76 +295,3 @@ class ProblemDocument(BaseModel):
     detail: str
     instance: str
     errors: list[FieldError] | None = None
-
-
-class _AnsweredRecord(RequestPart):
-    """What an answer takes from a stored record."""
-
-    gaze: Annotated[tuple[float, float] | None, BeforeValidator(_pair)] = None
-    validity: Annotated[Validity, Strict(False)]
-    head_pose_deg: HeadPoseAnswer | None = None
-    distance_mm: float | None = None
-    flags: list[str] | None = None
-
-    @model_validator(mode="after")
-    def _check_gaze_fits_validity(self) -> Self:
-        if (self.gaze is None) == (self.validity is Validity.OK):
-            raise ValueError("must have a gaze if and only if it is ok")
-        return self
-
-
-def can_answer(record: object) -> bool:
-    """Return whether `answer_frame` can read a stored record: other services and older versions write some, too."""
-    try:
-        _AnsweredRecord.model_validate(record)
-    except (ValidationError, OverflowError):
-        return False
-    return True
-
-
-def answer_frame(
-    session_id: str,
-    frame_number: int,
-    record: Mapping[str, Any],
-    *,
-    corrected: GazePoint | None = None,
-    calibrated: bool | None = None,
-    warnings: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return the answer for a stored record, no matter which request stored it.
-
-    Args:
-        session_id: Session id.
-        frame_number: Frame number.
-        record: One that `can_answer`.
-        corrected: What a calibration makes of its gaze.
-        calibrated: Whether there is one; None when the client asked for none.
-        warnings: For the client.
-    """
-    stored = _AnsweredRecord.model_validate(record)
-    gaze = None
-    if stored.gaze is not None:
-        point = corrected or GazePoint(*stored.gaze)
-        gaze = GazeAnswer(x=round(point.x, 6), y=round(point.y, 6), on_screen=point.on_screen)
-    answer = FrameAnswer(
-        session_id=session_id,
-        frame_number=frame_number,
-        gaze=gaze,
-        validity=stored.validity,
-        head_pose_deg=stored.head_pose_deg,
-        distance_mm=None if stored.distance_mm is None else round(stored.distance_mm, 1),
-        calibrated=calibrated,
-        flags=stored.flags or None,
-        warnings=list(warnings) or None,
-    )
-    left_out = {name for name in ("calibrated", "flags", "warnings") if getattr(answer, name) is None}
-    return answer.model_dump(mode="json", exclude=left_out)
-
-
-def answer_completed(session_id: str, result: SessionResult, warnings: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the answer to a last frame."""
-    answer = CompletedAnswer(
-        session_id=session_id, final_score=result.final_score, result=result, warnings=list(warnings) or None
-    )
-    values = answer.model_dump(mode="json", exclude={"result", "warnings"}) | {"result": result.as_json()}
-    return values | ({"warnings": list(warnings)} if warnings else {})

@@ -1,7 +1,7 @@
-"""The server: what functions-framework's gunicorn starts in its worker process.
+"""The gunicorn worker: uvicorn with limits on connections and a shutdown that resets no connection.
 
-functions-framework serves an ASGI function with the worker class `uvicorn_worker.UvicornWorker`. `install_worker` puts
-ours in its place: the same uvicorn, with limits on connections and a drain that resets nobody.
+functions-framework serves an ASGI function with the worker class `uvicorn_worker.UvicornWorker`, which
+`install_worker` replaces.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from func.web.metrics import Metrics
 from func.web.native_output import divert_native_output
 
 KEEP_ALIVE_S = 95.0
-"""Longer than the 90 s of Go's clients, queue-proxy among them: then they close idle connections, and no request
-crosses a close. When connections run short, idle ones are closed earlier."""
+"""Maximum idle time of a connection. Longer than the 90 s of Go clients such as queue-proxy: they close first, and no
+request meets a closing connection. Idle connections are closed earlier if connections run out."""
 
 DRAIN_S = 29.0
-"""How long requests under way may take once the process stops; gunicorn kills it after 30 s."""
+"""Time for unfinished requests after the process is asked to stop; gunicorn kills it after 30 s."""
 
 _BACKLOG_S = 0.2
-"""How long the server goes on accepting connections that the kernel has accepted before."""
+"""How long the server still accepts connections from the kernel's backlog after it is asked to stop."""
 
 _LAST_REQUEST_S = 1.0
-"""How long a kept connection may still bring a request, so that none crosses the close."""
+"""How long idle connections stay open after that, so that no request meets a closing connection."""
 
 _SPARE_FILES = 64
 
@@ -49,24 +49,24 @@ _DROP_NEW_CONNECTIONS = (
     (0x06, 0, 0, 0),  # drop
     (0x06, 0, 0, 0xFFFFFFFF),  # keep
 )
-"""Classic BPF. It leaves handshakes that have begun alone; their clients may have sent a request already."""
+"""Classic BPF program. It does not affect handshakes in progress: their clients may already have sent a request."""
 
 
 def install_worker(handler: Handler, settings: Settings, metrics: Metrics) -> None:
-    """Make functions-framework serve this application with our worker."""
+    """Make functions-framework use `Worker` for this handler."""
     Worker.handler, Worker.settings, Worker.metrics = handler, settings, metrics
     uvicorn_worker.UvicornWorker = Worker  # gunicorn finds the class by this name
 
 
 class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
-    """A gunicorn worker that serves the application itself, so that every path gets our answers."""
+    """A gunicorn worker that serves the handler directly, without functions-framework's own routes."""
 
     handler: Handler
     settings: Settings
     metrics: Metrics
 
     def run(self) -> None:
-        """Serve until the process is stopped."""
+        """Serve until the process is asked to stop."""
         divert_native_output()
         asyncio.run(self._serve())
 
@@ -110,12 +110,12 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
 
 
 async def _load_early(handler: Handler) -> None:
-    with contextlib.suppress(NotReadyError):  # logged; the first readiness probe tries again
+    with contextlib.suppress(NotReadyError):  # logged; the next readiness probe retries
         await handler.load()
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server that keeps deadlines of connections, and stops without resetting any."""
+    """uvicorn's server with deadlines for connections, which stops without resetting any of them."""
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
@@ -123,14 +123,14 @@ class DrainingServer(uvicorn.Server):
         self._deadlines: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Start to listen and to enforce deadlines."""
         await super().startup(sockets)
         self._deadlines = asyncio.create_task(self._guarded.keep_deadlines())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, then finish what is under way; every answer from now on closes its connection."""
+        """Stop listening, then finish pending requests; their answers close the connections."""
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
-        self._guarded.refuse_frame = lambda: None  # the application says that the connection closes
+        self._guarded.refuse_frame = lambda: None  # early refusals would keep their connection open
         for listening in sockets or []:
             _keep_new_connections_out(listening)
         await asyncio.sleep(_BACKLOG_S)
@@ -143,10 +143,10 @@ class DrainingServer(uvicorn.Server):
 
 
 def _keep_new_connections_out(listening: Any) -> None:  # noqa: ANN401 - a socket, or gunicorn's wrapper of one
-    """Let the kernel ignore new connections, while those in the backlog can still be accepted.
+    """Make the kernel ignore new connections, while those in the backlog can still be accepted.
 
-    Their clients try again after a second and find the port closed. Where the kernel knows no such filter, those that
-    come between the last accept and the close are reset.
+    Clients retry after a second and find the port closed. If the kernel does not support the filter, connections that
+    arrive between the last accept and the close are reset.
     """
     program = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_NEW_CONNECTIONS)
     buffer = ctypes.create_string_buffer(program)
@@ -159,7 +159,7 @@ def _keep_new_connections_out(listening: Any) -> None:  # noqa: ANN401 - a socke
 
 
 def _raise_file_limit(needed: int) -> None:
-    """Allow this process as many open files as its connections may need."""
+    """Raise the limit on open files to what the connections may need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < needed:
         with contextlib.suppress(ValueError, OSError):

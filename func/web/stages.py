@@ -1,4 +1,4 @@
-"""Stages of a request: threads of their own, a queue before them, and a limit on how long a request may wait there."""
+"""Stages of a request: a thread pool with a queue and a limit on the waiting time."""
 
 import asyncio
 import contextvars
@@ -14,13 +14,13 @@ _SMOOTHING = 0.1
 """Weight of the newest service time in the moving mean."""
 
 PATIENCE = 3.0
-"""How many times the longest expected wait a call that was let in may really wait: refusing it late helps nobody."""
+"""Maximum actual wait of an accepted call, as a multiple of `wait_s`: a late refusal wastes the time spent waiting."""
 
 _T = TypeVar("_T")
 
 
 class Stage:
-    """Blocking work in its own threads, first come first served. Belongs to one event loop."""
+    """Runs blocking work in its own threads, in order of arrival. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -31,14 +31,14 @@ class Stage:
         make_busy_error: Callable[[float], Exception],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start with idle threads.
+        """Create the thread pool.
 
         Args:
-            name: Name of the threads.
-            places: How many calls run concurrently.
-            wait_s: Longest expected wait; a call that would wait longer is refused at once.
-            make_busy_error: Makes the error for a call that would wait longer, from the expected wait in seconds.
-            clock: Monotonic, in seconds.
+            name: Prefix of the thread names.
+            places: Maximum concurrent calls.
+            wait_s: Maximum expected wait; a call that would wait longer is refused at once.
+            make_busy_error: Returns the error for a refused call, from the expected wait in seconds.
+            clock: Monotonic clock in seconds.
         """
         self._executor = ThreadPoolExecutor(max_workers=places, thread_name_prefix=name)
         self._free = places
@@ -51,11 +51,11 @@ class Stage:
 
     @property
     def queue_length(self) -> int:
-        """Calls that wait for a place."""
+        """Number of calls that wait for a place."""
         return len(self._waiting)
 
     def expect_wait_s(self) -> float:
-        """Return how long a call that comes now would wait: by the mean service time, or as long as the oldest has."""
+        """Return the expected wait of a new call, from the mean service time; at least the wait of the oldest call."""
         if self._free > 0:
             return 0.0
         expected_s = (len(self._waiting) + 1) * self._mean_s / self._places
@@ -63,24 +63,24 @@ class Stage:
         return max(expected_s, oldest_s)
 
     def check(self) -> None:
-        """Raise the busy error if a call that comes now would wait too long."""
+        """Raise the busy error if a new call would wait too long."""
         expected_s = self.expect_wait_s()
         if self._free <= 0 and expected_s >= self._wait_s:
             raise self._make_busy_error(expected_s)
 
     async def run(self, work: Callable[[], _T], *, gone: Callable[[], Awaitable[object]] | None = None) -> _T:
-        """Return what `work` returns, called in one of the threads.
+        """Call `work` in one of the threads and return its result.
 
-        Work that has begun is always finished, even when the caller is cancelled. It runs in a copy of the caller's
-        context, and so under its deadline.
+        Work that has started always finishes, even if the caller is cancelled. It runs in a copy of the caller's
+        context, which includes the deadline.
 
         Args:
-            work: Blocks.
-            gone: Returns when nobody waits for the result any more; watched while the call waits for its place.
+            work: Blocking function.
+            gone: Returns once the client is gone; awaited while the call waits for its place.
 
         Raises:
-            ClientGoneError: `gone` returned before the work began.
-            Exception: The busy error, when no place became free in time; what `work` raises.
+            ClientGoneError: `gone` returned before the work started.
+            Exception: The busy error, if no place became free in time; any exception of `work`.
         """
         await self._take_place(gone)
         started_s = self._clock()
@@ -89,7 +89,7 @@ class Stage:
         return await asyncio.shield(future)
 
     def close(self) -> None:
-        """Take no new work."""
+        """Accept no more work."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _take_place(self, gone: Callable[[], Awaitable[object]] | None) -> None:
@@ -118,7 +118,7 @@ class Stage:
             raise self._make_busy_error(self._wait_s)
 
     def _leave(self, entry: tuple[asyncio.Future[None], float]) -> None:
-        """Give up a turn, passing the place on if it has been given already."""
+        """Leave the queue; pass on the place if this call has been given one."""
         if entry[0].done():
             self._free_place()
         else:

@@ -1,4 +1,4 @@
-"""From the environment to a handler; both servers start here."""
+"""Startup shared by both servers: settings, logging and the handler."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A handler and what it was made from."""
+    """Handler, and the settings and metrics that it uses."""
 
     handler: Handler
     settings: Settings
@@ -27,9 +27,10 @@ class Started:
 
 
 def start(environ: Mapping[str, str]) -> Started:
-    """Set up logging and return the handler; a wrong variable ends the process with one line that names it.
+    """Read the settings, configure logging and create the handler.
 
-    Settings are read here, before a server forks. Everything else is built in the process that serves.
+    Exits with one line on stderr if a setting is invalid. Runs before a server forks; models and landmarkers are loaded
+    later, in the process that serves.
     """
     disable_core_dumps()
     try:
@@ -42,7 +43,7 @@ def start(environ: Mapping[str, str]) -> Started:
         handler.addFilter(RateLimit(metrics.count_suppressed_log_line))
     logging.getLogger("func").setLevel(settings.log_level)
     if not settings.token_keys:
-        _log.warning("SESSION_TOKEN_KEYS is not set: anybody who guesses a session id can use the session")
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings hold paths, and these session ids
+        _log.warning("SESSION_TOKEN_KEYS is not set: anyone who guesses a session id can use the session")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings contain paths with session ids
     application = OncePerProcess(partial(build_application, settings, metrics))
     return Started(Handler(settings, metrics, application), settings, metrics)

@@ -1,4 +1,4 @@
-"""Whether a request may use the sessions that it names."""
+"""Access control: check the session tokens of a request."""
 
 from func.errors import SessionTokenError
 from func.session_token import TokenVerifier
@@ -6,14 +6,14 @@ from func.web.schemas import FrameMetadata
 
 
 def check_tokens(verifier: TokenVerifier | None, metadata: FrameMetadata) -> int | None:
-    """Return when the viewing started, in milliseconds since 1970; None when tokens are not checked.
+    """Return the start of the viewing, Unix time in ms; None if tokens are not checked.
 
     Args:
-        verifier: None where no keys are set: every request passes and tokens are ignored.
-        metadata: The request.
+        verifier: Verifies tokens; None if no keys are configured, then tokens are ignored.
+        metadata: Fields of the request.
 
     Raises:
-        SessionTokenError: The token of the session, or of the calibration session that it names, is missing or wrong.
+        SessionTokenError: The token of the session or of its calibration session is missing or wrong.
     """
     if verifier is None:
         return None
@@ -30,7 +30,7 @@ def check_tokens(verifier: TokenVerifier | None, metadata: FrameMetadata) -> int
     if metadata.calibration_session is not None:
         if metadata.calibration_token is None:
             raise SessionTokenError("calibration_token", is_missing=True)
-        # Made with whatever video id the gateway used for the calibration: the token carries it.
+        # The video id of a calibration session is not in the request, but the token contains it.
         calibration = verifier.verify(
             metadata.calibration_token, session_id=metadata.calibration_session, ip_address=metadata.ip_address
         )

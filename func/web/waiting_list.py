@@ -1,4 +1,4 @@
-"""Last frames that wait for the rest of their session: many, but not without bound, and not all of one client."""
+"""Limits on waiting last frames, in total and per client."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from func.errors import WaitingListFullError
 
 
 class WaitingList:
-    """Counts waiting last frames in all, by viewer and by peer. Belongs to one event loop."""
+    """Counts waiting last frames in total, by viewer and by peer. Belongs to one event loop."""
 
     def __init__(self, *, places: int, places_per_viewer: int) -> None:
-        """Start empty.
+        """Create an empty list.
 
         Args:
-            places: In all; one peer may take half of them, unless it is the only one that waits.
-            places_per_viewer: For each viewer address that requests name.
+            places: Maximum in total. One peer may use half of them, or all if no other peer is waiting.
+            places_per_viewer: Maximum per viewer address in the requests.
         """
         self._places = places
         self._places_per_viewer = places_per_viewer
@@ -30,11 +30,11 @@ class WaitingList:
         """Take a place while the block runs.
 
         Args:
-            viewer: Address that the request names.
-            peer: Address of the connection.
+            viewer: Viewer address in the request.
+            peer: Peer address of the connection.
 
         Raises:
-            WaitingListFullError: None is left, or this client has all that it may have.
+            WaitingListFullError: No place is left, in total or for this client.
         """
         others = len(self) - self._by_peer[peer]
         if (

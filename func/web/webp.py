@@ -1,6 +1,6 @@
-"""WebP files reduced to one image and its orientation (RFC 9649).
+"""Check WebP files and reduce them to one image and its orientation (RFC 9649).
 
-Alpha, colour profiles, animation and other metadata never reach the decoder.
+Alpha, colour profiles, animation and other metadata are removed before decoding.
 """
 
 import struct
@@ -12,32 +12,32 @@ from func.errors import PayloadTooLargeError, UndecodableImageError, Unsupported
 MAX_CHUNKS = 1024
 
 MAX_EXIF_BYTES = 65_535
-"""Longer metadata is ignored; a JPEG can hold no more either."""
+"""Longer EXIF metadata is ignored; a JPEG cannot contain more either."""
 
 MAX_LOSSLESS_TABLE_BYTES = 192 * 2**20
-"""Memory that the prefix codes of a lossless image may need."""
+"""Maximum memory for the prefix codes of a lossless image."""
 
 _EXIF_FLAG = 0x08
 
 _GROUP_BITS, _GROUP_BYTES = 20, 5300
-"""A lossless file can define a group of prefix codes in 20 bits, for which libwebp fills tables of 5,300 bytes …"""
+"""A group of prefix codes can be as short as 20 bits in the file, and needs 5,300 bytes of tables in libwebp."""
 
 _TABLE_BYTES_A_FILE_BYTE, _MAX_GROUP_TABLE_BYTES = 80, 16_000
-"""… and longer codes, which cost more bits, enlarge the tables up to three times."""
+"""Longer codes need more bits in the file and enlarge the tables of a group up to threefold."""
 
 
 class _Chunk(NamedTuple):
     name: bytes
     start: int
-    """Of the data."""
+    """Start of the data."""
     stop: int
 
 
 def read_webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return the canvas's width and height (sections 2.5 to 2.7); None when the first chunk is malformed.
+    """Return width and height of the canvas (sections 2.5 to 2.7); None if the first chunk is malformed.
 
     Raises:
-        IndexError, struct.error: The file ends too early.
+        IndexError, struct.error: The file is truncated.
     """
     if data[12:16] == b"VP8X" and len(data) >= 30:
         return _read_size_24(data, 24)
@@ -45,12 +45,12 @@ def read_webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def rebuild_webp(data: bytes) -> bytes:
-    """Return a WebP with the same still image, or the first of an animation, and its orientation.
+    """Return a WebP with only the image, or the first image of an animation, and the orientation.
 
     Raises:
-        PayloadTooLargeError: It has too many chunks, or its lossless image needs too much memory.
-        UnsupportedMediaTypeError: It is an animation whose first image does not fill the canvas.
-        UndecodableImageError: It is malformed or cut off.
+        PayloadTooLargeError: There are too many chunks, or the lossless image needs too much memory.
+        UnsupportedMediaTypeError: The first image of an animation does not fill the canvas.
+        UndecodableImageError: The file is malformed or truncated.
     """
     try:
         return _rebuild(data)
@@ -59,12 +59,12 @@ def rebuild_webp(data: bytes) -> bytes:
 
 
 def is_lossless(data: bytes) -> bool:
-    """Return whether a WebP, already checked, may be lossless."""
+    """Return whether a checked WebP may be lossless."""
     return data.find(b"VP8L", 12) >= 0 and data[12:16] != b"VP8 "
 
 
 def estimate_table_bytes(width_px: int, height_px: int, file_bytes: int) -> int:
-    """Return the memory that the prefix codes of a lossless image of this size may need at most."""
+    """Return the maximum memory in bytes for the prefix codes of a lossless image of this size."""
     blocks = -(-width_px // 4) * -(-height_px // 4)
     groups = min(blocks, 65_536, file_bytes * 8 // _GROUP_BITS)
     return groups * _GROUP_BYTES + min(file_bytes * _TABLE_BYTES_A_FILE_BYTE, groups * _MAX_GROUP_TABLE_BYTES)
@@ -73,7 +73,7 @@ def estimate_table_bytes(width_px: int, height_px: int, file_bytes: int) -> int:
 def _rebuild(data: bytes) -> bytes:
     end = 8 + struct.unpack_from("<I", data, 4)[0]
     if end > len(data):
-        raise UndecodableImageError("the WebP is cut off")
+        raise UndecodableImageError("the WebP is truncated")
     chunks = list(_walk(data, 12, end))
     size = read_webp_size(data)
     if not chunks or size is None:
@@ -86,10 +86,10 @@ def _rebuild(data: bytes) -> bytes:
         inner = _walk(data, image.start + 16, image.stop)
         image = next((chunk for chunk in inner if chunk.name in {b"VP8 ", b"VP8L"}), None)
     if image is None or _read_frame_size(data, image.name, image.start) != size:
-        raise UndecodableImageError("the WebP has no image of the size that it states")
+        raise UndecodableImageError("the WebP has no image of the size in its header")
     image_bytes = image.stop - image.start
     if image.name == b"VP8L" and estimate_table_bytes(*size, image_bytes) > MAX_LOSSLESS_TABLE_BYTES:
-        raise PayloadTooLargeError("the lossless WebP is too large: send a smaller or lossy one, a PNG or a JPEG")
+        raise PayloadTooLargeError("the lossless WebP is too large: send a smaller or lossy WebP, a PNG or a JPEG")
     body = _make_chunk(image.name, data[image.start : image.stop])
     exif = next((chunk for chunk in chunks if chunk.name == b"EXIF"), None)
     if is_extended and data[20] & _EXIF_FLAG and exif is not None and exif.stop - exif.start <= MAX_EXIF_BYTES:
@@ -105,14 +105,14 @@ def _walk(data: bytes, start: int, end: int) -> Iterator[_Chunk]:
             return
         name, size = struct.unpack_from("<4sI", data, at)
         if at + 8 + size > end:
-            raise UndecodableImageError("a chunk of the WebP reaches past its end")
+            raise UndecodableImageError("a chunk of the WebP extends past its end")
         yield _Chunk(name, at + 8, at + 8 + size)
         at += 8 + size + size % 2
     raise PayloadTooLargeError(f"the WebP has more than {MAX_CHUNKS} chunks")
 
 
 def _read_frame_size(data: bytes, name: bytes, start: int) -> tuple[int, int] | None:
-    """Return the size that the header of a lossy or lossless image states."""
+    """Return width and height in the header of a lossy or lossless image; None if it is malformed."""
     if name == b"VP8 " and data[start + 3 : start + 6] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", data, start + 6)
         return width & 0x3FFF, height & 0x3FFF

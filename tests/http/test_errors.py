@@ -12,7 +12,7 @@ import pytest
 import func.errors
 from func.adapters.session_api import HttpSessionStore
 from func.errors import NotReadyError
-from func.web import frames as frames_module
+from func.web import frame_steps
 from func.web.images import decode_image
 from func.web.problems import PROBLEMS
 from gaze_core import errors as core_errors
@@ -212,7 +212,7 @@ def test_only_so_many_pictures_are_decoded_at_a_time(make_world, make_body, monk
         release.wait(10)
         return decode_image(data, max_pixels=max_pixels)
 
-    monkeypatch.setattr(frames_module, "decode_image", decode_slowly)
+    monkeypatch.setattr(frame_steps, "decode_image", decode_slowly)
     with ThreadPoolExecutor(3) as clients:
         for number in (1, 2, 3):
             clients.submit(world.post, make_body(frame_number=number))

@@ -100,8 +100,8 @@ def test_limits_leave_room_for_thirty_two_frames_with_every_field():
     [
         (b"[" * 21 + b"]" * 21, BadRequestError, "deeper than 20"),
         (b"[" + b"0," * JSON_LIMITS.structure + b"0]", BadRequestError, "4096 JSON elements"),
-        (b"[" + b" " * MAX_FIELDS_BYTES + b"]", PayloadTooLargeError, "beside its images"),
-        (json.dumps(["A" * 5000] * (MAX_LONG_STRINGS + 1)).encode(), PayloadTooLargeError, "strings as long"),
+        (b"[" + b" " * MAX_FIELDS_BYTES + b"]", PayloadTooLargeError, "besides images"),
+        (json.dumps(["A" * 5000] * (MAX_LONG_STRINGS + 1)).encode(), PayloadTooLargeError, "64 long strings"),
     ],
 )
 def test_texts_over_a_limit_are_refused(text, error, match):

@@ -38,7 +38,7 @@ def test_one_event_has_a_few_lines_a_second_and_the_next_line_counts_the_rest():
         "request 0 failed",
         "request 1 failed",
         "another event, 100 %",
-        "request 6 failed (and 3 lines like it)",
+        "request 6 failed suppressed_lines=3",
         "request 7 failed",
     ]
     assert len(suppressed) == 3

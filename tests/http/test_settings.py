@@ -8,9 +8,10 @@ from pathlib import Path
 import certifi
 import pytest
 
-from func import settings as settings_module
+from func import setting_fields
 from func.errors import SettingsError
-from func.settings import Settings, count_usable_cpus, describe_settings, read_settings
+from func.setting_fields import count_usable_cpus
+from func.settings import Settings, describe_settings, read_settings
 
 REQUIRED = {"MONGO_URI": "mongodb://localhost"}
 
@@ -190,7 +191,7 @@ def test_a_bundle_without_a_certificate_is_refused(tmp_path):
 
 def test_several_processes_are_refused():
     with pytest.raises(
-        SettingsError, match=r"^WORKERS must be 1, since metrics are counted per process: scale with pods, not '2'$"
+        SettingsError, match=r"^WORKERS must be 1, because metrics are counted per process: scale with pods, not '2'$"
     ):
         read_settings({**REQUIRED, "WORKERS": "2"})
 
@@ -206,8 +207,8 @@ def test_every_setting_is_described():
 @pytest.mark.parametrize(("limit", "cpus"), [("150000 100000", 2), ("10000 100000", 1), ("max 100000", 3)])
 def test_the_container_s_limit_counts(tmp_path, monkeypatch, limit, cpus):
     (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr(settings_module, "_CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
-    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(setting_fields, "_CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr(setting_fields.os, "sched_getaffinity", lambda _: {0, 1, 2})
 
     assert count_usable_cpus() == cpus
 

@@ -131,8 +131,8 @@ def test_a_table_that_cannot_be_read_is_refused(folder, table, problem):
         ('{"distance_mm": 55}', "recording.json: distance_mm must be a number from 100 to 5000"),
         ('{"distance_mm": "550"}', "recording.json: distance_mm must be a number from 100 to 5000"),
         ('{"distance_mm": true}', "recording.json: distance_mm must be a number from 100 to 5000"),
-        ('{"distance_mm": NaN}', "recording.json has a number that is not finite"),
-        ('{"distance_mm": 550, "distance_mm": 400}', "recording.json names a key twice"),
+        ('{"distance_mm": NaN}', "recording.json contains a number that is not finite"),
+        ('{"distance_mm": 550, "distance_mm": 400}', "recording.json contains a duplicate key"),
     ],
 )
 def test_a_description_that_the_service_would_refuse_is_refused(folder, text, problem):

@@ -42,7 +42,7 @@ def test_every_frame_counts_under_what_became_of_it(recording):
         "files_without_a_row": 1,
     }
     assert (report["test"]["frames"], report["test"]["valid"]) == (7, 2)
-    assert report["notes"][0] == "0007.png cannot be read: the PNG is cut off or one of its chunks reaches past its end"
+    assert report["notes"][0] == "0007.png cannot be read: the PNG is truncated, or a chunk extends past its end"
 
 
 def test_without_any_gaze_there_are_no_numbers(recording):
