@@ -7,7 +7,6 @@ viewer follows the salient object of the video with a latency of 0.2 s, glances 
 screen, and blinks. The viewer is not in the training table, because the seed differs.
 """
 
-import argparse
 import json
 import math
 from collections.abc import Sequence
@@ -15,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gaze_core.gaze import screen_point_mm
 from gaze_core.types import Camera, Frame, GazePoint, Screen
+from research.command_line import Command
 from research.rendering.identity import sample_identity
 from research.rendering.photograph import photograph
 from research.rendering.renderer import Renderer
@@ -269,11 +270,16 @@ def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Render the three files."""
-    parser = argparse.ArgumentParser(prog="python -m research.clip", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("gaze_tools/sample"), help="folder for the three files")
-    out: Path = parser.parse_args(arguments).out
+@click.command(cls=Command)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("gaze_tools/sample"),
+    show_default=True,
+    help="Folder for the three files.",
+)
+def main(out: Path) -> None:
+    """Render the sample: a short video, and a webcam clip of a person watching it."""
     out.mkdir(parents=True, exist_ok=True)
     planned = scenes()
     (out / "truth.json").write_text(json.dumps(describe(planned), indent=1) + "\n")
@@ -282,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with Renderer() as renderer:
         write_video(out / "clip.mp4", [photograph(renderer, scene, identity)[..., ::-1] for scene in planned])
     for name in ("video.mp4", "clip.mp4", "truth.json"):
-        print(f"{out / name}: {(out / name).stat().st_size / 1e6:.2f} MB")
+        click.echo(f"{out / name}: {(out / name).stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,15 @@ from gaze_tools.command_line import LazyGroup
     lazy_commands={
         "frame": ("gaze_tools.bench.frame:frame", "Time the steps of one frame."),
         "maps": ("gaze_tools.bench.maps:maps", "Time each saliency model on the frames of VIDEO."),
+        "overload": (
+            "gaze_tools.bench.overload:overload",
+            "Send more frames than the function can take: goodput, refusals and health.",
+        ),
         "score": ("gaze_tools.bench.score:score", "Time the scoring of sessions of up to an hour, and its memory."),
+        "server": (
+            "gaze_tools.bench.server:server",
+            "Compare web servers of the function: frames per second and CPU time per frame.",
+        ),
     },
 )
 def bench() -> None:

@@ -1,14 +1,5 @@
-"""Offer the function more frames than it can take: goodput, refusals and health at several multiples of its capacity.
+"""`gaze bench overload`: goodput, refusals and health at several multiples of the function's capacity."""
 
-    python -m gaze_tools.bench.overload [--against ../golden] [--seconds 10]
-
-Frames come at fixed times, whether or not earlier ones are answered, each on a free connection or a new one. Capacity
-is what 8 clients get that wait for each answer, measured before and after each load. Goodput counts what is answered
-200 once the queue has filled, over capacity. On a machine that others use as well, the CPU time of the server for each
-good answer, refusals included, over that at capacity says more.
-"""
-
-import argparse
 import asyncio
 import base64
 import contextlib
@@ -17,18 +8,20 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import cv2
-from rich.console import Console
 from rich.table import Table
 
 from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, read_cpu_s, start_variant
+from gaze_tools.command_line import console
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.launcher import start_upstream_services
 
-MULTIPLES = [0.8, 1.0, 5.0]
+MULTIPLES = (0.8, 1.0, 5.0)
 CLIENTS = 8
 ANSWER_TIMEOUT_S = 30.0
 FILL_S = 3.0
@@ -138,11 +131,10 @@ def describe(sorted_ms: list[float]) -> str:
 
 
 async def measure(
-    variant: Variant, address: tuple[int, int], image: str, arguments: argparse.Namespace, table: Table
+    variant: Variant, address: tuple[int, int], image: str, *, multiples: Iterable[float], seconds: float, table: Table
 ) -> None:
     """Add the rows of a variant."""
     port, process_id = address
-    multiples, seconds = arguments.multiple or MULTIPLES, arguments.seconds
     for multiple in multiples:
         generator = Generator(port, image)
         cpu_s = [read_cpu_s(process_id)]
@@ -167,14 +159,37 @@ async def measure(
         await asyncio.sleep(2)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", type=Path, action="append", default=[], help="another checkout")
-    parser.add_argument("--multiple", type=float, action="append", help="of capacity; 0.8, 1 and 5 by default")
-    parser.add_argument("--seconds", type=float, default=10.0)
-    arguments = parser.parse_args()
-    variants = [Variant(path.name, path.resolve(), FRAMEWORK) for path in arguments.against]
+@click.command()
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Another checkout to measure, before this one; may be repeated.",
+)
+@click.option(
+    "--multiple",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    help="Offered load, as a multiple of the capacity; may be repeated.  [default: 0.8, 1, 5]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Length of each measurement.",
+)
+def overload(against: tuple[Path, ...], multiple: tuple[float, ...], seconds: float) -> None:
+    """Send more frames than the function can take: goodput, refusals and health.
+
+    Frames are sent at fixed times, whether or not earlier ones are answered, each on a free connection or a new one.
+    The capacity is the rate of 8 clients that wait for each answer, measured before and after each load. Goodput is
+    the rate of answers with status 200 once the queue is full, relative to the capacity.
+
+    On a machine that is busy with other work, compare CPU instead: the server's CPU time for each answer with status
+    200, refusals included, relative to that at capacity.
+    """
+    variants = [Variant(path.name, path.resolve(), FRAMEWORK) for path in against]
     variants.append(Variant("functions-framework", ROOT, FRAMEWORK))
     frame = next(read_frames(str(SAMPLE / "clip.mp4"), 1))
     jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
@@ -200,10 +215,8 @@ def main() -> None:
         for variant in variants:
             with start_variant(variant, upstream, log_dir) as address:
                 os.sched_setaffinity(0, cpus[-1:])
-                asyncio.run(measure(variant, address, image, arguments, table))
+                asyncio.run(
+                    measure(variant, address, image, multiples=multiple or MULTIPLES, seconds=seconds, table=table)
+                )
                 os.sched_setaffinity(0, cpus[:-1] or cpus)
-    Console(width=110).print(table)
-
-
-if __name__ == "__main__":
-    main()
+    console.print(table)

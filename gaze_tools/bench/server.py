@@ -1,14 +1,5 @@
-"""Compare web servers of the function on one machine: frames a second and CPU a frame.
+"""`gaze bench server`: frames per second and CPU time per frame of several web servers on this machine."""
 
-    python -m gaze_tools.bench.server                       this checkout under functions-framework
-    python -m gaze_tools.bench.server --against ../golden   and another checkout
-    python -m gaze_tools.bench.server --also hypercorn      and this checkout under another server
-
-All variants share one local stack and take turns, so that a machine that grows slower does so for all. CPU time is that
-of the server's processes alone, from /proc. The first variant is the reference of the ratios.
-"""
-
-import argparse
 import base64
 import contextlib
 import http.client
@@ -19,15 +10,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import cv2
-from rich.console import Console
 from rich.table import Table
 
 import func
+from gaze_tools.command_line import console
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 from gaze_tools.stack.processes import await_ready, find_free_port, run_process
@@ -128,11 +120,11 @@ def measure(variant: Variant, port: int, process_id: int, clients: int, image: s
     variant.cpu_ms.setdefault(clients, []).append(1000 * (read_cpu_s(process_id) - cpu_s) / len(latencies_s))
 
 
-def list_variants(arguments: argparse.Namespace) -> list[Variant]:
-    """Return what the command line asks for, the reference first."""
-    variants = [Variant(path.name, path.resolve(), FRAMEWORK) for path in arguments.against]
+def list_variants(against: Iterable[Path], also: Iterable[str]) -> list[Variant]:
+    """Return this checkout under functions-framework after other checkouts, and before other servers."""
+    variants = [Variant(path.name, path.resolve(), FRAMEWORK) for path in against]
     variants.append(Variant("functions-framework", ROOT, FRAMEWORK))
-    for name in arguments.also:
+    for name in also:
         command = _SERVERS[name]
         variants.append(Variant(name, ROOT, [*command, "asgi_app:app"] if "uvicorn" in name else command))
     return variants
@@ -157,19 +149,35 @@ def print_table(variants: list[Variant], client_counts: list[int], rounds: int) 
                 )
                 cells += [f"{value:.1f}", f"{ratio:.2f}"]
             table.add_row(variant.name, str(clients), *cells)
-    Console(width=100).print(table)
+    console.print(table)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", type=Path, action="append", default=[], help="another checkout")
-    parser.add_argument("--also", choices=sorted(_SERVERS), action="append", default=[], help="another server")
-    parser.add_argument("--clients", type=int, action="append", help="how many at a time; 1 and 8 by default")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    client_counts = arguments.clients or [1, 8]
-    variants = list_variants(arguments)
+@click.command()
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Another checkout to measure, before this one; may be repeated.",
+)
+@click.option(
+    "--also", type=click.Choice(sorted(_SERVERS)), multiple=True, help="Another server to measure; may be repeated."
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Number of concurrent clients; may be repeated.  [default: 1, 8]",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Measurements of each server.")
+def server(against: tuple[Path, ...], also: tuple[str, ...], clients: tuple[int, ...], rounds: int) -> None:
+    """Compare web servers of the function: frames per second and CPU time per frame.
+
+    Measures this checkout under functions-framework. All servers share one set of upstream services and take turns, so
+    that a machine that becomes slower does so for all. CPU time is that of the server's processes alone. The first
+    server is the reference of the ratios.
+    """
+    client_counts = list(clients or (1, 8))
+    variants = list_variants(against, also)
     frame = next(read_frames(str(SAMPLE / "clip.mp4"), 1))
     jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     image = base64.b64encode(jpeg.tobytes()).decode()
@@ -180,13 +188,9 @@ def main() -> None:
         running = [stack.enter_context(start_variant(variant, upstream, log_dir)) for variant in variants]
         for variant, (port, _) in zip(variants, running, strict=True):
             send_frames(port, f"warm-{variant.name}", image, 20, [])
-        for each_round in range(arguments.rounds):
-            for clients in client_counts:
+        for each_round in range(rounds):
+            for count in client_counts:
                 order = list(zip(variants, running, strict=True))
                 for variant, (port, process_id) in order if each_round % 2 == 0 else reversed(order):
-                    measure(variant, port, process_id, clients, image)
-    print_table(variants, client_counts, arguments.rounds)
-
-
-if __name__ == "__main__":
-    main()
+                    measure(variant, port, process_id, count, image)
+    print_table(variants, client_counts, rounds)

@@ -137,7 +137,7 @@ def examine_session(
     missing = 0 if stored is None else min(stored.lost.missing, MAX_MISSING)
     rows = make_rows(session, records, valid, viewport, fps, missing=missing)
     rows, events = find_events(add_scores(rows, numbers), session, records)
-    if events.fixations is None and any(row.gaze_x is not None for row in rows):
+    if events.fixations is None and any(row.screen_x is not None for row in rows):
         notes.append("The records lack the position of the eyes, so there are no fixations and saccades.")
     if stored is None:
         notes.append("The session is not complete: it has no stored result yet.")

@@ -76,10 +76,10 @@ def _find_gaze_events(
     for index, row in enumerate(rows):
         origin_mm = _stored_numbers(session, row.frame_number, "origin_mm", 3)
         record = records.get(row.frame_number)
-        if row.gaze_x is None or row.gaze_y is None or origin_mm is None or record is None:
+        if row.screen_x is None or row.screen_y is None or origin_mm is None or record is None:
             continue
         direction = direction_to(
-            GazePoint(row.gaze_x, row.gaze_y),
+            GazePoint(row.screen_x, row.screen_y),
             origin_mm,
             record.screen or session_screen,
             record.camera or session_camera,
@@ -95,7 +95,7 @@ def _find_gaze_events(
     on_screen = []
     for number, fixation in enumerate(fixations, start=1):
         members = [indices[place] for place in _within(times, fixation.onset_s, fixation.duration_s)]
-        x, y = np.mean([[rows[index].gaze_x or 0.0, rows[index].gaze_y or 0.0] for index in members], axis=0)
+        x, y = np.mean([[rows[index].screen_x or 0.0, rows[index].screen_y or 0.0] for index in members], axis=0)
         on_screen.append(ScreenFixation(fixation.onset_s, fixation.duration_s, float(x), float(y)))
         for index in members:
             rows[index] = replace(rows[index], fixation=number)

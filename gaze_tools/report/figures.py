@@ -89,7 +89,7 @@ def draw_figures(report: Report, maps: SaliencyMaps, out: Path, *, video: Path |
 
 def _draw_key_frames(report: Report, maps: SaliencyMaps, video: Path | None, path: Path) -> Path | None:
     """Draw the gaze around some moments next to their maps; return None if there is no gaze."""
-    gazed = [row for row in report.rows if row.gaze_x is not None]
+    gazed = [row for row in report.rows if row.screen_x is not None]
     if not gazed:
         return None
     first_s, last_s = gazed[0].time_s, gazed[-1].time_s

@@ -18,8 +18,8 @@ COLUMNS: Mapping[str, str] = {
     "video_frame": "Video frame shown at that time; its saliency map is used.",
     "status": "scored, or the reason why not: missing, no_face, eyes_closed, low_quality, old_format, unreadable, "
     "no_map or bad_map.",
-    "gaze_x": "Horizontal point of gaze on the screen: 0 left edge, 1 right edge; may lie outside.",
-    "gaze_y": "Vertical point of gaze on the screen: 0 top edge, 1 bottom edge; may lie outside.",
+    "screen_x": "Horizontal point of gaze on the screen: 0 left edge, 1 right edge; may lie outside.",
+    "screen_y": "Vertical point of gaze on the screen: 0 top edge, 1 bottom edge; may lie outside.",
     "video_x": "Horizontal point of gaze on the video: 0 left edge, 1 right edge.",
     "video_y": "Vertical point of gaze on the video: 0 top edge, 1 bottom edge.",
     "hit": "1 if the gaze was in the most salient 30 % of the map, otherwise 0.",
@@ -43,8 +43,8 @@ class TraceRow:
     time_s: float
     video_frame: int
     status: str
-    gaze_x: float | None = None
-    gaze_y: float | None = None
+    screen_x: float | None = None
+    screen_y: float | None = None
     video_x: float | None = None
     video_y: float | None = None
     hit: int | None = None
@@ -97,8 +97,8 @@ def make_rows(
             row = replace(
                 row,
                 status="no_map",
-                gaze_x=gaze.x,
-                gaze_y=gaze.y,
+                screen_x=gaze.x,
+                screen_y=gaze.y,
                 video_x=point.x,
                 video_y=point.y,
                 distance_mm=_number(value.get("distance_mm")) if isinstance(value, Mapping) else None,

@@ -95,4 +95,4 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
 def _print_address(server: Any) -> None:  # noqa: ANN401  gunicorn has no types
     host, port = server.LISTENERS[0].sock.getsockname()
-    print(f"listening on http://{host}:{port}", flush=True)
+    click.echo(f"listening on http://{host}:{port}")

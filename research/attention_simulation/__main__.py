@@ -11,31 +11,41 @@ viewing, in which both the viewer's choices and the video are random. It is meas
 longest session. The coverage of the mean over repeated viewings of one video is measured, too.
 """
 
-import argparse
 from pathlib import Path
+
+import click
 
 from research.attention_simulation.page import describe
 from research.attention_simulation.plot import draw
 from research.attention_simulation.runs import simulate
+from research.command_line import Command
 from research.markdown import replace_block
 
 
-def main() -> None:
-    """Run the simulation and renew the document and its figure."""
-    parser = argparse.ArgumentParser(
-        prog="python -m research.attention_simulation",
-        description="Validate the attention score with simulated viewers and videos.",
-    )
-    parser.add_argument("--runs", type=int, default=100, help="videos of each kind (the document uses 1000)")
-    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of attention-score.md")
-    arguments = parser.parse_args()
-    outcomes = simulate(arguments.runs, jobs=arguments.jobs)
+@click.command(cls=Command)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Videos of each kind; the document uses 1000.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("docs"),
+    show_default=True,
+    help="Folder of attention-score.md, whose tables and figure are renewed.",
+)
+def main(runs: int, jobs: int, out: Path) -> None:
+    """Validate the attention score with simulated viewers and videos."""
+    outcomes = simulate(runs, jobs=jobs)
     tables = describe(outcomes)
-    print("\n\n".join(tables.values()))
+    click.echo("\n\n".join(tables.values()))
     for name, text in tables.items():
-        replace_block(arguments.out / "attention-score.md", name, text)
-    draw(outcomes, arguments.out / "attention-score.png")
+        replace_block(out / "attention-score.md", name, text)
+    draw(outcomes, out / "attention-score.png")
 
 
 if __name__ == "__main__":

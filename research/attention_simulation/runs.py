@@ -1,13 +1,11 @@
 """Simulated viewings, scored like real sessions."""
 
 import dataclasses
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
 from gaze_core.attention import (
     LAGS_S,
@@ -34,6 +32,7 @@ from research.attention_simulation.viewers import (
     is_on_video,
     make_video,
 )
+from research.command_line import make_progress, process_pool
 
 DURATIONS_S = (10, 30, 120, 300)
 
@@ -221,14 +220,14 @@ def _row(estimate: Estimate) -> list[float]:
 def simulate(runs: int, *, jobs: int, durations_s: Sequence[int] = DURATIONS_S) -> dict[bool, "Outcome"]:
     """Return the outcomes of all runs, for videos with and without centre bias."""
     outcomes = {}
-    # Spawned processes: a fork would inherit the locks of running threads.
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with make_progress() as progress, process_pool(jobs) as pool:
         for centre_bias in (True, False):
             one_run = partial(simulate_run, centre_bias=centre_bias, durations_s=durations_s)
             one_video = partial(simulate_repeats, centre_bias=centre_bias, durations_s=durations_s)
             videos = max(1, runs // VIEWINGS)
-            done = list(tqdm(pool.imap(one_run, range(runs), chunksize=8), total=runs, disable=None))
-            held = list(tqdm(pool.imap(one_video, range(videos), chunksize=2), total=videos, disable=None))
+            done = list(progress.track(pool.map(one_run, range(runs), chunksize=8), runs, description="runs"))
+            repeats = pool.map(one_video, range(videos), chunksize=2)
+            held = list(progress.track(repeats, videos, description="repeated viewings"))
             tables, lags_s = zip(*done, strict=True)
             outcomes[centre_bias] = Outcome(np.stack(tables), np.stack(lags_s), np.mean(held, axis=0))
     return outcomes

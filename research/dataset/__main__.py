@@ -11,38 +11,54 @@ plan and the renderer's source; existing shards are reused. The table stores lan
 `research.training` computes those with `gaze_core`, so they cannot differ from the service's.
 """
 
-import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
+import click
+
+from research.command_line import Command
 from research.dataset.plan import FRAMES_PER_CALIBRATION, Plan
 from research.dataset.shards import CACHE, gather, make_shards
 from research.dataset.table import TRAINING_TABLE_PATH, write_table
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Build the table."""
-    parser = argparse.ArgumentParser(prog="python -m research.dataset", description=__doc__.splitlines()[0])
-    parser.add_argument("--identities", type=int, default=360, help="number of people")
-    parser.add_argument("--frames-per-identity", type=int, default=18, help="images per person")
-    parser.add_argument("--seed", type=int, default=2, help="random seed of the plan")
-    parser.add_argument("--held-out", type=int, help="people in the test group (default: a sixth)")
-    parser.add_argument(
-        "--calibrations", type=int, default=0, help="render calibrations of this many people of the test group instead"
-    )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="number of processes")
-    parser.add_argument("--out", type=Path, default=TRAINING_TABLE_PATH, help="file to write")
-    options = parser.parse_args(arguments)
-    held_out = options.identities // 6 if options.held_out is None else options.held_out
-    frames = FRAMES_PER_CALIBRATION if options.calibrations else options.frames_per_identity
-    plan = Plan(options.identities, frames, options.seed, held_out, calibrations=options.calibrations)
+@click.command(cls=Command)
+@click.option("--identities", default=360, show_default=True, help="Number of people.")
+@click.option("--frames-per-identity", default=18, show_default=True, help="Images per person.")
+@click.option("--seed", default=2, show_default=True, help="Random seed of the plan.")
+@click.option("--held-out", type=int, help="People in the test group.  [default: a sixth]")
+@click.option("--calibrations", default=0, help="Render calibrations of this many people of the test group instead.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    show_default="one per CPU",
+    help="Number of processes.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="File to write.")
+def main(
+    *,
+    identities: int,
+    frames_per_identity: int,
+    seed: int,
+    held_out: int | None,
+    calibrations: int,
+    jobs: int,
+    out: Path,
+) -> None:
+    """Build a table of rendered people: landmarks found in their images, and their true gaze.
+
+    Ctrl-C loses only the people being rendered; the same command resumes.
+    """
+    held_out = identities // 6 if held_out is None else held_out
+    frames = FRAMES_PER_CALIBRATION if calibrations else frames_per_identity
+    plan = Plan(identities, frames, seed, held_out, calibrations=calibrations)
     folder = CACHE / plan.digest()
-    make_shards(plan, folder, jobs=options.jobs)
+    make_shards(plan, folder, jobs=jobs)
     table = gather(plan, folder)
-    write_table(table, options.out)
-    share, size_mb = len(table) / plan.images, options.out.stat().st_size / 1e6
-    print(f"face found in {len(table)} of {plan.images} images ({share:.2%}); wrote {options.out} ({size_mb:.2f} MB)")
+    write_table(table, out)
+    share, size_mb = len(table) / plan.images, out.stat().st_size / 1e6
+    click.echo(f"face found in {len(table)} of {plan.images} images ({share:.2%}); wrote {out} ({size_mb:.2f} MB)")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Rendering of a dataset into resumable shards, one per person."""
 
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from gaze_core.landmarks import LANDMARK_COUNT
 from models import FACE_LANDMARKER_PATH
+from research.command_line import make_progress, process_pool
 from research.dataset.plan import Plan
 from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, LandmarkTable
 
@@ -32,25 +32,15 @@ def make_shards(plan: Plan, folder: Path, *, jobs: int, show_progress: bool = Tr
         jobs: Number of processes.
         show_progress: Whether to show a progress bar.
     """
-    from tqdm import tqdm  # noqa: PLC0415 - from the extra `research`; loading a table does not need it
-
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in plan.people if not shard_path(folder, number).is_file()]
     if not missing:
         return
-    context = multiprocessing.get_context("spawn")  # OpenGL and MediaPipe do not survive a fork
-    with (
-        tqdm(total=len(missing) * plan.frames_per_identity, unit="image", disable=not show_progress) as bar,
-        ProcessPoolExecutor(jobs, mp_context=context) as pool,
-    ):
-        pending = [pool.submit(make_shard, plan, number, folder) for number in missing]
-        try:
-            for future in as_completed(pending):
-                future.result()
-                bar.update(plan.frames_per_identity)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with make_progress(is_shown=show_progress) as progress, process_pool(jobs) as pool:
+        bar = progress.add_task("images", total=len(missing) * plan.frames_per_identity)
+        for future in as_completed([pool.submit(make_shard, plan, number, folder) for number in missing]):
+            future.result()
+            progress.advance(bar, plan.frames_per_identity)
 
 
 def shard_path(folder: Path, identity_id: int) -> Path:

@@ -10,16 +10,17 @@ renews the tables and figures of the documents. With `--documents-only` the tabl
 measure the model on images of real people, print JSON and write nothing; see docs/recordings.md.
 """
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from func.adapters.model_file import load_gaze_model
 from models import GAZE_MODEL_PATH
 from models.card import read_card, write_card
+from research.command_line import Command
 from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.evaluation.calibration_accuracy import summarise_calibrations, try_calibrations
 from research.evaluation.comparisons import compare_estimators, compare_features, draw_learning_curve
@@ -39,15 +40,63 @@ ESTIMATORS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    options = _parse(arguments)
-    if options.recording is not None:
-        report_recording(options.recording, options.model)
-    elif options.looking_at_camera is not None:
-        report_portraits(options.looking_at_camera, options.model, vertical_fov_deg=options.vertical_fov_deg)
+@click.command(cls=Command)
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    default=GAZE_MODEL_PATH,
+    help="Model file; its card lies beside it.",
+)
+@click.option(
+    "--table", "table_path", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="Training table."
+)
+@click.option(
+    "--calibration-table",
+    "calibration_table_path",
+    type=click.Path(path_type=Path),
+    default=CALIBRATION_TABLE_PATH,
+    help="Calibration table.",
+)
+@click.option("--folds", default=5, show_default=True, help="Folds of the cross-validations; 0 skips the comparisons.")
+@click.option("--documents-only", is_flag=True, help="Renew tables and figures of the shipped model from its card.")
+@click.option(
+    "--recording",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Measure on a recording of a real person, print JSON and write nothing.",
+)
+@click.option(
+    "--looking-at-camera",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Measure on portraits of people who look into the lens, print JSON and write nothing.",
+)
+@click.option("--vertical-fov-deg", default=20.0, show_default=True, help="Vertical field of view of the portraits.")
+def main(
+    *,
+    model_path: Path,
+    table_path: Path,
+    calibration_table_path: Path,
+    folds: int,
+    documents_only: bool,
+    recording: Path | None,
+    looking_at_camera: Path | None,
+    vertical_fov_deg: float,
+) -> None:
+    """Measure the accuracy of the gaze model on people that it has never seen.
+
+    Without --recording and --looking-at-camera, these are the rendered people of the test group: the metrics are
+    written into the model's card, and the tables and figures of the documents are renewed.
+    """
+    if recording is not None:
+        report_recording(recording, model_path)
+    elif looking_at_camera is not None:
+        report_portraits(looking_at_camera, model_path, vertical_fov_deg=vertical_fov_deg)
+    elif documents_only:
+        _renew_documents(model_path, table_path, calibration_table_path)
     else:
-        _evaluate(options)
+        _evaluate(model_path, table_path, calibration_table_path, folds)
 
 
 def compare(
@@ -67,16 +116,16 @@ def compare(
     test = select_examples(table, measured, held_out=True)
     in_range = test.of(find_in_range(table, np.flatnonzero(measured.is_usable & table.is_held_out)))
     chosen = dict(hyperparameters)
-    print("without single features, cross-validated on training people:")
+    click.echo("without single features, cross-validated on training people:")
     ablation = compare_features(training, estimator, chosen, folds=folds, seed=seed)
-    print("other estimators, cross-validated on training people:")
+    click.echo("other estimators, cross-validated on training people:")
     estimators = compare_estimators(training, folds=folds, seed=seed)
-    print("trained on fewer people, test group, in range:")
+    click.echo("trained on fewer people, test group, in range:")
     curve = draw_learning_curve(training, in_range, estimator, chosen, seed=seed)
-    print("with true values in place of measurements, test group:")
+    click.echo("with true values in place of measurements, test group:")
     budget = split_error(table, measured, estimator, chosen, seed=seed)
     regressed = regress_landmarks(table, measured)
-    print(f"  kernel ridge on all landmarks: {regressed['mean']:.2f} degrees")
+    click.echo(f"  kernel ridge on all landmarks: {regressed['mean']:.2f} degrees")
     return {
         "ablation": ablation,
         "estimators": estimators,
@@ -86,60 +135,39 @@ def compare(
     }
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m research.evaluation", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", type=Path, default=GAZE_MODEL_PATH, help="model file; its card lies beside it")
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
-    parser.add_argument("--calibration-table", type=Path, default=CALIBRATION_TABLE_PATH, help="calibration table")
-    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validations; 0 skips comparisons")
-    parser.add_argument(
-        "--documents-only", action="store_true", help="renew tables and figures of the shipped model from its card"
-    )
-    parser.add_argument("--recording", type=Path, metavar="DIR", help="measure on a recording and print JSON")
-    parser.add_argument(
-        "--looking-at-camera",
-        type=Path,
-        metavar="DIR",
-        help="measure on portraits of people who look into the lens and print JSON",
-    )
-    parser.add_argument(
-        "--vertical-fov-deg", type=float, default=20.0, help="vertical field of view of the portraits (default: 20)"
-    )
-    return parser.parse_args(arguments)
+def _renew_documents(model_path: Path, table_path: Path, calibration_table_path: Path) -> None:
+    model = load_gaze_model(model_path)
+    card = read_card(model_path.with_suffix(".json"))
+    tried = try_calibrations(load_table(calibration_table_path), model.predict)
+    write_documents(card.metrics, load_table(table_path), model.predict, tried)
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    model = load_gaze_model(options.model)
-    card_path = options.model.with_suffix(".json")
+def _evaluate(model_path: Path, table_path: Path, calibration_table_path: Path, folds: int) -> None:
+    model = load_gaze_model(model_path)
+    card_path = model_path.with_suffix(".json")
     card = read_card(card_path)
-    table = load_table(options.table)
-    is_shipped = options.model.resolve() == GAZE_MODEL_PATH
-    if options.documents_only:
-        tried = try_calibrations(load_table(options.calibration_table), model.predict)
-        write_documents(card.metrics, table, model.predict, tried)
-        return
+    table = load_table(table_path)
+    is_shipped = model_path.resolve() == GAZE_MODEL_PATH
     metrics = evaluate(table, model.predict)
-    if not options.folds:
+    if not folds:
         if not is_shipped:  # the shipped card holds the comparisons, too
             write_card(card.model_copy(update={"metrics": metrics}), card_path)
         return
-    calibrations = load_table(options.calibration_table)
+    calibrations = load_table(calibration_table_path)
     tried = try_calibrations(calibrations, model.predict)
     metrics["calibration"] = summarise_calibrations(tried, calibrations)
     for name in tried:
-        print(f"calibration, {name}: {metrics['calibration'][name]['error_of_median_gaze_deg']}")
-    metrics |= compare(
-        table, ESTIMATORS[card.model.estimator], card.model.hyperparameters, options.folds, card.model.seed
-    )
-    tables = (options.table.resolve(), options.calibration_table.resolve())
+        click.echo(f"calibration, {name}: {metrics['calibration'][name]['error_of_median_gaze_deg']}")
+    metrics |= compare(table, ESTIMATORS[card.model.estimator], card.model.hyperparameters, folds, card.model.seed)
+    tables = (table_path.resolve(), calibration_table_path.resolve())
     if is_shipped and tables != (TRAINING_TABLE_PATH, CALIBRATION_TABLE_PATH):
-        print("these are not the tables of the shipped card: nothing is written")
+        click.echo("these are not the tables of the shipped card: nothing is written", err=True)
         return
     write_card(card.model_copy(update={"metrics": metrics}), card_path)
-    print(f"wrote {card_path.name}")
+    click.echo(f"wrote {card_path.name}", err=True)
     if is_shipped:
         write_documents(metrics, table, model.predict, tried)
-        print("wrote README.md, docs/accuracy.md and docs/accuracy/*.svg")
+        click.echo("wrote README.md, docs/accuracy.md and docs/accuracy/*.svg", err=True)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,16 @@ a model trained on other people, calibrated with one image of each of five or ni
 images. The test group is not used.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
 from gaze_core.calibration import HEAD_ANGLES, TargetFrames, calibrate
+from research.command_line import Command
 from research.dataset.plan import TARGET_COUNT
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.evaluation.calibration_accuracy import FIVE_TARGETS, POSITIONS
@@ -87,20 +88,19 @@ def _select_fixations(table: LandmarkTable, unseen: UnseenPeople, chosen: NDArra
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m research.evaluation.calibration_trials", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
-    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
-    options = parser.parse_args(arguments)
-    table = load_table(options.table)
-    unseen = predict_unseen(table, folds=options.folds)
+@click.command(cls=Command)
+@click.option("--table", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="Training table.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of the cross-validation."
+)
+def main(table: Path, folds: int) -> None:
+    """Measure the effect of the calibration's acceptance threshold on training people."""
+    loaded = load_table(table)
+    unseen = predict_unseen(loaded, folds=folds)
     for targets in (FIVE_TARGETS, tuple(range(TARGET_COUNT))):
         for max_loss in LOSSES:
-            found = try_threshold(table, unseen, targets, max_loss)
-            print(
+            found = try_threshold(loaded, unseen, targets, max_loss)
+            click.echo(
                 f"{len(targets)} targets, max_loss {max_loss:+.0%}: {found['with_deg']:.2f} degrees "
                 f"(uncalibrated {found['without_deg']:.2f}), accepted for {found['used']} of {found['people']} people, "
                 f"{found['much_worse']} of them worse by more than a degree"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -37,7 +38,7 @@ def compare_features(
     *,
     folds: int,
     seed: int,
-    report: Report = print,
+    report: Report = click.echo,
 ) -> dict[str, Any]:
     """Return the errors with all features, without each one, and without the eye region, in degrees.
 
@@ -76,7 +77,7 @@ def _without(part: Fold, columns: list[int]) -> Fold:
     return Fold(blank(part.train), blank(part.test), part.rows)
 
 
-def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Report = print) -> dict[str, Any]:
+def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Report = click.echo) -> dict[str, Any]:
     """Return the errors of every estimator's best candidate and of unlearned geometry, and the time of a prediction.
 
     Args:
@@ -131,7 +132,7 @@ def draw_learning_curve(
     hyperparameters: dict[str, Any],
     *,
     seed: int,
-    report: Report = print,
+    report: Report = click.echo,
 ) -> list[dict[str, Any]]:
     """Return the error on the test group after training eye region and trees on fewer people.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.kernel_ridge import KernelRidge
@@ -52,7 +53,7 @@ def split_error(
     hyperparameters: dict[str, Any],
     *,
     seed: int,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = click.echo,
 ) -> dict[str, Any]:
     """Return the errors on the test group for each combination of true values, in degrees.
 

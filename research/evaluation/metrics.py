@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
@@ -170,7 +171,7 @@ def evaluate(
     table: LandmarkTable,
     predict: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = click.echo,
 ) -> dict[str, Any]:
     """Return the metrics of a model on the table's test group, as in the card.
 

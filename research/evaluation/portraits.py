@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
@@ -20,7 +21,6 @@ from func.adapters.model_file import load_gaze_model
 from func.errors import RequestError
 from func.web.images import decode_image
 from gaze_core.detector import GazeDetector
-from gaze_core.errors import GazeError
 from gaze_core.gaze import gaze_direction
 from gaze_core.ports import FaceLandmarker, GazeModel
 from gaze_core.types import Camera, Floats, GazeDirection, Validity
@@ -98,22 +98,21 @@ def report_portraits(folder: Path, model_path: Path, *, vertical_fov_deg: float)
         vertical_fov_deg: Vertical field of view of the images; portraits are taken from afar with a narrow one.
 
     Raises:
-        SystemExit: The folder, the model or the landmarker cannot be used; the reason is on stderr.
+        ValueError: The folder contains no image, or the field of view is invalid.
+        OSError: A file cannot be read.
+        GazeError: The model or the landmarker cannot be used.
     """
+    camera = Camera(vertical_fov_deg=vertical_fov_deg)
+    landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=LANDMARKER_WAIT_S)
     try:
-        camera = Camera(vertical_fov_deg=vertical_fov_deg)
-        landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=LANDMARKER_WAIT_S)
-        try:
-            model = load_gaze_model(model_path)
-            portraits = measure_portraits(folder, landmarker, model, camera)
-        finally:
-            landmarker.close()
-    except (GazeError, OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+        model = load_gaze_model(model_path)
+        portraits = measure_portraits(folder, landmarker, model, camera)
+    finally:
+        landmarker.close()
     if not portraits:
-        raise SystemExit(f"{folder} contains no image")
+        raise ValueError(f"{folder} contains no image")
     report = {"folder": folder.resolve().name, "vertical_fov_deg": vertical_fov_deg, "model_sha256": model.digest}
-    print(json.dumps(report | describe_portraits(portraits), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(report | describe_portraits(portraits), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _describe(portraits: Sequence[Portrait]) -> dict[str, Any]:

@@ -7,15 +7,16 @@ in the table, and with a single cause, such as the camera's noise or the head's 
 camera has no noise and almost no compression, so that the variances of the causes add up.
 """
 
-import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import numpy as np
 
 from gaze_core.ports import FaceLandmarker
+from research.command_line import Command
 from research.dataset.plan import CALIBRATION_SESSION, FRAMES_PER_TARGET, TARGET_COUNT
 from research.markdown import make_table, replace_block
 from research.realism.jitter import TRACKED
@@ -139,20 +140,17 @@ def describe(causes: dict[str, dict[str, float]]) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Render, measure and print."""
+@click.command(cls=Command)
+@click.option("--people", type=click.IntRange(min=1), default=20, show_default=True, help="Number of people.")
+@click.option("--page", type=click.Path(path_type=Path), help="Document whose table is renewed.")
+def main(people: int, page: Path | None) -> None:
+    """Measure the causes of landmark jitter on rendered people, by varying one thing at a time."""
     from research.rendering.renderer import Renderer  # noqa: PLC0415
 
-    parser = argparse.ArgumentParser(
-        prog="python -m research.realism.causes", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--people", type=int, default=20, help="number of people")
-    parser.add_argument("--page", type=Path, help="document whose table is renewed")
-    options = parser.parse_args(arguments)
-    table = describe(measure_causes(options.people, Renderer(), make_landmarker()))
-    print(table)
-    if options.page:
-        replace_block(options.page, "causes", table)
+    table = describe(measure_causes(people, Renderer(), make_landmarker()))
+    click.echo(table)
+    if page:
+        replace_block(page, "causes", table)
 
 
 if __name__ == "__main__":

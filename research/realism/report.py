@@ -1,18 +1,13 @@
-"""Compare rendered people with real ones in videos of faces with unknown gaze.
-
-    python -m research.realism CLIP [CLIP …] [--table …] [--calibration-table …] [--out FOLDER] [--truth] [--page …]
+"""Comparison of rendered people with real ones in videos of faces with unknown gaze.
 
 Ratios are compared with the training table, and jitter with the fixations of the calibration table, during which the
-head sways a little. With `--truth` the landmarks of rendered people are compared with the scenes from which they were
-rendered. The command writes `realism.json` and `realism.png`; of real people it keeps only numbers.
+head sways a little. The landmarks of rendered people can also be compared with the scenes behind their images.
 """
 
-import argparse
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +21,8 @@ from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
 from models import FACE_LANDMARKER_PATH
-from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, LandmarkTable, load_table
-from research.markdown import make_table, replace_block
+from research.dataset.table import LandmarkTable
+from research.markdown import make_table
 from research.realism.compare import QUANTITIES, Comparison, Scatter, compare, compare_scatter
 from research.realism.faces import (
     FRONTAL_DEG,
@@ -49,7 +44,6 @@ from research.realism.jitter import (
     measure_rotation_deg,
 )
 from research.realism.measures import iris_size_px
-from research.realism.plot import draw
 from research.realism.spread import Spread
 from research.realism.truth import LEVER_MM, SOURCES, ErrorBudget, measure_errors
 
@@ -348,37 +342,6 @@ def _number(value: float | None, unit: float, digits: int) -> str:
 
 def _spread(spread: Spread | None) -> str:
     return "–" if spread is None else f"{spread.median:.3f} ({spread.low:.3f} to {spread.high:.3f})"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare, print the tables, and write the report and its figure."""
-    parser = argparse.ArgumentParser(prog="python -m research.realism", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="a video of one real person")
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
-    parser.add_argument("--calibration-table", type=Path, default=CALIBRATION_TABLE_PATH, help="calibration table")
-    parser.add_argument("--out", type=Path, default=Path("out/realism"), help="folder for realism.json and realism.png")
-    parser.add_argument("--truth", action="store_true", help="compare landmarks of rendered people with the truth")
-    parser.add_argument("--people", type=int, default=100, help="maximum number of people of each table for --truth")
-    parser.add_argument("--page", type=Path, help="document whose tables are renewed; realism.png goes beside it, too")
-    options = parser.parse_args(arguments)
-    landmarker = make_landmarker()
-    clips = [read_clip(path, landmarker) for path in options.clips]
-    table = load_table(options.table)
-    resting = load_table(options.calibration_table) if options.calibration_table.is_file() else None
-    report = make_report(clips, table, resting, truth_people=options.people if options.truth else None)
-
-    tables = describe(report)
-    if report.truth is not None:
-        tables["truth"] = describe_truth(report.truth)
-    print("\n\n".join(tables.values()))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "realism.json").write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-    names = [clip.name for clip in clips]
-    for path in (options.out / "realism.png", *([options.page.with_name("realism.png")] if options.page else [])):
-        draw(first_of_takes(clips, report.takes), faces_of(table), report.jitters, names, path)
-    if options.page:
-        for name, text in tables.items():
-            replace_block(options.page, name, text)
 
 
 def make_landmarker() -> FaceLandmarker:

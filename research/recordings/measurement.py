@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
@@ -23,14 +24,13 @@ from func.session.gaze_track import read_records
 from func.session.viewer_calibration import MAX_TARGET_FRAMES, calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, predict_directions
-from gaze_core.errors import GazeError
 from gaze_core.ports import FaceLandmarker, GazeModel, Session
 from gaze_core.types import Camera, Screen, Validity
 from models import FACE_LANDMARKER_PATH
 from research.recordings.camera import check_distance, find_camera, find_defaults
 from research.recordings.errors import compare_with_targets, describe_errors, median
 from research.recordings.frames import CachedLandmarker, MeasuredFrame, measure_frames
-from research.recordings.recording import DESCRIPTION, Phase, Recording, RecordingError, load_recording
+from research.recordings.recording import DESCRIPTION, Phase, Recording, load_recording
 
 MIN_TARGETS_FOR_FIVE = 9
 """With at least this many calibration targets, the result with five of them is reported, too."""
@@ -92,18 +92,17 @@ def report_recording(folder: Path, model_path: Path) -> None:
         model_path: Model file; its card lies beside it.
 
     Raises:
-        SystemExit: The recording, the model or the landmarker cannot be used; the reason is on stderr.
+        RecordingError: The folder is not a valid recording, or no field of view gives its `distance_mm`.
+        OSError: A file cannot be read.
+        GazeError: The model or the landmarker cannot be used.
     """
+    recording = load_recording(folder)
+    landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=LANDMARKER_WAIT_S)
     try:
-        recording = load_recording(folder)
-        landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=LANDMARKER_WAIT_S)
-        try:
-            report = measure_recording(recording, landmarker, load_gaze_model(model_path))
-        finally:
-            landmarker.close()
-    except (RecordingError, GazeError, OSError) as error:
-        raise SystemExit(str(error)) from error
-    print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+        report = measure_recording(recording, landmarker, load_gaze_model(model_path))
+    finally:
+        landmarker.close()
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,7 +41,7 @@ class Phase(StrEnum):
     TEST = "test"
 
 
-class RecordingError(Exception):
+class RecordingError(ValueError):
     """The folder is not a valid recording; each problem names the file and its line or field."""
 
     def __init__(self, problems: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ because the repository contains no image of a real person, and is not in the tra
 The eyes are deliberately unusual: the sample tests the measurement, not the accuracy of the model.
 """
 
-import argparse
 import csv
 import json
 from collections.abc import Sequence
@@ -15,10 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import cv2
 import numpy as np
 
 from gaze_core.gaze import point_of_gaze
+from research.command_line import Command
 from research.rendering.eye import Kappa
 from research.rendering.identity import Identity, sample_identity
 from research.rendering.photograph import photograph
@@ -113,16 +114,19 @@ def _session() -> RenderedSession:
     return replace(session, optics=optics)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Render the recording."""
-    parser = argparse.ArgumentParser(
-        prog="python -m research.recordings.sample", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--out", type=Path, default=Path("tests/research/recording"), help="folder for the recording")
-    out: Path = parser.parse_args(arguments).out
+@click.command(cls=Command)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("tests/research/recording"),
+    show_default=True,
+    help="Folder for the recording.",
+)
+def main(out: Path) -> None:
+    """Render the sample recording on which `research.recordings` is tested."""
     write_recording(out)
     size_mb = sum(path.stat().st_size for path in (out / "frames").iterdir()) / 1e6
-    print(f"{out}: {size_mb:.2f} MB of images")
+    click.echo(f"{out}: {size_mb:.2f} MB of images")
 
 
 if __name__ == "__main__":

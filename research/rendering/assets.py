@@ -31,7 +31,7 @@ Points = NDArray[np.float64]  # shape (n, 3)
 Indices = NDArray[np.int64]
 
 
-class AssetError(Exception):
+class AssetError(OSError):
     """The data of the head is unavailable or not the expected one."""
 
 

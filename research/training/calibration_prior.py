@@ -7,11 +7,11 @@ correction, in the form that a calibration fits, plus scatter. Expectation maxim
 and Ware, Random-effects models for longitudinal data, Biometrics 38, 1982). The test group is not used.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ from gaze_core.correction import design_axes, missing_in_head_deg
 from gaze_core.gaze import gaze_direction
 from models import GAZE_MODEL_PATH
 from models.card import read_card
+from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.training.examples import measure_table, select_examples
 from research.training.train import predict_folds, split_people
@@ -127,18 +128,17 @@ def fit_random_effects(designs: Sequence[Floats], missing_deg: Sequence[Floats])
     return Prior(covariance, float(np.sqrt(variance)), len(designs))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the priors in the form of `gaze_core.calibration`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m research.training.calibration_prior", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
-    parser.add_argument("--folds", type=int, default=10, help="folds of the cross-validation")
-    options = parser.parse_args(arguments)
-    priors = find_priors(load_table(options.table), folds=options.folds)
+@click.command(cls=Command)
+@click.option("--table", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="Training table.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=10, show_default=True, help="Folds of the cross-validation."
+)
+def main(table: Path, folds: int) -> None:
+    """Estimate the prior of the calibration's coefficients and print it in the form of `gaze_core.calibration`."""
+    priors = find_priors(load_table(table), folds=folds)
     for name, prior in zip(("horizontal", "vertical"), priors, strict=True):
-        print(f"{name}: {prior.people} people, scatter of single images {prior.scatter_deg:.2f} degrees")
-        print(np.array2string(prior.covariance, precision=1, separator=", ", suppress_small=True))
+        click.echo(f"{name}: {prior.people} people, scatter of single images {prior.scatter_deg:.2f} degrees")
+        click.echo(np.array2string(prior.covariance, precision=1, separator=", ", suppress_small=True))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ over the training people chooses the penalty: the strongest one whose mean angul
 because real faces differ from rendered ones. The test group is not used.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
@@ -20,6 +20,7 @@ from gaze_core.eye_region import PAIRS, EyeRegionModel, describe_pose, split_pai
 from gaze_core.features import FaceGeometry
 from gaze_core.gaze import gaze_direction, gaze_vector
 from models.card import replace_file
+from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.training.examples import Examples, angular_errors_deg, measure_table, select_examples
 
@@ -137,22 +138,21 @@ def render_weights(eye_region: EyeRegionModel, strength: float) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Choose the penalty, fit and write the weights."""
-    parser = argparse.ArgumentParser(
-        prog="python -m research.training.eye_region", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
-    parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
-    options = parser.parse_args(arguments)
-    table = load_table(options.table)
-    examples = select_examples(table, measure_table(table), held_out=False)
-    strength, errors_deg = choose_strength(examples, folds=options.folds)
+@click.command(cls=Command)
+@click.option("--table", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="Training table.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of the cross-validation."
+)
+def main(table: Path, folds: int) -> None:
+    """Fit the weights of the eye region and write them into `gaze_core.eye_region_weights`."""
+    loaded = load_table(table)
+    examples = select_examples(loaded, measure_table(loaded), held_out=False)
+    strength, errors_deg = choose_strength(examples, folds=folds)
     for each, error_deg in errors_deg.items():
-        print(f"  penalty {each:6g}: {error_deg:.3f} degrees{' <' if each == strength else ''}")
+        click.echo(f"  penalty {each:6g}: {error_deg:.3f} degrees{' <' if each == strength else ''}")
     eye_region = fit_eye_region(examples.geometries, examples.gaze_deg, strength=strength)
     replace_file(WEIGHTS_PATH, render_weights(eye_region, strength).encode())
-    print(f"wrote {WEIGHTS_PATH.name}")
+    click.echo(f"wrote {WEIGHTS_PATH.name}", err=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ hyperparameters; selection and fit use only the training people. Equal tables, s
 files on the same kind of CPU; on other CPUs linear algebra may round the last bits differently.
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import joblib
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ from models.card import (
     replace_file,
     write_card,
 )
+from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.training.examples import (
     Examples,
@@ -179,7 +180,7 @@ def train(
     seed: int = 0,
     folds: int = 5,
     candidates: Sequence[Mapping[str, Any]] | None = None,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = click.echo,
 ) -> tuple[bytes, Card]:
     """Return the content of the model file, and its card without metrics and without the table's digest.
 
@@ -289,23 +290,29 @@ def save(content: bytes, card: Card, path: Path) -> None:
     write_card(card, card_path)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train and write the model and its card."""
-    parser = argparse.ArgumentParser(
-        prog="python -m research.training.train", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--estimator", choices=tuple(CANDIDATES), default="gradient_boosting", help="kind of regressor")
-    parser.add_argument("--table", type=Path, default=TRAINING_TABLE_PATH, help="training table")
-    parser.add_argument(
-        "--out", type=Path, default=GAZE_MODEL_PATH, help="model file to write; the card goes beside it"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the fit")
-    options = parser.parse_args(arguments)
-    content, card = train(load_table(options.table), estimator=options.estimator, seed=options.seed)
-    card.data["table"]["sha256"] = hashlib.sha256(options.table.read_bytes()).hexdigest()
+@click.command(cls=Command)
+@click.option(
+    "--estimator",
+    type=click.Choice(list(CANDIDATES)),
+    default="gradient_boosting",
+    show_default=True,
+    help="Kind of regressor.",
+)
+@click.option("--table", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="Training table.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=GAZE_MODEL_PATH,
+    help="Model file to write; the card goes beside it.",
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed of the fit.")
+def main(estimator: str, table: Path, out: Path, seed: int) -> None:
+    """Train the gaze model on the training table, and write the model and its card."""
+    content, card = train(load_table(table), estimator=estimator, seed=seed)
+    card.data["table"]["sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
     card.data["face_landmarker_sha256"] = json.loads(BUNDLE_CARD_PATH.read_bytes())["sha256"]
-    save(content, card, options.out)
-    print(f"{options.out.name}: {card.model.size_bytes / 1e6:.2f} MB, SHA-256 {card.model.sha256}")
+    save(content, card, out)
+    click.echo(f"{out.name}: {card.model.size_bytes / 1e6:.2f} MB, SHA-256 {card.model.sha256}")
 
 
 if __name__ == "__main__":

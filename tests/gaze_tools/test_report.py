@@ -100,7 +100,7 @@ class TestNumbers:
             {1: record([0.5, 0.5])}, {1: RIGHT}, viewport={"x": 0.5, "y": 0.0, "width": 0.5, "height": 1.0}
         )
 
-        assert (report.rows[0].gaze_x, report.rows[0].video_x, report.rows[0].hit) == (0.5, 0.0, 0)
+        assert (report.rows[0].screen_x, report.rows[0].video_x, report.rows[0].hit) == (0.5, 0.0, 0)
 
     def test_the_position_in_the_video_chooses_the_map(self):
         frames = {1: record(LOOKS_RIGHT, video_time_ms=150), 2: record(LOOKS_RIGHT, video_time_ms=100)}
@@ -163,7 +163,7 @@ class TestAgainstTheResult:
         assert {name: count for name, count in result["lost"].items() if count} == {
             name: count for name, count in report.statuses.items() if name != "scored"
         }
-        rows = [row for row in report.rows if row.gaze_x is not None]
+        rows = [row for row in report.rows if row.screen_x is not None]
         for name, column in result["trace"].items():
             assert [getattr(row, name) for row in rows] == column
         assert report.notes == ()

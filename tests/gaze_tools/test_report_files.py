@@ -48,8 +48,8 @@ class TestFiles:
             "0.95",
             "scored",
         )
-        assert (rows[2]["status"], rows[2]["gaze_x"]) == ("eyes_closed", "")
-        assert document["frames"][2]["gaze_x"] is None
+        assert (rows[2]["status"], rows[2]["screen_x"]) == ("eyes_closed", "")
+        assert document["frames"][2]["screen_x"] is None
         assert document["frames"][39]["hit"] == 0
         assert len(rows) == len(document["frames"]) == 40
 

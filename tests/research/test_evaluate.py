@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pytest import approx
 
 from gaze_core.gaze import direction_to
@@ -201,15 +202,16 @@ def test_a_summary_can_be_written_as_json(table, truth):
     assert json.loads(json.dumps(summarise(predictions))) == summarise(predictions)
 
 
-def test_the_command_writes_the_metrics_into_the_card(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_the_metrics_into_the_card(tmp_path, monkeypatch):
     table = make_table(identities=8, frames=8, held_out=3)
     monkeypatch.setattr("research.evaluation.__main__.load_table", lambda path: table)
     content, card = train(table, estimator="random_forest", folds=3, candidates=[FOREST], report=lambda line: None)
     save(content, card, tmp_path / "gaze_model.joblib")
 
-    main(["--model", str(tmp_path / "gaze_model.joblib"), "--table", "unread", "--folds", "0"])
+    arguments = ["--model", str(tmp_path / "gaze_model.joblib"), "--table", "unread", "--folds", "0"]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
 
     metrics = read_card(tmp_path / "gaze_model.json").metrics
     assert metrics["test"]["identities"] == 3
     assert 0 < metrics["test"]["angular_error_deg"]["mean"] < 6
-    assert "24 images of 3 unseen people" in capsys.readouterr().out
+    assert "24 images of 3 unseen people" in result.stdout

@@ -6,15 +6,16 @@ import json
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pytest import approx
 
 from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks
 from research.dataset.table import write_table
-from research.realism import report as realism
+from research.realism.__main__ import main
 from research.realism.compare import compare, compare_scatter
 from research.realism.faces import Clip, Faces, faces_of, find_takes
 from research.realism.jitter import compare_jitter, match_lags, measure_rotation_deg
-from research.realism.report import describe, main, make_report, read_clip
+from research.realism.report import describe, make_report, read_clip
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.synthetic_table import make_table
 
@@ -229,8 +230,8 @@ def test_without_a_calibration_table_the_report_says_so_with_dashes():
     assert "| – |" in describe(report)["realism-scatter"]
 
 
-def test_the_command_writes_numbers_and_a_figure_and_renews_the_document(video, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(realism, "make_landmarker", Landmarker)
+def test_the_command_writes_numbers_and_a_figure_and_renews_the_document(video, tmp_path, monkeypatch):
+    monkeypatch.setattr("research.realism.__main__.make_landmarker", Landmarker)
     resting = complete(make_table(identities=2, frames=30, held_out=1))
     resting.target_index[:] = np.tile(np.repeat([0, 1, 2], 10), 2)
     write_table(complete(make_table()), tmp_path / "table.npz")
@@ -239,13 +240,15 @@ def test_the_command_writes_numbers_and_a_figure_and_renews_the_document(video, 
     names = ("clips", "ratios", "scatter", "jitter", "jitter-degrees")
     page.write_text("".join(f"<!-- realism-{name}: begin -->\nold\n<!-- realism-{name}: end -->\n" for name in names))
 
-    main(
+    result = CliRunner().invoke(
+        main,
         [
             str(video),
             *("--table", str(tmp_path / "table.npz")),
             *("--calibration-table", str(tmp_path / "resting.npz")),
             *("--out", str(tmp_path / "out"), "--page", str(page)),
-        ]
+        ],
+        catch_exceptions=False,
     )
 
     written = json.loads((tmp_path / "out" / "realism.json").read_text())
@@ -254,5 +257,5 @@ def test_the_command_writes_numbers_and_a_figure_and_renews_the_document(video, 
     text = page.read_text()
     assert "| person.mp4 | 1 | 64 × 48 | 32 | 25 |" in text
     assert "old" not in text.split()
-    assert "iris diameter / eye width" in capsys.readouterr().out
+    assert "iris diameter / eye width" in result.stdout
     assert str(tmp_path) not in text

@@ -1,6 +1,7 @@
 """Recordings as folders of files: content and validation."""
 
 import pytest
+from click.testing import CliRunner
 
 from gaze_core.types import Camera, GazePoint, Screen
 from research.evaluation.__main__ import main
@@ -168,10 +169,10 @@ def test_of_very_many_problems_the_message_shows_the_first():
     assert str(error).splitlines()[-2:] == ["problem 19", "and 5 more"]
 
 
-def test_the_command_reports_problems_and_prints_nothing_else(folder, capsys):
+def test_the_command_reports_problems_and_prints_nothing_else(folder):
     write_rows(folder, "a.jpg,0.5,0.5,trial")
 
-    with pytest.raises(SystemExit, match=r"targets\.csv, line 2: phase must be calibration or test; got 'trial'"):
-        main(["--recording", str(folder)])
+    result = CliRunner().invoke(main, ["--recording", str(folder)])
 
-    assert capsys.readouterr().out == ""
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: targets.csv, line 2: phase must be calibration or test; got 'trial'\n"

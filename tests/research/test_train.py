@@ -11,6 +11,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from joblib.numpy_pickle import NumpyUnpickler
 from pytest import approx
 
@@ -289,18 +290,19 @@ def test_metrics_outlive_a_training_that_gives_the_same_file(trained, tmp_path):
     assert read_card(path.with_suffix(".json")).metrics == {}
 
 
-def test_the_command_writes_a_model_that_the_service_loads(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_a_model_that_the_service_loads(tmp_path, monkeypatch):
     monkeypatch.setitem(CANDIDATES, "gradient_boosting", [SMALL])
     write_table(make_table(identities=8, frames=8, held_out=2), tmp_path / "table.npz")
 
-    main(["--table", str(tmp_path / "table.npz"), "--out", str(tmp_path / "other_name.joblib")])
+    arguments = ["--table", str(tmp_path / "table.npz"), "--out", str(tmp_path / "other_name.joblib")]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
 
     model = load_gaze_model(tmp_path / "other_name.joblib")
     card = read_card(tmp_path / "other_name.json")
     assert model.predict(np.zeros((1, 7))).shape == (1, 2)
     assert card.model.file == "other_name.joblib"
     assert card.data["table"]["sha256"] == hashlib.sha256((tmp_path / "table.npz").read_bytes()).hexdigest()
-    assert model.digest in capsys.readouterr().out
+    assert model.digest in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other_name.joblib", "other_name.json", "table.npz"]
 
 
