@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from func.web.bodies import ClientGoneError
 
-_SMOOTHING = 0.1
-"""Weight of the newest service time in the moving mean."""
+_WEIGHT_OF_SLOWER, _WEIGHT_OF_FASTER = 0.1, 0.3
+"""Weights of the newest service time in the moving mean. It falls faster than it rises: the first detection of a process
+or a few large images must not refuse the frames after them, while an estimate that is too low is corrected by how long
+the oldest call has waited."""
 
 PATIENCE = 3.0
 """Maximum actual wait of an accepted call, as a multiple of `wait_s`: a late refusal wastes the time spent waiting."""
@@ -126,7 +128,8 @@ class Stage:
 
     def _end(self, started_s: float) -> None:
         took_s = self._clock() - started_s
-        self._mean_s = took_s if self._mean_s == 0 else self._mean_s + _SMOOTHING * (took_s - self._mean_s)
+        weight = _WEIGHT_OF_SLOWER if took_s > self._mean_s else _WEIGHT_OF_FASTER
+        self._mean_s = took_s if self._mean_s == 0 else self._mean_s + weight * (took_s - self._mean_s)
         self._free_place()
 
     def _free_place(self) -> None:

@@ -153,3 +153,23 @@ async def test_an_error_of_the_work_is_the_caller_s_and_frees_the_place():
         with pytest.raises(ValueError, match="wrong"):
             await stage.run(fail)
     assert stage.expect_wait_s() == 0.0
+
+
+async def test_one_slow_call_is_forgotten_after_a_few_fast_ones():
+    clock = Clock()
+    stage = make_stage(clock=clock)
+    for took_s in [10.0] + 10 * [0.1]:
+
+        def work(took_s=took_s):
+            clock.now_s += took_s
+
+        await stage.run(work)
+        await let_others_run()
+    held = Held()
+    running = asyncio.create_task(stage.run(held))
+    await let_others_run()
+
+    assert stage.expect_wait_s() == pytest.approx(0.1 + 9.9 * 0.7**10)
+
+    held.release.set()
+    await running
