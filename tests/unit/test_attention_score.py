@@ -60,3 +60,25 @@ def test_a_video_without_frame_rate_plays_at_20_frames_per_second(last, compared
     shuffled = score({1: ramp, last: ramp}, {1: GazePoint(0.1, 0.5), last: GazePoint(0.9, 0.5)}).statistics.shuffled_auc
 
     assert (shuffled and shuffled.frames) == compared
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "compared"),
+    [([0.0, 2000.0], 2), ([0.0, 1900.0], None), ([0.0, None], None), ([2000.0, 2000.0], None)],
+    ids=["2 s apart", "1.9 s apart", "one unknown", "equal"],
+)
+def test_gazes_are_compared_from_a_distance_of_2_s_in_the_video(times_ms, compared):
+    ramp = np.arange(8.0)[None, :]
+    records = {number: FrameRecord(Validity.OK, video_time_ms=time_ms) for number, time_ms in enumerate(times_ms, 1)}
+
+    statistics = score({1: ramp, 2: ramp}, {1: GazePoint(0.1, 0.5), 2: GazePoint(0.9, 0.5)}, records).statistics
+
+    assert (statistics.shuffled_auc and statistics.shuffled_auc.frames) == compared
+
+
+def test_the_accuracy_has_three_decimals():
+    ramp = np.arange(8.0)[None, :]
+
+    scored = score({1: ramp}, {1: GazePoint(0.1, 0.5)}, accuracy=GazeAccuracy(1.23456, "calibration"))
+
+    assert (scored.at_accuracy.accuracy_deg, scored.at_accuracy.source) == (1.235, "calibration")

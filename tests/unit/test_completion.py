@@ -282,12 +282,12 @@ class TestUndeliveredResults:
 
         assert (world.finish(2).outcome, self.find_scores(world), world.now_s) == ("delivered", [12.5], 2.0)
 
-    @pytest.mark.parametrize("comes_back", [False, True], ids=["expired", "created again"])
-    def test_a_result_is_delivered_even_if_its_session_expires(self, world, comes_back):
+    @pytest.mark.parametrize("later", [None, {}, {"result": {"final_score": 99.0}}], ids=["none", "new", "scored"])
+    def test_a_result_is_delivered_even_if_a_later_session_replaces_its_own(self, world, later):
         def expire():
             world.sessions.expire("s")
-            if comes_back:
-                world.store(record(MISS))
+            if later is not None:
+                world.store(record(MISS), **later)
 
         world.on_sleep[2.0] = expire
 

@@ -118,6 +118,7 @@ class TestScore:
             "bad_map": 0,
         }
         assert result["coverage"] == 0.1429
+        assert (result["frames"]["received"], result["frames"]["valid"]) == (7, 1)
 
     def test_a_frame_without_a_usable_map_leaves_the_score(self, world):
         world.maps.by_video["contents1"] = {1: LEFT_HALF, 2: SaliencyMapError("corrupt")}

@@ -3,8 +3,10 @@
 import pytest
 
 from func.errors import OtherViewingError
+from func.session.frame_record import FrameRecord
 from func.session.viewing import is_of_viewing, keep_viewing, require_viewing
 from gaze_core.ports import Session
+from gaze_core.types import Validity
 from tests.fakes.completion import HIT, MISS, CompletionWorld, record
 
 
@@ -56,6 +58,9 @@ def test_the_result_of_another_viewing_is_not_returned(world):
         ({}, 1000, True),
         ([320, 240], 1000, True),
         (None, 1000, True),
+        (FrameRecord(Validity.OK, viewing_start_ms=1000), 1000, True),
+        (FrameRecord(Validity.OK, viewing_start_ms=1000), 2000, False),
+        (FrameRecord(Validity.OK), 2000, True),
     ],
 )
 def test_a_record_belongs_to_its_own_viewing_or_without_one_to_any(stored, viewing_start_ms, expected):
