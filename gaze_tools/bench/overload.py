@@ -14,10 +14,10 @@ from pathlib import Path
 
 import click
 import cv2
+from rich.console import Console
 from rich.table import Table
 
 from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, read_cpu_s, start_variant
-from gaze_tools.command_line import console
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.launcher import start_upstream_services
 
@@ -219,4 +219,4 @@ def overload(against: tuple[Path, ...], multiple: tuple[float, ...], seconds: fl
                     measure(variant, address, image, multiples=multiple or MULTIPLES, seconds=seconds, table=table)
                 )
                 os.sched_setaffinity(0, cpus[:-1] or cpus)
-    console.print(table)
+    Console(width=110).print(table)  # wide enough also where the output is no terminal

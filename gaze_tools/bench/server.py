@@ -16,10 +16,10 @@ from pathlib import Path
 
 import click
 import cv2
+from rich.console import Console
 from rich.table import Table
 
 import func
-from gaze_tools.command_line import console
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 from gaze_tools.stack.processes import await_ready, find_free_port, run_process
@@ -149,7 +149,7 @@ def print_table(variants: list[Variant], client_counts: list[int], rounds: int) 
                 )
                 cells += [f"{value:.1f}", f"{ratio:.2f}"]
             table.add_row(variant.name, str(clients), *cells)
-    console.print(table)
+    Console(width=100).print(table)  # wide enough also where the output is no terminal
 
 
 @click.command()

@@ -31,10 +31,10 @@ class Landmarker:
 
 
 class InlinePool:
-    """An executor that runs each task immediately, in this process."""
+    """A pool that runs each task immediately, in this process."""
 
-    def __init__(self, jobs, mp_context):
-        self.jobs = jobs
+    def __init__(self, processes):
+        self.processes = processes
 
     def __enter__(self):
         return self
@@ -53,7 +53,7 @@ def bench(monkeypatch):
     """Shards without rendering: black images and random faces."""
     landmarker = Landmarker()
     monkeypatch.setattr(shards, "_workbench", lambda: (None, landmarker))
-    monkeypatch.setattr(shards, "ProcessPoolExecutor", InlinePool)
+    monkeypatch.setattr(shards, "process_pool", InlinePool)
     monkeypatch.setattr(
         "research.rendering.photograph.photograph",
         lambda renderer, scene, identity: np.zeros((scene.image_height_px, scene.image_width_px, 3), np.uint8),
