@@ -161,6 +161,15 @@ class TestWaiting:
         assert world.complete(4, has_image=True)["lost"]["missing"] == 1
         assert len(reads) == 2  # the facts of the video and its maps
 
+    def test_a_session_without_its_first_frame_is_scored_once(self, world):
+        world.store(record(HIT), start=2)
+        reads = []
+        extract = world.maps.extract_saliencyMap
+        world.maps.extract_saliencyMap = lambda *args, **kwargs: reads.append(1) or extract(*args, **kwargs)
+
+        assert world.complete(3)["lost"]["missing"] == 1
+        assert len(reads) == 2
+
 
 class TestDelivery:
     def test_a_repeat_returns_the_same_result_and_delivers_nothing(self, world):

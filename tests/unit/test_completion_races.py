@@ -238,6 +238,37 @@ class TestExpiry:
 
         assert [entry["final_score"] for entry in world.sink.results.values()] == [50.0]
 
+    @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "older session API"])
+    def test_a_session_that_expires_without_frames_is_expired_and_not_empty(self, remembers):
+        world = CompletionWorld(remembers=remembers)
+        world.sessions.create_session("s", **VIEWER)
+        world.on_sleep[2.0] = lambda: world.sessions.expire("s")
+
+        with pytest.raises(SessionExpiredError, match="'s'"):
+            world.finish(1)
+
+    def test_a_session_that_expired_without_frames_before_its_last_frame_is_expired(self):
+        world = CompletionWorld()
+        world.sessions.create_session("s", **VIEWER)
+        world.sessions.expire("s")
+
+        with pytest.raises(SessionExpiredError, match="'s'"):
+            world.finish(1)
+
+    def test_the_delivery_mark_does_not_reach_a_later_session(self):
+        world = self.start()
+        send = world.sink.send_result
+
+        def send_while_the_session_expires(*args, **kwargs):
+            send(*args, **kwargs)
+            world.sessions.expire("s")
+            world.store(record(HIT))
+
+        world.sink.send_result = send_while_the_session_expires
+
+        assert world.finish(3).outcome == "delivered"
+        assert world.sessions.get_session("s").settings == {}
+
     def test_frames_lost_with_an_expired_session_are_missing_and_the_answer_warns(self):
         world = self.start()
         world.sessions.expire("s")

@@ -32,6 +32,20 @@ def test_a_late_frame_of_another_viewing_is_not_waited_for(world):
     assert (result["frames"]["received"], result["lost"]["missing"], world.now_s) == (1, 1, 10.0)
 
 
+def test_a_frame_of_another_viewing_that_arrives_during_scoring_is_not_scored(world):
+    world.store(record(HIT, viewing_start_ms=1000))
+    extract = world.maps.extract_saliencyMap
+
+    def extract_late(*args, **kwargs):
+        world.maps.extract_saliencyMap = extract
+        world.store(record(MISS, viewing_start_ms=2000), start=2)
+        return extract(*args, **kwargs)
+
+    world.maps.extract_saliencyMap = extract_late
+
+    assert world.complete(3, viewing_start_ms=1000)["frames"]["received"] == 1
+
+
 def test_without_tokens_all_frames_are_scored(world):
     world.store(record(HIT, viewing_start_ms=1000), record(MISS))
 
