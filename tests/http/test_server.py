@@ -1,4 +1,4 @@
-"""The real server, over loopback."""
+"""The real server over loopback."""
 
 import http.client
 import io
@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 import requests
 
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 from tests.running import FUNCTIONS_FRAMEWORK, ROOT, YesServices, run_function, serve_upstream
 
 MAX_BODY_BYTES = 1_000_000
@@ -34,7 +34,7 @@ def url(port, path):
     return f"http://127.0.0.1:{port}{path}"
 
 
-def test_a_wrong_setting_ends_the_process_with_one_line_that_names_it():
+def test_an_invalid_setting_ends_the_process_with_one_line_that_names_it():
     environ = {name: value for name, value in os.environ.items() if name != "MONGO_URI"}
 
     finished = subprocess.run(FUNCTIONS_FRAMEWORK, env=environ, capture_output=True, text=True, timeout=60, check=False)
@@ -44,7 +44,7 @@ def test_a_wrong_setting_ends_the_process_with_one_line_that_names_it():
 
 
 @pytest.mark.parametrize(("keys", "warnings"), [("", 1), ("0123456789abcdef0123456789abcdef", 0)])
-def test_missing_token_keys_are_one_warning_at_start(keys, warnings):
+def test_missing_token_keys_are_logged_once_at_start(keys, warnings):
     environ = {**os.environ, "MONGO_URI": "mongodb://localhost", "SESSION_TOKEN_KEYS": keys}
 
     finished = subprocess.run(
@@ -59,7 +59,7 @@ def test_missing_token_keys_are_one_warning_at_start(keys, warnings):
     assert "0123456789abcdef" not in finished.stderr
 
 
-def test_it_lives_before_anything_is_loaded(server):
+def test_the_process_is_live_before_models_are_loaded(server):
     assert requests.get(url(server, "/health/liveness"), timeout=5).json() == {"status": "alive"}
 
 
@@ -122,7 +122,7 @@ def test_broken_chunks_are_400(server):
 
 
 def stall(port, path="/gaze", head=b"Content-Type: application/json\r\nContent-Length: 1000", body=b"{"):
-    """Return a connection whose request never ends."""
+    """Return a connection with an incomplete request."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
     connection.sendall(b"POST " + path.encode() + b" HTTP/1.1\r\nHost: h\r\n" + head + b"\r\n\r\n" + body)
     return connection
@@ -137,7 +137,7 @@ def read_answer(connection):
 
 
 def read_to_end(connection):
-    """Return the status that comes before the server closes."""
+    """Return the status of the answer, reading until the server closes."""
     with connection, connection.makefile("rb") as answer:
         return int(answer.read().split(b" ", 2)[1])
 
@@ -154,7 +154,7 @@ def read_to_end(connection):
     ],
     ids=["length", "chunks", "path"],
 )
-def test_clients_that_stall_do_not_slow_health_down(server, request_of_stalled, statuses):
+def test_stalled_clients_do_not_delay_liveness(server, request_of_stalled, statuses):
     started_s = time.monotonic()
     stalled = [stall(server, **request_of_stalled) for _ in range(8)]
     slowest_s = 0.0
@@ -170,7 +170,7 @@ def test_clients_that_stall_do_not_slow_health_down(server, request_of_stalled, 
     assert answered == statuses
 
 
-def test_a_body_that_drips_is_408_when_its_time_is_over(server):
+def test_a_slow_body_is_408_after_its_timeout(server):
     started_s = time.monotonic()
     connection = stall(server)
     while time.monotonic() - started_s < 2 * BODY_TIMEOUT_S and not select.select([connection], [], [], 0.1)[0]:
@@ -184,7 +184,7 @@ def test_a_body_that_drips_is_408_when_its_time_is_over(server):
     connection.close()
 
 
-def test_a_slow_body_within_its_time_is_read_and_its_connection_used_again(server):
+def test_a_slow_body_within_its_timeout_is_read_and_its_connection_reused(server):
     connection = stall(server, head=b"Content-Type: application/json\r\nContent-Length: 2")
     for last in (b"}", b"{}"):
         time.sleep(BODY_TIMEOUT_S / 4)
@@ -198,7 +198,7 @@ def test_a_slow_body_within_its_time_is_read_and_its_connection_used_again(serve
 
 def test_multipart_and_json_fields_are_checked(server):
     as_multipart = requests.post(
-        url(server, "/gaze"), files={"metadata": (None, "{}"), "frame": ("f.jpg", make_picture())}, timeout=5
+        url(server, "/gaze"), files={"metadata": (None, "{}"), "frame": ("f.jpg", make_image())}, timeout=5
     )
     as_json = requests.post(url(server, "/gaze"), json={}, timeout=5)
 
@@ -211,7 +211,7 @@ def test_metrics_and_openapi_are_served(server):
     assert requests.get(url(server, "/openapi.json"), timeout=5).json()["openapi"] == "3.1.0"
 
 
-def test_it_becomes_ready_though_a_neighbour_is_down(server):
+def test_the_function_is_ready_although_an_upstream_service_is_down(server):
     response = requests.get(url(server, "/health/readiness"), timeout=30)
 
     assert response.json() == {
@@ -222,12 +222,12 @@ def test_it_becomes_ready_though_a_neighbour_is_down(server):
 
 def test_a_frame_is_processed_over_json_and_multipart(server):
     metadata = {"session_id": "s", "video_id": "v", "ip_address": "203.0.113.7", "frame_number": 1, "last_frame": False}
-    picture = make_picture()
+    image = make_image()
 
-    as_json = requests.post(url(server, "/gaze"), json={**metadata, "frame": as_base64(picture)}, timeout=30)
+    as_json = requests.post(url(server, "/gaze"), json={**metadata, "frame": as_base64(image)}, timeout=30)
     as_multipart = requests.post(
         url(server, "/gaze"),
-        files={"metadata": (None, json.dumps({**metadata, "frame_number": 2})), "frame": ("f", io.BytesIO(picture))},
+        files={"metadata": (None, json.dumps({**metadata, "frame_number": 2})), "frame": ("f", io.BytesIO(image))},
         timeout=30,
     )
 
