@@ -74,7 +74,7 @@ def test_a_service_that_hangs_or_fails_is_unreachable():
     def fail():
         raise OSError("down")
 
-    probes = UpstreamProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=0.1)
+    probes = UpstreamProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=1)
 
     assert probes.find_states() == {"hangs": False, "fails": False, "up": True}
     release.set()

@@ -54,15 +54,18 @@ def test_each_level_and_logger_is_a_separate_event():
 
 
 PROGRAM = """
-import logging, os, sys, time
+import logging, os, sys, threading
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level={level!r})
 from func.web.native_output import divert_native_output
 divert_native_output()
 os.write(2, b"Corrupt JPEG data: premature end of data segment\\n\\nhalf a ")
 os.write(2, b"line\\n")
 logging.getLogger("func").warning("ours")
-print("said by Python", file=sys.stderr)
-time.sleep(0.5)
+sys.stderr.write("said by Python\\n")
+os.close(2)
+for thread in threading.enumerate():
+    if thread.name == "native-output":
+        thread.join()
 """
 
 
