@@ -73,7 +73,7 @@ def test_shut_eyes_have_no_gaze_but_a_head():
     assert sample.head_pose.yaw_deg == approx(10, abs=0.01)
 
 
-def test_a_dark_image_is_of_low_quality_and_says_why():
+def test_a_dark_image_is_of_low_quality_with_a_reason():
     sample = detect(make_face(), image=np.zeros((480, 640, 3), np.uint8))
 
     assert (sample.validity, sample.gaze, sample.quality_issues) == (Validity.LOW_QUALITY, None, ("no_contrast",))
@@ -94,7 +94,7 @@ def test_one_face_is_not_several():
     assert not detect(make_face()).several_faces
 
 
-def test_eyes_turned_away_from_the_screen_meet_it_nowhere():
+def test_eyes_turned_away_from_the_screen_have_no_point_of_gaze():
     class Behind(Straight):
         def predict(self, features):
             return np.array([[150.0, 0.0]])
@@ -111,7 +111,7 @@ def test_landmarks_that_span_no_face_are_of_low_quality():
     assert (sample.validity, sample.quality_issues) == (Validity.LOW_QUALITY, ("no_geometry",))
 
 
-def test_a_frame_leaves_nothing_behind():
+def test_a_frame_does_not_affect_the_next():
     detector = GazeDetector(Faces(make_face(target_mm=DOWN_AND_TO_THE_RIGHT)), Straight())
 
     first = detector.process_single_frame(IMAGE)
@@ -123,12 +123,12 @@ def test_a_frame_leaves_nothing_behind():
 @pytest.mark.parametrize(
     "image", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3)), np.zeros((0, 640, 3), np.uint8)]
 )
-def test_what_is_no_image_is_misuse(image):
+def test_an_array_that_is_not_an_image_is_misuse(image):
     with pytest.raises(ValueError, match="frame must be RGB uint8"):
         detect(make_face(), image=image)
 
 
-def test_mirrored_landmarks_look_at_the_mirrored_place():
+def test_mirrored_landmarks_have_the_mirrored_point_of_gaze():
     face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT)
 
     sample, mirrored = detect(face), detect(mirror(face))
