@@ -107,7 +107,7 @@ def test_a_refusal_has_the_field_and_the_authentication_scheme(guarded):
     missing, wrong = guarded.send(None, frame_number=4), guarded.send("v1", frame_number=4)
 
     assert missing.get_json()["detail"] == "`session_token` is required"
-    assert wrong.get_json()["detail"] == "`session_token` does not fit this session and IP address"
+    assert wrong.get_json()["detail"] == "`session_token` does not match this session and IP address"
     assert missing.headers["WWW-Authenticate"] == "SessionToken"
 
 
