@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from func.web.bodies import ClientGoneError
 
 _WEIGHT_OF_SLOWER, _WEIGHT_OF_FASTER = 0.1, 0.3
-"""Weights of the newest service time in the moving mean. It falls faster than it rises: the first detection of a process
-or a few large images must not refuse the frames after them, while an estimate that is too low is corrected by how long
-the oldest call has waited."""
+"""Weights of the newest service time in the moving mean. It falls faster than it rises: a slow first detection or a few
+large images must not cause refusals of later frames. An estimate that is too low is corrected by the wait of the oldest
+call."""
 
 PATIENCE = 3.0
 """Maximum actual wait of an accepted call, as a multiple of `wait_s`: a late refusal wastes the time spent waiting."""

@@ -9,7 +9,7 @@ from functools import cache
 import cv2
 
 from tests.corpus.containers import exif, jpeg_segment, png_chunk, png_file, png_header, riff, riff_chunk, vp8x
-from tests.http.pictures import encode, make_picture, make_pixels
+from tests.http.image_files import encode, make_image, make_pixels
 
 BODY_BYTES = 8 * 2**20
 """The largest request body."""
@@ -39,13 +39,13 @@ def _inflating(size_px, inflated_bytes, **header):
 
 
 def _with_png_chunks(*chunks):
-    image = make_picture(".png", width_px=64, height_px=64)
+    image = make_image(".png", width_px=64, height_px=64)
     return image[:33] + b"".join(chunks) + image[33:]
 
 
 def _animated_png(frames):
     control = png_chunk(b"acTL", struct.pack(">II", frames, 0))
-    image = make_picture(".png", width_px=64, height_px=64)
+    image = make_image(".png", width_px=64, height_px=64)
     data = b"".join(
         png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 2 * number + 1, 64, 64, 0, 0, 1, 10, 0, 0))
         + png_chunk(b"fdAT", struct.pack(">I", 2 * number + 2) + zeros(2**20))
@@ -57,13 +57,13 @@ def _animated_png(frames):
 
 def _many_exif(count):
     segment = jpeg_segment(0xE1, b"Exif\0\0" + exif(entries=2700, size=65_000))
-    image = make_picture()
+    image = make_image()
     return image[:2] + segment * count + image[2:]
 
 
 def _relabelled(marker, precision=8):
     """Return a JPEG whose frame header claims another coding."""
-    image = bytearray(make_picture())
+    image = bytearray(make_image())
     at = image.index(b"\xff\xc0")
     image[at + 1], image[at + 4] = marker, precision
     return bytes(image)
@@ -120,7 +120,7 @@ def _canvas_and_frame(canvas, frame):
 
 
 def _animated_webp(frames):
-    still = make_picture(".webp", width_px=64, height_px=64)
+    still = make_image(".webp", width_px=64, height_px=64)
     frame = bytes(6) + (63).to_bytes(3, "little") * 2 + bytes(4) + still[12:]
     return riff(vp8x(64, 64, flags=0x02), riff_chunk(b"ANIM", bytes(6)), riff_chunk(b"ANMF", frame) * frames)
 
@@ -139,8 +139,8 @@ IMAGES = {
     "png with 6 MB of EXIF": lambda: _with_png_chunks(png_chunk(b"eXIf", exif(entries=60_000, size=6_000_000))),
     "png animated, 2³¹ frames": lambda: _with_png_chunks(png_chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))),
     "png animated, 200 frames": lambda: _animated_png(200),
-    "jpeg with 1,000 scans": lambda: make_picture()[:-2] + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" * 1000 + b"\xff\xd9",
-    "jpeg with 2,000,000 segments": lambda: b"\xff\xd8" + b"\xff\xfe\0\x02" * 1_500_000 + make_picture()[2:],
+    "jpeg with 1,000 scans": lambda: make_image()[:-2] + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" * 1000 + b"\xff\xd9",
+    "jpeg with 2,000,000 segments": lambda: b"\xff\xd8" + b"\xff\xfe\0\x02" * 1_500_000 + make_image()[2:],
     "jpeg with 90 times EXIF": lambda: _many_exif(90),
     "jpeg arithmetic": lambda: _relabelled(0xC9),
     "jpeg lossless": lambda: _relabelled(0xC3),

@@ -29,7 +29,7 @@ def measure_crowd(bodies):
 def _main():
     from tests.corpus.attacks import as_request
     from tests.http.conftest import World
-    from tests.http.pictures import make_picture
+    from tests.http.image_files import make_image
 
     # The server's thread for each request, and both landmarkers busy with others' frames.
     world = World(THREADS="12", LANDMARKERS="2", LANDMARKER_WAIT_S="60")
@@ -39,7 +39,7 @@ def _main():
         return world.client.post("/gaze", data=body, content_type=types[kind]).status_code
 
     for suffix in (".jpg", ".png", ".webp"):
-        post("json", as_request(make_picture(suffix)))
+        post("json", as_request(make_image(suffix)))
     bodies = pickle.load(sys.stdin.buffer)
     rest_kb = read_memory_kb("VmRSS")
     statuses = []

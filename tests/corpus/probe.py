@@ -56,7 +56,7 @@ def _main():
     from func.web.problems import PROBLEMS
     from func.web.request import parse_json_request, parse_multipart_request
     from tests.corpus.attacks import as_request
-    from tests.http.pictures import make_picture
+    from tests.http.image_files import make_image
 
     def read(kind, data):
         try:
@@ -70,7 +70,7 @@ def _main():
         return 200, 0 if frame is None else zlib.crc32(frame)
 
     for suffix in (".jpg", ".png", ".webp"):
-        assert read("json", as_request(make_picture(suffix)))[0] == 200
+        assert read("json", as_request(make_image(suffix)))[0] == 200
     rest_kb = read_memory_kb("VmRSS")
     while header := sys.stdin.buffer.read(14):
         kind, size = struct.unpack(">10sI", header)

@@ -21,7 +21,7 @@ from tests.corpus.containers import (
     riff_chunk,
     vp8x,
 )
-from tests.http.pictures import encode, make_pixels
+from tests.http.image_files import encode, make_pixels
 
 FOLDER = Path(__file__).parent / "seeds"
 

@@ -1,4 +1,4 @@
-"""Calibrating and viewing through real processes: which one serves a request changes nothing."""
+"""Calibration and viewing with real processes: any process can serve any request."""
 
 import itertools
 import random
@@ -16,7 +16,7 @@ from gaze_tools.stack.launcher import start_function, start_upstream_services
 
 FRAMES = 200
 VIEWED = range(61, 91)
-"""Frames of the sample clip that are watched, none of which calibrates."""
+"""Frames of the sample clip used for the viewing, not for the calibration."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def upstream(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def functions(upstream, tmp_path_factory):
-    """Two function processes that know nothing of each other."""
+    """Two independent function processes."""
     log_dir = tmp_path_factory.mktemp("functions")
     with (
         start_function(upstream, log_dir, name="first") as first,
@@ -124,14 +124,14 @@ def test_the_order_and_the_process_of_the_targets_change_nothing(new_client, fra
     assert reported == [calibrated[1]] * 2
 
 
-def test_the_calibration_makes_nothing_worse(calibrated):
+def test_the_calibration_does_not_increase_the_error(calibrated):
     reported = calibrated[1]
 
     assert reported["dots"] >= 5
     assert reported["accuracy_deg"] <= reported["generic_accuracy_deg"]
 
 
-def test_the_aggregator_never_hears_of_a_calibration(upstream, calibrated):
+def test_a_calibration_session_is_not_delivered(upstream, calibrated):
     deliveries = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()["deliveries"]
 
     assert calibrated[0] not in {entry["session_id"] for entry in deliveries}

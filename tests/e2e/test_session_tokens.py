@@ -1,4 +1,4 @@
-"""A viewer with session tokens, and a stranger without, through real processes."""
+"""Session tokens with real processes: a viewer with tokens, and an attacker without."""
 
 import itertools
 import uuid

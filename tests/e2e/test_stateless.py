@@ -1,4 +1,4 @@
-"""Any process can serve any frame: the whole path on real processes, real HTTP and a real store."""
+"""Any process can serve any frame: with real processes, HTTP and a database."""
 
 import itertools
 import random
@@ -31,7 +31,7 @@ def upstream(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def functions(upstream, tmp_path_factory):
-    """Two function processes that know nothing of each other."""
+    """Two independent function processes."""
     log_dir = tmp_path_factory.mktemp("functions")
     with (
         start_function(upstream, log_dir, name="first") as first,
@@ -104,7 +104,7 @@ def test_the_last_frame_waits_for_stragglers(new_client, frames):
     assert result["lost"]["missing"] == 0
 
 
-def test_what_never_comes_is_reported_as_lost(new_client, frames):
+def test_missing_frames_are_reported_as_lost(new_client, frames):
     client = new_client()
     for number in (1, 2, 4):
         client.post_frame(number, frames[number - 1])
@@ -114,7 +114,7 @@ def test_what_never_comes_is_reported_as_lost(new_client, frames):
     assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (4, 3, 1)
 
 
-def test_a_repeated_last_frame_gives_the_same_answer_and_the_aggregator_hears_of_it_once(upstream, new_client, frames):
+def test_a_repeated_last_frame_gets_the_same_answer_and_is_delivered_once(upstream, new_client, frames):
     client, other = new_client(0, viewer="192.0.2.3"), new_client(1, viewer="192.0.2.3")
     for number in (1, 2, 3):
         client.post_frame(number, frames[number - 1])

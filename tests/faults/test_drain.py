@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.faults.reliability_rows import Row, keep_rows
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 from tests.running import run_function, serve_upstream
 
 CLIENTS = 12
@@ -28,7 +28,7 @@ class Client(threading.Thread):
         self.errors = []
         self.slowest_answer_s = 0.0
         fields = {"session_id": f"s{number}", "video_id": "v", "ip_address": "203.0.113.7", "last_frame": False}
-        self.fields = {**fields, "frame": as_base64(make_picture())}
+        self.fields = {**fields, "frame": as_base64(make_image())}
 
     def run(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)

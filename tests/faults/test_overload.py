@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 import requests
 
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 from tests.running import run_function, serve_upstream
 
 CLIENTS = 8
@@ -29,7 +29,7 @@ def send_frames(port, session_id, answers):
     connection.connect()
     connection.auto_open = 0
     fields = {"session_id": session_id, "video_id": "v", "ip_address": "203.0.113.7", "last_frame": False}
-    image = as_base64(make_picture(width_px=1280, height_px=720))
+    image = as_base64(make_image(width_px=1280, height_px=720))
     for number in range(1, FRAMES + 1):
         body = json.dumps({**fields, "frame_number": number, "frame": image})
         connection.request("POST", "/gaze", body, {"Content-Type": "application/json"})

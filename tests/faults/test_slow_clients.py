@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.faults.reliability_rows import Row, keep_rows
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 from tests.running import run_function, serve_upstream
 
 HEAD_TIMEOUT_S = 3.0
@@ -131,7 +131,7 @@ def assert_honest_clients_are_served(function):
         "ip_address": "203.0.113.7",
         "frame_number": time.monotonic_ns() % 10**9 + 1,
         "last_frame": False,
-        "frame": as_base64(make_picture()),
+        "frame": as_base64(make_image()),
     }
     ask("POST", "/gaze", json=body)
     assert {status for status, _ in answers} == {200}
@@ -235,7 +235,7 @@ def test_one_client_s_many_large_bodies_do_not_keep_small_ones_out(function, att
 
 def test_frames_whose_clients_have_gone_are_not_detected(function):
     fields = {"session_id": "gone", "video_id": "v", "ip_address": "203.0.113.7", "frame_number": 1}
-    image = as_base64(make_picture(width_px=1920, height_px=1080))
+    image = as_base64(make_image(width_px=1920, height_px=1080))
     body = json.dumps({**fields, "last_frame": False, "frame": image}).encode()
     gone, detected = function.read_metric("gaze_clients_gone_total"), function.read_metric("gaze_frames_total")
     connections = [socket.create_connection(("127.0.0.1", function.port)) for _ in range(30)]

@@ -21,7 +21,7 @@ from tests.faults.faulty_world import SETTINGS, run_faulty_world
 from tests.faults.maps import seed_maps
 from tests.faults.reliability_rows import Row, keep_rows
 from tests.faults.viewers import NOTHING_WRONG, Ledger, Tally, Viewer, check_results, check_session
-from tests.http.pictures import as_base64, encode
+from tests.http.image_files import as_base64, encode
 
 DURATION_S = float(os.environ.get("SOAK_S", "600"))
 WARM_UP_S = DURATION_S / 5

@@ -1,4 +1,4 @@
-"""A client for an ASGI application: werkzeug's test client, passed on as an ASGI server does."""
+"""Client for an ASGI application, based on werkzeug's test client."""
 
 import asyncio
 import sys
@@ -12,19 +12,19 @@ PIECE_BYTES = 65536
 
 @cache
 def find_loop():
-    """Return the event loop that all applications of the tests run in, in a thread of its own."""
+    """Return the event loop of all tested applications, which runs in its own thread."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="asgi", daemon=True).start()
     return loop
 
 
 def make_client(application):
-    """Return a client that blocks until the application has answered; may be used from several threads."""
+    """Return a client that blocks until the application has answered. It is thread-safe."""
     return Client(AsgiAdapter(application))
 
 
 class AsgiAdapter:
-    """A WSGI application in front of an ASGI one."""
+    """WSGI interface of an ASGI application."""
 
     def __init__(self, application):
         self.application = application
@@ -36,7 +36,7 @@ class AsgiAdapter:
         return [message.get("body", b"") for message in sent[1:]]
 
     async def _run(self, environ):
-        """Send the body in pieces, without knowing whether anybody reads it; the client stays until it is answered."""
+        """Send the body in pieces on demand; the client stays connected until it is answered."""
         body, left = environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or sys.maxsize)
         is_sent = False
         sent = []

@@ -1,4 +1,4 @@
-"""The handler with fakes behind it, and a client for it."""
+"""The handler with fake dependencies, and a client for it."""
 
 from functools import partial
 
@@ -20,14 +20,14 @@ from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS
 from tests.http.asgi_client import make_client
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 
 IRISES_ALONE = partial(GazeDetector, eye_region=None)
-"""The lids of faces made of points do not follow the eyes: only their irises show the gaze direction."""
+"""Use only the irises: the lids of synthetic faces do not follow the gaze direction."""
 
 
 class World:
-    """The handler, everything behind it, and how to reach it."""
+    """The handler, its fake dependencies and a client."""
 
     def __init__(self, **environ):
         self.settings = read_settings(
@@ -108,10 +108,10 @@ RECORDED_SETUP = {
 
 @pytest.fixture
 def recording(tmp_path):
-    """Somebody whose gaze the model finds beside it by less to the right than to the left, and a blink."""
+    """A recording with a gaze error that decreases from left to right, and a blink."""
     made = FakeRecording(tmp_path / "me", description=RECORDED_SETUP)
-    for use, places in (("calibration", FIVE_TARGETS), ("test", RECORDED_TESTS)):
-        for x, y in places:
+    for use, points in (("calibration", FIVE_TARGETS), ("test", RECORDED_TESTS)):
+        for x, y in points:
             for frame in range(3):
                 made.add(x, y, use, off_deg=(4.0 - 2.0 * x + 0.3 * frame, -3.0))
     made.add(0.5, 0.5, "test", faces=[])
@@ -126,7 +126,7 @@ def _irises_alone(monkeypatch):
 
 @pytest.fixture
 def make_body():
-    """Return a maker of request bodies; a field of None is left out."""
+    """Return a function that makes request bodies without fields of None."""
 
     def make(**fields):
         body = {
@@ -135,7 +135,7 @@ def make_body():
             "ip_address": "203.0.113.7",
             "frame_number": 17,
             "last_frame": False,
-            "frame": PICTURE,
+            "frame": IMAGE,
             **fields,
         }
         return {name: value for name, value in body.items() if value is not None}
@@ -143,10 +143,10 @@ def make_body():
     return make
 
 
-PICTURE = as_base64(make_picture())
+IMAGE = as_base64(make_image())
 
 
 @pytest.fixture(scope="session")
 def anyio_backend():
-    """Coroutines of tests run in asyncio, as the servers run ours."""
+    """Run asynchronous tests in asyncio, as the servers do."""
     return "asyncio"

@@ -1,4 +1,4 @@
-"""Bodies: size, deadline, and the memory of all together."""
+"""Reading bodies: size, deadline and total memory."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def make_bodies(max_bytes=100, timeout_s=5.0, max_total_bytes=200):
 
 
 def make_receive(*chunks, then=None):
-    """Return what receives chunks, the last of which ends the body; with `then`, that comes instead of an end."""
+    """Return an ASGI receive function for these chunks; `then` replaces the end of the body."""
     messages = [
         {"type": "http.request", "body": chunk, "more_body": then is not None or at < len(chunks) - 1}
         for at, chunk in enumerate(chunks)
@@ -31,7 +31,7 @@ def make_receive(*chunks, then=None):
     return receive
 
 
-async def test_a_body_is_counted_until_it_is_let_go():
+async def test_a_body_is_counted_until_it_is_released():
     bodies = make_bodies()
 
     body = await bodies.read(make_receive(b"ab", b"c"), None)
@@ -52,7 +52,7 @@ async def test_a_body_is_counted_until_it_is_let_go():
     ],
     ids=["announced", "counted", "silent", "gone"],
 )
-async def test_what_is_refused_is_counted_no_more(receive, announced_bytes, error):
+async def test_a_refused_body_is_not_counted(receive, announced_bytes, error):
     bodies = make_bodies(timeout_s=0.05)
 
     with pytest.raises(error):
@@ -61,7 +61,7 @@ async def test_what_is_refused_is_counted_no_more(receive, announced_bytes, erro
     assert bodies.total_bytes == 0
 
 
-async def test_the_largest_unfinished_body_makes_room_for_smaller_ones():
+async def test_the_largest_unfinished_body_is_refused_first():
     bodies = make_bodies()
     large = [asyncio.create_task(bodies.read(make_receive(b"a" * size, then="silence"), None)) for size in (90, 95)]
     await asyncio.sleep(0.01)
@@ -76,7 +76,7 @@ async def test_the_largest_unfinished_body_makes_room_for_smaller_ones():
     large[0].cancel()
 
 
-async def test_a_body_for_which_no_other_can_make_room_is_refused():
+async def test_a_new_body_is_refused_if_no_other_can_be():
     bodies = make_bodies()
     for _ in range(2):
         await bodies.read(make_receive(b"a" * 95), None)

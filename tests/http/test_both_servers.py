@@ -1,12 +1,13 @@
-"""What func's builders serve: the same handler, under func's own middleware.
+"""The handler under func's own middleware, as in images made by func's builders.
 
-The handler is one ASGI application under both servers, so that the other tests of this folder hold for both.
+Both servers use the same ASGI application, so the other tests in this folder apply to both.
 """
 
 import asyncio
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -20,7 +21,7 @@ def function(world):
 
 
 def call(function, path, query_string=b""):
-    """Return the status and body of a GET, asked as func's middleware asks."""
+    """Send a GET request as func's middleware does; return status and body."""
     sent = []
 
     async def receive():
@@ -41,33 +42,33 @@ def call(function, path, query_string=b""):
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
-def test_it_is_ready_once_func_has_started_it(function):
+def test_the_function_is_ready_after_start(function):
     function.start({})
 
     assert function.alive() == (True, "alive")
     assert function.ready() == (True, "ready")
 
 
-def test_what_could_not_be_loaded_is_tried_again_without_keeping_the_server(world, function):
-    world.build_error = NotReadyError("model or landmarker could not be loaded")
+def test_failed_loading_is_retried_in_the_background(world, function):
+    world.build_error = NotReadyError("model or landmarker not loaded")
     function.start({})
     assert function.ready() == (False, "loading")
 
     world.build_error = None
     while not function.ready()[0]:
-        pass
+        time.sleep(0.01)
 
     assert function.ready() == (True, "ready")
 
 
-def test_a_query_that_is_no_text_changes_nothing(function):
+def test_a_query_in_invalid_utf8_is_ignored(function):
     status, body = call(function, "/health/liveness", query_string=b"\xff\xfe")
 
     assert (status, body) == (200, b'{"status": "alive"}')
 
 
 def test_func_finds_new_in_the_package_function():
-    """In a process of its own, since it reads the environment."""
+    """Runs in a separate process because `new` reads the environment."""
     program = "import function; print(sorted(set(dir(function.new())) & {'handle', 'start', 'stop', 'alive', 'ready'}))"
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A viewer calibrates in a session of its own; later answers and scores are corrected by it."""
+"""Calibration in its own session, which later answers and scores use."""
 
 import numpy as np
 import pytest
@@ -8,22 +8,22 @@ from func.web.problems import PROBLEMS
 from gaze_core.errors import SessionStoreError, SessionStoreTimeoutError
 from tests.fakes.viewer import FIVE_TARGETS, NINE_TARGETS, StraightGazeModel, Viewer
 
-FRAMES_PER_DOT = 3
+FRAMES_PER_TARGET = 3
 VIEWER = Viewer(offset_deg=(5.0, -4.0), gain=(0.1, -0.1))
 PLACE = (0.35, 0.6)
-"""Where the viewer looks in the video."""
+"""Point of gaze in the video."""
 
 
-def salient_at(place):
-    """Return a map that is salient within a tenth of the video around a place."""
+def salient_at(point):
+    """Return a map that is salient within a tenth of the video around a point."""
     saliency_map = np.zeros((100, 100))
-    x, y = int(100 * place[0]), int(100 * place[1])
+    x, y = int(100 * point[0]), int(100 * point[1])
     saliency_map[y - 10 : y + 10, x - 10 : x + 10] = 1.0
     return saliency_map
 
 
 class Studio:
-    """A world whose model sees where the eyes point, and a viewer before its camera."""
+    """A world with a model that returns the true gaze direction, and a viewer in front of the camera."""
 
     def __init__(self, world, make_body):
         world.model.predict = StraightGazeModel().predict
@@ -35,15 +35,15 @@ class Studio:
     def post(self, **fields):
         return self.world.post(self._make_body(**fields))
 
-    def calibrate(self, dots=FIVE_TARGETS, *, validate=(), session_id="mine", last_frame=True, **fields):
-        """Look at dots, one frame after the other; return what the last request is answered."""
+    def calibrate(self, targets=FIVE_TARGETS, *, validate=(), session_id="mine", last_frame=True, **fields):
+        """Look at each target for some frames; return the answer to the last frame."""
         number = 0
-        for use, places in (("fit", dots), ("validate", validate)):
-            for dot in places:
-                self.landmarker.faces = [VIEWER.look_at(dot)]
-                for _ in range(FRAMES_PER_DOT):
+        for use, points in (("fit", targets), ("validate", validate)):
+            for target in points:
+                self.landmarker.faces = [VIEWER.look_at(target)]
+                for _ in range(FRAMES_PER_TARGET):
                     number += 1
-                    shown = {"calibration_target": list(dot), "calibration_use": use}
+                    shown = {"calibration_target": list(target), "calibration_use": use}
                     response = self.post(session_id=session_id, frame_number=number, **shown, **fields)
                     assert response.status_code == 200
         if not last_frame:
@@ -51,7 +51,7 @@ class Studio:
         return self.complete(number + 1, session_id=session_id).get_json()
 
     def watch(self, frames=3, *, session_id="viewing", start=1, **fields):
-        """Look at one place of the video for some frames; return the answers."""
+        """Look at one point of the video for some frames; return the answers."""
         self.landmarker.faces = [VIEWER.look_at(PLACE)]
         numbers = range(start, start + frames)
         return [self.post(session_id=session_id, frame_number=number, **fields).get_json() for number in numbers]
@@ -60,7 +60,7 @@ class Studio:
         return self.post(session_id=session_id, frame_number=number, last_frame=True, frame=None, **fields)
 
     def make_salient(self):
-        """Let the video be salient where the viewer looks."""
+        """Make the video salient at the viewer's point of gaze."""
         self.world.maps.by_video["contents1"] = dict.fromkeys(range(1, 20), salient_at(PLACE))
 
 
@@ -69,11 +69,11 @@ def studio(make_world, make_body):
     return Studio(make_world(), make_body)
 
 
-def test_the_last_frame_is_answered_with_how_good_it_is(studio):
+def test_the_answer_to_the_last_frame_has_the_accuracy(studio):
     answer = studio.calibrate(NINE_TARGETS, validate=[(0.3, 0.3), (0.7, 0.6)])
 
-    told = answer["result"]["calibration"]
-    assert list(told) == [
+    calibration = answer["result"]["calibration"]
+    assert list(calibration) == [
         "used",
         "reason",
         "fitted",
@@ -85,20 +85,26 @@ def test_the_last_frame_is_answered_with_how_good_it_is(studio):
         "generic_accuracy_deg",
         "validation",
     ]
-    assert (told["used"], told["reason"], told["fitted"], told["dots"], told["frames"]) == (
+    assert (
+        calibration["used"],
+        calibration["reason"],
+        calibration["fitted"],
+        calibration["dots"],
+        calibration["frames"],
+    ) == (
         True,
         None,
         "full",
         9,
         27,
     )
-    assert told["generic_accuracy_deg"] > 5
-    assert told["accuracy_deg"] < 0.5
-    assert (told["validation"]["dots"], told["validation"]["drifted"]) == (2, False)
-    assert told["validation"]["accuracy_deg"] < 0.5
+    assert calibration["generic_accuracy_deg"] > 5
+    assert calibration["accuracy_deg"] < 0.5
+    assert (calibration["validation"]["dots"], calibration["validation"]["drifted"]) == (2, False)
+    assert calibration["validation"]["accuracy_deg"] < 0.5
 
 
-def test_it_has_no_score_and_the_aggregator_never_hears_of_it(studio):
+def test_a_calibration_session_has_no_score_and_is_not_delivered(studio):
     answer = studio.calibrate()
 
     assert (answer["status"], answer["final_score"]) == ("success", 0.0)
@@ -109,14 +115,14 @@ def test_it_has_no_score_and_the_aggregator_never_hears_of_it(studio):
     assert "result" not in studio.sessions.get_session("mine").settings
 
 
-def test_more_dots_may_follow(studio):
+def test_more_targets_may_follow(studio):
     studio.calibrate()
     response = studio.post(session_id="mine", frame_number=100, calibration_target=[0.5, 0.1])
 
     assert response.status_code == 200
 
 
-def test_a_frame_without_a_dot_among_them_does_not_make_it_a_viewing(studio):
+def test_a_frame_without_a_target_does_not_make_it_a_viewing(studio):
     studio.calibrate(last_frame=False)
 
     answer = studio.post(session_id="mine", frame_number=16, last_frame=True).get_json()
@@ -125,7 +131,7 @@ def test_a_frame_without_a_dot_among_them_does_not_make_it_a_viewing(studio):
     assert studio.sink.deliveries == []
 
 
-def test_what_is_stored_is_the_generic_models(studio):
+def test_records_have_the_uncalibrated_gaze(studio):
     studio.watch(frames=1, session_id="before")
     studio.calibrate()
     studio.watch(frames=1, session_id="after", calibration_session="mine")
@@ -134,13 +140,13 @@ def test_what_is_stored_is_the_generic_models(studio):
     assert after == {**before, "calibration_session": "mine"}
 
 
-def test_two_dots_are_too_few_and_the_answer_says_so(studio):
-    told = studio.calibrate(FIVE_TARGETS[:2])["result"]["calibration"]
+def test_two_targets_are_too_few(studio):
+    calibration = studio.calibrate(FIVE_TARGETS[:2])["result"]["calibration"]
 
-    assert (told["used"], told["reason"], told["dots"]) == (False, "too_few_dots", 2)
+    assert (calibration["used"], calibration["reason"], calibration["dots"]) == (False, "too_few_dots", 2)
 
 
-def test_shut_eyes_are_no_looks(studio):
+def test_frames_with_closed_eyes_are_not_used(studio):
     studio.calibrate(last_frame=False)
     studio.landmarker.faces = [VIEWER.look_at((0.1, 0.1), lid_opening_mm=1.0)]
     for number in range(50, 56):
@@ -151,18 +157,18 @@ def test_shut_eyes_are_no_looks(studio):
     assert answer.get_json()["result"]["calibration"]["frames"] == 15
 
 
-def test_dots_to_validate_alone_try_another_sessions_calibration(studio):
+def test_validation_targets_alone_validate_the_calibration_of_another_session(studio):
     studio.calibrate()
 
-    told = studio.calibrate([], validate=[(0.3, 0.3), (0.7, 0.7)], session_id="check", calibration_session="mine")[
-        "result"
-    ]["calibration"]
+    calibration = studio.calibrate(
+        [], validate=[(0.3, 0.3), (0.7, 0.7)], session_id="check", calibration_session="mine"
+    )["result"]["calibration"]
 
-    assert (told["used"], told["dots"], told["validation"]["dots"]) == (True, 5, 2)
-    assert told["validation"]["accuracy_deg"] < 1 < told["validation"]["generic_accuracy_deg"]
+    assert (calibration["used"], calibration["dots"], calibration["validation"]["dots"]) == (True, 5, 2)
+    assert calibration["validation"]["accuracy_deg"] < 1 < calibration["validation"]["generic_accuracy_deg"]
 
 
-def test_they_are_corrected(studio):
+def test_answers_are_calibrated(studio):
     studio.calibrate(NINE_TARGETS)
 
     (plain,) = studio.watch(frames=1, session_id="plain")
@@ -174,7 +180,7 @@ def test_they_are_corrected(studio):
     assert (corrected["gaze"]["x"], corrected["gaze"]["y"]) == approx(PLACE, abs=0.03)
 
 
-def test_the_old_keys_stay_where_they_were(studio):
+def test_calibration_adds_one_key_to_the_answer(studio):
     studio.calibrate()
     (plain,) = studio.watch(frames=1, session_id="plain")
     (corrected,) = studio.watch(frames=1, calibration_session="mine")
@@ -182,7 +188,7 @@ def test_the_old_keys_stay_where_they_were(studio):
     assert [key for key in corrected if key != "calibrated"] == list(plain)
 
 
-def test_a_frame_that_comes_twice_gets_the_corrected_answer_again(studio):
+def test_a_repeated_frame_gets_the_calibrated_answer_again(studio):
     studio.calibrate()
 
     first = studio.watch(frames=1, calibration_session="mine")
@@ -191,14 +197,14 @@ def test_a_frame_that_comes_twice_gets_the_corrected_answer_again(studio):
     assert studio.watch(frames=1, calibration_session="mine") == first
 
 
-def test_a_session_that_nobody_knows_leaves_the_generic_answer_and_says_so(studio):
+def test_an_unknown_calibration_session_leaves_the_gaze_uncalibrated(studio):
     (plain,) = studio.watch(frames=1, session_id="plain")
-    (answer,) = studio.watch(frames=1, calibration_session="unheard-of")
+    (answer,) = studio.watch(frames=1, calibration_session="unknown")
 
     assert (answer["calibrated"], answer["gaze"]) == (False, plain["gaze"])
 
 
-def test_no_gaze_is_not_corrected(studio):
+def test_a_frame_without_gaze_is_not_calibrated(studio):
     studio.calibrate()
     studio.landmarker.faces = []
 
@@ -208,14 +214,14 @@ def test_no_gaze_is_not_corrected(studio):
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", 7, "x" * 129])
-def test_a_name_that_is_none_is_refused(studio, name):
+def test_an_invalid_calibration_session_is_refused(studio, name):
     response = studio.post(calibration_session=name)
 
     assert response.status_code == 400
     assert response.get_json()["errors"][0]["field"] == "calibration_session"
 
 
-def test_all_frames_are_scored_with_the_corrected_gaze(studio):
+def test_all_frames_are_scored_with_the_calibrated_gaze(studio):
     studio.make_salient()
     studio.watch(session_id="viewing")
     generic = studio.complete(4).get_json()
@@ -230,7 +236,7 @@ def test_all_frames_are_scored_with_the_corrected_gaze(studio):
     assert corrected["result"]["calibration"]["accuracy_deg"] < 0.5
 
 
-def test_frames_from_before_the_calibration_are_corrected_too(studio):
+def test_frames_stored_before_the_calibration_are_calibrated_too(studio):
     studio.make_salient()
     studio.watch(frames=2)
     studio.calibrate(NINE_TARGETS)
@@ -239,9 +245,9 @@ def test_frames_from_before_the_calibration_are_corrected_too(studio):
     assert studio.complete(4).get_json()["final_score"] == 100.0
 
 
-def test_a_calibration_that_is_gone_is_said_to_be(studio):
+def test_a_missing_calibration_session_is_reported_in_the_result(studio):
     studio.make_salient()
-    studio.watch(calibration_session="unheard-of")
+    studio.watch(calibration_session="unknown")
 
     result = studio.complete(4).get_json()["result"]
 
@@ -250,7 +256,7 @@ def test_a_calibration_that_is_gone_is_said_to_be(studio):
 
 
 @pytest.mark.parametrize("error", [SessionStoreError("down"), SessionStoreTimeoutError("slow")])
-def test_a_calibration_that_cannot_be_read_is_no_reason_to_score_without(studio, error):
+def test_a_session_is_not_scored_while_its_calibration_cannot_be_read(studio, error):
     studio.make_salient()
     studio.calibrate(NINE_TARGETS)
     studio.watch(calibration_session="mine")
@@ -270,14 +276,14 @@ def test_a_calibration_that_cannot_be_read_is_no_reason_to_score_without(studio,
     assert studio.complete(4).get_json()["final_score"] == 100.0
 
 
-def test_dots_in_the_middle_of_a_video_are_no_frames_of_it_and_tell_of_drift(studio):
+def test_validation_targets_in_a_viewing_measure_drift_and_are_not_scored(studio):
     studio.make_salient()
     studio.calibrate(NINE_TARGETS)
     studio.watch(frames=4, calibration_session="mine")
     drifted = Viewer(offset_deg=(9.0, -4.0), gain=(0.1, -0.1))
-    for number, dot in enumerate([(0.3, 0.3), (0.7, 0.7)], start=5):
-        studio.landmarker.faces = [drifted.look_at(dot)]
-        shown = {"calibration_target": list(dot), "calibration_use": "validate"}
+    for number, target in enumerate([(0.3, 0.3), (0.7, 0.7)], start=5):
+        studio.landmarker.faces = [drifted.look_at(target)]
+        shown = {"calibration_target": list(target), "calibration_use": "validate"}
         studio.post(session_id="viewing", frame_number=number, calibration_session="mine", **shown)
 
     result = studio.complete(7).get_json()["result"]
@@ -289,14 +295,14 @@ def test_dots_in_the_middle_of_a_video_are_no_frames_of_it_and_tell_of_drift(stu
     assert abs(validation["shift_deg"][0]) == approx(3.6, abs=0.6)
 
 
-def test_smoothing_is_what_the_settings_say(make_world, make_body):
+def test_the_setting_chooses_the_smoothing(make_world, make_body):
     results = {}
     for smoothing in ("none", "zero_lag"):
         studio = Studio(make_world(SCORING_SMOOTHING=smoothing), make_body)
         studio.make_salient()
         beside = Viewer(offset_deg=(0.0, 0.0))
         for number in range(1, 10):
-            # One look of nine is an outlier.
+            # One of nine frames is an outlier.
             studio.landmarker.faces = [beside.look_at((0.95, 0.1) if number == 5 else PLACE)]
             studio.post(session_id="viewing", frame_number=number, timestamp_ms=50 * number)
         results[smoothing] = studio.complete(10).get_json()["result"]

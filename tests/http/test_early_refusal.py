@@ -33,5 +33,5 @@ def test_a_plain_request_is_measured(head):
         PLAIN.replace(b"Host: h", b"Host: h\r\nExpect: 100-continue"),
     ],
 )
-def test_everything_else_is_left_to_the_parser(data):
+def test_any_other_request_is_left_to_the_parser(data):
     assert measure_frame(data) is None

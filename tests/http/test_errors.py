@@ -1,4 +1,4 @@
-"""Every error status of the contract, and that nothing of the inside leaves."""
+"""Status of every error, and that answers and log reveal nothing internal or personal."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from func.web.images import decode_image
 from func.web.problems import PROBLEMS
 from gaze_core import errors as core_errors
 from gaze_core.errors import GazeError
-from tests.http.pictures import as_base64, make_picture, png_claiming
+from tests.http.image_files import as_base64, make_image, png_claiming
 
 
 def assert_problem(response, status):
@@ -45,7 +45,7 @@ def test_every_error_class_has_a_status(error_class):
 
 
 @pytest.mark.parametrize("module", [core_errors, func.errors])
-def test_the_tree_at_the_top_of_the_module_names_every_error(module):
+def test_the_tree_in_the_module_docstring_has_every_error(module):
     own = {name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, Exception)}
 
     assert own <= set(re.findall(r"\w+Error", module.__doc__))
@@ -67,7 +67,7 @@ def test_the_tree_at_the_top_of_the_module_names_every_error(module):
         b"null",
     ],
 )
-def test_a_body_that_is_no_json_object_is_400(world, body):
+def test_a_body_that_is_not_a_json_object_is_400(world, body):
     assert_problem(world.client.post("/gaze", data=body, content_type="application/json"), 400)
 
 
@@ -104,14 +104,14 @@ def test_an_unknown_path_is_404(world, path, method):
         ("/health/liveness", "DELETE", "GET, HEAD, OPTIONS"),
     ],
 )
-def test_another_method_is_405_with_those_that_are_allowed(world, path, method, allow):
+def test_an_unsupported_method_is_405_with_the_allowed_ones(world, path, method, allow):
     response = world.client.open(path, method=method)
 
     assert_problem(response, 405)
     assert response.headers["Allow"] == allow
 
 
-def test_options_name_the_methods(world):
+def test_options_lists_the_methods(world):
     response = world.client.options("/gaze")
 
     assert (response.status_code, response.headers["Allow"]) == (204, "OPTIONS, POST")
@@ -137,7 +137,7 @@ def test_a_body_over_the_limit_is_413(make_world, make_body):
 
 
 @pytest.mark.parametrize("form", ["json", "multipart"])
-def test_the_limit_holds_for_bodies_of_unknown_length(make_world, form):
+def test_the_size_limit_applies_to_bodies_of_unknown_length(make_world, form):
     world = make_world(MAX_BODY_BYTES="1024")
     content_type = {"json": "application/json", "multipart": "multipart/form-data; boundary=X"}[form]
 
@@ -151,7 +151,7 @@ def test_the_limit_holds_for_bodies_of_unknown_length(make_world, form):
 
 
 class EndlessStream:
-    """A body without an end; reading much more than allowed fails the test."""
+    """An endless body. Fails the test if much more than the limit is read."""
 
     def __init__(self):
         self.given_bytes = 0
@@ -167,14 +167,14 @@ class EndlessStream:
         return len(buffer)
 
 
-def test_a_picture_with_too_many_pixels_is_413(world, make_body):
+def test_an_image_with_too_many_pixels_is_413(world, make_body):
     problem = assert_problem(world.post(make_body(frame=as_base64(png_claiming(100_000, 100_000)))), 413)
 
     assert "8294400" in problem["detail"]
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"])
-def test_another_content_type_is_415(world, make_body, content_type):
+def test_an_unsupported_content_type_is_415(world, make_body, content_type):
     assert_problem(world.client.post("/gaze", data=json.dumps(make_body()), content_type=content_type), 415)
 
 
@@ -183,18 +183,18 @@ def test_a_compressed_body_is_415(world, make_body):
 
 
 @pytest.mark.parametrize("data", [b"GIF89a" + bytes(50), b"BM" + bytes(50), b"<svg/>", b"\x00"])
-def test_another_picture_format_is_415(world, make_body, data):
+def test_an_unsupported_image_format_is_415(world, make_body, data):
     assert_problem(world.post(make_body(frame=as_base64(data))), 415)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-def test_a_picture_that_is_cut_off_is_422(world, make_body, suffix):
-    data = make_picture(suffix)
+def test_a_truncated_image_is_422(world, make_body, suffix):
+    data = make_image(suffix)
 
     assert_problem(world.post(make_body(frame=as_base64(data[: len(data) // 2]))), 422)
 
 
-def test_no_free_landmarker_is_503_with_a_time_to_come_back(make_world, make_body):
+def test_no_free_landmarker_is_503_with_retry_after(make_world, make_body):
     world = make_world(LANDMARKERS="1", LANDMARKER_WAIT_S="0")
     with hold_all_places(world, make_body):
         response = world.post(make_body(frame_number=3))
@@ -203,7 +203,7 @@ def test_no_free_landmarker_is_503_with_a_time_to_come_back(make_world, make_bod
     assert 1 <= int(response.headers["Retry-After"]) <= 3
 
 
-def test_only_so_many_pictures_are_decoded_at_a_time(make_world, make_body, monkeypatch):
+def test_concurrent_decoding_is_limited(make_world, make_body, monkeypatch):
     world = make_world(LANDMARKERS="3", LANDMARKER_WAIT_S="0")
     decoding, release = threading.Semaphore(0), threading.Event()
 
@@ -227,7 +227,7 @@ def test_only_so_many_pictures_are_decoded_at_a_time(make_world, make_body, monk
 
 @contextlib.contextmanager
 def hold_all_places(world, make_body, places=1):
-    """Keep every place for detection taken."""
+    """Keep all landmarkers busy."""
     world.landmarker.hold = threading.Event()
     with ThreadPoolExecutor(places) as clients:
         answers = [clients.submit(world.post, make_body(frame_number=number)) for number in range(1, places + 1)]
@@ -257,13 +257,13 @@ def test_a_frame_that_would_wait_too_long_is_refused_before_its_body_is_read(mak
 
 
 class UnreadableStream:
-    """A body that nobody may touch."""
+    """A body that must not be read."""
 
     def read(self, _size=-1):
         raise AssertionError("the body was read")
 
 
-def test_no_free_place_for_scoring_is_503_with_a_time_to_come_back(make_world, make_body, monkeypatch):
+def test_no_free_place_for_scoring_is_503_with_retry_after(make_world, make_body, monkeypatch):
     world = make_world(SCORING_PLACES="1")
     monkeypatch.setattr("func.web.last_frames.SCORING_WAIT_S", 0)
     answers = []
@@ -342,7 +342,7 @@ def test_a_failing_aggregator_is_never_a_200_and_a_repeat_delivers(world, make_b
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), MemoryError("secret"), ValueError("secret")])
-def test_an_unexpected_error_is_500_and_says_nothing(world, make_body, error):
+def test_an_unexpected_error_is_500_without_its_message(world, make_body, error):
     world.landmarker.error = error
 
     response = world.post(make_body())
@@ -351,7 +351,7 @@ def test_an_unexpected_error_is_500_and_says_nothing(world, make_body, error):
     assert "secret" not in response.get_data(as_text=True)
 
 
-def test_the_log_says_where_a_request_failed_but_nothing_of_the_viewer(world, make_body, caplog):
+def test_the_log_has_the_trace_of_an_unexpected_error_but_no_viewer_data(world, make_body, caplog):
     caplog.set_level("DEBUG")
     world.landmarker.error = RuntimeError("viewer:7 or viewer%3A7 at 203.0.113.7 is unlucky")
     world.landmarker.error.__cause__ = KeyError("viewer:7")
@@ -375,7 +375,7 @@ def test_the_log_says_where_a_request_failed_but_nothing_of_the_viewer(world, ma
         GazeError("viewer:7"),
     ],
 )
-def test_no_error_of_the_session_api_brings_the_viewer_into_the_log(world, make_body, caplog, error):
+def test_errors_of_the_session_api_are_logged_without_viewer_data(world, make_body, caplog, error):
     caplog.set_level("DEBUG")
     world.sessions.error = error
 
@@ -385,7 +385,7 @@ def test_no_error_of_the_session_api_brings_the_viewer_into_the_log(world, make_
     assert_nothing_of_the_viewer(caplog)
 
 
-def test_neither_does_a_neighbour_that_is_away(world, make_body, caplog):
+def test_an_unreachable_session_api_is_logged_without_viewer_data(world, make_body, caplog):
     caplog.set_level("DEBUG")
     world.sessions.update_session = HttpSessionStore("http://127.0.0.1:9", timeout_s=1, retries=0).update_session
     problem = world.post(make_body(session_id="viewer:7"))
@@ -396,7 +396,7 @@ def test_neither_does_a_neighbour_that_is_away(world, make_body, caplog):
     assert not any("viewer" in record.getMessage() for record in caplog.records)
 
 
-def test_a_refused_field_does_not_reach_the_log(world, make_body, caplog):
+def test_an_invalid_field_is_logged_without_its_value(world, make_body, caplog):
     caplog.set_level("DEBUG")
 
     world.post(make_body(session_id="viewer:7", ip_address="203.0.113.7\n", frame_number=0))

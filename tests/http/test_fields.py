@@ -4,7 +4,7 @@ import pytest
 
 from func.web.schemas import CameraPart, ScreenPart, ViewportPart
 from gaze_core.types import Camera, Screen, Viewport
-from tests.http.pictures import make_picture
+from tests.http.image_files import make_image
 
 SESSION_ID_RULE = "must match ^[A-Za-z0-9._:-]{1,128}$"
 
@@ -76,7 +76,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("fields", "name", "detail"), REFUSED, ids=[f"{next(iter(c[0]))}-{n}" for n, c in enumerate(REFUSED)]
 )
-def test_a_wrong_field_is_named(world, make_body, fields, name, detail):
+def test_an_invalid_field_is_listed(world, make_body, fields, name, detail):
     response = world.post(make_body(**fields))
 
     assert response.status_code == 400
@@ -85,14 +85,14 @@ def test_a_wrong_field_is_named(world, make_body, fields, name, detail):
     assert detail is None or error["detail"] == detail
 
 
-def test_all_wrong_fields_are_named_at_once(world, make_body):
+def test_all_invalid_fields_are_listed_at_once(world, make_body):
     response = world.post(make_body(session_id=None, frame_number=0, camera={"tilt_deg": "x"}))
 
     names = [error["field"] for error in response.get_json()["errors"]]
     assert names == ["session_id", "frame_number", "camera.tilt_deg"]
 
 
-def test_the_answer_does_not_repeat_what_was_sent(world, make_body):
+def test_the_answer_does_not_contain_the_invalid_value(world, make_body):
     response = world.post(make_body(session_id="my secret", ip_address="my secret", calibration_use="my secret"))
 
     assert response.status_code == 400
@@ -102,7 +102,7 @@ def test_the_answer_does_not_repeat_what_was_sent(world, make_body):
 @pytest.mark.parametrize(
     "address", ["203.0.113.7", "::1", "fe80::1%eth0", "203.0.113.7:80", "localhost", "10.0.0.1, 10.0.0.2", "a" * 200]
 )
-def test_whatever_the_gateway_calls_an_address_is_kept(world, make_body, address):
+def test_any_printable_ip_address_is_stored_unchanged(world, make_body, address):
     world.post(make_body(session_id="s", ip_address=address))
 
     assert world.sessions.get_session("s").ip_address == address
@@ -114,7 +114,7 @@ def test_every_session_id_of_the_contract_is_accepted(world, make_body, session_
 
 
 def test_multipart_fields_are_checked_the_same_way(world):
-    parts = {"metadata": '{"frame_number": 0}', "frame": make_picture().decode("latin-1")}
+    parts = {"metadata": '{"frame_number": 0}', "frame": make_image().decode("latin-1")}
 
     response = world.client.post("/gaze", data=parts, content_type="multipart/form-data")
 
@@ -125,13 +125,13 @@ def test_multipart_fields_are_checked_the_same_way(world):
 @pytest.mark.parametrize(
     ("part", "core"), [(ScreenPart(), Screen()), (CameraPart(), Camera()), (ViewportPart(), Viewport())]
 )
-def test_what_is_left_out_has_the_core_s_default(part, core):
+def test_omitted_fields_have_the_defaults_of_the_core(part, core):
     assert part.model_dump() == {name: getattr(core, name) for name in core.__slots__}
 
 
 @pytest.mark.parametrize("fov_deg", [10, 150])
 @pytest.mark.parametrize("tilt_deg", [-60, 60])
-def test_the_core_takes_whatever_camera_the_wire_takes(fov_deg, tilt_deg):
+def test_the_core_accepts_every_valid_camera(fov_deg, tilt_deg):
     camera = CameraPart(vertical_fov_deg=fov_deg, tilt_deg=tilt_deg).to_camera()
 
     assert (camera.vertical_fov_deg, camera.tilt_deg) == (fov_deg, tilt_deg)

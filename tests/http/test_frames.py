@@ -10,7 +10,7 @@ from pytest import approx
 from gaze_core.errors import GazeError
 from gaze_core.ports import StoredUpdate
 from tests.fakes.synthetic_face import make_face
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 
 
 def test_a_frame_gets_the_answer_of_the_contract(world, make_body):
@@ -36,7 +36,7 @@ def test_a_frame_gets_the_answer_of_the_contract(world, make_body):
     assert answer["distance_mm"] == approx(571, abs=30)
 
 
-def test_the_record_lands_in_the_session_under_its_frame_number(world, make_body):
+def test_the_record_is_stored_under_its_frame_number(world, make_body):
     world.post(make_body(session_id="s", frame_number=3, timestamp_ms=12.5, video_time_ms=100))
 
     record = world.frames("s")[3]
@@ -62,7 +62,7 @@ def test_closed_eyes_have_a_head_pose_but_no_gaze(world, make_body):
     assert answer["head_pose_deg"]["yaw"] == approx(0, abs=0.1)
 
 
-def test_a_second_face_is_a_flag_beside_the_gaze(world, make_body):
+def test_a_second_face_is_flagged(world, make_body):
     world.landmarker.faces = [make_face(), make_face(place_mm=(0, 0, 900))]
 
     answer = world.post(make_body()).get_json()
@@ -70,7 +70,7 @@ def test_a_second_face_is_a_flag_beside_the_gaze(world, make_body):
     assert (answer["validity"], answer["flags"]) == ("ok", ["several_faces"])
 
 
-def test_what_makes_a_frame_low_quality_is_flagged(world, make_body):
+def test_reasons_for_low_quality_are_flagged(world, make_body):
     world.landmarker.faces = [make_face(yaw_deg=60)]
 
     answer = world.post(make_body()).get_json()
@@ -79,7 +79,7 @@ def test_what_makes_a_frame_low_quality_is_flagged(world, make_body):
     assert "head_turned_away" in answer["flags"]
 
 
-def test_a_frame_number_that_comes_twice_gets_the_first_answer_again(world, make_body):
+def test_a_repeated_frame_number_gets_the_first_answer_again(world, make_body):
     first = world.post(make_body()).get_json()
     world.model.direction_deg = (10.0, 3.0)
     world.landmarker.faces = [make_face(yaw_deg=10)]
@@ -120,7 +120,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("stored", NONSENSE, ids=range(len(NONSENSE)))
 @pytest.mark.parametrize("calibration_session", [None, "c"])
-def test_nonsense_that_is_stored_does_not_become_the_answer(world, make_body, stored, calibration_session):
+def test_an_invalid_stored_record_is_not_answered(world, make_body, stored, calibration_session):
     honest = world.post(make_body(session_id="a", calibration_session=calibration_session)).get_json()
     world.sessions.update_session = lambda *_, **__: StoredUpdate({"17": stored}, frozenset())
 
@@ -129,7 +129,7 @@ def test_nonsense_that_is_stored_does_not_become_the_answer(world, make_body, st
     assert (response.status_code, response.get_json()) == (200, honest)
 
 
-def test_a_stored_record_without_a_gaze_is_answered_as_it_stands(world, make_body):
+def test_a_stored_record_without_gaze_is_answered_unchanged(world, make_body):
     world.sessions.update_session = lambda *_, **__: StoredUpdate({"17": {"validity": "no_face"}}, frozenset())
 
     answer = world.post(make_body()).get_json()
@@ -138,12 +138,12 @@ def test_a_stored_record_without_a_gaze_is_answered_as_it_stands(world, make_bod
 
 
 def test_a_multipart_request_gets_the_same_answer_as_json(world, make_body):
-    picture = make_picture()
-    as_json = world.post(make_body(session_id="a", frame=as_base64(picture))).get_json()
+    image = make_image()
+    as_json = world.post(make_body(session_id="a", frame=as_base64(image))).get_json()
 
     parts = {
         "metadata": json.dumps(make_body(session_id="b", frame=None)),
-        "frame": (io.BytesIO(picture), "frame.jpg", "image/jpeg"),
+        "frame": (io.BytesIO(image), "frame.jpg", "image/jpeg"),
     }
     response = world.client.post("/gaze", data=parts, content_type="multipart/form-data")
 
@@ -154,7 +154,7 @@ def test_a_multipart_request_gets_the_same_answer_as_json(world, make_body):
 def test_multipart_parts_need_no_file_name(world, make_body):
     lines = [b"--X", b'Content-Disposition: form-data; name="metadata"; filename="m.json"', b""]
     lines += [json.dumps(make_body(frame=None)).encode(), b"--X", b'Content-Disposition: form-data; name="frame"']
-    lines += [b"Content-Type: image/png", b"", make_picture(".png"), b"--X--", b""]
+    lines += [b"Content-Type: image/png", b"", make_image(".png"), b"--X--", b""]
 
     response = world.client.post("/gaze", data=b"\r\n".join(lines), content_type="multipart/form-data; boundary=X")
 
@@ -171,23 +171,23 @@ def test_multipart_parts_need_no_file_name(world, make_body):
     ],
 )
 def test_a_data_url_is_accepted(world, make_body, prefix):
-    assert world.post(make_body(frame=prefix + as_base64(make_picture()))).status_code == 200
+    assert world.post(make_body(frame=prefix + as_base64(make_image()))).status_code == 200
 
 
 def test_base64_in_lines_is_accepted(world, make_body):
-    lines = base64.encodebytes(make_picture()).decode().replace("\n", "\r\n")
+    lines = base64.encodebytes(make_image()).decode().replace("\n", "\r\n")
 
     assert world.post(make_body(frame=f"data:image/jpeg;base64,{lines}")).status_code == 200
 
 
-def test_unknown_fields_are_ignored_and_named_in_the_warnings(world, make_body):
+def test_unknown_fields_are_ignored_and_listed_in_the_warnings(world, make_body):
     response = world.post(make_body(colour="blue", camera={"brand": "x"}))
 
     assert response.status_code == 200
     assert response.get_json()["warnings"] == ["unknown fields are ignored: camera.brand, colour"]
 
 
-def test_null_is_the_same_as_left_out(world, make_body):
+def test_null_is_the_same_as_omitted(world, make_body):
     body = make_body() | {"screen": None, "timestamp_ms": None, "total_frames": None, "calibration_use": None}
 
     assert world.post(body).status_code == 200
@@ -222,20 +222,20 @@ def test_the_gaze_is_in_coordinates_of_the_screen_that_was_sent(world, make_body
     assert narrow - 0.5 == approx(2 * (wide - 0.5), rel=0.01)
 
 
-def test_a_calibration_dot_is_kept_with_the_frame(world, make_body):
+def test_a_calibration_target_is_stored_with_the_frame(world, make_body):
     world.post(make_body(session_id="s", calibration_target=[0.1, 0.9], calibration_use="fit"))
 
     record = world.frames("s")[17]
     assert (record["target"], record["calibration_use"]) == ([0.1, 0.9], "fit")
 
 
-def test_the_picture_reaches_the_landmarker_in_its_own_size(world, make_body):
-    world.post(make_body(frame=as_base64(make_picture(width_px=320, height_px=200))))
+def test_the_image_reaches_the_landmarker_in_its_original_size(world, make_body):
+    world.post(make_body(frame=as_base64(make_image(width_px=320, height_px=200))))
 
     assert world.landmarker.seen_shapes == [(200, 320, 3)]
 
 
-def test_a_core_error_without_a_status_of_its_own_stays_inside(world, make_body):
+def test_a_core_error_without_its_own_status_is_500_without_its_message(world, make_body):
     world.landmarker.error = GazeError("secret")
 
     response = world.post(make_body())

@@ -1,4 +1,4 @@
-"""Liveness, readiness and what is built when."""
+"""Liveness, readiness, and when the application is built."""
 
 import multiprocessing
 import os
@@ -12,7 +12,7 @@ from func.errors import NotReadyError
 from gaze_core.errors import ModelError
 
 
-def test_liveness_needs_nothing(world):
+def test_liveness_does_not_build_the_application(world):
     world.build_error = AssertionError("liveness must not build the application")
 
     response = world.client.get("/health/liveness")
@@ -20,7 +20,7 @@ def test_liveness_needs_nothing(world):
     assert (response.status_code, response.get_json()) == (200, {"status": "alive"})
 
 
-def test_readiness_tells_how_the_neighbours_are(world):
+def test_readiness_reports_the_upstream_services(world):
     assert world.client.get("/health/readiness").get_json() == {
         "status": "ready",
         "neighbours": {"session_api": "reachable", "saliency_store": "reachable", "aggregator": "reachable"},
@@ -28,13 +28,13 @@ def test_readiness_tells_how_the_neighbours_are(world):
     }
 
 
-def test_readiness_leaves_the_lifetime_of_sessions_out_until_it_is_known(world):
+def test_readiness_omits_the_session_lifetime_until_it_is_known(world):
     world.sessions.ttl_s = None
 
     assert "session_ttl_s" not in world.client.get("/health/readiness").get_json()
 
 
-def test_neighbours_that_are_down_do_not_make_it_unready(world):
+def test_the_function_is_ready_although_upstream_services_are_down(world):
     world.sessions.is_up = world.maps.is_up = False
 
     response = world.client.get("/health/readiness")
@@ -47,7 +47,7 @@ def test_neighbours_that_are_down_do_not_make_it_unready(world):
     }
 
 
-def test_without_a_model_it_is_not_ready(world):
+def test_the_function_is_not_ready_without_a_model(world):
     world.build_error = NotReadyError()
 
     response = world.client.get("/health/readiness")
@@ -56,7 +56,7 @@ def test_without_a_model_it_is_not_ready(world):
     assert 5 <= int(response.headers["Retry-After"]) <= 11
 
 
-def test_neighbours_are_asked_in_parallel():
+def test_upstream_services_are_probed_in_parallel():
     meeting = threading.Barrier(3, timeout=5)
 
     def probe():
@@ -68,19 +68,19 @@ def test_neighbours_are_asked_in_parallel():
     assert probes.find_states() == {"a": True, "b": True, "c": True}
 
 
-def test_a_neighbour_that_hangs_or_fails_is_unreachable():
+def test_a_service_that_hangs_or_fails_is_unreachable():
     release = threading.Event()
 
     def fail():
         raise OSError("down")
 
-    probes = UpstreamProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=0.1)
+    probes = UpstreamProbes({"hangs": lambda: release.wait(5), "fails": fail, "up": lambda: True}, timeout_s=1)
 
     assert probes.find_states() == {"hangs": False, "fails": False, "up": True}
     release.set()
 
 
-def test_a_neighbour_that_hangs_is_not_asked_again_until_it_answers():
+def test_a_hanging_service_is_not_probed_again_until_it_answers():
     release, asked = threading.Event(), []
 
     def hang():
@@ -93,11 +93,11 @@ def test_a_neighbour_that_hangs_is_not_asked_again_until_it_answers():
 
     assert asked == [1]
     release.set()
-    time.sleep(0.05)
-    assert probes.find_states() == {"hangs": True}
+    while probes.find_states() != {"hangs": True}:
+        time.sleep(0.01)
 
 
-def test_neighbours_are_not_asked_again_within_a_few_seconds():
+def test_states_of_upstream_services_are_cached_for_a_few_seconds():
     now_s, asked = [0.0], []
     probes = UpstreamProbes({"a": lambda: not asked.append(1)}, max_age_s=5, clock=lambda: now_s[0])
 
@@ -110,7 +110,7 @@ def test_neighbours_are_not_asked_again_within_a_few_seconds():
     assert asked == [1, 1]
 
 
-def test_the_application_is_built_once_however_many_ask():
+def test_concurrent_calls_build_the_application_once():
     built = []
 
     def build():
@@ -131,7 +131,7 @@ def test_the_application_is_built_once_however_many_ask():
 
 
 class Build:
-    """Fails with one error after the other, then succeeds."""
+    """Raises the given errors in order, then succeeds."""
 
     def __init__(self, *errors):
         self.errors = list(errors)
@@ -142,7 +142,7 @@ class Build:
         return "application"
 
 
-def test_a_build_that_failed_is_tried_again_after_a_second():
+def test_a_failed_build_is_retried_after_a_second():
     now_s, build = [100.0], Build(ModelError("missing"))
     find = OncePerProcess(build, clock=lambda: now_s[0])
 
@@ -155,7 +155,7 @@ def test_a_build_that_failed_is_tried_again_after_a_second():
     assert find() == "application"
 
 
-def test_each_reason_not_to_be_ready_is_logged_once(caplog):
+def test_each_kind_of_failed_build_is_logged_once(caplog):
     now_s, build = [0.0], Build(*[ModelError("missing")] * 5, ModelError("another"), ModelError("missing"))
     find = OncePerProcess(build, clock=lambda: now_s[0])
 
@@ -168,7 +168,7 @@ def test_each_reason_not_to_be_ready_is_logged_once(caplog):
     assert [str(record.exc_info[1]) for record in caplog.records] == ["missing", "another"]
 
 
-def test_a_forked_process_builds_its_own():
+def test_a_forked_process_builds_its_own_application():
     find = OncePerProcess(os.getpid)
     queue = multiprocessing.get_context("fork").Queue()
 

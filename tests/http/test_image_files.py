@@ -1,4 +1,4 @@
-"""Image files are reduced to what a decoder needs, and nothing that a viewer sees changes."""
+"""Image files are reduced to what a decoder needs, without changing the decoded image."""
 
 import random
 import struct
@@ -16,7 +16,7 @@ from func.web.webp import rebuild_webp
 from tests.corpus.attacks import IMAGES
 from tests.corpus.containers import jpeg_segment, png_chunk, png_file, png_header, riff, riff_chunk, vp8x
 from tests.corpus.seeds import animated_png, animated_webp, interlaced_png, make_images, palette_png
-from tests.http.pictures import encode, make_pixels
+from tests.http.image_files import encode, make_pixels
 
 PLENTY = 10_000_000
 SEEDS = make_images()
@@ -31,7 +31,7 @@ def decode_unguarded(data):
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_every_kind_of_file_decodes_as_it_does_without_the_checks(name):
+def test_every_kind_of_file_decodes_as_without_the_checks(name):
     assert np.array_equal(decode(SEEDS[name]), decode_unguarded(SEEDS[name]))
 
 
@@ -65,7 +65,7 @@ def test_a_png_too_large_to_be_stored_keeps_its_pixels():
     assert np.array_equal(decode(encode(pixels, ".png")), pixels)
 
 
-def test_the_first_image_of_an_animation_counts():
+def test_an_animation_yields_its_first_image():
     first, second = (encode(np.full((30, 40, 3), value, np.uint8), ".png") for value in (200, 10))
     assert np.unique(decode(animated_png(first, second))) == [200]
 
@@ -73,7 +73,7 @@ def test_the_first_image_of_an_animation_counts():
     assert np.unique(decode(animated_webp(first, second))) == [200]
 
 
-def test_nothing_but_pixels_and_orientation_reaches_the_png_decoder():
+def test_only_pixels_and_orientation_reach_the_png_decoder():
     names = []
     file, at = rebuild_png(SEEDS["exif_and_text.png"]), 8
     while at < len(file):
@@ -84,14 +84,14 @@ def test_nothing_but_pixels_and_orientation_reaches_the_png_decoder():
     assert [name for name in names if name != b"IDAT"] == [b"IHDR", b"eXIf", b"IEND"]
 
 
-def test_nothing_but_the_image_reaches_the_webp_decoder():
+def test_only_the_image_reaches_the_webp_decoder():
     lossy = SEEDS["lossy.webp"]
     extended = riff(vp8x(40, 30, flags=0x24), riff_chunk(b"ICCP", b"abc"), lossy[12:], riff_chunk(b"XMP ", b"abc"))
 
     assert rebuild_webp(extended) == lossy
 
 
-def test_what_follows_the_end_of_a_jpeg_is_left_out():
+def test_data_after_the_end_of_a_jpeg_is_removed():
     image = SEEDS["baseline.jpg"]
 
     assert trim_jpeg(image + b"a video" * 100) == image
@@ -152,7 +152,7 @@ def png_of(rows, **header):
         ({"colour": 0, "interlace": 1}, 32 + 8),
     ],
 )
-def test_a_png_holds_as_many_bytes_as_its_header_needs(header, needed_bytes):
+def test_the_pixel_data_of_a_png_has_the_size_that_its_header_implies(header, needed_bytes):
     assert decode(png_of(bytes(needed_bytes), **header)).shape == (4, 8, 3)
     with pytest.raises(UndecodableImageError, match="too early"):
         decode(png_of(bytes(needed_bytes - 1), **header))
@@ -188,7 +188,7 @@ def test_an_animated_webp_that_does_not_fill_its_canvas_is_unsupported():
         decode(bytes(file))
 
 
-def test_a_lossless_webp_is_limited_by_the_tables_that_it_may_need():
+def test_a_lossless_webp_is_limited_by_its_table_memory():
     noise = np.frombuffer(random.Random(1).randbytes(1280 * 720 * 3), np.uint8).reshape(720, 1280, 3)
 
     with pytest.raises(PayloadTooLargeError, match="lossless"):

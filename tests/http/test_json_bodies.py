@@ -1,4 +1,4 @@
-"""JSON bodies to requests: long strings are kept out of the parser, and nothing else changes."""
+"""JSON bodies: long strings bypass the parser without changing the request."""
 
 import base64
 import codecs
@@ -56,7 +56,7 @@ def test_base64_may_be_escaped_as_json_writers_do(size, escapes):
 @pytest.mark.parametrize(
     "text", ["A" * 5001, "A" * 4996 + "!AAA", "A" * 4999 + "é", "data:text/html;base64," + "A" * 5000]
 )
-def test_a_long_string_that_is_not_base64_is_refused_by_name(text):
+def test_a_long_string_that_is_not_base64_is_refused(text):
     with pytest.raises(BadRequestError) as caught:
         image_of(text)
 
@@ -74,7 +74,7 @@ def test_the_image_is_found_among_other_long_strings():
 
 
 @pytest.mark.parametrize("field", ["session_id", "video_id", "ip_address", "calibration_use"])
-def test_no_other_field_takes_a_long_string(field):
+def test_no_other_field_accepts_a_long_string(field):
     with pytest.raises(BadRequestError) as caught:
         image_of("AAAA", **{field: "a" * 5000})
 
@@ -82,7 +82,7 @@ def test_no_other_field_takes_a_long_string(field):
 
 
 @pytest.mark.parametrize("number", ["0", "1", "99"])
-def test_what_looks_like_a_placeholder_is_no_image(number):
+def test_text_that_looks_like_a_placeholder_is_not_an_image(number):
     with pytest.raises(BadRequestError, match="field"):
         image_of("~" * LONG_STRING_BYTES + number)
 

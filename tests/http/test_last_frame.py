@@ -36,7 +36,7 @@ def test_the_last_frame_is_answered_with_the_score(watched, make_body):
     )
 
 
-def test_a_last_frame_needs_no_picture(watched, make_body):
+def test_a_last_frame_needs_no_image(watched, make_body):
     watched.post(make_body(session_id="s", frame_number=1))
 
     answer = watched.post(make_body(session_id="s", frame_number=2, last_frame=True, frame=None)).get_json()

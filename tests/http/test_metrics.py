@@ -50,11 +50,11 @@ def test_scores_are_counted(world, make_body):
     assert read_samples(world)["gaze_scores_total", ("valid", "no")] == 1
 
 
-def test_the_request_that_asks_is_in_flight(world):
+def test_the_metrics_request_itself_is_in_flight(world):
     assert read_samples(world)["gaze_requests_in_flight",] == 1
 
 
-def test_no_label_names_a_viewer(world, make_body):
+def test_no_label_contains_viewer_data(world, make_body):
     world.post(make_body(session_id="viewer-7"))
     world.landmarker.error = RuntimeError("viewer-7")
     world.post(make_body(session_id="viewer-7"))
@@ -64,7 +64,7 @@ def test_no_label_names_a_viewer(world, make_body):
     assert "203.0.113.7" not in text
 
 
-def test_a_result_that_could_not_be_delivered_is_stored_and_counted_as_such(world, make_body):
+def test_an_undelivered_result_is_counted_as_stored_only(world, make_body):
     body = make_body(frame_number=1, last_frame=True)
     world.sink.error = ResultSinkError("down")
     world.post(body)

@@ -1,4 +1,4 @@
-"""Multipart bodies to parts."""
+"""Splitting multipart bodies into parts."""
 
 import contextlib
 
@@ -21,14 +21,14 @@ def build(*datas, boundary=b"X", line_break=b"\r\n"):
 @pytest.mark.parametrize("line_break", [b"\r\n", b"\n"])
 @pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n", b"\r\r\n", b"\n\r", b"", b"--", b"\r\n-", b"\r\n--"])
 @pytest.mark.parametrize("size", [0, 1, 65_534, 65_535, 65_536, 65_537])
-def test_data_survive_whatever_line_break_they_end_in(line_break, end, size):
+def test_data_may_end_in_any_line_break(line_break, end, size):
     data = b"\xff" * size + end
 
     assert split_multipart(build(data, line_break=line_break), "X") == [Part("frame", data)]
 
 
 @given(datas=st.lists(st.binary() | st.text("\r\n-X ").map(str.encode), min_size=1, max_size=4))
-def test_any_data_without_the_boundary_survive(datas):
+def test_any_data_without_the_boundary_is_unchanged(datas):
     datas = [data.replace(b"--boundary", b"") for data in datas]
 
     assert [part.data for part in split_multipart(build(*datas, boundary=b"boundary"), "boundary")] == datas
@@ -40,7 +40,7 @@ def test_any_body_is_split_or_refused(body):
         split_multipart(body, "X")
 
 
-def test_what_stands_before_and_after_the_parts_is_ignored():
+def test_text_before_and_after_the_parts_is_ignored():
     assert split_multipart(b"before\r\n" + build(b"1") + b"after\r\n--X\r\n", "X") == [Part("frame", b"1")]
 
 
@@ -81,7 +81,7 @@ def test_a_boundary_has_one_to_seventy_characters(boundary):
         split_multipart(build(b"1", boundary=boundary.encode()), boundary)
 
 
-def test_a_body_that_is_cut_off_is_refused():
+def test_a_truncated_body_is_refused():
     body = build(b"1", b"2")
 
     for end in range(len(body) - len("--\r\n")):

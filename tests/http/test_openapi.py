@@ -18,7 +18,7 @@ def walk(node):
         yield from walk(child)
 
 
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_resolves(document):
     references = {node["$ref"] for node in walk(document) if isinstance(node, dict) and "$ref" in node}
 
     assert references
@@ -29,7 +29,7 @@ def test_every_reference_leads_somewhere(document):
         assert isinstance(target, dict)
 
 
-def test_it_names_every_path_that_is_served(world, document):
+def test_it_has_every_route(world, document):
     assert document["openapi"] == "3.1.0"
     assert list(document["paths"]) == list(world.handler._routes)
     for path, methods in document["paths"].items():
@@ -39,7 +39,7 @@ def test_it_names_every_path_that_is_served(world, document):
             assert "200" in operation["responses"]
 
 
-def test_it_names_every_error_status(document):
+def test_it_has_every_error_status(document):
     statuses = {int(status) for status in document["paths"]["/gaze"]["post"]["responses"]}
 
     assert statuses == {200} | {problem.status for problem in PROBLEMS.values()}
@@ -52,7 +52,7 @@ def test_operation_ids_are_unique(document):
     assert len(ids) == len(set(ids))
 
 
-def test_a_request_of_the_contract_fits_the_schema(document, make_body):
+def test_a_valid_request_matches_the_schema(document, make_body):
     body = make_body(
         timestamp_ms=1.5,
         video_time_ms=3,
@@ -70,19 +70,19 @@ def test_a_request_of_the_contract_fits_the_schema(document, make_body):
 @pytest.mark.parametrize(
     "fields", [{"session_id": "a/b"}, {"frame_number": 0}, {"frame_number": None}, {"calibration_target": [1, 2, 3]}]
 )
-def test_a_wrong_request_does_not(document, make_body, fields):
+def test_an_invalid_request_does_not_match(document, make_body, fields):
     assert list(find_misfits(document, {"$ref": "#/components/schemas/FrameRequest"}, make_body(**fields)))
 
 
 @pytest.mark.parametrize("last_frame", [False, True])
-def test_our_answers_fit_the_schema(world, document, make_body, last_frame):
+def test_answers_match_the_schema(world, document, make_body, last_frame):
     answer = world.post(make_body(frame_number=1, last_frame=last_frame)).get_json()
 
     schema = document["paths"]["/gaze"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert list(find_misfits(document, schema, answer)) == []
 
 
-def test_our_problems_fit_the_schema(world, document, make_body):
+def test_problem_documents_match_the_schema(world, document, make_body):
     problem = world.post(make_body(frame_number=0)).get_json()
 
     assert list(find_misfits(document, {"$ref": "#/components/schemas/ProblemDocument"}, problem)) == []
@@ -100,7 +100,7 @@ TYPES = {
 
 
 def find_misfits(document, schema, value, path=""):  # noqa: PLR0912 - one branch for each keyword
-    """Yield where a value does not fit a schema: the part of JSON Schema that our document uses."""
+    """Yield mismatches of a value and a schema, for the subset of JSON Schema that the document uses."""
     if "$ref" in schema:
         yield from find_misfits(
             document, document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], value, path

@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets a 200 or a problem document with a 4xx."""
+"""Any request gets a 200 or a problem document with a 4xx status."""
 
 import base64
 import json
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.conftest import PICTURE, World
-from tests.http.pictures import make_picture
+from tests.http.conftest import IMAGE, World
+from tests.http.image_files import make_image
 
 LEAKS = ("Traceback", "/func/", "site-packages", "pydantic", "werkzeug", "cv2", "OpenCV", "Errno", "object at 0x")
 
@@ -31,7 +31,7 @@ bodies = st.fixed_dictionaries(
         "ip_address": st.just("::1") | st.text("0123456789.:%ab", max_size=9) | anything,
         "frame_number": st.integers(1, 99) | numbers | anything,
         "last_frame": st.booleans() | anything,
-        "frame": st.just(PICTURE) | st.binary(max_size=40).map(lambda b: base64.b64encode(b).decode()) | anything,
+        "frame": st.just(IMAGE) | st.binary(max_size=40).map(lambda b: base64.b64encode(b).decode()) | anything,
         "timestamp_ms": numbers | anything,
         "video_time_ms": numbers | anything,
         "total_frames": numbers | anything,
@@ -43,7 +43,7 @@ bodies = st.fixed_dictionaries(
         "other": anything,
     },
 )
-valid_fields = {"session_id": "s", "video_id": "v", "ip_address": "::1", "frame_number": 1, "frame": PICTURE}
+valid_fields = {"session_id": "s", "video_id": "v", "ip_address": "::1", "frame_number": 1, "frame": IMAGE}
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +90,10 @@ def test_any_bytes(shared_world, data):
     cut=st.none() | st.integers(0, 5000),
 )
 @many
-def test_any_damaged_picture(shared_world, suffix, edits, cut):
-    picture = bytearray(make_picture(suffix, width_px=96, height_px=64))
+def test_any_damaged_image(shared_world, suffix, edits, cut):
+    image = bytearray(make_image(suffix, width_px=96, height_px=64))
     for at, value in edits:
-        picture[at % len(picture)] = value
-    body = valid_fields | {"frame": base64.b64encode(bytes(picture[:cut])).decode()}
+        image[at % len(image)] = value
+    body = valid_fields | {"frame": base64.b64encode(bytes(image[:cut])).decode()}
 
     assert_harmless(shared_world.client.post("/gaze", json=body))

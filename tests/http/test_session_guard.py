@@ -1,11 +1,11 @@
-"""Attacks by somebody who has guessed a session id; with tokens each gets 401, without tokens some are harmless."""
+"""Attacks with a guessed session id. With tokens all get 401; without tokens some are harmless."""
 
 import numpy as np
 import pytest
 
 from func.session_token import Viewing, sign_viewing
 from tests.fakes.synthetic_face import make_face
-from tests.http.pictures import as_base64, make_picture
+from tests.http.image_files import as_base64, make_image
 
 KEY = "0123456789abcdef0123456789abcdef"
 SESSION, CALIBRATION, VIDEO, ADDRESS = "viewing", "calibration", "contents1", "203.0.113.7"
@@ -103,7 +103,7 @@ def test_the_ids_of_a_network_cannot_be_sealed(guarded):
     assert guarded.sessions._viewers.keys() == {SESSION}
 
 
-def test_a_refusal_says_which_token_and_how_to_authenticate(guarded):
+def test_a_refusal_has_the_field_and_the_authentication_scheme(guarded):
     missing, wrong = guarded.send(None, frame_number=4), guarded.send("v1", frame_number=4)
 
     assert missing.get_json()["detail"] == "`session_token` is required"
@@ -129,7 +129,7 @@ def test_the_viewer_s_own_session_is_scored(guarded):
     assert (answer["final_score"], answer["result"]["frames"]["received"]) == (100.0, 3)
 
 
-def test_a_token_by_an_older_key_is_still_good(make_viewer):
+def test_a_token_signed_with_an_older_key_is_valid(make_viewer):
     world = make_viewer(SESSION_TOKEN_KEYS=f"fedcba9876543210fedcba9876543210,{KEY}")
 
     assert world.send(sign(), frame_number=4).status_code == 200
@@ -140,7 +140,7 @@ def test_a_token_by_an_older_key_is_still_good(make_viewer):
     [None, "", sign(), sign(CALIBRATION, ip_address="198.51.100.9"), sign(CALIBRATION, key="x" * 32)],
     ids=["none", "empty", "for the viewing", "for another address", "by another key"],
 )
-def test_a_calibration_needs_a_token_of_its_own(guarded, token):
+def test_a_calibration_session_needs_its_own_token(guarded, token):
     response = guarded.send(sign(), frame_number=4, calibration_session=CALIBRATION, calibration_token=token)
 
     assert response.status_code == 401
@@ -205,7 +205,7 @@ def test_a_repeated_frame_cannot_change_the_score(open_world, changed):
     assert (result["final_score"], result["frames"]["off_video"], result["calibration"]) == (100.0, 0, None)
 
 
-def test_a_new_frame_with_another_viewport_moves_only_itself(open_world):
+def test_another_viewport_affects_only_its_own_frame(open_world):
     open_world.send(frame_number=4, viewport=BESIDE_THE_SCREEN)
 
     result = open_world.send(frame_number=5, last_frame=True, frame=None).get_json()["result"]
@@ -217,7 +217,7 @@ def test_a_repeat_with_another_image_is_reported(open_world):
     first = open_world.send(frame_number=5).get_json()
     open_world.landmarker.faces = [make_face(yaw_deg=10)]
 
-    second = open_world.send(frame_number=5, frame=as_base64(make_picture(width_px=322))).get_json()
+    second = open_world.send(frame_number=5, frame=as_base64(make_image(width_px=322))).get_json()
 
     assert second.pop("warnings") == [
         "frame 5 was already stored with another image; this answer describes the stored one"
@@ -225,7 +225,7 @@ def test_a_repeat_with_another_image_is_reported(open_world):
     assert second == first
 
 
-def test_an_honest_repeat_has_no_warnings(open_world):
+def test_a_repeat_with_the_same_content_has_no_warnings(open_world):
     assert "warnings" not in open_world.send(frame_number=1).get_json()
 
 
@@ -238,7 +238,7 @@ def test_a_last_frame_for_another_video_is_reported(open_world):
     ]
 
 
-def test_the_warning_of_unknown_fields_is_bounded(open_world):
+def test_the_warning_of_unknown_fields_is_limited_in_size(open_world):
     fields = {f"field-{number:02}-{'x' * 100}": 1 for number in range(50)}
 
     (warning,) = open_world.send(frame_number=5, **fields).get_json()["warnings"]

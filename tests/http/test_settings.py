@@ -1,4 +1,4 @@
-"""Every environment variable: its default, what is refused, and that the message names it."""
+"""Every environment variable: default, invalid values, and that messages name it."""
 
 import os
 import shutil
@@ -101,7 +101,7 @@ def test_the_model_files_are_the_packaged_ones():
         ("LOG_LEVEL", "verbose"),
     ],
 )
-def test_a_wrong_variable_is_named(variable, value):
+def test_an_invalid_variable_is_named(variable, value):
     with pytest.raises(SettingsError, match=f"^{variable} must ") as caught:
         read_settings({**REQUIRED, variable: value})
 
@@ -109,14 +109,14 @@ def test_a_wrong_variable_is_named(variable, value):
 
 
 @pytest.mark.parametrize("variable", ["MONGO_URI", "OUTBOUND_PROXY"])
-def test_an_address_that_may_hold_a_password_is_never_shown(variable):
+def test_a_url_that_may_contain_a_password_is_never_shown(variable):
     with pytest.raises(SettingsError) as caught:
         read_settings({**REQUIRED, variable: "ftp://user:secret@host"})
 
     assert "secret" not in str(caught.value)
 
 
-def test_passwords_are_not_in_the_representation():
+def test_passwords_are_not_in_the_repr():
     settings = read_settings({"MONGO_URI": "mongodb://u:secret@h", "OUTBOUND_PROXY": "http://u:secret@h"})
 
     assert "secret" not in repr(settings)
@@ -139,7 +139,7 @@ def test_keys_come_from_a_variable_and_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["too-short-a-key", "hex:not-hexadecimal", "base64:*not-base64*", "0" * 31])
-def test_a_wrong_key_is_named_by_its_variable_and_never_shown(value, tmp_path):
+def test_the_variable_of_an_invalid_key_is_named_without_the_key(value, tmp_path):
     (tmp_path / "keys").write_text(value)
     for variable, text in (("SESSION_TOKEN_KEYS", value), ("SESSION_TOKEN_KEYS_FILE", str(tmp_path / "keys"))):
         with pytest.raises(SettingsError, match=f"^{variable} ") as caught:
@@ -160,11 +160,11 @@ def test_an_empty_variable_counts_as_not_set():
     assert read_settings({**REQUIRED, "HTTP_RETRIES": ""}).http_retries == 2
 
 
-def test_a_slash_at_the_end_of_an_address_is_dropped():
+def test_a_trailing_slash_of_a_url_is_removed():
     assert read_settings({**REQUIRED, "SESSION_API_URL": "http://h/api/"}).session_api_url == "http://h/api"
 
 
-def test_all_bodies_together_may_hold_at_least_one():
+def test_the_memory_for_bodies_fits_at_least_one():
     with pytest.raises(SettingsError, match=r"^MAX_BODIES_BYTES must be at least MAX_BODY_BYTES = 8388608$"):
         read_settings({**REQUIRED, "MAX_BODIES_BYTES": "8388607"})
 
@@ -173,12 +173,12 @@ def test_one_large_body_fits_by_default():
     assert read_settings({**REQUIRED, "MAX_BODY_BYTES": str(2**28)}).max_bodies_bytes == 2**28
 
 
-def test_a_last_frame_has_at_least_the_time_that_it_waits():
+def test_the_time_of_a_last_frame_includes_its_maximum_wait():
     with pytest.raises(SettingsError, match=r"^LAST_FRAME_TIMEOUT_S must be at least BARRIER_TIMEOUT_S = 10, not 9$"):
         read_settings({**REQUIRED, "LAST_FRAME_TIMEOUT_S": "9"})
 
 
-def test_a_bundle_of_certificates_is_taken():
+def test_a_bundle_of_certificates_is_accepted():
     assert read_settings({**REQUIRED, "CA_BUNDLE": certifi.where()}).ca_bundle == Path(certifi.where())
 
 
@@ -205,7 +205,7 @@ def test_every_setting_is_described():
 
 
 @pytest.mark.parametrize(("limit", "cpus"), [("150000 100000", 2), ("10000 100000", 1), ("max 100000", 3)])
-def test_the_container_s_limit_counts(tmp_path, monkeypatch, limit, cpus):
+def test_usable_cpus_are_limited_by_the_container(tmp_path, monkeypatch, limit, cpus):
     (tmp_path / "cpu.max").write_text(limit)
     monkeypatch.setattr(setting_fields, "_CGROUP_CPU_LIMIT", tmp_path / "cpu.max")
     monkeypatch.setattr(setting_fields.os, "sched_getaffinity", lambda _: {0, 1, 2})
@@ -231,7 +231,7 @@ def test_a_model_outside_the_packaged_folder_needs_its_digest(elsewhere):
         read_settings({**REQUIRED, variable: str(path)})
 
 
-def test_a_link_from_the_outside_counts_as_what_it_leads_to(elsewhere):
+def test_a_link_to_a_packaged_model_needs_no_digest(elsewhere):
     variable, path = elsewhere
     link = path.with_name("link")
     link.symlink_to(MODELS / path.name)
@@ -247,7 +247,7 @@ def test_a_model_outside_the_packaged_folder_is_accepted_with_its_digest(elsewhe
     assert "ab" * 32 in {settings.gaze_model_sha256, settings.face_landmarker_model_sha256}
 
 
-def test_the_packaged_models_named_outright_need_no_digest():
+def test_an_explicit_path_of_a_packaged_model_needs_no_digest():
     read_settings({**REQUIRED, "GAZE_MODEL": str(MODELS / "gaze_model.joblib")})
 
 

@@ -1,4 +1,4 @@
-"""Queues before threads: who waits, who is refused, and who has gone."""
+"""Stages: queueing, refusal, and clients that disconnect."""
 
 import asyncio
 import threading
@@ -46,7 +46,7 @@ async def never():
     await asyncio.Event().wait()
 
 
-async def test_as_many_run_as_there_are_places_and_the_rest_in_order():
+async def test_calls_beyond_the_places_wait_in_order():
     stage, held, order = make_stage(), Held(), []
     first = asyncio.create_task(stage.run(held))
     await let_others_run()
@@ -94,7 +94,7 @@ async def test_a_call_that_would_wait_too_long_is_refused_at_once():
     await asyncio.gather(*tasks)
 
 
-async def test_work_that_hangs_is_noticed_by_the_time_that_others_have_waited():
+async def test_hanging_work_shows_in_the_wait_of_the_oldest_call():
     clock = Clock()
     stage, held = make_stage(wait_s=2.0, clock=clock), Held()
     tasks = [asyncio.create_task(stage.run(held)) for _ in range(2)]
@@ -108,7 +108,7 @@ async def test_work_that_hangs_is_noticed_by_the_time_that_others_have_waited():
     await asyncio.gather(*tasks)
 
 
-async def test_work_whose_client_has_gone_is_skipped():
+async def test_work_of_a_disconnected_client_is_skipped():
     stage, held, done = make_stage(), Held(), []
     first = asyncio.create_task(stage.run(held))
     await let_others_run()
@@ -126,7 +126,7 @@ async def test_work_whose_client_has_gone_is_skipped():
     assert done == [2]
 
 
-async def test_a_caller_that_is_cancelled_gives_its_place_to_the_next():
+async def test_a_cancelled_caller_passes_on_its_place():
     stage, held, done = make_stage(), Held(), []
     first = asyncio.create_task(stage.run(held))
     await let_others_run()
@@ -143,7 +143,7 @@ async def test_a_caller_that_is_cancelled_gives_its_place_to_the_next():
     assert (stage.queue_length, stage.expect_wait_s()) == (0, 0.0)
 
 
-async def test_an_error_of_the_work_is_the_caller_s_and_frees_the_place():
+async def test_an_error_of_the_work_reaches_the_caller_and_frees_the_place():
     stage = make_stage()
 
     def fail():

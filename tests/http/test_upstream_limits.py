@@ -1,4 +1,4 @@
-"""What a client hears when an upstream service is busy or hangs, and how soon."""
+"""Answers while an upstream service is busy or hangs, and their time limits."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from tests.adapters.upstream_services import Answer, Hang, misbehave
 
 
 @pytest.mark.parametrize(("asked_s", "said"), [(7.0, "7"), (0.2, "1"), (1.5, "2")])
-def test_a_session_api_that_asks_to_wait_is_503_with_its_wish(world, make_body, asked_s, said):
+def test_a_busy_session_api_is_503_with_its_retry_after(world, make_body, asked_s, said):
     world.sessions.error = SessionStoreBusyError("session API: busy", retry_after_s=asked_s)
 
     answer = world.post(make_body())
@@ -20,7 +20,7 @@ def test_a_session_api_that_asks_to_wait_is_503_with_its_wish(world, make_body, 
     assert answer.headers["Retry-After"] == said
 
 
-def test_an_aggregator_that_asks_to_wait_is_503_with_its_wish(world, make_body):
+def test_a_busy_aggregator_is_503_with_its_retry_after(world, make_body):
     world.post(make_body(frame_number=1))
     world.sink.error = ResultSinkBusyError("aggregator: busy", retry_after_s=30)
 
@@ -30,7 +30,7 @@ def test_an_aggregator_that_asks_to_wait_is_503_with_its_wish(world, make_body):
     assert answer.headers["Retry-After"] == "30"
 
 
-def test_a_hanging_session_api_holds_no_thread_beyond_the_time_of_a_request(make_world, make_body):
+def test_a_hanging_session_api_keeps_no_thread_beyond_the_request_timeout(make_world, make_body):
     world = make_world(REQUEST_TIMEOUT_S="0.5", THREADS="10")
     with misbehave(Hang(60)) as service, ThreadPoolExecutor(8) as clients:
         world.sessions.update_session = HttpSessionStore(service.url, timeout_s=20, retries=2).update_session
@@ -42,7 +42,7 @@ def test_a_hanging_session_api_holds_no_thread_beyond_the_time_of_a_request(make
     assert elapsed_s < 10
 
 
-def test_creating_a_session_and_storing_share_the_time_of_a_request(make_world, make_body):
+def test_creating_a_session_and_storing_share_the_request_timeout(make_world, make_body):
     world = make_world(REQUEST_TIMEOUT_S="0.5")
     missing = Answer(404, {"error": "Session Not Found"})
     with misbehave(missing, Answer(201, {"session_id": "s"}), Hang(60)) as service:
@@ -55,7 +55,7 @@ def test_creating_a_session_and_storing_share_the_time_of_a_request(make_world, 
     assert elapsed_s < 10
 
 
-def test_a_last_frame_has_a_time_of_its_own(make_world, make_body):
+def test_a_last_frame_has_its_own_timeout(make_world, make_body):
     world = make_world(LAST_FRAME_TIMEOUT_S="0.5")
     world.post(make_body(frame_number=1))
     with misbehave(Hang(60)) as service:

@@ -1,4 +1,4 @@
-"""Last frames that wait: how many may, and that waiting keeps nobody from anything."""
+"""Waiting last frames: limits, and that they take no other resources."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from func.errors import WaitingListFullError
 from func.web.waiting_list import WaitingList
 
 
-def test_a_viewer_has_only_so_many_places():
+def test_places_per_viewer_are_limited():
     waiting = WaitingList(places=10, places_per_viewer=2)
     with ExitStack() as stack:
         for _ in range(2):
@@ -23,7 +23,7 @@ def test_a_viewer_has_only_so_many_places():
     assert len(waiting) == 0
 
 
-def test_a_gateway_may_have_every_place_but_not_one_of_several_peers():
+def test_one_of_several_peers_gets_half_of_the_places():
     waiting = WaitingList(places=4, places_per_viewer=4)
     with ExitStack() as stack:
         for _ in range(3):

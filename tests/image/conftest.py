@@ -26,7 +26,7 @@ BUILD_TIMEOUT_S = 600
 
 
 def find_obstacle():
-    """Return why images cannot be built on this machine, if they cannot."""
+    """Return the reason why images cannot be built on this machine; None if they can."""
     if os.geteuid() != 0:
         return "only root may chroot and mount"
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
@@ -46,7 +46,7 @@ def run(*command, **kwargs):
 
 @dataclass(frozen=True)
 class Builder:
-    """buildah with a storage of its own."""
+    """buildah with its own storage."""
 
     folder: Path
 
@@ -56,7 +56,7 @@ class Builder:
         return run("nice", "buildah", *storage, command, *arguments, env=environment)
 
     def import_base(self):
-        """Make the base by debootstrap, from the mirror that this machine uses."""
+        """Make the base image with debootstrap, from the mirror configured on this machine."""
         if BASE in self("images", "--format={{.Name}}").split():
             return
         mirrors = run(
@@ -109,7 +109,7 @@ exec chroot --userspec="$IMAGE_USER" "$VIEW" /usr/bin/env --ignore-environment "
 
 @dataclass(frozen=True)
 class Image:
-    """An image's file system and what its configuration says."""
+    """File system and configuration of an image."""
 
     root: Path
     config: dict

@@ -1,4 +1,4 @@
-"""The images build, hold what they need and no more, and their entry points serve from a read-only root."""
+"""The images build, have only what they need, and serve from a read-only root."""
 
 import base64
 import json
@@ -20,8 +20,8 @@ CLIP = Path(__file__).parents[2] / "gaze_tools/sample/clip.mp4"
 NOBODY = np.full((480, 640, 3), 90, np.uint8)
 
 
-def make_body(picture, frame_number):
-    done, data = cv2.imencode(".jpg", picture)
+def make_body(image, frame_number):
+    done, data = cv2.imencode(".jpg", image)
     assert done
     return {
         "session_id": "image",
@@ -80,7 +80,7 @@ def test_the_upstream_services_serve_from_a_read_only_root(upstream_image, mongo
             pass
 
 
-def test_a_missing_setting_ends_it_with_one_line_that_names_it(function_image):
+def test_a_missing_setting_ends_the_process_with_one_line_that_names_it(function_image):
     command, outside = function_image.command({}, ())
 
     done = subprocess.run(command, env=outside, capture_output=True, text=True, check=False, timeout=60)
@@ -89,7 +89,7 @@ def test_a_missing_setting_ends_it_with_one_line_that_names_it(function_image):
     assert done.stderr.strip() == "gaze-function cannot start: MONGO_URI must be set"
 
 
-def test_it_holds_no_tools_no_caches_and_nothing_for_one_machine(function_image):
+def test_it_has_no_tools_caches_or_machine_specific_files(function_image):
     root = function_image.root
     packages = list_packages(function_image)
 
@@ -106,7 +106,7 @@ def test_it_holds_no_tools_no_caches_and_nothing_for_one_machine(function_image)
     assert not [path for path in (root / "opt/venv").rglob("tests") if path.parent.name in {"numpy", "sklearn"}]
 
 
-def test_it_holds_the_models_with_their_cards(function_image):
+def test_it_has_the_models_with_their_cards(function_image):
     names = {path.name for path in (function_image.root / "opt/function/models").iterdir()} - {"__pycache__"}
 
     assert names == {

@@ -270,7 +270,7 @@ class TestLimits:
 
 
 class TestLag:
-    def test_each_gaze_is_ranked_on_the_maps_of_its_neighbours_in_time(self):
+    def test_each_gaze_is_ranked_on_the_maps_of_adjacent_gazes(self):
         trace = scored([0.0, 0.1], [place(0), place(3)], [LEFT, LEFT]).trace()
 
         ranks = {lag_s: column.tolist() for lag_s, column in zip(LAGS_S, trace.lagged_ranks.T, strict=True)}

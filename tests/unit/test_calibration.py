@@ -1,4 +1,4 @@
-"""Calibration: what targets reveal about a viewer, and that noise alone harms nobody."""
+"""Calibration: what targets reveal about a viewer, and that noise alone does no harm."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ class TestRecovery:
 
 class TestEvidence:
     @pytest.mark.parametrize("frames", [3, 15])
-    def test_noise_alone_harms_nobody(self, frames):
+    def test_noise_alone_does_no_harm(self, frames):
         generic, calibrated = [], []
         for seed in range(40):
             calibration = calibrate(make_frames(FIVE_TARGETS, 0.0, frames=frames, noise_deg=3.0, seed=seed), **SETUP)

@@ -11,7 +11,7 @@ from gaze_core.landmarks import Landmarks
 from gaze_core.types import Camera, Validity
 from tests.fakes.synthetic_face import make_face, mirror
 
-PICTURE = np.repeat(np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8), 3, axis=2)
+IMAGE = np.repeat(np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8), 3, axis=2)
 DOWN_AND_TO_THE_RIGHT = (-100.0, 80.0, 0.0)
 """What the eyes look at, in the camera frame: 100 mm to the viewer's right and 80 mm below the camera."""
 
@@ -38,7 +38,7 @@ class Straight:
         return np.degrees(np.column_stack([np.arctan2(-x, -z), np.arctan2(-y, np.hypot(x, z))]))
 
 
-def detect(*faces, camera=None, image=PICTURE):
+def detect(*faces, camera=None, image=IMAGE):
     """Detect with the geometry of the irises alone: faces made of points have lids that do not follow the eyes."""
     return GazeDetector(Faces(*faces), Straight(), camera=camera, eye_region=None).process_single_frame(image)
 
@@ -73,7 +73,7 @@ def test_shut_eyes_have_no_gaze_but_a_head():
     assert sample.head_pose.yaw_deg == approx(10, abs=0.01)
 
 
-def test_a_dark_image_is_of_low_quality_and_says_why():
+def test_a_dark_image_is_of_low_quality_with_a_reason():
     sample = detect(make_face(), image=np.zeros((480, 640, 3), np.uint8))
 
     assert (sample.validity, sample.gaze, sample.quality_issues) == (Validity.LOW_QUALITY, None, ("no_contrast",))
@@ -94,12 +94,12 @@ def test_one_face_is_not_several():
     assert not detect(make_face()).several_faces
 
 
-def test_eyes_turned_away_from_the_screen_meet_it_nowhere():
+def test_eyes_turned_away_from_the_screen_have_no_point_of_gaze():
     class Behind(Straight):
         def predict(self, features):
             return np.array([[150.0, 0.0]])
 
-    sample = GazeDetector(Faces(make_face()), Behind()).process_single_frame(PICTURE)
+    sample = GazeDetector(Faces(make_face()), Behind()).process_single_frame(IMAGE)
 
     assert (sample.validity, sample.gaze) == (Validity.LOW_QUALITY, None)
     assert sample.quality_issues == ("gaze_away_from_screen",)
@@ -111,24 +111,24 @@ def test_landmarks_that_span_no_face_are_of_low_quality():
     assert (sample.validity, sample.quality_issues) == (Validity.LOW_QUALITY, ("no_geometry",))
 
 
-def test_a_frame_leaves_nothing_behind():
+def test_a_frame_does_not_affect_the_next():
     detector = GazeDetector(Faces(make_face(target_mm=DOWN_AND_TO_THE_RIGHT)), Straight())
 
-    first = detector.process_single_frame(PICTURE)
+    first = detector.process_single_frame(IMAGE)
     detector.process_single_frame(np.zeros((480, 640, 3), np.uint8))
 
-    assert detector.process_single_frame(PICTURE) == first
+    assert detector.process_single_frame(IMAGE) == first
 
 
 @pytest.mark.parametrize(
     "image", [np.zeros((480, 640), np.uint8), np.zeros((480, 640, 3)), np.zeros((0, 640, 3), np.uint8)]
 )
-def test_what_is_no_image_is_misuse(image):
+def test_an_array_that_is_not_an_image_is_misuse(image):
     with pytest.raises(ValueError, match="frame must be RGB uint8"):
         detect(make_face(), image=image)
 
 
-def test_mirrored_landmarks_look_at_the_mirrored_place():
+def test_mirrored_landmarks_have_the_mirrored_point_of_gaze():
     face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT)
 
     sample, mirrored = detect(face), detect(mirror(face))
@@ -142,11 +142,11 @@ def test_a_calibration_corrects_where_a_viewer_looks_but_not_the_sample():
     calibration = Calibration(Fitted.OFFSET, Correction((-5.0, 0.0)), None, None)
     plain, calibrated = (GazeDetector(Faces(face), Straight(), calibration=each) for each in (None, calibration))
 
-    sample = calibrated.process_single_frame(PICTURE)
+    sample = calibrated.process_single_frame(IMAGE)
     measured = ([sample.features], [sample.origin_mm], [np.mean(sample.eye_openness)])
     (generic,), (corrected,) = plain.locate(*measured), calibrated.locate(*measured)
 
-    assert sample.gaze == plain.process_single_frame(PICTURE).gaze
+    assert sample.gaze == plain.process_single_frame(IMAGE).gaze
     assert (generic.x, generic.y) == approx((sample.gaze.x, sample.gaze.y), abs=1e-9)
     # 5 degrees at about 570 mm are 50 to 52 mm of a screen 345 mm wide.
     assert generic.x - corrected.x == approx(0.148, abs=0.008)

@@ -12,7 +12,7 @@ from gaze_core.types import Camera, Screen
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel, Viewer
-from tests.http.pictures import make_pixels
+from tests.http.image_files import make_pixels
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "calibration"}
 

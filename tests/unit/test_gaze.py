@@ -108,7 +108,7 @@ class TestBothEyes:
 
         assert gaze_direction(corrected) == approx([10, 0])
 
-    def test_a_matrix_that_is_no_rotation_is_misuse(self):
+    def test_a_matrix_that_is_not_a_rotation_is_misuse(self):
         with pytest.raises(ValueError, match="rotation"):
             correct_gaze_vector(AHEAD, 2 * np.eye(3))
 

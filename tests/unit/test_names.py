@@ -1,4 +1,4 @@
-"""The names that users know exist exactly once, documented, where the architecture says."""
+"""Every public name exists exactly once, documented, in its place in the architecture."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""The accuracy that the documents state is that of the shipped model."""
+"""The accuracy in the documents is that of the shipped model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The documents on security and privacy name only what exists, and their examples sign as the function verifies."""
+"""The security documents mention only existing settings, and their examples create valid tokens."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""A neighbour fails: the client hears a clear status, and its retry loses nothing and counts nothing twice."""
+"""Failing upstream services: the client gets a clear status, and its retry neither loses nor duplicates anything."""
 
 import contextlib
 import itertools
@@ -53,16 +53,16 @@ def frames():
 
 @pytest.fixture(scope="module")
 def world(mongo_client, mongo_uri, tmp_path_factory):
-    """A function process among neighbours that fail on demand."""
+    """A function process whose upstream services fail on demand."""
     sessions_app = session_api.create_app(mongo_client["fault_sessions"])
     aggregator_app = aggregator.create_app(mongo_client["fault_results"])
     sessions, results = Switch(sessions_app), Switch(aggregator_app)
     with serve(sessions_app) as sessions_url, serve(aggregator_app) as aggregator_url:
-        neighbours = UpstreamServices(mongo_uri, sessions_url, aggregator_url)
-        seed_sample_maps(neighbours, 4)
+        services = UpstreamServices(mongo_uri, sessions_url, aggregator_url)
+        seed_sample_maps(services, 4)
         settings = {"HTTP_TIMEOUT_S": "0.5", "HTTP_RETRIES": "1", "BARRIER_TIMEOUT_S": "1"}
-        with start_function(neighbours, tmp_path_factory.mktemp("faults"), settings=settings) as url:
-            yield url, neighbours, sessions, results
+        with start_function(services, tmp_path_factory.mktemp("faults"), settings=settings) as url:
+            yield url, services, sessions, results
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def gateway(world):
     return GazeClient(world[0], video_id="sample", ip_address=f"198.51.100.{next(NUMBERS)}", attempts=1)
 
 
-def deliveries(neighbours, gateway):
-    entries = requests.get(f"{neighbours.aggregator_url}/results", timeout=10).json()["deliveries"]
+def deliveries(services, gateway):
+    entries = requests.get(f"{services.aggregator_url}/results", timeout=10).json()["deliveries"]
     return [entry for entry in entries if entry["session_id"] == gateway.session_id]
 
 
@@ -111,7 +111,7 @@ def test_a_frame_that_was_stored_although_the_answer_was_lost_counts_once(world,
 
 @pytest.mark.parametrize(("failure", "status"), [({"status": 500}, 502), ({"delay_s": 1.0}, 504)])
 def test_a_failing_aggregator_is_said_and_the_repeat_delivers(world, gateway, frames, failure, status):
-    _, neighbours, _, results = world
+    _, services, _, results = world
     gateway.post_frame(1, frames[0])
     with results.failing(**failure):
         answered, text = refusal(gateway.complete, 2)
@@ -120,11 +120,11 @@ def test_a_failing_aggregator_is_said_and_the_repeat_delivers(world, gateway, fr
 
     score = gateway.complete(2).body["final_score"]
 
-    assert [entry["final_score"] for entry in deliveries(neighbours, gateway)] == [score]
+    assert [entry["final_score"] for entry in deliveries(services, gateway)] == [score]
 
 
 def test_a_delivery_whose_answer_was_lost_takes_effect_once(world, gateway, frames):
-    _, neighbours, _, results = world
+    _, services, _, results = world
     gateway.post_frame(1, frames[0])
     with results.failing(status=503, fails_after_work=True):
         assert refusal(gateway.complete, 2)[0] == 502
@@ -132,21 +132,21 @@ def test_a_delivery_whose_answer_was_lost_takes_effect_once(world, gateway, fram
     gateway.complete(2)
 
     # It came several times under one key, and one result stands.
-    (entry,) = deliveries(neighbours, gateway)
+    (entry,) = deliveries(services, gateway)
     assert entry["count"] > 1
 
 
 def test_without_the_saliency_store_nothing_is_scored_and_the_repeat_scores(world, frames, tmp_path):
-    _, neighbours, _, _ = world
+    _, services, _, _ = world
     viewer = f"198.51.100.{next(NUMBERS)}"
     nowhere = UpstreamServices(
-        refused_url().replace("http", "mongodb"), neighbours.session_api_url, neighbours.aggregator_url
+        refused_url().replace("http", "mongodb"), services.session_api_url, services.aggregator_url
     )
     with start_function(nowhere, tmp_path, settings={"MONGO_TIMEOUT_S": "0.5"}) as url:
         blind = GazeClient(url, video_id="sample", ip_address=viewer, attempts=1)
         blind.post_frame(1, frames[0])
         assert refusal(blind.complete, 2)[0] in (502, 504)
-        assert deliveries(neighbours, blind) == []
+        assert deliveries(services, blind) == []
 
     result = GazeClient(world[0], video_id="sample", ip_address=viewer).complete(2).body["result"]
 

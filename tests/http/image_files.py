@@ -1,4 +1,4 @@
-"""Images for requests, and files that pretend to be images."""
+"""Image files for requests, and files with false headers."""
 
 import base64
 import struct
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def make_pixels(width_px=640, height_px=480):
-    """Return coarse RGB noise, so that no eye in it lacks contrast."""
+    """Return coarse RGB noise, so that an eye in it has enough contrast."""
     noise = np.random.default_rng(1).integers(0, 256, (height_px // 8 + 1, width_px // 8 + 1, 3), dtype=np.uint8)
     return noise.repeat(8, axis=0).repeat(8, axis=1)[:height_px, :width_px]
 
@@ -24,7 +24,7 @@ def encode(pixels, suffix=".jpg"):
     return data.tobytes()
 
 
-def make_picture(suffix=".jpg", **kwargs):
+def make_image(suffix=".jpg", **kwargs):
     return encode(make_pixels(**kwargs), suffix)
 
 
@@ -33,7 +33,7 @@ def as_base64(data):
 
 
 def png_claiming(width_px, height_px):
-    """Return a small PNG whose header claims any size: what a decompression bomb looks like from outside."""
+    """Return a small PNG whose header claims any size, like a decompression bomb."""
 
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -43,10 +43,10 @@ def png_claiming(width_px, height_px):
 
 
 def jpeg_claiming(width_px, height_px):
-    picture = bytearray(make_picture())
-    at = picture.index(b"\xff\xc0") + 5
-    picture[at : at + 4] = struct.pack(">HH", height_px, width_px)
-    return bytes(picture)
+    image = bytearray(make_image())
+    at = image.index(b"\xff\xc0") + 5
+    image[at : at + 4] = struct.pack(">HH", height_px, width_px)
+    return bytes(image)
 
 
 def webp_claiming(width_px, height_px):
