@@ -57,7 +57,7 @@ def test_frames_beyond_capacity_are_refused_and_connections_stay_usable(function
             assert int(headers["Retry-After"]) >= 1
             assert json.loads(body)["type"] == "/problems/busy"
     assert function.read_metric("gaze_shed_total") == statuses[503]
-    lines = function.log_path.read_text().count("503 DetectionBusyError")
+    lines = function.log_path.read_text().count("error=DetectionBusyError")
     assert lines + function.read_metric("gaze_log_lines_suppressed_total") == statuses[503]
 
 
