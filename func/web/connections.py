@@ -303,7 +303,11 @@ class GuardedProtocol(H11Protocol):
             self.cut()
             return
         self._enter(Phase.LINGER)
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has reset the connection
+            self.cut()
+            return
         self.flow.resume_reading()
 
     def refuse_body(self) -> None:
