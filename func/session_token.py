@@ -66,9 +66,9 @@ def read_key_file(name: str) -> tuple[bytes, ...]:
         ValueError: The file is not a readable text file, or its content is invalid.
     """
     path = Path(name)
-    if not path.is_file():
-        raise ValueError("must be the path of a file")
     try:
+        if not path.is_file():
+            raise ValueError("must be the path of a file")
         return parse_keys(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         raise ValueError("must be the path of a readable text file") from None

@@ -14,6 +14,9 @@ from typing import Any
 from func.errors import SettingsError
 
 _METADATA_KEY = "setting"
+
+_MAX_SHOWN_LENGTH = 100
+"""Maximum length of a value that a message contains."""
 _CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -128,5 +131,7 @@ def _read(variable: str, reader: _Reader, environ: Mapping[str, str], context: D
             return reader.default(context)
         return reader.parse(reader.default) if reader.default else None
     except ValueError as error:
-        sent = f", not {text!r}" if text and not reader.is_secret else ""
+        # A value in the wrong variable may be a password or the content of a key file.
+        is_shown = text and not reader.is_secret and len(text) <= _MAX_SHOWN_LENGTH and "@" not in text
+        sent = f", not {text!r}" if is_shown else ""
         raise SettingsError(variable, f"{error}{sent}") from error

@@ -85,9 +85,9 @@ def parse_database(text: str) -> str:
 
 def parse_ca_bundle(text: str) -> Path:
     """Return the path of a PEM file with certificates."""
-    if not Path(text).is_file():
-        raise ValueError("must be the path of a file")
     try:
+        if not Path(text).is_file():
+            raise ValueError("must be the path of a file")
         ssl.create_default_context(cafile=text)
     except ssl.SSLError as error:
         raise ValueError("must be a PEM file with certificates") from error

@@ -27,7 +27,7 @@ def is_of_viewing(stored: object, viewing_start_ms: int | None) -> bool:
         known = stored.viewing_start_ms
     else:
         known = stored.get("viewing_start_ms") if isinstance(stored, Mapping) else None
-    return None in {known, viewing_start_ms} or known == viewing_start_ms
+    return known is None or viewing_start_ms is None or known == viewing_start_ms
 
 
 def require_viewing(stored: object, viewing_start_ms: int | None) -> None:

@@ -10,7 +10,7 @@ import enum
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from func.web.answers import Answer, answer_problem
 from func.web.early_refusal import measure_frame
+from func.web.limited_http import LimitedConnection
 from func.web.metrics import Metrics
 from func.web.problems import (
     HEAD_TIMEOUT,
@@ -29,19 +30,18 @@ from func.web.problems import (
     Problem,
 )
 
-MAX_HEAD_BYTES = 16 * 1024
-"""Maximum size of request line and headers; gateways send one or two kilobytes."""
-
 SWEEP_S = 0.25
 """Interval between checks of the deadlines."""
 
 LINGER_S = 1.0
 """Time for a client that is still sending to read its answer, before the connection is aborted."""
 
-_HEAD_PIECE_BYTES = 4096
 _SEND_BUFFER_BYTES = 128 * 1024
-"""Send buffer in the kernel. Unread answers could otherwise use 4 MB per connection; our largest has about 20 KB."""
+"""Send buffer in the kernel. Unread answers could otherwise use 4 MB per connection. Most answers have less than 1 KB;
+the one to the last frame of an hour has 5 MB."""
 _MIN_IDLE_S = 0.25
+_MIN_BODY_S = 1.0
+"""Minimum age of an unfinished body that is refused to make room for a new connection."""
 _MAX_LINGERING = 64
 
 
@@ -103,13 +103,13 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: "GuardedProtocol") -> bool:
-        """Add a connection, closing an idle one if there are too many; return whether it is within the limits."""
+        """Add a connection, closing another if there are too many; return whether it is within the limits."""
         limits, peer = self.limits, connection.peer
         is_allowed = True
         if self._by_peer[peer] >= limits.connections_per_peer:
-            is_allowed = self._close_idle(each for each in self._open if each.peer == peer)
+            is_allowed = self._make_room([each for each in self._open if each.peer == peer])
         elif len(self._open) >= limits.connections:
-            is_allowed = self._close_idle(self._open)
+            is_allowed = self._make_room(list(self._open))
         self._open.add(connection)
         self._by_peer[peer] += 1
         return is_allowed
@@ -138,20 +138,27 @@ class Connections:
             for connection in list(self._open):
                 connection.keep_deadlines(now_s)
 
-    def _close_idle(self, candidates: "Iterable[GuardedProtocol]") -> bool:
-        """Close the connection idle longest, preferring those without any request; return whether there was one."""
+    def _make_room(self, candidates: "Sequence[GuardedProtocol]") -> bool:
+        """Close one connection, preferring idle ones to slow bodies; return whether there was one."""
         now_s = asyncio.get_running_loop().time()
         idle = [
             each
             for each in candidates
             if each.phase in {Phase.NEW, Phase.HEAD, Phase.KEPT} and now_s - each.since_s >= _MIN_IDLE_S
         ]
-        if not idle:
-            return False
-        oldest = min(idle, key=lambda each: (each.phase is Phase.KEPT, each.since_s))
-        self.count_closed("idle")
-        oldest.cut()
-        return True
+        if idle:
+            self.count_closed("idle")
+            # Those that have never sent a request first.
+            min(idle, key=lambda each: (each.phase is Phase.KEPT, each.since_s)).cut()
+            return True
+        slow = [
+            each
+            for each in candidates
+            if each.phase is Phase.REQUEST and each.is_body_coming() and now_s - each.since_s >= _MIN_BODY_S
+        ]
+        if slow:
+            min(slow, key=lambda each: each.since_s).refuse_body()
+        return bool(slow)
 
 
 class GuardedProtocol(H11Protocol):
@@ -162,7 +169,7 @@ class GuardedProtocol(H11Protocol):
         self.phase = Phase.NEW
         self.since_s = 0.0
         self._guard = connections
-        self._has_line = False
+        self.conn = LimitedConnection()
         self._dropped_bytes = 0
         self._skip_bytes = 0
         self._unsent_since_s: float | None = None
@@ -187,7 +194,7 @@ class GuardedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass data to uvicorn, a head in small pieces to check its size; discard data after a refusal."""
+        """Pass data to uvicorn; discard data after a refusal."""
         if self.phase in {Phase.LINGER, Phase.DROP}:
             self._dropped_bytes += len(data)
             if self._dropped_bytes > self._guard.limits.drop_bytes:
@@ -202,16 +209,12 @@ class GuardedProtocol(H11Protocol):
             self._enter(Phase.HEAD)
         elif self.phase is Phase.NEW:
             self.phase = Phase.HEAD  # the deadline counts from the connection
-        rest = data
-        while rest and self._reads_head():
-            piece, rest = rest[:_HEAD_PIECE_BYTES], rest[_HEAD_PIECE_BYTES:]
-            self._has_line = self._has_line or b"\n" in piece
-            self._pass_on(piece)
-            if self.phase is Phase.LINGER or self.transport.is_closing():
-                return
-        if rest:
-            self._pass_on(rest)
-        self._note_phase()
+        try:
+            super().data_received(data)
+        except h11.LocalProtocolError:  # the answer went out while the request was still malformed
+            self.cut()
+        if not self.transport.is_closing():
+            self._note_phase()
 
     def _refuse_early(self, data: bytes) -> bytes:
         """Refuse a frame under overload without parsing it; return the data after it."""
@@ -245,20 +248,16 @@ class GuardedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that h11 cannot parse. uvicorn calls it while it handles h11's exception."""
-        error = sys.exception()
-        problem = MALFORMED_REQUEST
-        if getattr(error, "error_status_hint", 400) == HEAD_TOO_LARGE.status:
-            problem = HEAD_TOO_LARGE if self._has_line else URI_TOO_LONG
-        self._refuse(problem, "malformed")
-        cycle = self._find_cycle()
-        if cycle is not None and not cycle.response_complete:  # the malformed part is in the body
-            cycle.disconnected = True
-            cycle.message_event.set()
+        hint = getattr(sys.exception(), "error_status_hint", MALFORMED_REQUEST.status)
+        problems = {problem.status: problem for problem in (HEAD_TOO_LARGE, URI_TOO_LONG)}
+        self._refuse(problems.get(hint, MALFORMED_REQUEST), "malformed")
+        self._end_cycle()
 
     def on_response_complete(self) -> None:
         """Update the phase after an answer."""
         super().on_response_complete()
         if not self.transport.is_closing() and self.phase is not Phase.LINGER:
+            self._enter(Phase.KEPT)
             self._note_phase()
 
     def shutdown(self) -> None:
@@ -305,8 +304,17 @@ class GuardedProtocol(H11Protocol):
             self.cut()
             return
         self._enter(Phase.LINGER)
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has reset the connection
+            self.cut()
+            return
         self.flow.resume_reading()
+
+    def refuse_body(self) -> None:
+        """Refuse a request whose body is unfinished, to make room for another connection."""
+        self._refuse(TOO_MANY_CONNECTIONS, "slow_body")
+        self._end_cycle()
 
     def is_body_coming(self) -> bool:
         """Return whether the client is still sending the body of its request."""
@@ -319,6 +327,13 @@ class GuardedProtocol(H11Protocol):
             self.transport.write(answer_problem(problem, problem.title).to_bytes())
         self.linger()
 
+    def _end_cycle(self) -> None:
+        """Report to the handler that its client has disconnected, if a request is being answered."""
+        cycle = self._find_cycle()
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
     def _has_begun_answer(self) -> bool:
         cycle = self._find_cycle()
         return cycle is not None and cycle.response_started and not cycle.response_complete
@@ -327,22 +342,13 @@ class GuardedProtocol(H11Protocol):
         """Return uvicorn's current or last request; None before the first one, contrary to uvicorn's annotation."""
         return self.cycle
 
-    def _reads_head(self) -> bool:
-        return self.conn.their_state is h11.IDLE
-
-    def _pass_on(self, data: bytes) -> None:
-        try:
-            super().data_received(data)
-        except h11.LocalProtocolError:  # already answered; more of the malformed request arrived
-            self.cut()
-
     def _note_phase(self) -> None:
         if self.phase is Phase.LINGER:
             return
         cycle = self._find_cycle()
         if cycle is not None and not cycle.response_complete:
-            self._enter(Phase.REQUEST)
-            self._has_line = False
+            if self.phase is not Phase.REQUEST:
+                self._enter(Phase.REQUEST)
         elif self.is_body_coming():
             if self.phase is not Phase.DROP:
                 self._dropped_bytes = 0

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from func.errors import NotReadyError
 from func.settings import Settings
-from func.web.connections import MAX_HEAD_BYTES, Connections, GuardedProtocol, Limits
+from func.web.connections import Connections, GuardedProtocol, Limits
 from func.web.handler import Handler
 from func.web.metrics import Metrics
 from func.web.native_output import divert_native_output
@@ -97,7 +97,6 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
             server_header=False,
             timeout_keep_alive=int(KEEP_ALIVE_S),
             timeout_graceful_shutdown=int(DRAIN_S),
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             backlog=self.cfg.settings["backlog"].value,
         )
         server = DrainingServer(config, connections)

@@ -177,6 +177,15 @@ def test_many_bodies_that_drip_keep_nobody_waiting(function, attack):
         assert_honest_clients_are_served(function)
 
 
+def test_bodies_that_drip_on_every_connection_make_room_for_others(function, attack):
+    connections = attack(MAX_CONNECTIONS, POST + b"Content-Length: 100000\r\n\r\n{")
+    with drip(connections, b" ", pause_s=0.5):
+        time.sleep(1.2)
+        assert_honest_clients_are_served(function)
+
+    assert read_status(connections[0]) == (503, "application/problem+json")
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -185,10 +194,22 @@ def test_many_bodies_that_drip_keep_nobody_waiting(function, attack):
         (b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 100_000, 431),
         (b"NONSENSE\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:b\r\n" * 2000 + b"\r\n", 431),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 500_000, 400),
+        (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ],
-    ids=["request line", "header", "headers", "no HTTP", "length"],
+    ids=[
+        "request line",
+        "header",
+        "headers",
+        "no HTTP",
+        "length",
+        "tiny headers",
+        "tiny chunks",
+        "two lengths",
+    ],
 )
-def test_a_head_that_is_endless_or_malformed_gets_a_problem_document(function, attack, sent, status):
+def test_a_request_that_is_endless_costly_or_malformed_gets_a_problem_document(function, attack, sent, status):
     first, *_ = attack(20, sent)
 
     assert_honest_clients_are_served(function)

@@ -108,6 +108,24 @@ def test_an_invalid_variable_is_named(variable, value):
     assert caught.value.variable == variable
 
 
+@pytest.mark.parametrize("variable", ["SESSION_API_URL", "AGGREGATOR_URL", "CA_BUNDLE", "THREADS"])
+@pytest.mark.parametrize("value", ["ftp://user:secret@host", "secret" * 100], ids=["address", "long"])
+def test_a_value_that_may_be_a_secret_in_the_wrong_variable_is_not_shown(variable, value):
+    with pytest.raises(SettingsError, match=variable) as caught:
+        read_settings({**REQUIRED, variable: value})
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["SESSION_TOKEN_KEYS_FILE", "CA_BUNDLE", "GAZE_MODEL"])
+def test_the_content_of_a_file_in_place_of_its_path_is_refused_without_showing_it(variable):
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, variable: "0123456789abcdef" * 20})
+
+    assert str(caught.value).startswith(f"{variable} must be")
+    assert "0123456789abcdef" not in str(caught.value)
+
+
 @pytest.mark.parametrize("variable", ["MONGO_URI", "OUTBOUND_PROXY"])
 def test_a_url_that_may_contain_a_password_is_never_shown(variable):
     with pytest.raises(SettingsError) as caught:

@@ -68,6 +68,9 @@ def test_the_result_of_another_viewing_is_not_returned(world):
     [
         ({"viewing_start_ms": 1000}, 1000, True),
         ({"viewing_start_ms": 1000}, 2000, False),
+        ({"viewing_start_ms": "1000"}, 1000, False),
+        ({"viewing_start_ms": [1000]}, 1000, False),
+        ({"viewing_start_ms": {"ms": 1000}}, 1000, False),
         ({"viewing_start_ms": 1000}, None, True),
         ({}, 1000, True),
         ([320, 240], 1000, True),
