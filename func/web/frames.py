@@ -31,6 +31,9 @@ from func.web.tokens import check_tokens
 _MAX_INLINE_BYTES = 256 * 1024
 """Maximum body size to parse in the event loop: parsing takes about 1 ms, and switching threads may take longer."""
 
+_PATIENCE = 3.0
+"""How much longer than expected an admitted frame may wait: a late refusal wastes the time spent waiting."""
+
 
 class Frames:
     """Answers frames. Belongs to one event loop."""
@@ -56,9 +59,14 @@ class Frames:
             places=settings.landmarkers,
             wait_s=settings.landmarker_wait_s,
             make_busy_error=DetectionBusyError,
+            patience=_PATIENCE,
         )
         self._storing = Stage(
-            "store", places=settings.threads, wait_s=settings.landmarker_wait_s, make_busy_error=ThreadsBusyError
+            "store",
+            places=settings.threads,
+            wait_s=settings.landmarker_wait_s,
+            make_busy_error=ThreadsBusyError,
+            patience=_PATIENCE,
         )
         self._last_frames = LastFrames(settings)
         self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None

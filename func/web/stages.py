@@ -15,9 +15,6 @@ _WEIGHT_OF_SLOWER, _WEIGHT_OF_FASTER = 0.1, 0.3
 large images must not cause refusals of later frames. An estimate that is too low is corrected by the wait of the oldest
 call."""
 
-PATIENCE = 3.0
-"""Maximum actual wait of an accepted call, as a multiple of `wait_s`: a late refusal wastes the time spent waiting."""
-
 _T = TypeVar("_T")
 
 
@@ -31,6 +28,7 @@ class Stage:
         places: int,
         wait_s: float,
         make_busy_error: Callable[[float], Exception],
+        patience: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create the thread pool.
@@ -40,12 +38,14 @@ class Stage:
             places: Maximum concurrent calls.
             wait_s: Maximum expected wait; a call that would wait longer is refused at once.
             make_busy_error: Returns the error for a refused call, from the expected wait in seconds.
+            patience: Longest wait of a call that was admitted, in multiples of `wait_s`.
             clock: Monotonic clock in seconds.
         """
         self._executor = ThreadPoolExecutor(max_workers=places, thread_name_prefix=name)
         self._free = places
         self._places = places
         self._wait_s = wait_s
+        self._patience = patience
         self._make_busy_error = make_busy_error
         self._clock = clock
         self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
@@ -105,7 +105,7 @@ class Stage:
         watcher: asyncio.Future[Any] | None = asyncio.ensure_future(gone()) if gone is not None else None
         awaited: list[asyncio.Future[Any]] = [turn] if watcher is None else [turn, watcher]
         try:
-            await asyncio.wait(awaited, timeout=PATIENCE * self._wait_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(awaited, timeout=self._patience * self._wait_s, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._leave(entry)
             raise

@@ -67,12 +67,14 @@ def test_without_the_block_closing_a_landmarker_resolves_a_name(tmp_path):
     assert 53 in {port for _, port in find_destinations(tmp_path, is_blocked=False)}
 
 
-@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize("variable", ["NO_PROXY", pytest.param("no_proxy", marks=pytest.mark.slow)])
 def test_proxy_exceptions_in_the_environment_do_not_disable_the_block(tmp_path, variable):
     assert find_destinations(tmp_path, is_blocked=True, environment={variable: "*"}.items()) == {CLOSED_PORT}
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "variable", ["HTTPS_PROXY", *(pytest.param(name, marks=pytest.mark.slow) for name in ("https_proxy", "ALL_PROXY"))]
+)
 def test_a_proxy_in_the_environment_is_not_used(tmp_path, variable):
     proxy = {variable: "http://127.0.0.1:8118"}
 

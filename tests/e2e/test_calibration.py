@@ -14,6 +14,8 @@ from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_
 from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import start_function, start_upstream_services
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 200
 VIEWED = range(61, 91)
 """Frames of the sample clip used for the viewing, not for the calibration."""

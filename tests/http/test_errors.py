@@ -264,8 +264,8 @@ class UnreadableStream:
 
 
 def test_no_free_place_for_scoring_is_503_with_retry_after(make_world, make_body, monkeypatch):
-    world = make_world(SCORING_PLACES="1")
     monkeypatch.setattr("func.web.last_frames.SCORING_WAIT_S", 0)
+    world = make_world(SCORING_PLACES="1")
     answers = []
     extract = world.maps.extract_saliencyMap
 

@@ -98,6 +98,7 @@ def test_rendered_weights_are_read_back(tmp_path):
     assert read["STRENGTH"] == 3
 
 
+@pytest.mark.slow
 def test_the_shipped_weights_are_those_of_the_shipped_table():
     table = load_table(TRAINING_TABLE_PATH)
     examples = select_examples(table, measure_table(table), held_out=False)

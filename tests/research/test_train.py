@@ -213,6 +213,7 @@ def test_too_few_people_for_the_folds_are_a_misuse():
         train_small(make_table(identities=3, frames=4, held_out=1))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file_in_another_process_with_another_number_of_threads(trained):
     content, card = trained
     script = """
