@@ -1,19 +1,19 @@
 """Serve the session API and the aggregator with gunicorn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from pymongo import MongoClient
-from pymongo.database import Database
 
 MONGO_TIMEOUT_MS = 10_000
 
-CreateApp = Callable[[Database[dict[str, Any]]], Flask]
-"""Returns an application that keeps its data in a database."""
+CreateApp = Callable[..., Flask]
+"""Returns an application that keeps its data in the database given first; further options are keywords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class ServerOptions:
     threads: int
 
 
-def make_server_command(create_app: CreateApp, *, database: str, help_text: str | None) -> click.Command:
+def make_server_command(
+    create_app: CreateApp, *, database: str, help_text: str | None, app_options: Sequence[click.Option] = ()
+) -> click.Command:
     """Return a command that serves an application until SIGTERM and prints its address once it listens.
 
     Several processes may serve the same database.
@@ -46,6 +48,7 @@ def make_server_command(create_app: CreateApp, *, database: str, help_text: str 
         create_app: Makes the application.
         database: Default name of the database.
         help_text: Text of `--help`.
+        app_options: Options of the application; their values are its keyword arguments.
     """
 
     @click.command(help=help_text)
@@ -56,8 +59,11 @@ def make_server_command(create_app: CreateApp, *, database: str, help_text: str 
     @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes.")
     @click.option("--threads", type=click.IntRange(min=1), default=16, show_default=True, help="Threads per process.")
     def serve(**options: Any) -> None:  # noqa: ANN401  click checks their types
-        _Server(create_app, ServerOptions(**options)).run()
+        names = [str(option.name) for option in app_options]
+        make = partial(create_app, **{name: options.pop(name) for name in names})
+        _Server(make, ServerOptions(**options)).run()
 
+    serve.params.extend(app_options)
     return serve
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 from flask import Flask, Response, jsonify, request
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -36,6 +37,9 @@ from gaze_tools.stack.sessions import (
     Update,
 )
 
+DEFAULT_TTL_S = 300.0
+"""Lifetime of a session after its last use."""
+
 _MAX_BODY_BYTES = 14 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
@@ -44,7 +48,7 @@ _log = logging.getLogger(__name__)
 def create_app(
     database: Database[dict[str, Any]],
     *,
-    ttl_s: float = 300.0,
+    ttl_s: float = DEFAULT_TTL_S,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Flask:
     """Return the API with its data in a database.
@@ -183,7 +187,20 @@ def _read_update(component: str, values: object) -> Update:
     return Update(component, frames, settings, result)
 
 
-main = make_server_command(create_app, database="session_api", help_text=__doc__)
+main = make_server_command(
+    create_app,
+    database="session_api",
+    help_text=__doc__,
+    app_options=[
+        click.Option(
+            ["--ttl-s"],
+            type=click.FloatRange(min=0, min_open=True),
+            default=DEFAULT_TTL_S,
+            show_default=True,
+            help="Lifetime of a session after its last use, in seconds.",
+        )
+    ],
+)
 
 
 if __name__ == "__main__":

@@ -36,12 +36,20 @@ def stores(mongo_uri, tmp_path_factory):
                 "--mongo-uri",
                 mongo_uri,
             ]
-            process = stack.enter_context(run_process([*command, "--database", "processes"], log_path=log_path))
+            process = stack.enter_context(
+                run_process([*command, "--database", "processes", "--ttl-s", "600"], log_path=log_path)
+            )
             url = f"http://127.0.0.1:{port}"
             await_ready("session API", process, f"{url}/health", log_path=log_path, timeout_s=20)
             made.append(HttpSessionStore(url, timeout_s=20, retries=3))
             assert log_path.read_text() == f"listening on {url}\n"
         yield made
+
+
+def test_the_lifetime_of_sessions_is_an_option(stores):
+    stores[0].update_session("lifetime", 1, {}, **VIEWER)
+
+    assert stores[0].get_session("lifetime").ttl_s == 600.0
 
 
 def test_every_frame_is_stored_once_whichever_process_gets_it(stores):
