@@ -111,8 +111,8 @@ class Completer:
                 return self._read_again(step.last, known, deadline_s)
             case AwaitDelivery():
                 return self._check_delivery(step.last, step.then)
-            case Deliver(session, result):
-                return self._deliver(step.last, session, result)
+            case Deliver(session, result, left_out):
+                return self._deliver(step.last, session, result, left_out)
             case never:
                 assert_never(never)
 
@@ -187,7 +187,7 @@ class Completer:
         if result.score_invalid_reason == "calibration_session":
             # It has no score to deliver, and more targets may follow.
             return Done(result, Outcome.CALIBRATION)
-        return self._store(last, replace(session, frames={}), result)
+        return self._store(last, session, result)
 
     def _score_nothing(self, last: LastFrame, found: Session | MissingSession) -> SessionResult:
         session = found
@@ -196,6 +196,8 @@ class Completer:
         return self._scorer.score(replace(session, frames={}), last.expected, last.video_id)
 
     def _store(self, last: LastFrame, session: Session, result: SessionResult) -> Step:
+        left_out = last.expected.count_beyond(session)
+        session = replace(session, frames={})
         try:
             update = self._sessions.store_settings(
                 last.session_id, {"result": result.as_json()}, created_at=session.created_at or None
@@ -204,7 +206,7 @@ class Completer:
             raise SessionExpiredError(last.session_id) from error
         if "result" in update.written:
             self._observer.count_result_stored()
-            return Wait(0.0, last, Deliver(session, read_result(update.stored["result"])))
+            return Wait(0.0, last, Deliver(session, read_result(update.stored["result"]), left_out))
         return self._follow_up(last, replace(session, settings={**session.settings, **update.stored}))
 
     def _follow_up(self, last: LastFrame, session: Session, deadline_s: float | None = None) -> Step:
@@ -235,7 +237,7 @@ class Completer:
             return Wait(0.0, last, Deliver(session, waiting.result))
         return self._follow_up(last, now, waiting.deadline_s)
 
-    def _deliver(self, last: LastFrame, session: Session, result: SessionResult) -> Done:
+    def _deliver(self, last: LastFrame, session: Session, result: SessionResult, left_out: int) -> Done:
         # One key for each viewing: a viewer who watches again after the session expired has the same session id.
         key = uuid.uuid5(uuid.NAMESPACE_URL, f"{session.session_id}:{session.created_at}")
         try:
@@ -257,7 +259,7 @@ class Completer:
         # A session that expired in the meantime needs no mark.
         with contextlib.suppress(SessionNotFoundError):
             self._mark_delivered(session, is_delivered=True)
-        return Done(result, Outcome.DELIVERED, _warn(session, result))
+        return Done(result, Outcome.DELIVERED, _warn(session, result, left_out))
 
     def _mark_delivered(self, session: Session, *, is_delivered: bool) -> None:
         self._sessions.store_settings(
@@ -310,8 +312,13 @@ def _has_expired(last: LastFrame, found: Session | MissingSession) -> bool:
     return not others and promised > 1 and (bool(found.frames) or found.earlier_expired_at is not None)
 
 
-def _warn(session: Session, result: SessionResult) -> tuple[str, ...]:
-    if session.earlier_expired_at is None or not result.lost.missing:
-        return ()
-    when = session.earlier_expired_at
-    return (f"an earlier session under this id expired at {when}; the result does not include its frames",)
+def _warn(session: Session, result: SessionResult, left_out: int = 0) -> tuple[str, ...]:
+    warnings = []
+    if session.earlier_expired_at is not None and result.lost.missing:
+        when = session.earlier_expired_at
+        warnings.append(f"an earlier session under this id expired at {when}; the result does not include its frames")
+    if left_out:
+        warnings.append(
+            f"frames numbered beyond the last frame do not count ({left_out} stored); send total_frames to count them"
+        )
+    return tuple(warnings)

@@ -22,6 +22,10 @@ class ExpectedFrames:
         """Return whether a frame with this number belongs to the score of the session."""
         return number >= 1 and (self._total is not None or number <= self._last)
 
+    def count_beyond(self, session: Session) -> int:
+        """Return the number of stored frames that are numbered beyond the last request, and so do not count."""
+        return 0 if self._total is not None else sum(number > self._last for number in session.frames)
+
     @property
     def promised(self) -> int:
         """Number of frames according to the last request; without an image and a total there may be one more."""

@@ -96,10 +96,12 @@ class Deliver:
     Attributes:
         session: Session without its frames.
         result: Stored result.
+        left_out: Number of stored frames that are numbered beyond the last request.
     """
 
     session: Session
     result: SessionResult
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,22 @@ class TestWaiting:
 
         assert world.complete(3)["frames"]["expected"] == 3
 
+    def test_frames_beyond_the_last_number_are_left_out_and_the_answer_says_so(self, world):
+        world.store(record(HIT), record(HIT), record(MISS))
+
+        done = world.finish(1, has_image=True)
+
+        assert done.result.frames.received == 1
+        assert done.warnings == (
+            "frames numbered beyond the last frame do not count (2 stored); send total_frames to count them",
+        )
+
+    @pytest.mark.parametrize("fields", [{"frame_number": 3}, {"frame_number": 1, "total_frames": 3}])
+    def test_without_frames_beyond_the_last_number_there_is_no_warning(self, world, fields):
+        world.store(record(HIT), record(HIT), record(MISS))
+
+        assert world.finish(**fields).warnings == ()
+
     def test_with_a_total_gaps_are_allowed(self, world):
         for number in (2, 5, 9):
             world.store(record(HIT), start=number)
