@@ -17,7 +17,7 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, read_cpu_s, start_variant
+from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, against_option, read_cpu_s, start_variant
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.launcher import start_upstream_services
 
@@ -160,12 +160,7 @@ async def measure(
 
 
 @click.command()
-@click.option(
-    "--against",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    help="Another checkout to measure, before this one; may be repeated.",
-)
+@against_option
 @click.option(
     "--multiple",
     type=click.FloatRange(min=0, min_open=True),
