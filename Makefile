@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. `make help` lists the other targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow coverage soak reliability check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit image cluster-check deploy clean help
+.PHONY: demo serve test test-slow coverage soak reliability check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit docs image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -96,7 +96,6 @@ audit: $(VENV)/.installed ## check the locked packages for known vulnerabilities
 	@.cache/pip-audit/bin/python -m pip install --quiet pip-audit==2.10.1
 	@.cache/pip-audit/bin/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip
 
-.PHONY: docs
 docs: $(VENV)/.installed ## update the generated tables in docs/
 	@PYTHONPATH=. $(BIN)/python .ci/docs.py
 

@@ -18,6 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from func.settings import describe_settings
 from func.web import problems
 from func.web.metrics import Metrics
+from gaze_tools.markdown import replace_section
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,7 @@ def main() -> None:
     for name, rows in tables.items():
         path = ROOT / "docs" / f"{name}.md"
         old = path.read_text(encoding="utf-8")
-        new = replace_table(old, name, format_table(rows))
+        new = replace_section(old, name, format_table(rows))
         if new != old:
             outdated.append(str(path.relative_to(ROOT)))
             if not options.check:
@@ -85,16 +86,6 @@ def format_table(rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table whose first row is the heading."""
     heading, *others = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
     return "\n".join([heading, re.sub(r"[^|]+", "---", heading), *others])
-
-
-def replace_table(text: str, name: str, table: str) -> str:
-    """Return the text with the table between the markers replaced."""
-    begin, end = f"<!-- {name}: begin -->\n", f"\n<!-- {name}: end -->"
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        sys.exit(f"docs/{name}.md has no markers {begin.strip()} and {end.strip()}")
-    return before + begin + table + end + after
 
 
 if __name__ == "__main__":

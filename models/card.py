@@ -1,6 +1,5 @@
 """The gaze model's card: intended use, limits, training data, metrics and the file's SHA-256."""
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gaze_core.errors import ModelError
 from gaze_core.features import FEATURE_NAMES
+from models.atomic_file import replace_file
 
 INTENDED_USE = (
     "Rough gaze of viewers in front of a laptop or desktop screen, to score many gaze points against saliency maps.",
@@ -157,13 +157,3 @@ def read_card(path: Path) -> Card:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise ModelError(f"{path.name} is not the card of a gaze model") from error
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

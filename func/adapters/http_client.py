@@ -47,7 +47,7 @@ _MAX_CONNECTIONS = 1000
 """Connections kept open: at least as many as a process may have threads."""
 
 
-class BusyError(Protocol):
+class MakeBusyError(Protocol):
     """Creates an error with the time of the next attempt."""
 
     def __call__(self, message: str, *, retry_after_s: float) -> GazeError:
@@ -67,11 +67,11 @@ class UpstreamErrors:
 
     failed: type[GazeError]
     timed_out: type[GazeError]
-    busy: BusyError
+    busy: MakeBusyError
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class UpstreamAnswer:
     """Answer of an upstream service.
 
     Attributes:
@@ -157,7 +157,7 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         """Send a request and return the answer; retry after connection errors, timeouts, 429, 502, 503 and 504.
 
         The request must be idempotent.
@@ -201,7 +201,7 @@ class HttpClient:
                 self._sleep(pause_s)
                 tries += 1
             else:
-                return Answer(status, self._parse(what, status, text, max_answer_bytes), tries)
+                return UpstreamAnswer(status, self._parse(what, status, text, max_answer_bytes), tries)
 
     def is_reachable(self) -> bool:
         """Return whether the service gives any answer within a second, whatever the state of the breaker."""

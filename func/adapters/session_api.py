@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from func.adapters.http_client import MAX_ANSWER_BYTES, Answer, HttpClient, UpstreamErrors
+from func.adapters.http_client import MAX_ANSWER_BYTES, HttpClient, UpstreamAnswer, UpstreamErrors
 from func.adapters.retry_budget import RetryBudget
 from gaze_core.errors import (
     SessionNotFoundError,
@@ -209,7 +209,7 @@ class HttpSessionStore:
         raise SessionScoredError(session_id, _seconds(answer.body.get("free_in_s")))
 
 
-def _read_update(answer: Answer, records: Mapping[str, Any]) -> StoredUpdate:
+def _read_update(answer: UpstreamAnswer, records: Mapping[str, Any]) -> StoredUpdate:
     """Return the values now stored under the write-once keys, and the keys that this call wrote."""
     # Converted as the service sees them: tuples become lists in JSON.
     sent = {
@@ -262,7 +262,7 @@ def _seconds(value: object) -> float | None:
     return float(value)
 
 
-def _demand_text(answer: Answer, key: str) -> None:
+def _demand_text(answer: UpstreamAnswer, key: str) -> None:
     if not isinstance(answer.body.get(key), str):
         _refuse(f"an answer {answer.status} has no `{key}`")
 

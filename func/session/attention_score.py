@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from func.session.frame_record import FrameRecord
-from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics
+from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics, round_finite
 from gaze_core.attention import Attention, FrameValues, SessionScore
 from gaze_core.blur import blur_map, blur_sigma_px
 from gaze_core.calibration import Calibration
@@ -259,8 +259,4 @@ def _describe_trace(trace: FrameValues, shown: _Shown) -> GazeTrace:
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:
-    return [_round(value, 4) for value in values.tolist()]
-
-
-def _round(value: float | None, digits: int) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, digits)
+    return [round_finite(value, 4) for value in values.tolist()]

@@ -153,8 +153,8 @@ class Statistics(ResultPart):
             lift_points=round(attention.lift_points.value, 2),
             interval_95=_interval(score, 2),
             interval_reliable=score.interval_reliable,
-            block_length_s=_round(score.block_s, 3),
-            effective_samples=_round(score.effective_samples, 1),
+            block_length_s=round_finite(score.block_s, 3),
+            effective_samples=round_finite(score.effective_samples, 1),
             lift=_summarise(attention.lift_points, 2),
             nss=_summarise(attention.nss, 4),
             auc=_summarise(attention.auc, 4),
@@ -323,5 +323,6 @@ def _interval(estimate: Estimate, digits: int) -> list[float] | None:
     return [round(estimate.low, digits), round(estimate.high, digits)]
 
 
-def _round(value: float | None, digits: int) -> float | None:
+def round_finite(value: float | None, digits: int) -> float | None:
+    """Round a number; return None if it is not finite, which JSON cannot express."""
     return None if value is None or not math.isfinite(value) else round(value, digits)

@@ -17,7 +17,7 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
-from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, read_cpu_s, start_variant
+from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, against_option, read_cpu_s, start_variant
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.launcher import start_upstream_services
 
@@ -29,7 +29,7 @@ FILL_S = 3.0
 
 
 @dataclass(slots=True)
-class Outcome:
+class OverloadOutcome:
     """What happened to the frames of one load: latencies by status, times of good answers, latencies of probes."""
 
     by_status: dict[int, list[float]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Generator:
         start = json.dumps({**fields, "last_frame": False, "frame": image})[:-1].encode()
         self._start = start + b', "frame_number": '
 
-    async def send_frame(self, outcome: Outcome) -> None:
+    async def send_frame(self, outcome: OverloadOutcome) -> None:
         """Send a frame and note how long the answer took; 0 stands for no answer."""
         self._number += 1
         body = self._start + b"%d}" % self._number
@@ -61,7 +61,7 @@ class Generator:
         if status == http.HTTPStatus.OK:
             outcome.good_at_s.append(time.monotonic())
 
-    async def probe(self, outcome: Outcome) -> None:
+    async def probe(self, outcome: OverloadOutcome) -> None:
         """Ask for liveness on a new connection and note how long that took."""
         answers: dict[int, list[float]] = {}
         await self._exchange(
@@ -93,7 +93,7 @@ class Generator:
 
     async def measure_capacity(self, seconds: float) -> float:
         """Return the frames a second that clients get that wait for each answer."""
-        outcome, until_s = Outcome(), time.monotonic() + seconds
+        outcome, until_s = OverloadOutcome(), time.monotonic() + seconds
 
         async def run() -> None:
             while time.monotonic() < until_s:
@@ -102,9 +102,9 @@ class Generator:
         await asyncio.gather(*(run() for _ in range(CLIENTS)))
         return outcome.count(200) / seconds
 
-    async def offer(self, frames_per_s: float, seconds: float) -> tuple[Outcome, float]:
+    async def offer(self, frames_per_s: float, seconds: float) -> tuple[OverloadOutcome, float]:
         """Send frames at fixed times and a health probe every fifth of a second; return the outcome and the goodput."""
-        outcome = Outcome()
+        outcome = OverloadOutcome()
         begins_s, ends_s = time.monotonic() + FILL_S, time.monotonic() + seconds
         loop = asyncio.get_running_loop()
         started_s = loop.time()
@@ -160,12 +160,7 @@ async def measure(
 
 
 @click.command()
-@click.option(
-    "--against",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    help="Another checkout to measure, before this one; may be repeated.",
-)
+@against_option
 @click.option(
     "--multiple",
     type=click.FloatRange(min=0, min_open=True),

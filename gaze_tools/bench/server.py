@@ -28,6 +28,14 @@ READY_TIMEOUT_S = 60.0
 FRAMES_PER_CLIENT = 40
 
 ROOT = Path(func.__file__).parents[1]
+
+against_option = click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Another checkout to measure, before this one; may be repeated.",
+)
+
 _BIN = Path(sys.executable).parent
 FRAMEWORK = [str(_BIN / "functions-framework"), "--source=func/main.py", "--target=handle", "--host=127.0.0.1"]
 _ASGI_MAIN = "import os; from func.web.start import start; app = start(os.environ).handler"
@@ -153,12 +161,7 @@ def print_table(variants: list[Variant], client_counts: list[int], rounds: int) 
 
 
 @click.command()
-@click.option(
-    "--against",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    help="Another checkout to measure, before this one; may be repeated.",
-)
+@against_option
 @click.option(
     "--also", type=click.Choice(sorted(_SERVERS)), multiple=True, help="Another server to measure; may be repeated."
 )

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from gaze_tools.capacity.assumptions import Assumptions
 
-SECONDS_A_DAY = 86_400
-
 
 @dataclass(frozen=True, slots=True)
 class Footprint:

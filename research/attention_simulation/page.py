@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from research.attention_simulation.runs import DURATIONS_S, STATISTICS, VIEWINGS, Outcome
+from research.attention_simulation.runs import DURATIONS_S, STATISTICS, VIEWINGS, SimulationOutcome
 from research.attention_simulation.viewers import RATE_HZ, VIEWERS, Floats
 from research.markdown import make_table
 
 CHANCE = {"lift": 0.0, "nss": 0.0, "auc": 0.5, "shuffled_auc": 0.5}
 
 
-def describe(outcomes: dict[bool, Outcome], *, durations_s: Sequence[int] = DURATIONS_S) -> dict[str, str]:
+def describe(outcomes: dict[bool, SimulationOutcome], *, durations_s: Sequence[int] = DURATIONS_S) -> dict[str, str]:
     """Return the tables by the names of their blocks, in Markdown.
 
     Args:
@@ -57,7 +57,7 @@ def describe(outcomes: dict[bool, Outcome], *, durations_s: Sequence[int] = DURA
     }
 
 
-def _describe_size(outcomes: dict[bool, Outcome]) -> str:
+def _describe_size(outcomes: dict[bool, SimulationOutcome]) -> str:
     runs = len(outcomes[True].table)
     uncertainty = 200 * np.sqrt(0.95 * 0.05 / runs)
     return make_table(
@@ -72,7 +72,7 @@ def _describe_size(outcomes: dict[bool, Outcome]) -> str:
     )
 
 
-def _describe_scores(outcomes: dict[bool, Outcome]) -> str:
+def _describe_scores(outcomes: dict[bool, SimulationOutcome]) -> str:
     rows = []
     for centre_bias, outcome in outcomes.items():
         for viewer, name in enumerate(VIEWERS):
@@ -82,7 +82,7 @@ def _describe_scores(outcomes: dict[bool, Outcome]) -> str:
     return make_table(("video", "viewer", "score, %", "chance, %", "lift", "NSS", "AUC", "shuffled AUC"), rows)
 
 
-def _reliability_rows(outcomes: dict[bool, Outcome], durations_s: Sequence[int]) -> list[Sequence[str]]:
+def _reliability_rows(outcomes: dict[bool, SimulationOutcome], durations_s: Sequence[int]) -> list[Sequence[str]]:
     """Return how often sessions of each duration are called reliable, and the coverage of these."""
     rows: list[Sequence[str]] = []
     for position, duration_s in enumerate(durations_s):
@@ -99,7 +99,7 @@ def _reliability_rows(outcomes: dict[bool, Outcome], durations_s: Sequence[int])
     return rows
 
 
-def _chance_row(outcome: Outcome, statistic: str, chance: float, centre_bias: bool) -> Sequence[str]:
+def _chance_row(outcome: SimulationOutcome, statistic: str, chance: float, centre_bias: bool) -> Sequence[str]:
     viewer = list(VIEWERS).index("random")
     values, low, high = (outcome.values(statistic, name)[:, viewer, -1] for name in ("value", "low", "high"))
     error = values.std() / np.sqrt(len(values))
@@ -117,7 +117,7 @@ def _chance_row(outcome: Outcome, statistic: str, chance: float, centre_bias: bo
     )
 
 
-def _describe_lags(outcomes: dict[bool, Outcome]) -> str:
+def _describe_lags(outcomes: dict[bool, SimulationOutcome]) -> str:
     rows = []
     for viewer, name in enumerate(VIEWERS):
         tested = np.concatenate([outcome.lags_s[:, viewer] for outcome in outcomes.values()])
@@ -127,7 +127,7 @@ def _describe_lags(outcomes: dict[bool, Outcome]) -> str:
     return make_table(("viewer", "sessions", "with a lag", "median lag"), rows)
 
 
-def _spread(outcome: Outcome, statistic: str, viewer: int) -> str:
+def _spread(outcome: SimulationOutcome, statistic: str, viewer: int) -> str:
     values = outcome.values(statistic)[:, viewer, -1]
     digits = 1 if statistic in ("score", "lift") else 2 if statistic == "nss" else 3
     return f"{np.nanmean(values):.{digits}f} ± {np.nanstd(values):.{digits}f}"

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from research.attention_simulation.page import CHANCE, name_kind, name_statistic
-from research.attention_simulation.runs import DURATIONS_S, STATISTICS, Outcome
+from research.attention_simulation.runs import DURATIONS_S, STATISTICS, SimulationOutcome
 from research.attention_simulation.viewers import VIEWERS
 
 
-def draw(outcomes: dict[bool, Outcome], path: Path, *, durations_s: Sequence[int] = DURATIONS_S) -> None:
+def draw(outcomes: dict[bool, SimulationOutcome], path: Path, *, durations_s: Sequence[int] = DURATIONS_S) -> None:
     """Draw the viewers' scores and the coverage of the intervals."""
     figure = Figure(figsize=(11, 7.4), layout="constrained")
     panels = figure.add_gridspec(2, 1)
@@ -32,7 +32,7 @@ _COLOURS = {True: "#1f5fa8", False: "#d9822b"}
 _MARKERS = ("o", "s", "^", "D")
 
 
-def _draw_viewers(axes: Axes, outcomes: dict[bool, Outcome], statistic: str) -> None:
+def _draw_viewers(axes: Axes, outcomes: dict[bool, SimulationOutcome], statistic: str) -> None:
     for offset, (centre_bias, outcome) in zip((-0.18, 0.18), outcomes.items(), strict=True):
         values = outcome.values(statistic)[:, :, -1]
         middle, low, high = (np.nanpercentile(values, share, axis=0) for share in (50, 2.5, 97.5))
@@ -53,7 +53,9 @@ def _draw_viewers(axes: Axes, outcomes: dict[bool, Outcome], statistic: str) -> 
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_coverage(axes: Axes, outcomes: dict[bool, Outcome], statistic: str, durations_s: Sequence[int]) -> None:
+def _draw_coverage(
+    axes: Axes, outcomes: dict[bool, SimulationOutcome], statistic: str, durations_s: Sequence[int]
+) -> None:
     axes.axhspan(93, 97, color="#cfe8cf", zorder=0)
     for centre_bias, outcome in outcomes.items():
         for row, (name, marker) in enumerate(zip(VIEWERS, _MARKERS, strict=True)):

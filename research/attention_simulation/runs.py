@@ -45,7 +45,7 @@ _COLUMNS = ("value", "low", "high", "reliable", "effective_samples", "block_s")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Video:
+class VideoStatistics:
     """Saliency maps of a video with statistics that all viewers share.
 
     Attributes:
@@ -61,7 +61,7 @@ class Video:
     pixels_below_hit: Integers
 
     @classmethod
-    def of(cls, maps: Maps) -> "Video":
+    def of(cls, maps: Maps) -> "VideoStatistics":
         """Return a video with the statistics that `saliency.calc` computes for each map."""
         flat = maps.reshape(len(maps), -1)
         pixels = flat.shape[1]
@@ -75,7 +75,7 @@ class Video:
         return cls(maps, sums / pixels, np.sqrt(variances), np.where(is_hit, below, up_to).astype(np.int64))
 
 
-def score_viewing(video: Video, points: Points, *, with_lag: bool = False) -> FrameValues:
+def score_viewing(video: VideoStatistics, points: Points, *, with_lag: bool = False) -> FrameValues:
     """Return each frame's contribution to a viewer's score, as `SessionScore` computes it, for all frames at once."""
     frames, pixels = len(video.maps), HEIGHT * WIDTH
     values = FrameValues.empty(frames)
@@ -94,7 +94,7 @@ def score_viewing(video: Video, points: Points, *, with_lag: bool = False) -> Fr
     return _shuffle(video, points, values)
 
 
-def _shuffle(video: Video, points: Points, values: FrameValues) -> FrameValues:
+def _shuffle(video: VideoStatistics, points: Points, values: FrameValues) -> FrameValues:
     """Return the values with the shuffled comparisons of a session of this length."""
     frames = len(values.scored)
     on_video = np.flatnonzero(~np.isnan(values.ranks))
@@ -115,7 +115,7 @@ def _shuffle(video: Video, points: Points, values: FrameValues) -> FrameValues:
     return dataclasses.replace(values, shuffled=shuffled, beaten=beaten, compared=compared)
 
 
-def _rank_lagged(video: Video, points: Points, values: FrameValues) -> None:
+def _rank_lagged(video: VideoStatistics, points: Points, values: FrameValues) -> None:
     frames, pixels = len(video.maps), HEIGHT * WIDTH
     flat = video.maps.reshape(frames, pixels)
     rows, columns = find_pixels(points)
@@ -143,7 +143,7 @@ def simulate_run(run: int, *, centre_bias: bool, durations_s: Sequence[int]) -> 
     """
     rng = np.random.default_rng([20, run, centre_bias])
     with_lag = run % LAG_EVERY == 0
-    video = Video.of(make_video(rng, durations_s[-1] * RATE_HZ, centre_bias=centre_bias))
+    video = VideoStatistics.of(make_video(rng, durations_s[-1] * RATE_HZ, centre_bias=centre_bias))
     table = np.full((len(VIEWERS), len(durations_s), len(STATISTICS), len(_COLUMNS)), np.nan)
     lags_s = np.full(len(VIEWERS), np.nan if with_lag else np.inf)
     for viewer, behave in enumerate(VIEWERS.values()):
@@ -168,7 +168,7 @@ def simulate_repeats(video_number: int, *, centre_bias: bool, durations_s: Seque
         Shape (viewers, durations).
     """
     rng = np.random.default_rng([21, video_number, centre_bias])
-    video = Video.of(make_video(rng, durations_s[-1] * RATE_HZ, centre_bias=centre_bias))
+    video = VideoStatistics.of(make_video(rng, durations_s[-1] * RATE_HZ, centre_bias=centre_bias))
     frames, pixels = len(video.maps), HEIGHT * WIDTH
     flat = video.maps.reshape(frames, pixels)
     held = np.zeros((len(VIEWERS), len(durations_s)))
@@ -217,7 +217,7 @@ def _row(estimate: Estimate) -> list[float]:
     return [np.nan if value is None else float(value) for value in values]
 
 
-def simulate(runs: int, *, jobs: int, durations_s: Sequence[int] = DURATIONS_S) -> dict[bool, "Outcome"]:
+def simulate(runs: int, *, jobs: int, durations_s: Sequence[int] = DURATIONS_S) -> dict[bool, "SimulationOutcome"]:
     """Return the outcomes of all runs, for videos with and without centre bias."""
     outcomes = {}
     with make_progress() as progress, process_pool(jobs) as pool:
@@ -229,12 +229,12 @@ def simulate(runs: int, *, jobs: int, durations_s: Sequence[int] = DURATIONS_S) 
             repeats = pool.map(one_video, range(videos), chunksize=2)
             held = list(progress.track(repeats, videos, description="repeated viewings"))
             tables, lags_s = zip(*done, strict=True)
-            outcomes[centre_bias] = Outcome(np.stack(tables), np.stack(lags_s), np.mean(held, axis=0))
+            outcomes[centre_bias] = SimulationOutcome(np.stack(tables), np.stack(lags_s), np.mean(held, axis=0))
     return outcomes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class SimulationOutcome:
     """Outcome of all runs with one kind of video.
 
     Attributes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gaze_core.landmarks import LANDMARK_COUNT
 from models import FACE_LANDMARKER_PATH
+from models.atomic_file import open_replacement
 from research.command_line import make_progress, process_pool
 from research.dataset.plan import Plan
 from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, LandmarkTable
@@ -100,11 +101,9 @@ def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
         ):
             rows[name].append(value)
     path = shard_path(folder, identity_id)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as stream:
+    with open_replacement(path) as stream:
         arrays: dict[str, Any] = {name: np.array(values) for name, values in rows.items()}
         np.savez_compressed(stream, **arrays)
-    temporary.replace(path)
     return path
 
 

@@ -1,7 +1,6 @@
 """Tables of landmarks with their ground truth, and their compact files."""
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from gaze_core.head_pose import CANONICAL_FACE
 from gaze_core.landmarks import LANDMARK_COUNT, Landmarks
 from gaze_core.types import Camera, Screen
+from models.atomic_file import open_replacement
 
 FORMAT = 1
 
@@ -174,6 +174,8 @@ def write_table(table: LandmarkTable, path: Path) -> None:
 
     Raises:
         ValueError: A landmark lies outside the range that a file can store.
+        FileExistsError: The path exists and is not a regular file.
+        OSError: The file cannot be written.
     """
     points = table.landmarks[:, list(KEPT_LANDMARKS)]
     steps = np.round((points - LOW) * (_STEPS / RANGE))
@@ -189,14 +191,15 @@ def write_table(table: LandmarkTable, path: Path) -> None:
     for name in PLAIN_COLUMNS:
         arrays[STORED_NAMES.get(name, name)] = getattr(table, name).astype(NARROW_COLUMNS.get(name, np.float32))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with (
+        open_replacement(path) as replacement,
+        zipfile.ZipFile(replacement, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+    ):
         for name, array in sorted(arrays.items()):
             entry = zipfile.ZipInfo(f"{name}.npy")  # its fixed date makes the file reproducible
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w") as stream:
                 np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
-    temporary.replace(path)
 
 
 def _split_planes(steps: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

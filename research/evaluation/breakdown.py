@@ -64,7 +64,7 @@ class ImageErrors:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CalibrationErrors:
+class ErrorsByCalibration:
     """Each person's mean error at validation targets, NaN where there is none.
 
     Attributes:

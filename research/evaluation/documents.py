@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from research.dataset.table import LandmarkTable
-from research.evaluation.breakdown import CalibrationErrors, ImageErrors
+from research.evaluation.breakdown import ErrorsByCalibration, ImageErrors
 from research.evaluation.calibration_accuracy import CALIBRATIONS, CalibrationTrial
 from research.evaluation.metrics import compare_with_truth
 from research.evaluation.plots import draw_figures, save_figures
@@ -73,6 +73,6 @@ def find_image_errors(table: LandmarkTable, predict: Predict) -> ImageErrors:
 
 def find_calibration_errors(
     tried: Mapping[str, Sequence[CalibrationTrial]], errors_of: Callable[[CalibrationTrial], NDArray[np.float64]]
-) -> CalibrationErrors:
+) -> ErrorsByCalibration:
     """Return each person's mean error by stage of calibration."""
-    return CalibrationErrors(*(np.array([errors_of(trial).mean() for trial in tried[name]]) for name in CALIBRATIONS))
+    return ErrorsByCalibration(*(np.array([errors_of(trial).mean() for trial in tried[name]]) for name in CALIBRATIONS))

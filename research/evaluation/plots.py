@@ -17,7 +17,7 @@ from research.evaluation.breakdown import (
     GOAL_9_TARGETS_DEG,
     MIN_IMAGES,
     ROWS,
-    CalibrationErrors,
+    ErrorsByCalibration,
     ImageErrors,
     MeanError,
     ScreenMap,
@@ -43,7 +43,7 @@ STYLE: Any = {
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class BinnedQuantity:
     """A quantity that the error may depend on.
 
     Attributes:
@@ -61,15 +61,15 @@ class Quantity:
         return self.in_range is not None and (low < self.in_range[0] or high > self.in_range[1])
 
 
-YAW = Quantity("head yaw, degrees (viewer's right: +)", (-25, -15, -5, 5, 15, 25), (-25, 25))
-PITCH = Quantity("head pitch, degrees (up: +)", (-15, -9, -3, 3, 9, 15), (-15, 15))
-ROLL = Quantity("head roll, degrees (viewer's right: +)", (-10, -6, -2, 2, 6, 10), (-10, 10))
-DISTANCE = Quantity("distance from the camera, mm", (400, 500, 600, 700, 800), (400, 800))
-IRIS = Quantity("iris diameter, px", (8, 10, 12, 16, 20), None)
+YAW = BinnedQuantity("head yaw, degrees (viewer's right: +)", (-25, -15, -5, 5, 15, 25), (-25, 25))
+PITCH = BinnedQuantity("head pitch, degrees (up: +)", (-15, -9, -3, 3, 9, 15), (-15, 15))
+ROLL = BinnedQuantity("head roll, degrees (viewer's right: +)", (-10, -6, -2, 2, 6, 10), (-10, 10))
+DISTANCE = BinnedQuantity("distance from the camera, mm", (400, 500, 600, 700, 800), (400, 800))
+IRIS = BinnedQuantity("iris diameter, px", (8, 10, 12, 16, 20), None)
 
 
 def draw_figures(
-    errors: ImageErrors, median_gaze: CalibrationErrors, single_frames: CalibrationErrors
+    errors: ImageErrors, median_gaze: ErrorsByCalibration, single_frames: ErrorsByCalibration
 ) -> dict[str, Figure]:
     """Return the figures by the names of their files.
 
@@ -211,7 +211,7 @@ def plot_quantities(errors: ImageErrors) -> Figure:
     return figure
 
 
-def _plot_bins(axes: Axes, quantity: Quantity, bins: Sequence[MeanError], mean_deg: float) -> None:
+def _plot_bins(axes: Axes, quantity: BinnedQuantity, bins: Sequence[MeanError], mean_deg: float) -> None:
     edges = (-np.inf, *quantity.edges, np.inf)
     filled = [number for number, each in enumerate(bins) if each.images] or [0]
     shown = range(min(filled), max(filled) + 1)
@@ -240,7 +240,7 @@ def _plot_bins(axes: Axes, quantity: Quantity, bins: Sequence[MeanError], mean_d
     axes.set_xlabel(quantity.label)
 
 
-def plot_calibration(median_gaze: CalibrationErrors, single_frames: CalibrationErrors) -> Figure:
+def plot_calibration(median_gaze: ErrorsByCalibration, single_frames: ErrorsByCalibration) -> Figure:
     """Return each person's error uncalibrated, after 5 and after 9 targets, of the median gaze and of single frames."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     grid = figure.subplots(1, 2, sharey=True)
@@ -258,7 +258,7 @@ def plot_calibration(median_gaze: CalibrationErrors, single_frames: CalibrationE
     return figure
 
 
-def _plot_stages(axes: Axes, errors: CalibrationErrors) -> None:
+def _plot_stages(axes: Axes, errors: ErrorsByCalibration) -> None:
     stages_deg = errors.stages_deg
     is_worse = stages_deg[:, 2] > stages_deg[:, 0]
     for mask, colour, label in (

@@ -12,7 +12,7 @@ from gaze_core.detector import GazeDetector
 from gaze_core.landmarks import Landmarks
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame, Validity
-from research.recordings.recording import FRAMES, Phase, Recording, Row
+from research.recordings.recording import FRAMES, Recording, RecordingPhase, Row
 
 MAX_PIXELS = 3840 * 2160
 """Limit for the size of an image, the service's default."""
@@ -66,7 +66,7 @@ class MeasuredFrame:
 
 def measure_frames(recording: Recording, detector: GazeDetector) -> list[MeasuredFrame]:
     """Return the measured frame of each row."""
-    numbers: dict[tuple[Phase, float, float], int] = {}
+    numbers: dict[tuple[RecordingPhase, float, float], int] = {}
     measured = []
     for row in recording.rows:
         # A calibration distinguishes targets in the same way.
@@ -81,7 +81,7 @@ def measure_frames(recording: Recording, detector: GazeDetector) -> list[Measure
         stored = make_record(
             sample,
             target=(row.target.x, row.target.y),
-            calibration_use=str(TargetUse.FIT if row.phase is Phase.CALIBRATION else TargetUse.VALIDATE),
+            calibration_use=str(TargetUse.FIT if row.phase is RecordingPhase.CALIBRATION else TargetUse.VALIDATE),
         )
         measured.append(MeasuredFrame(row, number, stored, read_record(stored), sample.distance_mm, None))
     return measured

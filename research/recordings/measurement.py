@@ -30,7 +30,7 @@ from models import FACE_LANDMARKER_PATH
 from research.recordings.camera import check_distance, find_camera, find_defaults
 from research.recordings.errors import compare_with_targets, describe_errors, median
 from research.recordings.frames import CachedLandmarker, MeasuredFrame, measure_frames
-from research.recordings.recording import DESCRIPTION, Phase, Recording, load_recording
+from research.recordings.recording import DESCRIPTION, Recording, RecordingPhase, load_recording
 
 MIN_TARGETS_FOR_FIVE = 9
 """With at least this many calibration targets, the result with five of them is reported, too."""
@@ -64,7 +64,7 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
     if recording.ignored_fields:
         notes.append(f"{DESCRIPTION}: ignored fields: {', '.join(recording.ignored_fields)}")
     calibration, calibration_report = measurement.calibrate(notes)
-    test = measurement.describe_phase(Phase.TEST, calibration)
+    test = measurement.describe_phase(RecordingPhase.TEST, calibration)
     if test is None:
         notes.append("no test rows: calibration.accuracy_deg, from targets left out of the fit, is the only estimate")
     return {
@@ -77,7 +77,7 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
         "frames": measurement.count_frames() | {"files_without_a_row": len(recording.files_without_row)},
         "test": test,
         "calibration": calibration_report,
-        "calibration_targets": measurement.describe_phase(Phase.CALIBRATION, None),
+        "calibration_targets": measurement.describe_phase(RecordingPhase.CALIBRATION, None),
         "five_targets": measurement.calibrate_with_five(notes),
         "by_target": measurement.describe_targets(calibration),
         "notes": notes,
@@ -143,7 +143,7 @@ class _Measurement:
 
     def calibrate(self, notes: list[str]) -> tuple[Calibration | None, dict[str, Any] | None]:
         """Return the service's calibration and its description; None without calibration rows."""
-        fitting = [frame for frame in self.frames if frame.row.phase is Phase.CALIBRATION]
+        fitting = [frame for frame in self.frames if frame.row.phase is RecordingPhase.CALIBRATION]
         if not fitting:
             notes.append("no calibration rows: only the uncalibrated gaze is measured")
             return None, None
@@ -159,7 +159,7 @@ class _Measurement:
         usable = {
             (frame.row.target.x, frame.row.target.y): frame.target
             for frame in self.frames
-            if frame.row.phase is Phase.CALIBRATION and frame.measured is not None
+            if frame.row.phase is RecordingPhase.CALIBRATION and frame.measured is not None
         }
         if len(set(usable.values())) < MIN_TARGETS_FOR_FIVE:
             return None
@@ -169,16 +169,16 @@ class _Measurement:
             return None
         kept = {usable[target] for target in chosen}
         calibration, description = self._calibrate_with(
-            [frame for frame in self.frames if frame.row.phase is Phase.TEST or frame.target in kept]
+            [frame for frame in self.frames if frame.row.phase is RecordingPhase.TEST or frame.target in kept]
         )
-        test = self.describe_phase(Phase.TEST, calibration)
+        test = self.describe_phase(RecordingPhase.TEST, calibration)
         return {
             "targets": [list(target) for target in chosen],
             "calibration": description,
             "calibrated": None if test is None else test["calibrated"],
         }
 
-    def describe_phase(self, phase: Phase, calibration: Calibration | None) -> dict[str, Any] | None:
+    def describe_phase(self, phase: RecordingPhase, calibration: Calibration | None) -> dict[str, Any] | None:
         """Return the errors of a phase; None without rows."""
         frames = [frame for frame in self.frames if frame.row.phase is phase]
         if not frames:
@@ -197,7 +197,7 @@ class _Measurement:
         described = []
         for frames in by_target.values():
             row = frames[0].row
-            own = calibration if row.phase is Phase.TEST else None
+            own = calibration if row.phase is RecordingPhase.TEST else None
             described.append(
                 {"phase": str(row.phase), "x": row.target.x, "y": row.target.y}
                 | {"distance_mm": median([frame.distance_mm for frame in frames])}

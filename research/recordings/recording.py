@@ -34,7 +34,7 @@ _REQUEST = {
 }
 
 
-class Phase(StrEnum):
+class RecordingPhase(StrEnum):
     """Use of a frame."""
 
     CALIBRATION = "calibration"
@@ -64,7 +64,7 @@ class Row:
 
     frame: str
     target: GazePoint
-    phase: Phase
+    phase: RecordingPhase
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +245,12 @@ def _read_row(named: Mapping[str, str], images: frozenset[str] | None) -> tuple[
         for axis, value in zip(("x", "y"), place, strict=True)
         if value is None
     ]
-    if named["phase"] not in set(Phase):
-        wrong.append(f"phase must be {' or '.join(Phase)}; got {named['phase']!r}")
+    if named["phase"] not in set(RecordingPhase):
+        wrong.append(f"phase must be {' or '.join(RecordingPhase)}; got {named['phase']!r}")
     x, y = place
     if wrong or x is None or y is None:
         return None, wrong
-    return Row(name, GazePoint(x, y), Phase(named["phase"])), wrong
+    return Row(name, GazePoint(x, y), RecordingPhase(named["phase"])), wrong
 
 
 def _read_coordinate(text: str) -> float | None:

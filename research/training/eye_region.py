@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 from gaze_core.eye_region import PAIRS, EyeRegionModel, describe_pose, split_pairs
 from gaze_core.features import FaceGeometry
 from gaze_core.gaze import gaze_direction, gaze_vector
-from models.card import replace_file
+from models.atomic_file import replace_file
 from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, load_table
 from research.training.examples import Examples, angular_errors_deg, measure_table, select_examples

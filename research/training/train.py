@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from gaze_core import eye_region_weights
 from gaze_core.errors import ModelError
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
+from models.atomic_file import replace_file
 from models.card import (
     Card,
     ModelFile,
@@ -37,7 +38,6 @@ from models.card import (
     describe_outputs,
     find_versions,
     read_card,
-    replace_file,
     write_card,
 )
 from research.command_line import Command

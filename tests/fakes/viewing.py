@@ -1,8 +1,11 @@
-"""Synthetic viewing with known fixations."""
+"""Synthetic viewing with known fixations, and what to compare events with."""
 
 import math
 
 import numpy as np
+from pytest import approx
+
+from gaze_core.types import GazeDirection
 
 RATE_HZ = 20
 LOST = [math.nan, math.nan]
@@ -28,3 +31,11 @@ def watch(rate_hz, noise_deg, *, seed=0):
     time_s = np.arange(0, clock_s[-1], 1 / rate_hz) + random.uniform(-0.004, 0.004, math.ceil(clock_s[-1] * rate_hz))
     gaze = np.column_stack([np.interp(time_s, clock_s, np.array(knots)[:, axis]) for axis in (0, 1)])
     return time_s, gaze + random.normal(0, noise_deg, gaze.shape), np.reshape(clock_s, (-1, 2))
+
+
+def spans(events):
+    return [(approx(event.onset_s), approx(event.duration_s)) for event in events]
+
+
+def near(x_deg, y_deg):
+    return GazeDirection(approx(x_deg, abs=1e-6), approx(y_deg, abs=1e-6))

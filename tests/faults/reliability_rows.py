@@ -7,16 +7,16 @@ python -m tests.faults.reliability_rows out/reliability docs/reliability.md
 
 import json
 import os
-import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from gaze_tools.markdown import replace_section
 
 VARIABLE = "RELIABILITY_DIR"
 """Environment variable that names the folder; rows are not kept without it."""
 
 HEAD = "| fault | runs | acknowledged | lost | doubled | slowest answer |\n|---|---:|---:|---:|---:|---:|"
-BEGIN, END = "<!-- reliability: begin -->", "<!-- reliability: end -->"
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,6 @@ def make_table(folder):
     return "\n".join([HEAD, *(row.as_markdown() for row in rows)])
 
 
-def replace_table(text, table):
-    """Return a document with its table replaced."""
-    return re.sub(f"{BEGIN}\n.*?{END}", lambda _: f"{BEGIN}\n{table}\n{END}", text, count=1, flags=re.DOTALL)
-
-
 if __name__ == "__main__":
     document = Path(sys.argv[2])
-    document.write_text(replace_table(document.read_text(), make_table(Path(sys.argv[1]))))
+    document.write_text(replace_section(document.read_text(), "reliability", make_table(Path(sys.argv[1]))))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_tools.cli import COMMANDS, main
 
 MAPS = np.random.default_rng(0).integers(0, 256, (6, 18, 32), dtype=np.uint8)
@@ -41,11 +40,6 @@ def gaze(mongo_uri, database):
         return " ".join(result.output.split())
 
     return run
-
-
-@pytest.fixture
-def store(mongo_uri, database):
-    return MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_tools.saliency.compute import compute_maps, default_size, probe_video
 from gaze_tools.saliency.models import make_model
 
@@ -31,11 +30,6 @@ def write_video(path, *, frames=FRAMES, width=64, height=36, fps=25.0):
 @pytest.fixture
 def video(tmp_path):
     return probe_video(write_video(tmp_path / "square.mkv"))
-
-
-@pytest.fixture
-def store(mongo_uri, database):
-    return MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
 
 
 def numbers(store, **kwargs):

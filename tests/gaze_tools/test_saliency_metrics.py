@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from pytest import approx
 
 from gaze_tools.cli import main
-from tests.unit.test_saliency_metrics_reference import CASES
+from tests.unit.saliency_metrics_cases import CASES
 
 # Row 0 is 1 2 3, row 1 is 4 5 6.
 SIX = np.arange(1, 7, dtype=np.uint8).reshape(2, 3)

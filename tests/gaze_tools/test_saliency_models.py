@@ -85,7 +85,7 @@ class TestEveryModel:
 
 
 @pytest.mark.parametrize("name", ["spectral_residual", "itti_koch"])
-class TestModelsOfThePicture:
+class TestModelsOfTheImage:
     @pytest.mark.parametrize("square", [(30, 20), (120, 30), (80, 70)])
     def test_what_stands_out_is_the_peak(self, name, square):
         (saliency_map,) = map_all(name, [draw_frame(square=square)])

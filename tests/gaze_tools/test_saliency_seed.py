@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import UsableMap
 from gaze_tools.saliency.seed import seed_saliency_maps
@@ -15,11 +14,6 @@ FACTS = {"fps": 20.0, "width": 640, "height": 360, "how": "by hand"}
 
 def make_map(value):
     return np.array([[value, 0, 255], [1, 2, 3]], dtype=np.uint8)
-
-
-@pytest.fixture
-def store(mongo_uri, database):
-    return MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
 
 
 def read(store):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from pymongo import MongoClient
 
-from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapNotFoundError, SaliencyStoreError
 from gaze_tools.saliency.writer import (
     GRACE_S,
@@ -33,11 +32,6 @@ def write_all(database, value, *, frames=FRAMES, recipe=None, finish=True):
     for number in range(1, frames + 1):
         generation.write(number, make_map(value))
     return generation.finish(HOW) if finish else generation.flush()
-
-
-@pytest.fixture
-def store(mongo_uri, database):
-    return MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
 
 
 def read_values(store):

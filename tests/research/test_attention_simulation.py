@@ -9,7 +9,7 @@ from gaze_core.saliency_metrics import auc
 from research.attention_simulation import viewers
 from research.attention_simulation.page import describe
 from research.attention_simulation.plot import draw
-from research.attention_simulation.runs import Video, score_viewing, simulate, simulate_run
+from research.attention_simulation.runs import VideoStatistics, score_viewing, simulate, simulate_run
 from research.attention_simulation.viewers import RATE_HZ, STEP_S, VIEWERS, make_video
 
 
@@ -86,7 +86,7 @@ def test_the_vectorised_score_equals_that_of_a_real_session(viewer, centre_bias)
     for frame, saliency_map in enumerate(maps):
         session.add_map(frame, saliency_map)
 
-    vectorised, real = score_viewing(Video.of(maps), points, with_lag=True), session.trace()
+    vectorised, real = score_viewing(VideoStatistics.of(maps), points, with_lag=True), session.trace()
 
     for name in ("hits", "ranks", "nss", "chance", "shuffled", "beaten", "compared", "lagged_ranks"):
         assert getattr(vectorised, name).astype(float) == approx(

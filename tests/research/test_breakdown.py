@@ -5,7 +5,7 @@ import pytest
 from pytest import approx
 
 from research.evaluation.breakdown import (
-    CalibrationErrors,
+    ErrorsByCalibration,
     ImageErrors,
     bin_errors,
     find_mean_error,
@@ -122,4 +122,4 @@ def test_inconsistent_errors_are_a_misuse(changed):
 
 def test_every_person_needs_an_error_at_every_stage():
     with pytest.raises(ValueError, match="every person needs an error"):
-        CalibrationErrors(np.ones(3), np.ones(3), np.ones(2))
+        ErrorsByCalibration(np.ones(3), np.ones(3), np.ones(2))

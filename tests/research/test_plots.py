@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from research.evaluation.breakdown import CalibrationErrors, ImageErrors, map_errors
+from research.evaluation.breakdown import ErrorsByCalibration, ImageErrors, map_errors
 from research.evaluation.plots import (
     YAW,
     draw_figures,
@@ -37,7 +37,7 @@ def errors():
 
 @pytest.fixture(scope="module")
 def calibration():
-    return CalibrationErrors(np.array([8.0, 6.0]), np.array([4.0, 5.0]), np.array([3.0, 7.0]))
+    return ErrorsByCalibration(np.array([8.0, 6.0]), np.array([4.0, 5.0]), np.array([3.0, 7.0]))
 
 
 def texts(axes):

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from gaze_core.types import Camera, GazePoint, Screen
 from research.evaluation.__main__ import main
-from research.recordings.recording import Phase, RecordingError, Row, load_recording
+from research.recordings.recording import RecordingError, RecordingPhase, Row, load_recording
 from tests.fakes.recordings import FakeRecording
 
 
@@ -48,8 +48,8 @@ def test_a_recording_holds_the_content_of_its_files(folder):
     assert recording.given == {"screen.width_mm", "screen.height_mm", "camera.tilt_deg"}
     assert recording.distance_mm == 400.0
     assert recording.rows == (
-        Row("a.jpg", GazePoint(0.5, 0.25), Phase.CALIBRATION),
-        Row("b.png", GazePoint(1.0, 0.0), Phase.TEST),
+        Row("a.jpg", GazePoint(0.5, 0.25), RecordingPhase.CALIBRATION),
+        Row("b.png", GazePoint(1.0, 0.0), RecordingPhase.TEST),
     )
 
 
@@ -57,7 +57,7 @@ def test_a_table_out_of_a_spreadsheet_is_read(folder):
     table = "\ufeffphase, y ,x,frame,remark\r\ntest, 0.25 ,0.5, a.jpg ,\r\n\r\n,,,,\r\n"
     (folder / "targets.csv").write_bytes(table.encode())
 
-    assert load_recording(folder).rows == (Row("a.jpg", GazePoint(0.5, 0.25), Phase.TEST),)
+    assert load_recording(folder).rows == (Row("a.jpg", GazePoint(0.5, 0.25), RecordingPhase.TEST),)
 
 
 def test_images_without_a_row_are_listed(folder):

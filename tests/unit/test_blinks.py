@@ -12,13 +12,9 @@ from hypothesis.extra.numpy import arrays
 from pytest import approx
 
 from gaze_core.blinks import Blink, find_blinks, open_level
-from tests.fakes.viewing import RATE_HZ, clock
+from tests.fakes.viewing import RATE_HZ, clock, spans
 
 intervals = st.lists(st.integers(35, 65), min_size=60, max_size=60)
-
-
-def spans(events):
-    return [(approx(event.onset_s), approx(event.duration_s)) for event in events]
 
 
 OPEN, SHUT = [0.3], [0.05]

@@ -13,21 +13,12 @@ from pytest import approx
 
 from gaze_core.fixations import Fixation, find_fixations
 from gaze_core.smoothing import smooth_zero_lag
-from gaze_core.types import GazeDirection
-from tests.fakes.viewing import LOST, PLACES, clock, watch
+from tests.fakes.viewing import LOST, PLACES, clock, near, spans, watch
 
 intervals = st.lists(st.integers(35, 65), min_size=60, max_size=60)
 anything = arrays(
     np.float64, st.tuples(st.integers(0, 60), st.just(2)), elements=st.floats(-30, 30) | st.just(math.nan)
 )
-
-
-def spans(events):
-    return [(approx(event.onset_s), approx(event.duration_s)) for event in events]
-
-
-def near(x_deg, y_deg):
-    return GazeDirection(approx(x_deg, abs=1e-6), approx(y_deg, abs=1e-6))
 
 
 def test_a_resting_gaze_is_a_fixation():

@@ -1,10 +1,16 @@
 """Every public name exists exactly once, documented, in its place in the architecture."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
+from collections import Counter
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("func", "gaze_core", "gaze_tools", "models", "research")
 
 HOMES = [
     ("gaze_core.detector", "GazeDetector.process_single_frame", ["frame"]),
@@ -64,3 +70,16 @@ def test_every_public_function_of_the_core_is_documented():
                 undocumented.append(f"{info.name}.{name}")
 
     assert undocumented == []
+
+
+def test_no_two_classes_share_a_name():
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    classes = Counter(
+        node.name
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+
+    assert len(classes) > 100
+    assert [name for name, count in classes.items() if count > 1] == []

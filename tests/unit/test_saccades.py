@@ -8,11 +8,7 @@ from gaze_core.fixations import Fixation, find_fixations
 from gaze_core.saccades import Saccade, find_saccades
 from gaze_core.smoothing import smooth_zero_lag
 from gaze_core.types import GazeDirection
-from tests.fakes.viewing import LOST, PLACES, RATE_HZ, clock, watch
-
-
-def near(x_deg, y_deg):
-    return GazeDirection(approx(x_deg, abs=1e-6), approx(y_deg, abs=1e-6))
+from tests.fakes.viewing import LOST, PLACES, RATE_HZ, clock, near, watch
 
 
 def saccades(gaze, *, rate_hz=RATE_HZ, **parameters):
