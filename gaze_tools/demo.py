@@ -32,6 +32,7 @@ from gaze_tools.sample_clip import (
 )
 from gaze_tools.stack.client import FrameReply, GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_upstream_services
+from gaze_tools.stack.live_gaze import LiveGaze
 from gaze_tools.stack.processes import ProcessError
 
 CAMERA_FRAMES = 200
@@ -150,22 +151,24 @@ def stream(
     """Post every frame, then complete the session; show the frame rate and the gaze meanwhile."""
     described = {} if truth is None else {"screen": truth["screen"], "camera": truth["camera"]}
     run = DemoRun()
+    live_gaze = LiveGaze(None if truth is None else Screen(**truth["screen"]))
     started_s = time.monotonic()
     with make_progress("frames", "rate", "gaze") as progress:
         bar = progress.add_task("frames", total=frame_count, gaze="", rate="")
         for number, frame in enumerate(frames, start=1):
             run.replies[number] = reply = client.post_frame(number, frame, **described)
             rate = f"{number / (time.monotonic() - started_s):.1f} frames/s"
-            progress.update(bar, advance=1, gaze=describe_gaze(reply), rate=rate)
+            gaze = live_gaze.update(time.monotonic(), reply)
+            progress.update(bar, advance=1, gaze=describe_gaze(gaze, reply.validity), rate=rate)
     run.streaming_s = time.monotonic() - started_s
     count = len(run.replies)
     run.result = client.complete(count + 1, total_frames=count).result
     return run
 
 
-def describe_gaze(reply: FrameReply) -> str:
-    """Return the point of gaze of a reply, or why it has none."""
-    return reply.validity if reply.gaze is None else f"gaze ({reply.gaze[0]:+.2f}, {reply.gaze[1]:+.2f})"
+def describe_gaze(gaze: tuple[float, float] | None, validity: str) -> str:
+    """Return a point of gaze as text, or why there is none."""
+    return validity if gaze is None else f"gaze ({gaze[0]:+.2f}, {gaze[1]:+.2f})"
 
 
 def print_summary(console: Console, run: DemoRun, truth: dict[str, Any] | None) -> None:
