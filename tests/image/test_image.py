@@ -110,6 +110,7 @@ def test_it_has_the_models_with_their_cards(function_image):
 
     assert names == {
         "__init__.py",
+        "atomic_file.py",
         "card.py",
         "face_landmarker.json",
         "face_landmarker.task",

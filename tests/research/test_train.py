@@ -215,7 +215,7 @@ def test_too_few_people_for_the_folds_are_a_misuse():
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_file_in_every_new_process_with_any_number_of_threads():
-    # Not in this process: the bytes of a pickle depend on which equal strings are one object, and so on earlier imports.
+    # Not in this process: pickled bytes depend on which equal strings are one object, and so on earlier imports.
     script = """
 import hashlib
 from tests.fakes.synthetic_table import make_table
