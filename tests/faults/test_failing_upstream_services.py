@@ -14,6 +14,9 @@ from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import UpstreamServices, start_function
 from tests.adapters.upstream_services import refused_url, serve
 
+# With the real landmarker; test_upstream_faults.py has more kinds of faults, faster.
+pytestmark = pytest.mark.slow
+
 NUMBERS = itertools.count(1)
 
 
