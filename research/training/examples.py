@@ -4,7 +4,7 @@ Features come from `gaze_core`, so they cannot differ from the service's.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def fill_landmarks(face: Landmarks) -> Landmarks:
     if missing_in_mean:
         points[is_missing, 2] = -np.nansum(points[:468, 2]) / missing_in_mean
     points[np.isnan(points)] = 0.5
-    return Landmarks(points, face.image_width_px, face.image_height_px)
+    return replace(face, points=points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
