@@ -8,9 +8,7 @@ port. Nothing else here uses that variable: our HTTP clients get their proxy fro
 import atexit
 import contextlib
 import functools
-import hashlib
 import io
-import json
 import logging
 import os
 import queue
@@ -24,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.model_bytes import read_model_bytes
+from func.adapters.model_bytes import read_described_model
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.landmarks import EYE_SHAPES, Landmarks
 from gaze_core.types import Frame
@@ -308,19 +306,7 @@ def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
     Raises:
         LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
     """
-    description_path = model_path.with_suffix(".json")
     try:
-        bundle = read_model_bytes(model_path, sha256=sha256)
-        description = read_model_bytes(description_path)
-    except OSError as error:
-        name = Path(error.filename or model_path).name
-        raise LandmarkerError(f"{name} cannot be read: {error.strerror}") from error
+        return read_described_model(model_path, sha256=sha256)
     except ValueError as error:
         raise LandmarkerError(str(error)) from error
-    try:
-        expected = json.loads(description)["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise LandmarkerError(f"{description_path.name} does not contain the sha256 of the bundle") from error
-    if hashlib.sha256(bundle).hexdigest() != expected:
-        raise LandmarkerError(f"{model_path.name} does not match {description_path.name}: different SHA-256")
-    return bundle
