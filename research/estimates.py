@@ -1,4 +1,4 @@
-"""The single estimates of the gaze in one image, before they are fused and after the gaze model."""
+"""Estimates of the gaze in one image: by landmarks, network and blendshapes alone, and fused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 from gaze_core.errors import EyeNetworkError
 from gaze_core.eye_images import EyeViews, eye_views
 from gaze_core.eye_region import EYE_REGION_MODEL
-from gaze_core.features import FaceGeometry
+from gaze_core.features import FaceGeometry, measure_face
 from gaze_core.fusion import FUSION_MODEL, SHAPE_MODEL, FusionModel, ShapeModel, blendshape_gaze, fuse_eyes
 from gaze_core.gaze import rotate_directions
 from gaze_core.landmarks import Landmarks
-from gaze_core.ports import EyeNetwork
+from gaze_core.ports import EyeNetwork, FaceLandmarker
 from gaze_core.types import EyeGazes, Floats, Frame, GazeDirection
 
 SINGLE = ("landmarks", "network", "blendshapes")
@@ -37,6 +37,25 @@ class GazeEstimates:
     eyes_deg: Floats | None
     eyes_mm: Floats
     origin_mm: Floats
+
+
+def estimate_frame(
+    frame: Frame, landmarker: FaceLandmarker, *, vertical_fov_deg: float, network: EyeNetwork | None
+) -> GazeEstimates:
+    """Return the estimates of the largest face in a frame.
+
+    Args:
+        frame: RGB image, not mirrored.
+        landmarker: Landmarker, which finds a face in the frame.
+        vertical_fov_deg: Vertical field of view of the camera.
+        network: Network for the eye images; None leaves its estimate out.
+
+    Raises:
+        ValueError: There is no face, or the landmarks do not form one.
+    """
+    face = max(landmarker.detect(frame), key=lambda found: found.area_px)
+    geometry = measure_face(face, vertical_fov_deg=vertical_fov_deg)
+    return estimate_gazes(frame, face, geometry, vertical_fov_deg=vertical_fov_deg, network=network)
 
 
 def estimate_gazes(
