@@ -11,7 +11,7 @@ Source: the normalisation of Zhang, Sugano and Bulling, Revisiting data normaliz
 estimation, ETRA 2018, with a fixed scale instead of a fixed distance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from gaze_core.features import CANTHI_TO_ROTATION_MM, FaceGeometry
 from gaze_core.gaze import rotate_directions
 from gaze_core.head_pose import focal_length_px, head_angles_deg
-from gaze_core.types import Floats, Matrix
+from gaze_core.types import EyeGazes, Floats, Matrix
 
 EYE_IMAGE_WIDTH_PX, EYE_IMAGE_HEIGHT_PX = 72, 48
 
@@ -52,6 +52,20 @@ class EyeViews:
     def to_camera_frame(self, direction_deg: ArrayLike) -> Floats:
         """Turn gaze directions from the virtual camera frame into the camera frame, shape (..., 2)."""
         return rotate_directions(direction_deg, self.rotation.T)
+
+    def to_head_frame(self, gazes: EyeGazes, head_rotation: Matrix) -> EyeGazes:
+        """Turn the eye network's directions into the head frame; the spreads stay as they are.
+
+        Args:
+            gazes: Answer of the eye network, virtual camera frame.
+            head_rotation: Rotation from head frame to camera frame, shape (3, 3).
+        """
+        to_head = head_rotation.T @ self.rotation.T
+        return replace(
+            gazes,
+            eyes_deg=rotate_directions(gazes.eyes_deg, to_head),
+            both_deg=rotate_directions(gazes.both_deg, to_head),
+        )
 
     def from_camera_frame(self, direction_deg: ArrayLike) -> Floats:
         """Turn gaze directions from the camera frame into the virtual camera frame, shape (..., 2)."""

@@ -29,6 +29,8 @@ class Landmarker:
 class ConstantModel:
     """Predicts the same direction for every face."""
 
+    estimates = ("landmarks",)
+
     def __init__(self, gaze_x_deg, gaze_y_deg):
         self.direction_deg = (gaze_x_deg, gaze_y_deg)
 
