@@ -87,7 +87,7 @@ def measure_portraits(
         LandmarkerError: The engine failed.
     """
     cached = CachedLandmarker(landmarker)
-    detector = GazeDetector(cached, model, camera=camera)
+    detector = GazeDetector(cached, model, camera=camera, eye_network=network)
     portraits = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in IMAGE_SUFFIXES:

@@ -63,7 +63,7 @@ def measure_recording(
     notes: list[str] = []
     cached = CachedLandmarker(landmarker)
     camera, fov_from = find_camera(recording, cached, model, notes)
-    detector = GazeDetector(cached, model, screen=recording.screen, camera=camera)
+    detector = GazeDetector(cached, model, screen=recording.screen, camera=camera, eye_network=network)
     frames = measure_frames(recording, detector, cached, network=network)
     measurement = _Measurement(recording.screen, camera, model, frames)
     notes += [f"{frame.row.frame} cannot be read: {frame.problem}" for frame in measurement.frames if frame.problem]
@@ -121,6 +121,8 @@ class _EstimateAsModel:
 
     It lets the service's own code calibrate and measure an estimate on its own.
     """
+
+    estimates = ("landmarks",)  # nothing else would enter features that are not used
 
     def __init__(self, name: str, frames: Sequence[MeasuredFrame]) -> None:
         self.digest = name
