@@ -20,6 +20,7 @@ class FakeRecording:
     """Writes a recording image by image; it knows the faces and the gaze in each."""
 
     digest = "7" * 64
+    estimates = ("landmarks",)
 
     def __init__(self, folder, *, screen=None, camera=None, description=None):
         self.folder = folder
