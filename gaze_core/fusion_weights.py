@@ -9,5 +9,6 @@ NETWORK_SPREAD = (2.0, 4.0)
 
 # Gaze from blendshapes: degrees for each of `landmarks.EYE_SHAPES`.
 SHAPES_SIDEWAYS = (-40.0, 40.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+SHAPES_STRAIGHT = 4.0
 SHAPES_UPWARDS = (0.0, 0.0, 40.0, -40.0, 0.0, 0.0, 0.0)
 SHAPES_LEVEL = 0.0

@@ -7,5 +7,6 @@ intended use, limits, training data, metrics and SHA-256. `face_landmarker.task`
 
 from pathlib import Path
 
+EYE_NETWORK_PATH = Path(__file__).resolve().with_name("eye_network.onnx")
 GAZE_MODEL_PATH = Path(__file__).resolve().with_name("gaze_model.joblib")
 FACE_LANDMARKER_PATH = Path(__file__).resolve().with_name("face_landmarker.task")

@@ -1,25 +1,22 @@
-"""The single estimates of the gaze in one image, before they are fused and after the gaze model."""
+"""Estimates of the gaze in one image: by landmarks, network and blendshapes alone, and fused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
+from gaze_core import fusion
 from gaze_core.errors import EyeNetworkError
-from gaze_core.eye_images import EyeViews, eye_views
+from gaze_core.eye_images import eye_views
 from gaze_core.eye_region import EYE_REGION_MODEL
-from gaze_core.features import FaceGeometry
-from gaze_core.fusion import FUSION_MODEL, SHAPE_MODEL, FusionModel, ShapeModel, blendshape_gaze, fuse_eyes
+from gaze_core.features import FaceGeometry, estimate_from_landmarks, find_usable_eyes, measure_face
+from gaze_core.fusion import blendshape_gaze, fuse_eyes
 from gaze_core.gaze import rotate_directions
 from gaze_core.landmarks import Landmarks
-from gaze_core.ports import EyeNetwork
-from gaze_core.types import EyeGazes, Floats, Frame, GazeDirection
+from gaze_core.one_eye import leave_out_hidden_eye
+from gaze_core.ports import EyeNetwork, FaceLandmarker
+from gaze_core.types import Floats, Frame, GazeDirection
 
-SINGLE = ("landmarks", "network", "blendshapes")
-"""Names of the estimates that are fused, in the order of `gaze_core.fusion.ESTIMATES`."""
-
-ESTIMATES = (*SINGLE, "fused", "model")
-"""Names of all estimates, with their combination and the output of the gaze model."""
+ESTIMATES = (*fusion.ESTIMATES, "fused", "model")
+"""Names of all estimates: the single ones, their combination, and the output of the gaze model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +36,25 @@ class GazeEstimates:
     origin_mm: Floats
 
 
+def estimate_frame(
+    frame: Frame, landmarker: FaceLandmarker, *, vertical_fov_deg: float, network: EyeNetwork | None
+) -> GazeEstimates:
+    """Return the estimates of the largest face in a frame.
+
+    Args:
+        frame: RGB image, not mirrored.
+        landmarker: Landmarker, which finds a face in the frame.
+        vertical_fov_deg: Vertical field of view of the camera.
+        network: Network for the eye images; None leaves its estimate out.
+
+    Raises:
+        ValueError: There is no face, or the landmarks do not form one.
+    """
+    face = max(landmarker.detect(frame), key=lambda found: found.area_px)
+    geometry = measure_face(face, vertical_fov_deg=vertical_fov_deg)
+    return estimate_gazes(frame, face, geometry, vertical_fov_deg=vertical_fov_deg, network=network)
+
+
 def estimate_gazes(
     frame: Frame,
     landmarks: Landmarks,
@@ -46,8 +62,6 @@ def estimate_gazes(
     *,
     vertical_fov_deg: float,
     network: EyeNetwork | None,
-    fusion: FusionModel = FUSION_MODEL,
-    shapes: ShapeModel = SHAPE_MODEL,
 ) -> GazeEstimates:
     """Return the estimates of one face, all but the gaze model's.
 
@@ -57,52 +71,34 @@ def estimate_gazes(
         geometry: Result of `measure_face` for these landmarks.
         vertical_fov_deg: Vertical field of view of the camera.
         network: Network for the eye images; None leaves its estimate out.
-        fusion: The covariances of the estimates.
-        shapes: The map from blendshapes to gaze.
     """
-    rotation = geometry.head_pose.head_rotation
-    by_landmarks = estimate_by_landmarks(geometry)
-    by_shapes = None if landmarks.eye_shapes is None else blendshape_gaze(landmarks.eye_shapes, model=shapes)
-    views, gazes = None, None
+    pose = geometry.head_pose
+    by_landmarks = estimate_from_landmarks(geometry, EYE_REGION_MODEL)
+    by_shapes = None if landmarks.eye_shapes is None else blendshape_gaze(landmarks.eye_shapes)
+    by_network = None
     if network is not None:
         try:
             views = eye_views(geometry, landmarks.image_width_px, landmarks.image_height_px, vertical_fov_deg)
-            gazes = network.estimate(frame, views)
+            by_network = views.to_head_frame(network.estimate(frame, views), pose.head_rotation)
         except (ValueError, EyeNetworkError):  # an eye is behind the camera, or the network fails on this frame
-            views, gazes = None, None
-    by_network = None if gazes is None or views is None else to_head_frame(gazes, views, rotation)
+            pass
+        else:
+            usable = find_usable_eyes(geometry.eye_openness, pose.yaw_deg)
+            by_network = leave_out_hidden_eye(by_network, usable, geometry.distance_mm)
     in_head: dict[str, GazeDirection | Floats | None] = {
         "landmarks": by_landmarks,
         "network": None if by_network is None else by_network.both_deg,
         "blendshapes": by_shapes,
     }
     if any(each is not None for each in in_head.values()):
-        in_head["fused"] = fuse_eyes(by_landmarks, by_network, by_shapes, model=fusion)
+        in_head["fused"] = fuse_eyes(by_landmarks, by_network, by_shapes)
     return GazeEstimates(
         directions_deg={
-            name: rotate_directions(direction, rotation) for name, direction in in_head.items() if direction is not None
+            name: rotate_directions(direction, pose.head_rotation)
+            for name, direction in in_head.items()
+            if direction is not None
         },
-        eyes_deg=None if by_network is None else rotate_directions(by_network.eyes_deg, rotation),
+        eyes_deg=None if by_network is None else rotate_directions(by_network.eyes_deg, pose.head_rotation),
         eyes_mm=geometry.eyes_mm,
         origin_mm=geometry.origin_mm,
-    )
-
-
-def estimate_by_landmarks(geometry: FaceGeometry) -> GazeDirection | None:
-    """Return the direction from irises and eye region alone, head frame; None when both eyes are shut."""
-    if geometry.irises is None:
-        return None
-    pose = geometry.head_pose
-    head_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
-    return EYE_REGION_MODEL.correct(geometry.irises, head_deg, geometry.distance_mm, geometry.eye_region_mm)
-
-
-def to_head_frame(gazes: EyeGazes, views: EyeViews, head_rotation: Floats) -> EyeGazes:
-    """Return the network's gazes turned from the virtual camera frame into the head frame; spreads stay as they are."""
-    turn = head_rotation.T @ views.rotation.T
-    return EyeGazes(
-        eyes_deg=rotate_directions(gazes.eyes_deg, turn),
-        eyes_spread_deg=gazes.eyes_spread_deg,
-        both_deg=rotate_directions(gazes.both_deg, turn),
-        both_spread_deg=np.asarray(gazes.both_spread_deg),
     )

@@ -90,7 +90,19 @@ class OpencvEyeNetwork:
             images = cut_eye_images(frame, views)
         except (cv2.error, np.linalg.LinAlgError, ValueError) as error:
             raise EyeNetworkError("the eye images cannot be cut out") from error
-        return read_gazes(*self._run(normalise(images), views.head_deg))
+        return self.estimate_images(images, views.head_deg)
+
+    def estimate_images(self, images: EyeImages, head_deg: Floats) -> EyeGazes:
+        """Return the gaze of both eyes in the virtual camera frame from images that are already cut out.
+
+        Args:
+            images: Result of `cut_eye_images`, shape (2, 48, 72).
+            head_deg: Pitch and yaw of the head in the virtual camera frame, shape (2,).
+
+        Raises:
+            EyeNetworkError: The network failed; the next call gets another one.
+        """
+        return read_gazes(*self._run(normalise(images), head_deg))
 
     def warm_up(self, concurrent: int = 1) -> None:
         """Create networks and run each once, so that the first requests do not wait for that.

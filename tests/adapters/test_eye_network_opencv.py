@@ -172,6 +172,16 @@ def test_a_mirrored_frame_has_the_mirrored_gaze_of_each_eye(network):
     assert mirrored_deg[::-1] * [-1.0, 1.0] == approx(eyes_deg, abs=0.3)
 
 
+def test_images_that_are_already_cut_out_give_the_same_answer(network):
+    views = look_at(make_face())
+
+    whole = network.estimate(RANDOM, views)
+    cut = network.estimate_images(cut_eye_images(RANDOM, views), views.head_deg)
+
+    assert np.array_equal(whole.eyes_deg, cut.eyes_deg)
+    assert np.array_equal(whole.both_spread_deg, cut.both_spread_deg)
+
+
 def test_the_heads_angles_change_the_answer(network):
     views = look_at(make_face())
 
