@@ -193,10 +193,10 @@ def cut_eye_images(frame: Frame, views: EyeViews) -> EyeImages:
 def normalise(images: EyeImages) -> NDArray[np.float32]:
     """Return each eye image minus its mean and divided by its standard deviation, shape (2, 48, 72)."""
     values = images.astype(np.float32)
-    for value, image in zip(values, images, strict=True):
+    for side, image in enumerate(images):
         mean, deviation = cv2.meanStdDev(image)
-        value -= np.float32(mean[0, 0])
-        value *= np.float32(1 / (deviation[0, 0] + CONTRAST_FLOOR))
+        values[side] -= np.float32(mean[0, 0])
+        values[side] *= np.float32(1 / (deviation[0, 0] + CONTRAST_FLOOR))
     return values
 
 

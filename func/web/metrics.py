@@ -36,7 +36,7 @@ class Metrics:
         self._frames = Counter("gaze_frames", "Frames processed.", ["validity"], registry=self._registry)
         self._stage_seconds = Histogram(
             "gaze_stage_seconds",
-            "Time in each step of a request, seconds: decode, detect (landmarks, model), store, score (with the wait).",
+            "Time in each step of a request, seconds: decode, detect (face, eyes, model), store, score (and wait).",
             ["stage"],
             buckets=_STAGE_BUCKETS_S,
             registry=self._registry,
