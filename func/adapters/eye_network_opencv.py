@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,18 +166,16 @@ def cut_eye_images(frame: Frame, views: EyeViews) -> EyeImages:
     """
     images = np.empty((2, EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX), np.uint8)
     corners = np.linalg.inv(views.homographies) @ _EYE_IMAGE_CORNERS
-    corners_px = corners[:, :2] / corners[:, 2:]
+    corners_px = (corners[:, :2] / corners[:, 2:]).tolist()
     height_px, width_px = frame.shape[:2]
-    for side in (0, 1):
+    for side, (x_px, y_px) in enumerate(corners_px):
         scale = float(views.scales[side])
         sigma_px = BLUR_SIGMA_PX / scale if scale < BLUR_BELOW_SCALE else 0.0
         margin_px = math.ceil(4 * sigma_px) + 2
         # Only this part of the frame is converted and blurred.
-        low_x, low_y = np.floor(corners_px[side].min(axis=1)) - margin_px
-        high_x, high_y = np.ceil(corners_px[side].max(axis=1)) + margin_px
-        left, top = int(min(max(low_x, 0), width_px - 1)), int(min(max(low_y, 0), height_px - 1))
-        right, bottom = int(min(max(high_x, left), width_px - 1)), int(min(max(high_y, top), height_px - 1))
-        grey = cv2.cvtColor(frame[top : bottom + 1, left : right + 1], cv2.COLOR_RGB2GRAY)
+        left, right = _find_range(x_px, margin_px, width_px)
+        top, bottom = _find_range(y_px, margin_px, height_px)
+        grey = cv2.cvtColor(frame[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
         if sigma_px > 0:
             grey = cv2.GaussianBlur(grey, (0, 0), sigma_px)
         from_box = views.homographies[side] @ [[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]]
@@ -194,9 +193,18 @@ def cut_eye_images(frame: Frame, views: EyeViews) -> EyeImages:
 def normalise(images: EyeImages) -> NDArray[np.float32]:
     """Return each eye image minus its mean and divided by its standard deviation, shape (2, 48, 72)."""
     values = images.astype(np.float32)
-    values -= values.mean(axis=(1, 2), keepdims=True)
-    values /= values.std(axis=(1, 2), keepdims=True) + CONTRAST_FLOOR
+    for side, image in enumerate(images):
+        mean, deviation = cv2.meanStdDev(image)
+        values[side] -= np.float32(mean[0, 0])
+        values[side] *= np.float32(1 / (deviation[0, 0] + CONTRAST_FLOOR))
     return values
+
+
+def _find_range(corners_px: Sequence[float], margin_px: int, size_px: int) -> tuple[int, int]:
+    """Return the first row or column that contains the corners and a margin, and the one after the last."""
+    first = min(max(math.floor(min(corners_px)) - margin_px, 0), size_px - 1)
+    last = min(max(math.ceil(max(corners_px)) + margin_px, first), size_px - 1)
+    return first, last + 1
 
 
 def read_gazes(eyes: Floats, both: Floats) -> EyeGazes:

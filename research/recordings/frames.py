@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from func.errors import RequestError
-from func.session.frame_record import FrameRecord, Measured, TargetUse, make_record, read_record
+from func.session.frame_record import FrameRecord, TargetUse, make_record, read_record
+from func.session.measured import Measured
 from func.web.images import decode_image
 from gaze_core.detector import GazeDetector
 from gaze_core.landmarks import Landmarks

@@ -15,13 +15,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from research.rendering import shaders
-from research.rendering.appearance import PAINT_BOX_MM, Appearance, build_appearance, build_glasses, build_lashes
+from research.rendering.appearance import (
+    PAINT_BOX_MM,
+    Appearance,
+    build_appearance,
+    build_glasses,
+    build_hand,
+    build_lashes,
+)
 from research.rendering.eye import CORNEA_RADIUS_MM, IRIS_PLANE_MM, REFRACTIVE_INDEX, SIDES, fick_rotation
 from research.rendering.head import Head, build_head
 from research.rendering.identity import Identity
 from research.rendering.mesh import Surface
 from research.rendering.projection import camera_projection, shadow_projection, unit
-from research.rendering.scene import Scene
+from research.rendering.scene import MAX_CATCHLIGHTS, Scene
 
 Layer = NDArray[np.float32]
 
@@ -207,6 +214,13 @@ class Renderer:
             for name, value in values.items():
                 _set(program, name, tuple(np.asarray(value, dtype=np.float64).tolist()))
 
+        lamps = np.zeros((2, MAX_CATCHLIGHTS, 4))
+        for index, lamp in enumerate(lighting.catchlights[:MAX_CATCHLIGHTS]):
+            lamps[0, index] = *unit(lamp.direction), lamp.radius
+            lamps[1, index, :2] = lamp.brightness, lamp.squareness
+        self._eye["catchlights"].write(lamps[0].astype("f4").tobytes())  # type: ignore[union-attr]
+        self._eye["catchlight_shapes"].write(lamps[1].astype("f4").tobytes())  # type: ignore[union-attr]
+
     def _write_pose(self, scene: Scene, head: Head) -> None:
         rotation, origin = scene.head_rotation, np.array(scene.origin_mm)
         angle = np.radians(scene.trunk_yaw_deg)
@@ -326,6 +340,12 @@ class Renderer:
                 opacity=1.0,
                 shine=identity.glasses.reflection,
                 lens=1.0,
+            )
+        if scene.hand is not None:
+            *fingertips, turn_deg = scene.hand
+            hand = build_hand((fingertips[0], fingertips[1], fingertips[2]), turn_deg)
+            self._draw_plain(
+                hand.places_mm, hand.normals, hand.triangles, albedo=identity.skin.colour, opacity=1.0, shine=0.01
             )
         gl.disable(moderngl.BLEND)
 
