@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from func.adapters.model_file import load_gaze_model
+from func.adapters.model_file import SklearnGazeModel, load_gaze_model
 from models import EYE_NETWORK_PATH, GAZE_MODEL_PATH
 from models.card import read_card, write_card
 from research.command_line import Command
@@ -30,7 +30,7 @@ from research.evaluation.metrics import evaluate
 from research.evaluation.portraits import report_portraits
 from research.evaluation.ranges import find_in_range
 from research.recordings.measurement import report_recording
-from research.training.examples import measure_table, select_examples
+from research.training.examples import find_estimates, measure_table, select_examples
 
 ESTIMATORS = {
     "GradientBoostingRegressor": "gradient_boosting",
@@ -143,18 +143,35 @@ def compare(
     }
 
 
+def _load_matching(model_path: Path, table_path: Path) -> tuple[SklearnGazeModel, LandmarkTable]:
+    """Return a model and a table whose rows have the estimates that the model was trained with.
+
+    Raises:
+        ValueError: They have other estimates, or those of another eye network.
+    """
+    model, table = load_gaze_model(model_path), load_table(table_path)
+    estimates = find_estimates(table)
+    if set(estimates) != set(model.estimates):
+        raise ValueError(
+            f"{model_path.name} was trained with estimates by {', '.join(model.estimates)}, but {table_path.name} has "
+            f"{', '.join(estimates)}: train the model again"
+        )
+    if "network" in estimates and table.description["eye_network_sha256"] != model.eye_network_sha256:
+        raise ValueError(f"{model_path.name} was trained with another eye network than that of {table_path.name}")
+    return model, table
+
+
 def _renew_documents(model_path: Path, table_path: Path, calibration_table_path: Path) -> None:
-    model = load_gaze_model(model_path)
+    model, table = _load_matching(model_path, table_path)
     card = read_card(model_path.with_suffix(".json"))
     tried = try_calibrations(load_table(calibration_table_path), model.predict)
-    write_documents(card.metrics, load_table(table_path), model.predict, tried)
+    write_documents(card.metrics, table, model.predict, tried)
 
 
 def _evaluate(model_path: Path, table_path: Path, calibration_table_path: Path, folds: int) -> None:
-    model = load_gaze_model(model_path)
+    model, table = _load_matching(model_path, table_path)
     card_path = model_path.with_suffix(".json")
     card = read_card(card_path)
-    table = load_table(table_path)
     is_shipped = model_path.resolve() == GAZE_MODEL_PATH
     metrics = evaluate(table, model.predict)
     if not folds:
