@@ -244,7 +244,7 @@ def sample_identity(identity_id: int, seed: int) -> Identity:
 
 def _sample_lids(rng: np.random.Generator, age: float, asian: float, *, male: bool) -> Lids:
     """Return lids as a face landmarker sees them in portraits of real adults (`research.realism`)."""
-    upper, lower = np.clip(rng.normal(3.75 - 0.5 * age, 0.75), 2.0, 5.8), np.clip(rng.normal(5.3, 0.95), 3.4, 7.6)
+    upper, lower = np.clip(rng.normal(3.65 - 0.5 * age, 0.75), 2.0, 5.8), np.clip(rng.normal(5.3, 0.95), 3.4, 7.6)
     if rng.random() < 0.06:  # ptosis
         upper = rng.uniform(1.2, 2.6)
     corners = np.clip(rng.normal(4.9, 1.15), 1.5, 8.0)
@@ -257,7 +257,7 @@ def _sample_lids(rng: np.random.Generator, age: float, asian: float, *, male: bo
         lower_gain=float(np.clip(rng.normal(0.38, 0.1), 0.15, 0.6)),
         corners_mm=(float(corners + rng.normal(0, 0.25)), float(corners + rng.normal(0, 0.25))),
         peak_mm=(float(rng.normal(-0.7, 0.9)), float(rng.normal(1.2, 1.2))),
-        bow=(float(np.clip(rng.normal(2.1, 0.25), 1.6, 3.0)), float(np.clip(rng.normal(2.2, 0.3), 1.6, 3.2))),
+        bow=(float(np.clip(rng.normal(2.4, 0.25), 1.9, 3.2)), float(np.clip(rng.normal(2.5, 0.3), 1.9, 3.4))),
         shade=float(np.clip(rng.normal(0.75, 0.25), 0.05, 1.2)),
         crease_mm=0.0 if single_fold else float(np.clip(rng.normal(4.0, 1.5), 1.2, 8.0)),
         crease=float(rng.uniform(0.15, 0.9)),
