@@ -50,12 +50,14 @@ class Portrait:
         offsets_deg: Estimated minus true gaze direction, camera frame, by name of the estimate, shape (2,) each; empty
             without a gaze.
         true_deg: Direction from the midpoint between the eyes to the camera, shape (2,); None without a gaze.
+        estimates: The estimates; None without a gaze.
     """
 
     name: str
     validity: str
     offsets_deg: Mapping[str, Floats] = field(default_factory=dict)
     true_deg: Floats | None = None
+    estimates: GazeEstimates | None = None
 
     @property
     def group(self) -> str | None:
@@ -152,13 +154,14 @@ def report_portraits(
 
 def _compare(name: str, estimates: GazeEstimates, model_deg: Floats) -> Portrait:
     """Return a portrait with the errors of its estimates and of the gaze model's output, shape (2,)."""
-    true_deg = gaze_direction(-estimates.origin_mm)
+    geometry = estimates.geometry
+    true_deg = gaze_direction(-geometry.origin_mm)
     directions_deg = {**estimates.directions_deg, "model": model_deg}
     offsets_deg = {each: direction_deg - true_deg for each, direction_deg in directions_deg.items()}
     if estimates.eyes_deg is not None:
-        eyes_deg = estimates.eyes_deg - gaze_direction(-estimates.eyes_mm)
+        eyes_deg = estimates.eyes_deg - gaze_direction(-geometry.eyes_mm)
         offsets_deg |= dict(zip(EYES, eyes_deg, strict=True))
-    return Portrait(name, str(Validity.OK), offsets_deg, true_deg)
+    return Portrait(name, str(Validity.OK), offsets_deg, true_deg, estimates)
 
 
 def _describe(portraits: Sequence[Portrait]) -> dict[str, Any]:
