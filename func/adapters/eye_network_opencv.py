@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 class OpencvEyeNetwork:
     """ONNX network run by OpenCV on the CPU; thread-safe, and usable after a fork.
 
-    OpenCV's networks hold the data of the current run, so each concurrent call has a network of its own (1.5 MB).
+    OpenCV's networks hold the data of the current run, so each concurrent call has a network of its own (1.8 MB).
     Networks are created when all others are busy, and kept.
 
     Args:

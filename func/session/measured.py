@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gaze_core.features import FEATURE_NAMES, find_usable_eyes
 from gaze_core.fusion import ESTIMATES, fuse_directions
 from gaze_core.gaze import gaze_direction, gaze_vector
-from gaze_core.head_pose import rotation_matrix
+from gaze_core.head_pose import rotation_matrices
 from gaze_core.one_eye import leave_out_hidden_eye
-from gaze_core.types import EyeEstimates, EyeGazes, Floats, GazeDirection
+from gaze_core.types import EyeEstimates, EyeGazes, Floats
 
 _FEATURES = len(FEATURE_NAMES)
 _HEAD_ANGLES = slice(3, 6)
@@ -31,6 +31,12 @@ _LANDMARKS, _NETWORK, _SHAPES, _SPREAD, _EACH, _EACH_SPREAD = (
     slice(8, 12),
     slice(12, 16),
 )
+
+_UNKNOWN = (math.nan,) * 4
+_MAX_DEG = 1e6
+"""Larger numbers in a record are not angles, and might exceed the range of single floats."""
+
+_MAX_DISTANCE_MM = 1e5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Measured:
         features: tuple[float, ...],
         origin_mm: tuple[float, ...],
         openness: float,
-        eyes: EyeEstimates | None = None,
+        eyes: tuple[float, ...] | None = None,
     ) -> "Measured":
         """Pack the measurements.
 
@@ -57,10 +63,10 @@ class Measured:
             features: Features in the order of `FEATURE_NAMES`.
             origin_mm: Midpoint between the eyes, camera frame.
             openness: Eye aspect ratio, mean of both eyes.
-            eyes: Estimates behind the features, a hidden eye left out; None if they come from the landmarks alone.
+            eyes: Estimates behind the features, the numbers of `_EYES`; None if they come from the landmarks alone.
         """
         packed = _MEASURED.pack(*features, *origin_mm, openness)
-        return cls(packed if eyes is None else packed + _pack_eyes(eyes))
+        return cls(packed if eyes is None else packed + _EYES.pack(*eyes))
 
     @property
     def features(self) -> tuple[float, ...]:
@@ -131,7 +137,7 @@ def stack_measured(
                 used_deg[:, index] = np.nan
         known = np.isfinite(used_deg).all(axis=-1).any(axis=-1)
         fused_deg = fuse_directions(used_deg[known], eyes.network_spread_deg[known])
-        rotations = _rotations(features[with_eyes][known, _HEAD_ANGLES])
+        rotations = rotation_matrices(features[with_eyes][known, _HEAD_ANGLES])
         features[np.flatnonzero(with_eyes)[known], :3] = np.einsum("nij,nj->ni", rotations, gaze_vector(fused_deg))
     return features, origin_mm, openness
 
@@ -148,7 +154,7 @@ def stack_eyes(measured: Iterable[Measured]) -> MeasuredEyes:
     numbers[with_eyes] = np.frombuffer(packed, dtype=np.float32).reshape(-1, _EYES_COUNT)
     features = np.array([row.features for row in rows]).reshape(-1, _FEATURES)
     alone = ~with_eyes & (np.linalg.norm(features[:, :3], axis=1) > 0)
-    to_head = _rotations(features[alone, _HEAD_ANGLES])
+    to_head = rotation_matrices(features[alone, _HEAD_ANGLES])
     numbers[alone, _LANDMARKS] = gaze_direction(np.einsum("nji,nj->ni", to_head, features[alone, :3]))
     return MeasuredEyes(
         estimates_deg=np.stack([numbers[:, part] for part in (_LANDMARKS, _NETWORK, _SHAPES)], axis=1),
@@ -183,14 +189,7 @@ def read_measured(value: Mapping[str, Any]) -> Measured | None:
     openness = read_numbers(value.get("eye_openness"), 2)
     if features is None or origin_mm is None or openness is None:
         return None
-    eyes = _read_eyes(value.get("eyes"))
-    if eyes is not None and eyes.network is not None:
-        usable = find_usable_eyes((openness[0], openness[1]), yaw_deg=features[4])
-        try:
-            network = leave_out_hidden_eye(eyes.network, usable, distance_mm=features[6])
-        except ValueError:  # an impossible distance
-            network = None
-        eyes = replace(eyes, network=network)
+    eyes = _read_eyes(value.get("eyes"), features, openness)
     return Measured.pack(features, origin_mm, sum(openness) / 2, eyes)
 
 
@@ -198,6 +197,8 @@ def read_numbers(value: object, count: int) -> tuple[float, ...] | None:
     """Return a list of finite numbers from JSON; None if it is anything else or has another length."""
     if not isinstance(value, list | tuple) or len(value) != count:
         return None
+    if set(map(type, value)) == {float}:  # nearly all records
+        return tuple(value) if all(map(math.isfinite, value)) else None
     numbers = [read_number(item) for item in value]
     return None if None in numbers else tuple(number for number in numbers if number is not None)
 
@@ -213,38 +214,48 @@ def read_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _read_eyes(value: object) -> EyeEstimates | None:
+def _read_eyes(value: object, features: tuple[float, ...], openness: tuple[float, ...]) -> tuple[float, ...] | None:
+    """Return the numbers of `_EYES` in a record; None if it has no estimate.
+
+    Written for speed, because a session of an hour has a hundred thousand records.
+    """
     if not isinstance(value, Mapping):
         return None
-    landmarks, shapes = (read_numbers(value.get(name), 2) for name in ("landmarks", "blendshapes"))
-    left, right, both = (read_numbers(value.get(name), 4) for name in ("left", "right", "both"))
-    network = None
-    if left is not None and right is not None and both is not None:
-        eyes, together = np.array([left, right]), np.array(both)
-        network = EyeGazes(eyes[:, :2], eyes[:, 2:], together[:2], together[2:])
-    if landmarks is None and network is None and shapes is None:
+    landmarks, shapes = _read_angles(value.get("landmarks"), 2), _read_angles(value.get("blendshapes"), 2)
+    left, right = _read_angles(value.get("left"), 4), _read_angles(value.get("right"), 4)
+    both = _read_angles(value.get("both"), 4)
+    if left is None or right is None or both is None:
+        left = right = both = None
+    else:
+        usable = find_usable_eyes((openness[0], openness[1]), yaw_deg=features[4])
+        if usable[0] != usable[1]:
+            is_possible = 0 < features[6] < _MAX_DISTANCE_MM
+            both = _take_one_eye(left, right, usable, distance_mm=features[6]) if is_possible else None
+    if landmarks is None and shapes is None and both is None:
         return None
-    return EyeEstimates(
-        landmarks=None if landmarks is None else GazeDirection(*landmarks),
-        network=network,
-        blendshapes=None if shapes is None else GazeDirection(*shapes),
+    left, right, both = left or _UNKNOWN, right or _UNKNOWN, both or _UNKNOWN
+    return (
+        *(landmarks or _UNKNOWN[:2]),
+        *both[:2],
+        *(shapes or _UNKNOWN[:2]),
+        *both[2:],
+        *left[:2],
+        *right[:2],
+        *left[2:],
+        *right[2:],
     )
 
 
-def _pack_eyes(eyes: EyeEstimates) -> bytes:
-    numbers = np.full(_EYES_COUNT, np.nan)
-    if eyes.landmarks is not None:
-        numbers[_LANDMARKS] = eyes.landmarks
-    if eyes.blendshapes is not None:
-        numbers[_SHAPES] = eyes.blendshapes
-    if eyes.network is not None:
-        numbers[_NETWORK], numbers[_SPREAD] = eyes.network.both_deg, eyes.network.both_spread_deg
-        numbers[_EACH], numbers[_EACH_SPREAD] = eyes.network.eyes_deg.ravel(), eyes.network.eyes_spread_deg.ravel()
-    # Numbers beyond the range of single floats become infinite: such an estimate is left out, as if it were missing.
-    with np.errstate(over="ignore"):
-        return numbers.astype(np.float32).tobytes()
+def _read_angles(value: object, count: int) -> tuple[float, ...] | None:
+    numbers = read_numbers(value, count)
+    return None if numbers is None or max(numbers) > _MAX_DEG or min(numbers) < -_MAX_DEG else numbers
 
 
-def _rotations(head_deg: Floats) -> Floats:
-    """Return the rotations from head frame to camera frame, shape (n, 3, 3)."""
-    return np.array([rotation_matrix(*angles) for angles in head_deg.tolist()]).reshape(-1, 3, 3)
+def _take_one_eye(
+    left: tuple[float, ...], right: tuple[float, ...], usable: tuple[bool, bool], *, distance_mm: float
+) -> tuple[float, ...]:
+    """Return direction and spread of both eyes from the usable one."""
+    eyes = np.array([left, right])
+    gazes = EyeGazes(eyes[:, :2], eyes[:, 2:], both_deg=np.zeros(2), both_spread_deg=np.zeros(2))
+    alone = leave_out_hidden_eye(gazes, usable, distance_mm)
+    return (*alone.both_deg.tolist(), *alone.both_spread_deg.tolist())

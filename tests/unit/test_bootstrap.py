@@ -5,6 +5,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 
 from func.bootstrap import EyeNetworkState, load_eye_network
@@ -41,6 +42,17 @@ def test_a_model_trained_with_the_network_gets_it():
     state, network = load()
 
     assert (state, network.digest) == (EyeNetworkState.USED, DIGEST)
+
+
+def test_opencv_uses_one_thread_for_each_frame():
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        load()
+
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def test_each_concurrent_frame_has_its_network_before_the_first_request():
