@@ -32,7 +32,6 @@ from research.evaluation.statistics import resample_people
 from research.markdown import make_table
 from research.training.examples import angular_errors_deg, measure_table
 from research.training.fusion import (
-    ARKIT_MODEL,
     EyeDirections,
     RenderedEyes,
     cross_estimate,
@@ -41,6 +40,7 @@ from research.training.fusion import (
     select_rendered,
     stack_directions,
 )
+from research.training.shapes import RENDERED_SHAPE_MODEL
 
 VERTICAL_SHAPES = {
     "rendered: look up, look down": ("look_up", "look_down"),
@@ -126,10 +126,10 @@ def compare_maps(rendered: RenderedEyes, portraits: Sequence[Portrait], *, folds
     stacked = stack_portraits(real)
     shapes = np.array([each.estimates.eye_shapes for each in real if each.estimates is not None]).reshape(-1, 2, 7)
     known = rendered.of(np.flatnonzero(np.isfinite(rendered.eye_shapes).all(axis=(1, 2))))
-    true = known.estimate(EYE_REGION_MODEL, ARKIT_MODEL)
+    true = known.estimate(EYE_REGION_MODEL, SHAPE_MODEL)
     rows = []
     for name, upwards in {**VERTICAL_SHAPES, "look up − look down, 40°": None}.items():
-        fitted, predicted_deg = ARKIT_MODEL, ARKIT_MODEL.predict(known.eye_shapes)
+        fitted, predicted_deg = SHAPE_MODEL, SHAPE_MODEL.predict(known.eye_shapes)
         if upwards is not None:
             fitted = known.fit_shapes(upwards=upwards)
             for train, test in GroupKFold(folds).split(known.person, groups=known.person):
@@ -219,7 +219,7 @@ def main(
     click.echo(compare_maps(training, portraits, folds=folds))
     learnt = cross_estimate(training, folds=folds)
     model = fit_fusion(learnt)
-    test = select_rendered(loaded, measured, held_out=True).estimate(EYE_REGION_MODEL, SHAPE_MODEL)
+    test = select_rendered(loaded, measured, held_out=True).estimate(EYE_REGION_MODEL, RENDERED_SHAPE_MODEL)
     _report("rendered training people", learnt)
     _report("rendered test people", test)
     click.echo(compare_weights(test.of(test.is_complete), model))

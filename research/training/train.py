@@ -42,6 +42,7 @@ from models.card import (
 )
 from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
+from research.training import shape_weights
 from research.training.examples import (
     Examples,
     Measurements,
@@ -247,7 +248,7 @@ def digest_weights(estimates: Collection[str]) -> dict[str, str]:
     """
     modules = {"eye_region_sha256": eye_region_weights}
     if len(estimates) > 1:
-        modules["fusion_sha256"] = fusion_weights
+        modules |= {"fusion_sha256": fusion_weights, "rendered_shapes_sha256": shape_weights}
     return {
         name: hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for name, module in modules.items()
     }
