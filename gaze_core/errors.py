@@ -4,6 +4,7 @@
     ├── LandmarkerError
     ├── LandmarkerBusyError
     ├── ModelError
+    ├── EyeNetworkError
     ├── SessionNotFoundError
     ├── SessionExpiredError
     ├── SessionScoredError
@@ -42,6 +43,10 @@ class LandmarkerBusyError(GazeError):
 
 class ModelError(GazeError):
     """The model file is missing, does not match its card, or needs another scikit-learn version."""
+
+
+class EyeNetworkError(GazeError):
+    """The eye network's file is missing or wrong, or the network failed on a frame."""
 
 
 class SessionNotFoundError(GazeError):

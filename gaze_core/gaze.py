@@ -221,6 +221,16 @@ def gaze_vector(direction_deg: ArrayLike) -> Floats:
     return np.stack([-np.cos(y) * np.sin(x), -np.sin(y), -np.cos(y) * np.cos(x)], axis=-1)
 
 
+def rotate_directions(direction_deg: ArrayLike, rotation: ArrayLike) -> Floats:
+    """Return gaze directions in another frame, degrees, shape (..., 2).
+
+    Args:
+        direction_deg: Gaze directions, shape (..., 2).
+        rotation: Rotations from their frame to the other, shape (..., 3, 3); both shapes are broadcast.
+    """
+    return gaze_direction((np.asarray(rotation) @ gaze_vector(direction_deg)[..., None])[..., 0])
+
+
 def visual_angle_deg(first_deg: ArrayLike, second_deg: ArrayLike) -> Floats:
     """Return the angles at the eye between gaze directions, in degrees, shape (...); NaN where a direction is NaN.
 

@@ -24,6 +24,9 @@ LIDS = {
     LEFT: ((387, 373), (385, 380)),
     RIGHT: ((160, 144), (158, 153)),
 }
+EYE_SHAPES = ("look_in", "look_out", "look_up", "look_down", "blink", "squint", "wide")
+"""Blendshapes of one eye: how far it is turned to the nose, to the temple, up and down, and how far its lids are shut,
+narrowed and opened wide, each from 0 to 1; ARFaceAnchor.BlendShapeLocation of Apple's ARKit defines them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,17 +39,22 @@ class Landmarks:
             0..1.
         image_width_px: Width of the image.
         image_height_px: Height of the image.
+        eye_shapes: Blendshapes of the left and right eye in the order of `EYE_SHAPES`, shape (2, 7); None if the engine
+            does not estimate them.
     """
 
     points: NDArray[np.float64]
     image_width_px: int
     image_height_px: int
+    eye_shapes: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.points.shape != (LANDMARK_COUNT, 3):
             raise ValueError(f"points must have shape ({LANDMARK_COUNT}, 3), not {self.points.shape}")
         if self.image_width_px <= 0 or self.image_height_px <= 0:
             raise ValueError(f"image size must be positive, not {self.image_width_px} x {self.image_height_px}")
+        if self.eye_shapes is not None and self.eye_shapes.shape != (2, len(EYE_SHAPES)):
+            raise ValueError(f"eye_shapes must have shape (2, {len(EYE_SHAPES)}), not {self.eye_shapes.shape}")
 
     def pixels(self, indices: tuple[int, ...]) -> NDArray[np.float64]:
         """Return some landmarks in image pixels, z included, shape (n, 3)."""

@@ -1,4 +1,4 @@
-"""Ports: the interfaces to landmarker, gaze model, session API, saliency maps and aggregator."""
+"""Ports: the interfaces to landmarker, eye network, gaze model, session API, saliency maps and aggregator."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gaze_core.eye_images import EyeViews
 from gaze_core.landmarks import Landmarks
-from gaze_core.types import Frame, SaliencyMap
+from gaze_core.types import EyeGazes, Frame, SaliencyMap
 
 
 class FaceLandmarker(Protocol):
@@ -23,6 +24,28 @@ class FaceLandmarker(Protocol):
         Raises:
             LandmarkerError: The engine failed.
             LandmarkerBusyError: All engines are busy and none became free in time.
+        """
+        ...
+
+
+class EyeNetwork(Protocol):
+    """Reads the gaze from the images of both eyes; thread-safe."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the network's file, hexadecimal."""
+        ...
+
+    def estimate(self, frame: Frame, views: EyeViews) -> EyeGazes:
+        """Return the gaze of both eyes in the virtual camera frame.
+
+        Args:
+            frame: RGB uint8, shape (height, width, 3), not mirrored.
+            views: Where the eyes are in this frame.
+
+        Raises:
+            ValueError: The frame has the wrong type or shape.
+            EyeNetworkError: The network failed.
         """
         ...
 

@@ -136,6 +136,36 @@ class Viewport:
             raise ValueError(f"width and height must be positive, not {self.width} and {self.height}")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EyeGazes:
+    """Gaze directions that the eye network reads from the images of both eyes, with its own uncertainty.
+
+    Each direction is a pair (right, up) in degrees, as `GazeDirection` defines it. The network answers in the virtual
+    camera frame of `gaze_core.eye_images`; `gaze_core.eye_images.EyeViews` turns directions into other frames.
+
+    Attributes:
+        eyes_deg: Line of sight of the left and right eye to the point that it looks at, shape (2, 2).
+        eyes_spread_deg: Predicted standard deviation of `eyes_deg`, shape (2, 2).
+        both_deg: Direction from the midpoint between the eyes to the point that they look at, shape (2,).
+        both_spread_deg: Predicted standard deviation of `both_deg`, shape (2,).
+    """
+
+    eyes_deg: Floats
+    eyes_spread_deg: Floats
+    both_deg: Floats
+    both_spread_deg: Floats
+
+    def __post_init__(self) -> None:
+        for name, shape in (
+            ("eyes_deg", (2, 2)),
+            ("eyes_spread_deg", (2, 2)),
+            ("both_deg", (2,)),
+            ("both_spread_deg", (2,)),
+        ):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, not {getattr(self, name).shape}")
+
+
 class Validity(StrEnum):
     """Whether a frame yields a usable gaze and, if not, why."""
 

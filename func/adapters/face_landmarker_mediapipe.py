@@ -8,23 +8,23 @@ port. Nothing else here uses that variable: our HTTP clients get their proxy fro
 import atexit
 import contextlib
 import functools
-import hashlib
-import json
+import io
 import logging
 import os
 import queue
 import sys
 import types
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.model_bytes import read_model_bytes
+from func.adapters.model_bytes import read_described_model
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
-from gaze_core.landmarks import Landmarks
+from gaze_core.landmarks import EYE_SHAPES, Landmarks
 from gaze_core.types import Frame
 
 CLOSED_PORT = "http://127.0.0.1:9"
@@ -32,6 +32,17 @@ CLOSED_PORT = "http://127.0.0.1:9"
 
 DEBIAN_PACKAGES = ("libegl1", "libgles2")
 """Packages of the libraries that MediaPipe's library is linked against, even if it only uses the CPU."""
+
+SHAPE_NETWORK = "face_blendshapes.tflite"
+"""Member of a bundle that estimates the blendshapes; it runs whether or not they are asked for."""
+
+SHAPE_NAMES = (
+    # MediaPipe's names of `EYE_SHAPES` for the left and the right eye; like ours they mean the person's own sides.
+    *("eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeLookDownLeft"),
+    *("eyeBlinkLeft", "eyeSquintLeft", "eyeWideLeft"),
+    *("eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight", "eyeLookDownRight"),
+    *("eyeBlinkRight", "eyeSquintRight", "eyeWideRight"),
+)
 
 _log = logging.getLogger(__name__)
 _alive: set[Any] = set()
@@ -85,6 +96,8 @@ class MediapipeFaceLandmarker:
     def detect(self, frame: Frame) -> list[Landmarks]:
         """Return the landmarks of every detected face, in any order; empty without a face.
 
+        They include the blendshapes of the eyes unless the bundle lacks the network for them.
+
         Args:
             frame: RGB uint8, contiguous, shape (height, width, 3), not mirrored.
 
@@ -100,7 +113,7 @@ class MediapipeFaceLandmarker:
         with self._borrow() as place:
             faces = place.detect(frame)
         height_px, width_px = frame.shape[:2]
-        return [Landmarks(points, width_px, height_px) for points in faces]
+        return [Landmarks(points, width_px, height_px, eye_shapes) for points, eye_shapes in faces]
 
     def warm_up(self) -> None:
         """Create all landmarkers and run each once, so that the first requests do not wait for that.
@@ -169,8 +182,8 @@ class _Place:
         self._max_faces = max_faces
         self._landmarker: Any = None
 
-    def detect(self, frame: Frame) -> list[NDArray[np.float64]]:
-        """Return the landmarks of every face, each of shape (478, 3), normalised to the frame.
+    def detect(self, frame: Frame) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        """Return landmarks and blendshapes of every face as `Landmarks` defines them.
 
         Raises:
             LandmarkerError: The landmarker could not be created or failed.
@@ -180,8 +193,11 @@ class _Place:
             self._landmarker = create_landmarker(self._bundle, max_faces=self._max_faces)
         try:
             image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
-            faces = self._landmarker.detect(image).face_landmarks
-            return [np.array([(point.x, point.y, point.z) for point in face]) for face in faces]
+            result = self._landmarker.detect(image)
+            points = [np.array([(point.x, point.y, point.z) for point in face]) for face in result.face_landmarks]
+            if not result.face_blendshapes:
+                return [(each, None) for each in points]
+            return list(zip(points, map(_select_eye_shapes, result.face_blendshapes), strict=True))
         except Exception as error:
             _log.warning("a face landmarker failed and will be replaced: %s", error)
             self.discard()
@@ -196,6 +212,12 @@ class _Place:
                 landmarker.close()
             except Exception:  # a broken landmarker may fail at this too
                 _log.warning("a face landmarker could not be closed", exc_info=True)
+
+
+def _select_eye_shapes(categories: Sequence[Any]) -> NDArray[np.float64]:
+    """Return the eyes' blendshapes among all of a face, shape (2, 7), as `Landmarks.eye_shapes`."""
+    scores = {category.category_name: category.score for category in categories}
+    return np.array([scores[name] for name in SHAPE_NAMES], dtype=np.float64).reshape(2, len(EYE_SHAPES))
 
 
 def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool = False) -> Any:  # noqa: ANN401
@@ -217,6 +239,7 @@ def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool 
         options = face_landmarker.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=bundle),
             num_faces=max_faces,
+            output_face_blendshapes=_has_shape_network(bundle),
             output_facial_transformation_matrixes=with_matrices,
         )
         landmarker = face_landmarker.FaceLandmarker.create_from_options(options)
@@ -225,10 +248,15 @@ def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool 
         raise LandmarkerError(
             f"MediaPipe's library cannot be loaded; install Debian packages {packages}: {error}"
         ) from error
-    except (ImportError, RuntimeError, ValueError) as error:
+    except (ImportError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         raise LandmarkerError(f"the face landmarker cannot be created: {error}") from error
     _alive.add(landmarker)
     return landmarker
+
+
+def _has_shape_network(bundle: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        return SHAPE_NETWORK in archive.namelist()
 
 
 @functools.cache
@@ -278,19 +306,7 @@ def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
     Raises:
         LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
     """
-    description_path = model_path.with_suffix(".json")
     try:
-        bundle = read_model_bytes(model_path, sha256=sha256)
-        description = read_model_bytes(description_path)
-    except OSError as error:
-        name = Path(error.filename or model_path).name
-        raise LandmarkerError(f"{name} cannot be read: {error.strerror}") from error
+        return read_described_model(model_path, sha256=sha256)
     except ValueError as error:
         raise LandmarkerError(str(error)) from error
-    try:
-        expected = json.loads(description)["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise LandmarkerError(f"{description_path.name} does not contain the sha256 of the bundle") from error
-    if hashlib.sha256(bundle).hexdigest() != expected:
-        raise LandmarkerError(f"{model_path.name} does not match {description_path.name}: different SHA-256")
-    return bundle

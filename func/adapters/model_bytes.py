@@ -1,12 +1,13 @@
 """Read model files safely: only regular files, of limited size, with the required digest."""
 
 import hashlib
+import json
 import os
 import stat
 from pathlib import Path
 
 MAX_MODEL_BYTES = 256 * 2**20
-"""Size limit of a model file; the packaged files have 0.1 and 3.8 MB."""
+"""Size limit of a model file; the packaged files have 0.1 to 3.8 MB."""
 
 
 def read_model_bytes(path: Path, *, sha256: str | None = None) -> bytes:
@@ -29,6 +30,31 @@ def read_model_bytes(path: Path, *, sha256: str | None = None) -> bytes:
         content = file.read(MAX_MODEL_BYTES)
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{path.name} does not have the SHA-256 that the settings require")
+    return content
+
+
+def read_described_model(path: Path, *, sha256: str | None = None) -> bytes:
+    """Return the content of a model file that has the digest in its card.
+
+    Args:
+        path: Path of the model file; the card has the same name with the suffix `.json`.
+        sha256: Required SHA-256, in addition to that of the card; None trusts the card.
+
+    Raises:
+        ValueError: A file is missing, unreadable or not a regular file, or they do not match; the message says which.
+    """
+    card_path = path.with_suffix(".json")
+    try:
+        content = read_model_bytes(path, sha256=sha256)
+        card = read_model_bytes(card_path)
+    except OSError as error:
+        raise ValueError(f"{Path(error.filename or path).name} cannot be read: {error.strerror}") from error
+    try:
+        expected = json.loads(card)["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{card_path.name} does not contain the sha256 of {path.name}") from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError(f"{path.name} does not match {card_path.name}: different SHA-256")
     return content
 
 

@@ -23,6 +23,7 @@ from func.errors import (
     WaitingListFullError,
 )
 from gaze_core.errors import (
+    EyeNetworkError,
     GazeError,
     LandmarkerBusyError,
     LandmarkerError,
@@ -92,6 +93,7 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     LandmarkerError: Problem(
         500, "landmarker-failed", "Landmarker failed", "The face landmarks could not be detected."
     ),
+    EyeNetworkError: Problem(500, "eye-network-failed", "Eye network failed", "The eye images could not be read."),
     ModelError: Problem(500, "model-failed", "Model failed", "The gaze could not be predicted."),
     # The session is missing even after it was created, or maps disappear while they are read: errors of the upstream
     # service, not of the client. A video without any map is not an error; the result says so.

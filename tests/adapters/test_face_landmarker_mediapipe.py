@@ -1,5 +1,7 @@
 """MediaPipe landmarks of rendered people, and our head pose compared with MediaPipe's."""
 
+import hashlib
+import json
 import math
 import os
 import shutil
@@ -24,10 +26,12 @@ from func.adapters.face_landmarker_mediapipe import (
 )
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.head_pose import CANONICAL_FACE, estimate_head_pose
+from gaze_core.landmarks import EYE_SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "models" / "face_landmarker.task"
 CLIP = ROOT / "gaze_tools" / "sample" / "clip.mp4"
+TRUTH = json.loads(CLIP.with_name("truth.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,58 @@ def test_the_viewers_left_eye_is_on_the_right_of_the_frame(landmarker, frames):
     face = detect_one(landmarker, frames[0])
 
     assert face.points[473, 0] > face.points[468, 0]
+
+
+def test_an_eye_has_seven_blendshapes_from_0_to_1(landmarker, frames):
+    face = detect_one(landmarker, frames[0])
+
+    assert face.eye_shapes.shape == (2, 7)
+    assert ((face.eye_shapes >= 0) & (face.eye_shapes <= 1)).all()
+
+
+def test_eyes_that_look_to_the_viewers_left_turn_out_on_the_left_and_in_on_the_right(landmarker, frames):
+    left, right = (
+        dict(zip(EYE_SHAPES, shapes, strict=True)) for shapes in detect_one(landmarker, frames[0]).eye_shapes
+    )
+
+    assert TRUTH["frames"][0]["gaze_x_deg"] < -9
+    assert left["look_out"] - left["look_in"] > 0.05
+    assert right["look_in"] - right["look_out"] > 0.05
+
+
+def test_blendshapes_keep_their_order(landmarker, frames):
+    mediapipe = load_mediapipe()
+    engine = create_landmarker(read_bundle(BUNDLE))
+    (categories,) = engine.detect(
+        mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frames[3])
+    ).face_blendshapes
+    engine.close()
+    scores = {category.category_name: category.score for category in categories}
+    left, right = (
+        dict(zip(EYE_SHAPES, shapes, strict=True)) for shapes in detect_one(landmarker, frames[3]).eye_shapes
+    )
+
+    assert left["look_down"] == scores["eyeLookDownLeft"]
+    assert right["look_up"] == scores["eyeLookUpRight"]
+    assert left["blink"] == scores["eyeBlinkLeft"]
+    assert right["squint"] == scores["eyeSquintRight"]
+    assert right["wide"] == scores["eyeWideRight"]
+
+
+def test_a_bundle_without_the_blendshape_network_gives_landmarks_alone(tmp_path, landmarker, frames):
+    bundle = tmp_path / "face_landmarker.task"
+    with zipfile.ZipFile(BUNDLE) as packaged, zipfile.ZipFile(bundle, "w") as smaller:
+        for name in packaged.namelist():
+            if name != "face_blendshapes.tflite":
+                smaller.writestr(name, packaged.read(name))
+    digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
+    bundle.with_suffix(".json").write_text(json.dumps({"sha256": digest}))
+    pool = MediapipeFaceLandmarker(bundle, landmarkers=1, wait_s=30)
+    face = detect_one(pool, frames[0])
+    pool.close()
+
+    assert face.eye_shapes is None
+    assert face.points == approx(detect_one(landmarker, frames[0]).points, abs=1e-9)
 
 
 def test_two_people_are_two_faces(landmarker, frames):

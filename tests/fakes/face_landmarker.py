@@ -31,7 +31,7 @@ class FakeFaceLandmarker:
                 raise self.error
             self.seen_shapes.append(frame.shape)
             height_px, width_px = frame.shape[:2]
-            return [Landmarks(face.points, width_px, height_px) for face in self.faces]
+            return [Landmarks(face.points, width_px, height_px, face.eye_shapes) for face in self.faces]
         finally:
             self._free.release()
 

@@ -1,5 +1,7 @@
 """Landmarks of a synthetic face: the canonical face in front of a pinhole camera, looking at a known point."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gaze_core.eye_region import PAIRS
@@ -37,6 +39,7 @@ def make_face(
     height_px=480,
     vertical_fov_deg=63.0,
     depth_along="ray",
+    eye_shapes=None,
 ):
     """Return the landmarks of a face at `place_mm` (origin of the head frame) whose eyes look at `target_mm`.
 
@@ -70,9 +73,10 @@ def make_face(
                 index = MIRROR[right] if side == LEFT else right
                 points[index] = outer + share * (inner - outer) - down * height * unit_mm
     towards_face = place / np.linalg.norm(place) if depth_along == "ray" else np.array([0.0, 0.0, 1.0])
-    return project(
+    face = project(
         points, place, towards_face, width_px=width_px, height_px=height_px, vertical_fov_deg=vertical_fov_deg
     )
+    return replace(face, eye_shapes=eye_shapes)
 
 
 def project(points_mm, place_mm, depth_axis, *, width_px, height_px, vertical_fov_deg):
@@ -97,4 +101,5 @@ def mirror(face):
     for right, left in MIRROR.items():
         swapped[[right, left]] = face.points[[left, right]]
     swapped[:, 0] = 1 - swapped[:, 0]
-    return Landmarks(swapped, face.image_width_px, face.image_height_px)
+    eye_shapes = None if face.eye_shapes is None else face.eye_shapes[::-1]
+    return replace(face, points=swapped, eye_shapes=eye_shapes)

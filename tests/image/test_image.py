@@ -112,6 +112,8 @@ def test_it_has_the_models_with_their_cards(function_image):
         "__init__.py",
         "atomic_file.py",
         "card.py",
+        "eye_network.json",
+        "eye_network.onnx",
         "face_landmarker.json",
         "face_landmarker.task",
         "gaze_model.joblib",

@@ -22,6 +22,11 @@ def face(turn=(0, 0, 0), **kwargs):
     return make_face(pitch_deg=turn[0], yaw_deg=turn[1], roll_deg=turn[2], **kwargs)
 
 
+def test_eye_shapes_are_seven_for_each_of_two_eyes():
+    with pytest.raises(ValueError, match=r"eye_shapes must have shape \(2, 7\), not \(14,\)"):
+        make_face(eye_shapes=np.zeros(14))
+
+
 def test_the_features_have_the_order_that_the_model_was_trained_with():
     assert FEATURE_NAMES == (
         "iris_x",

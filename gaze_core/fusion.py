@@ -1,0 +1,197 @@
+"""Fusion of the estimates of where the eyes look: landmarks, network and blendshapes.
+
+The estimates err by different causes, so their weighted mean errs less than each of them. The weights are those of the
+best linear unbiased combination, w = C⁻¹1 / (1ᵀC⁻¹1). C is the covariance of the estimates' errors; the horizontal and
+the vertical angle each have their own. Negative weights would stake the result on small differences between
+covariances. They are replaced by zero, and the others computed without that estimate. An estimate that is missing drops
+out in the same way: the others keep their covariances.
+
+The network predicts its own spread for every frame. Its error is assumed to grow in proportion, with the same
+correlations, so its weight falls where it is unsure.
+
+Source: Bates and Granger, The combination of forecasts, Operational Research Quarterly 20, 1969.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gaze_core import fusion_weights
+from gaze_core.landmarks import EYE_SHAPES
+from gaze_core.types import EyeGazes, Floats, GazeDirection
+
+ESTIMATES = ("landmarks", "network", "blendshapes")
+"""Order of the estimates in arrays."""
+
+NETWORK = ESTIMATES.index("network")
+
+SPREAD_LIMITS = (0.5, 4.0)
+"""Smallest and largest ratio of the predicted to the usual spread that is believed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusionModel:
+    """Covariances of the errors of the estimates, head frame.
+
+    Attributes:
+        covariances_deg2: Covariances of the horizontal and of the vertical errors in the order of `ESTIMATES`, shape
+            (2, 3, 3).
+        network_spread_deg: Horizontal and vertical spread predicted by the network, root mean square, at which these
+            covariances were measured, shape (2,).
+    """
+
+    covariances_deg2: Floats
+    network_spread_deg: Floats
+
+    def __post_init__(self) -> None:
+        count = len(ESTIMATES)
+        for name, shape in (("covariances_deg2", (2, count, count)), ("network_spread_deg", (2,))):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, not {getattr(self, name).shape}")
+
+    def weigh(self, is_known: NDArray[np.bool_], network_spread_deg: Floats) -> Floats:
+        """Return the weights of the estimates, shape (..., 3, 2); each axis of each row sums to one.
+
+        Args:
+            is_known: Whether there is each estimate, shape (..., 3); at least one in each row.
+            network_spread_deg: Horizontal and vertical spread predicted by the network, shape (..., 2); ignored in rows
+                without its estimate.
+        """
+        ratios = np.clip(network_spread_deg / self.network_spread_deg, *SPREAD_LIMITS)
+        factors = np.ones((*ratios.shape, len(ESTIMATES)))
+        factors[..., NETWORK] = np.where(is_known[..., NETWORK, None], ratios, 1.0)
+        covariances = self.covariances_deg2 * factors[..., :, None] * factors[..., None, :]
+        is_used = np.repeat(is_known[..., None, :], 2, axis=-2)
+        weights = _combine(covariances, is_used)
+        while (weights < 0).any():  # at most once for each estimate but one
+            is_used = is_used & (weights > 0)
+            weights = _combine(covariances, is_used)
+        return np.moveaxis(weights, -1, -2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShapeModel:
+    """Linear map from the eyes' blendshapes to the gaze direction in the head frame, symmetric by construction.
+
+    Attributes:
+        sideways_deg: Horizontal weights of half the difference of right and left eye, in the order of `EYE_SHAPES`,
+            shape (7,).
+        upwards_deg: Vertical weights of the mean of both eyes, shape (7,).
+        level_deg: Vertical direction when all blendshapes are zero.
+    """
+
+    sideways_deg: Floats
+    upwards_deg: Floats
+    level_deg: float
+
+    def __post_init__(self) -> None:
+        for name in ("sideways_deg", "upwards_deg"):
+            if getattr(self, name).shape != (len(EYE_SHAPES),):
+                raise ValueError(f"{name} must have shape ({len(EYE_SHAPES)},), not {getattr(self, name).shape}")
+
+    def predict(self, eye_shapes: ArrayLike) -> Floats:
+        """Return gaze directions in the head frame, degrees, shape (..., 2).
+
+        Args:
+            eye_shapes: Blendshapes as in `Landmarks.eye_shapes`, shape (..., 2, 7).
+        """
+        apart, common = split_shapes(eye_shapes)
+        return np.stack([apart @ self.sideways_deg, self.level_deg + common @ self.upwards_deg], axis=-1)
+
+
+def split_shapes(eye_shapes: ArrayLike) -> tuple[Floats, Floats]:
+    """Return half the difference of right and left eye, and their mean, shape (..., 7) each.
+
+    Args:
+        eye_shapes: Blendshapes as in `Landmarks.eye_shapes`, shape (..., 2, 7).
+    """
+    shapes = np.asarray(eye_shapes, dtype=np.float64)
+    if shapes.shape[-2:] != (2, len(EYE_SHAPES)):
+        raise ValueError(f"eye_shapes must have shape (..., 2, {len(EYE_SHAPES)}), not {shapes.shape}")
+    left, right = np.moveaxis(shapes, -2, 0)
+    return (right - left) / 2, (right + left) / 2
+
+
+FUSION_MODEL = FusionModel(
+    covariances_deg2=np.array([fusion_weights.COVARIANCE_RIGHT, fusion_weights.COVARIANCE_UP]),
+    network_spread_deg=np.array(fusion_weights.NETWORK_SPREAD),
+)
+"""The fusion behind the features of the shipped gaze model."""
+
+SHAPE_MODEL = ShapeModel(
+    sideways_deg=np.array(fusion_weights.SHAPES_SIDEWAYS),
+    upwards_deg=np.array(fusion_weights.SHAPES_UPWARDS),
+    level_deg=fusion_weights.SHAPES_LEVEL,
+)
+"""The map from blendshapes to gaze behind the features of the shipped gaze model."""
+
+
+def blendshape_gaze(eye_shapes: ArrayLike, *, model: ShapeModel = SHAPE_MODEL) -> GazeDirection:
+    """Return the gaze direction of both eyes in the head frame.
+
+    Args:
+        eye_shapes: Blendshapes of one face as in `Landmarks.eye_shapes`, shape (2, 7).
+        model: The linear map.
+
+    Raises:
+        ValueError: The shape is wrong.
+    """
+    return GazeDirection(*model.predict(eye_shapes).tolist())
+
+
+def fuse_eyes(
+    landmark_deg: GazeDirection | None,
+    network: EyeGazes | None,
+    blendshape_deg: GazeDirection | None,
+    *,
+    model: FusionModel = FUSION_MODEL,
+) -> GazeDirection:
+    """Return the gaze direction of both eyes in the head frame, from all estimates that there are.
+
+    Args:
+        landmark_deg: Direction from irises and eye region, head frame; None if both eyes are shut.
+        network: Directions from the eye images, turned into the head frame; None without them.
+        blendshape_deg: Direction from the blendshapes, head frame; None if the landmarker does not estimate them.
+        model: The covariances of the estimates.
+
+    Raises:
+        ValueError: All estimates are None.
+    """
+    directions = [landmark_deg, None if network is None else network.both_deg, blendshape_deg]
+    estimates_deg = np.array([(np.nan, np.nan) if each is None else each for each in directions], dtype=np.float64)
+    spread_deg = model.network_spread_deg if network is None else network.both_spread_deg
+    return GazeDirection(*fuse_directions(estimates_deg, spread_deg, model=model).tolist())
+
+
+def fuse_directions(
+    estimates_deg: ArrayLike, network_spread_deg: ArrayLike, *, model: FusionModel = FUSION_MODEL
+) -> Floats:
+    """Return the combined gaze directions, degrees, shape (..., 2).
+
+    Args:
+        estimates_deg: Gaze directions of one frame of reference in the order of `ESTIMATES`, NaN for a missing one,
+            shape (..., 3, 2).
+        network_spread_deg: Spread predicted by the network, shape (..., 2).
+        model: The covariances of the estimates.
+
+    Raises:
+        ValueError: A row has no estimate.
+    """
+    estimates = np.asarray(estimates_deg, dtype=np.float64)
+    is_known: NDArray[np.bool_] = np.asarray(np.isfinite(estimates).all(axis=-1))
+    if not is_known.any(axis=-1).all():
+        raise ValueError("at least one estimate must be given")
+    weights = model.weigh(is_known, np.asarray(network_spread_deg, dtype=np.float64))
+    fused: Floats = (weights * np.where(is_known[..., None], estimates, 0.0)).sum(axis=-2)
+    return fused
+
+
+def _combine(covariances: Floats, is_used: NDArray[np.bool_]) -> Floats:
+    """Return the best weights of the used estimates, and 0 for the others, shape (..., 3)."""
+    both = is_used[..., :, None] & is_used[..., None, :]
+    # Without the unused rows and columns, but with a diagonal that keeps the matrix invertible.
+    kept = np.where(both, covariances, 0.0) + np.where(is_used[..., None], 0.0, np.eye(len(ESTIMATES)))
+    weights = np.linalg.solve(kept, is_used[..., None].astype(np.float64))[..., 0]
+    combined: Floats = weights / weights.sum(axis=-1, keepdims=True)
+    return combined
