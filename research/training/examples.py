@@ -17,9 +17,8 @@ from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
 from gaze_core.features import FEATURE_NAMES, FaceGeometry, combine_features, estimate_from_landmarks, measure_face
 from gaze_core.fusion import ESTIMATES, blendshape_gaze
 from gaze_core.gaze import visual_angle_deg
-from gaze_core.landmarks import Landmarks
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, EyeEstimates
-from research.dataset.table import LandmarkTable
+from research.dataset.table import LandmarkTable, fill_landmarks
 from research.training.shapes import RENDERED_SHAPE_MODEL
 
 CLOSED_BELOW = 0.2
@@ -151,21 +150,6 @@ def _combine(
     if eyes is None:
         return combine_features(geometry, eye_region)
     return combine_features(geometry, eye_region, network=eyes.network, blendshapes=eyes.blendshapes)
-
-
-def fill_landmarks(face: Landmarks) -> Landmarks:
-    """Return a face with placeholders for the landmarks that the table does not store.
-
-    The core uses these landmarks only in the mean z of the first 468, which MediaPipe's networks keep at zero (below
-    0.0001 on 574 images). The placeholders' z makes that mean zero.
-    """
-    points = face.points.copy()
-    is_missing = np.isnan(points[:, 2])
-    missing_in_mean = int(is_missing[:468].sum())
-    if missing_in_mean:
-        points[is_missing, 2] = -np.nansum(points[:468, 2]) / missing_in_mean
-    points[np.isnan(points)] = 0.5
-    return replace(face, points=points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

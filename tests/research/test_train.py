@@ -22,11 +22,10 @@ from gaze_core.eye_region import EYE_REGION_MODEL
 from gaze_core.features import measure_face
 from gaze_core.gaze import gaze_direction, rotate_directions
 from models.card import find_versions, read_card, write_card
-from research.dataset.table import TRAINING_TABLE_PATH, write_table
+from research.dataset.table import TRAINING_TABLE_PATH, fill_landmarks, write_table
 from research.training.examples import (
     Examples,
     angular_errors_deg,
-    fill_landmarks,
     find_estimates,
     measure_table,
     mirror,
