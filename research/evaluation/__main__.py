@@ -143,33 +143,34 @@ def compare(
     }
 
 
-def _load_matching(model_path: Path, table_path: Path) -> tuple[SklearnGazeModel, LandmarkTable]:
-    """Return a model and a table whose rows have the estimates that the model was trained with.
+def _load_matching(model: SklearnGazeModel, path: Path) -> LandmarkTable:
+    """Return a table whose rows have the estimates that the model was trained with.
 
     Raises:
-        ValueError: They have other estimates, or those of another eye network.
+        ValueError: It has other estimates, or those of another eye network.
     """
-    model, table = load_gaze_model(model_path), load_table(table_path)
+    table = load_table(path)
     estimates = find_estimates(table)
     if set(estimates) != set(model.estimates):
         raise ValueError(
-            f"{model_path.name} was trained with estimates by {', '.join(model.estimates)}, but {table_path.name} has "
-            f"{', '.join(estimates)}: train the model again"
+            f"the model was trained with estimates by {', '.join(model.estimates)}, but {path.name} has "
+            f"{', '.join(estimates)}: train the model again, or render the table again"
         )
     if "network" in estimates and table.description["eye_network_sha256"] != model.eye_network_sha256:
-        raise ValueError(f"{model_path.name} was trained with another eye network than that of {table_path.name}")
-    return model, table
+        raise ValueError(f"the model was trained with another eye network than that of {path.name}")
+    return table
 
 
 def _renew_documents(model_path: Path, table_path: Path, calibration_table_path: Path) -> None:
-    model, table = _load_matching(model_path, table_path)
+    model = load_gaze_model(model_path)
     card = read_card(model_path.with_suffix(".json"))
-    tried = try_calibrations(load_table(calibration_table_path), model.predict)
-    write_documents(card.metrics, table, model.predict, tried)
+    tried = try_calibrations(_load_matching(model, calibration_table_path), model.predict)
+    write_documents(card.metrics, _load_matching(model, table_path), model.predict, tried)
 
 
 def _evaluate(model_path: Path, table_path: Path, calibration_table_path: Path, folds: int) -> None:
-    model, table = _load_matching(model_path, table_path)
+    model = load_gaze_model(model_path)
+    table = _load_matching(model, table_path)
     card_path = model_path.with_suffix(".json")
     card = read_card(card_path)
     is_shipped = model_path.resolve() == GAZE_MODEL_PATH
@@ -178,7 +179,7 @@ def _evaluate(model_path: Path, table_path: Path, calibration_table_path: Path, 
         if not is_shipped:  # the shipped card holds the comparisons, too
             write_card(card.model_copy(update={"metrics": metrics}), card_path)
         return
-    calibrations = load_table(calibration_table_path)
+    calibrations = _load_matching(model, calibration_table_path)
     tried = try_calibrations(calibrations, model.predict)
     metrics["calibration"] = summarise_calibrations(tried, calibrations)
     for name in tried:

@@ -265,5 +265,5 @@ def test_a_model_is_not_measured_on_the_answers_of_another_network(seeing, tmp_p
     result = evaluate_with(other, tmp_path / "gaze_model.joblib", monkeypatch)
 
     assert result.exit_code == 1
-    assert "was trained with another eye network than that of new.npz" in result.stderr
+    assert "the model was trained with another eye network than that of new.npz" in result.stderr
     assert evaluate_with(seeing[0], tmp_path / "gaze_model.joblib", monkeypatch).exit_code == 0
