@@ -1,18 +1,45 @@
 """Gaze detector of one viewer: from a frame to a gaze sample."""
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gaze_core.calibration import HEAD_ANGLES, Calibration
+from gaze_core.errors import EyeNetworkError
+from gaze_core.eye_images import eye_views
 from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
-from gaze_core.features import FEATURE_NAMES, find_quality_issues, measure_face
+from gaze_core.features import (
+    FEATURE_NAMES,
+    FaceGeometry,
+    combine_features,
+    estimate_from_landmarks,
+    find_quality_issues,
+    measure_face,
+)
+from gaze_core.fusion import blendshape_gaze
 from gaze_core.gaze import point_of_gaze
-from gaze_core.ports import FaceLandmarker, GazeModel
-from gaze_core.types import Camera, Floats, Frame, GazeDirection, GazePoint, GazeSample, Screen, Validity
+from gaze_core.landmarks import Landmarks
+from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel
+from gaze_core.types import (
+    Camera,
+    EyeEstimates,
+    EyeGazes,
+    Floats,
+    Frame,
+    GazeDirection,
+    GazePoint,
+    GazeSample,
+    Screen,
+    Validity,
+)
 
 
 class GazeDetector:
     """Estimates gaze for one screen and camera and, if calibrated, for one viewer.
+
+    The features contain those estimates of the eyes' direction that the gaze model was trained with. If the eye network
+    fails on a frame, its estimate is left out, and the sample says so.
 
     Keeps no state between frames: the same frame always yields the same sample. Samples come from the uncalibrated
     model; `locate` applies the calibration.
@@ -27,13 +54,32 @@ class GazeDetector:
         camera: Camera | None = None,
         calibration: Calibration | None = None,
         eye_region: EyeRegionModel | None = EYE_REGION_MODEL,
+        eye_network: EyeNetwork | None = None,
     ) -> None:
+        """Configure a detector.
+
+        Args:
+            landmarker: Face landmarker.
+            model: Gaze model.
+            screen: Screen of the viewer; None for a default laptop.
+            camera: Camera of the viewer; None for that of a default laptop.
+            calibration: Calibration of the viewer, for `locate`.
+            eye_region: Correction of the iris direction; None uses the iris geometry alone.
+            eye_network: Eye network; not used if the gaze model was trained without one. None leaves its estimate out.
+        """
+        self._eye_network = eye_network
         self._landmarker = landmarker
         self._model = model
+        self._uses_more_than_landmarks = bool({"network", "blendshapes"} & set(model.estimates))
         self._eye_region = eye_region
         self.screen = screen or Screen()
         self.camera = camera or Camera()
         self.calibration = calibration
+
+    @property
+    def estimates(self) -> Collection[str]:
+        """Estimates of the eyes' direction that the features contain, those that the gaze model was trained with."""
+        return self._model.estimates
 
     def process_single_frame(self, frame: Frame) -> GazeSample:
         """Return the measurements of one frame; `validity` gives the reason for a missing gaze.
@@ -63,12 +109,23 @@ class GazeDetector:
             return GazeSample(Validity.LOW_QUALITY, several_faces=len(faces) > 1, quality_issues=("no_geometry",))
         issues = find_quality_issues(frame, landmarks, geometry)
         validity, direction, gaze = Validity.OK, None, None
+        features, eyes, eye_network_failed = geometry.features, None, False
         if issues:
             validity = Validity.LOW_QUALITY
-        elif geometry.features is None:
+        elif features is None:
             validity = Validity.EYES_CLOSED
         else:
-            direction = GazeDirection(*self._model.predict(np.array([geometry.features]))[0].tolist())
+            if self._uses_more_than_landmarks:
+                network, eye_network_failed = self._read_eye_images(frame, geometry)
+                eyes = EyeEstimates(
+                    landmarks=estimate_from_landmarks(geometry, self._eye_region),
+                    network=network,
+                    blendshapes=self._read_blendshapes(landmarks),
+                )
+                features = combine_features(
+                    geometry, self._eye_region, network=eyes.network, blendshapes=eyes.blendshapes
+                )
+            direction = GazeDirection(*self._model.predict(np.array([features]))[0].tolist())
             gaze = point_of_gaze(direction, geometry.origin_mm, self.screen, self.camera)
             if gaze is None:
                 validity, direction, issues = Validity.LOW_QUALITY, None, ("gaze_away_from_screen",)
@@ -77,14 +134,36 @@ class GazeDetector:
             validity=validity,
             gaze=gaze,
             direction=direction,
-            features=geometry.features,
+            features=features,
             head_pose=geometry.head_pose,
             origin_mm=(x_mm, y_mm, z_mm),
             distance_mm=geometry.distance_mm,
             eye_openness=geometry.eye_openness,
+            eyes=eyes,
+            eye_network_failed=eye_network_failed,
             several_faces=len(faces) > 1,
             quality_issues=issues,
         )
+
+    def _read_eye_images(self, frame: Frame, geometry: FaceGeometry) -> tuple[EyeGazes | None, bool]:
+        """Return the eye network's answer in the head frame, if there is one, and whether the network failed."""
+        if self._eye_network is None or "network" not in self._model.estimates:
+            return None, False
+        height_px, width_px = frame.shape[:2]
+        try:
+            views = eye_views(geometry, width_px, height_px, self.camera.vertical_fov_deg)
+        except ValueError:  # an eye behind the camera, or a head in profile
+            return None, False
+        try:
+            gazes = self._eye_network.estimate(frame, views)
+        except EyeNetworkError:
+            return None, True
+        return views.to_head_frame(gazes, geometry.head_pose.head_rotation), False
+
+    def _read_blendshapes(self, landmarks: Landmarks) -> GazeDirection | None:
+        if landmarks.eye_shapes is None or "blendshapes" not in self._model.estimates:
+            return None
+        return blendshape_gaze(landmarks.eye_shapes)
 
     def locate(self, features: ArrayLike, origin_mm: ArrayLike, openness: ArrayLike) -> list[GazePoint | None]:
         """Return the viewer's points of gaze, calibrated if possible; None where the gaze points away from the screen.

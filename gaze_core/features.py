@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 
 from gaze_core.eye_region import EYE_REGION_MODEL, LEFT_POINTS, PLANE_MM, RIGHT_POINTS, EyeRegionModel
+from gaze_core.fusion import fuse_eyes
 from gaze_core.gaze import (
     EYE_ROTATION_TO_IRIS_MM,
     calculate_combined_gaze,
@@ -18,7 +20,8 @@ from gaze_core.gaze import (
 )
 from gaze_core.head_pose import CANONICAL_MM, estimate_head_pose, focal_length_px, undo_oblique_view
 from gaze_core.landmarks import EYE_CORNERS, IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
-from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Floats, Frame, GazeDirection, HeadPose, Vector
+from gaze_core.one_eye import leave_out_hidden_eye
+from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, EyeGazes, Floats, Frame, GazeDirection, HeadPose, Vector
 
 FEATURE_NAMES = (
     "iris_x",
@@ -103,10 +106,7 @@ def measure_face(
     origin_mm = (eyes_mm[LEFT] + eyes_mm[RIGHT]) / 2
     distance_mm = float(np.linalg.norm(origin_mm))
     openness = {side: eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)}
-    usable = [side for side in (LEFT, RIGHT) if openness[side] >= CLOSED_EYE_ASPECT_RATIO]
-    if len(usable) > 1 and abs(pose.yaw_deg) > HIDDEN_EYE_YAW_DEG:
-        # When the nose points to the viewer's right, their right eye is the far one.
-        usable.remove(RIGHT if pose.yaw_deg > 0 else LEFT)
+    usable = list(compress((LEFT, RIGHT), find_usable_eyes((openness[LEFT], openness[RIGHT]), pose.yaw_deg)))
     iris_rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_px)
     irises, eye_region_mm = None, None
     if usable:
@@ -135,22 +135,60 @@ def measure_face(
     return replace(geometry, features=combine_features(geometry, eye_region))
 
 
-def combine_features(geometry: FaceGeometry, eye_region: EyeRegionModel | None) -> tuple[float, ...] | None:
+def find_usable_eyes(eye_openness: tuple[float, float], yaw_deg: float) -> tuple[bool, bool]:
+    """Return whether the left and the right eye are open and visible.
+
+    Args:
+        eye_openness: Eye aspect ratio of the left and right eye.
+        yaw_deg: Yaw of the head.
+    """
+    left, right = (openness >= CLOSED_EYE_ASPECT_RATIO for openness in eye_openness)
+    if left and right and abs(yaw_deg) > HIDDEN_EYE_YAW_DEG:
+        # When the nose points to the viewer's right, their right eye is the far one.
+        return (True, False) if yaw_deg > 0 else (False, True)
+    return left, right
+
+
+def estimate_from_landmarks(geometry: FaceGeometry, eye_region: EyeRegionModel | None) -> GazeDirection | None:
+    """Return the eyes' direction in the head frame; None when both eyes are shut.
+
+    Args:
+        geometry: Geometry of one face.
+        eye_region: Correction of the iris direction; None uses the iris geometry alone.
+    """
+    if geometry.irises is None or eye_region is None:
+        return geometry.irises
+    pose = geometry.head_pose
+    head_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
+    return eye_region.correct(geometry.irises, head_deg, geometry.distance_mm, geometry.eye_region_mm)
+
+
+def combine_features(
+    geometry: FaceGeometry,
+    eye_region: EyeRegionModel | None,
+    *,
+    network: EyeGazes | None = None,
+    blendshapes: GazeDirection | None = None,
+) -> tuple[float, ...] | None:
     """Return the seven features in the order of `FEATURE_NAMES`; None when both eyes are shut.
 
     Args:
         geometry: Geometry of one face; its own `features` are ignored.
         eye_region: Correction of the iris direction; None uses the iris geometry alone.
+        network: Answer of the eye network in the head frame; None leaves it out.
+        blendshapes: Direction from the blendshapes in the head frame; None leaves it out.
     """
-    if geometry.irises is None:
+    eyes = estimate_from_landmarks(geometry, eye_region)
+    if eyes is None:
         return None
     pose = geometry.head_pose
-    head_deg = (pose.pitch_deg, pose.yaw_deg, pose.roll_deg)
-    eyes = geometry.irises
-    if eye_region is not None:
-        eyes = eye_region.correct(eyes, head_deg, geometry.distance_mm, geometry.eye_region_mm)
+    if network is not None:
+        usable = find_usable_eyes(geometry.eye_openness, pose.yaw_deg)
+        network = leave_out_hidden_eye(network, usable, geometry.distance_mm)
+    if network is not None or blendshapes is not None:
+        eyes = fuse_eyes(eyes, network, blendshapes)
     gaze = correct_gaze_vector(gaze_vector(eyes), pose.head_rotation)
-    return (*map(float, gaze), *head_deg, geometry.distance_mm)
+    return (*map(float, gaze), pose.pitch_deg, pose.yaw_deg, pose.roll_deg, geometry.distance_mm)
 
 
 def find_quality_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeometry) -> tuple[str, ...]:

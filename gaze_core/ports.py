@@ -54,6 +54,11 @@ class GazeModel(Protocol):
     """Predicts uncalibrated gaze directions from features."""
 
     @property
+    def estimates(self) -> Collection[str]:
+        """Estimates of the eyes' direction in the features that it was trained on, among `fusion.ESTIMATES`."""
+        ...
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the model file, hexadecimal."""
         ...

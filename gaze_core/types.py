@@ -166,6 +166,24 @@ class EyeGazes:
                 raise ValueError(f"{name} must have shape {shape}, not {getattr(self, name).shape}")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EyeEstimates:
+    """All estimates of the eyes' direction in one frame, in the head frame.
+
+    They are kept apart so that they can be combined again, in another way or for one viewer, without the image.
+
+    Attributes:
+        landmarks: From the landmarks of irises, lids and brows; None when both eyes are shut.
+        network: From the eye network, turned into the head frame; includes an eye that is hidden or shut. Its spreads
+            stay those along the axes of the virtual camera frame. None without a network.
+        blendshapes: From the blendshapes; None if the landmarker does not estimate them.
+    """
+
+    landmarks: GazeDirection | None
+    network: EyeGazes | None = None
+    blendshapes: GazeDirection | None = None
+
+
 class Validity(StrEnum):
     """Whether a frame yields a usable gaze and, if not, why."""
 
@@ -188,6 +206,8 @@ class GazeSample:
         origin_mm: Midpoint between the eyes in the camera frame, shape (3,); None without a face.
         distance_mm: Distance from the camera to that midpoint; None without a face.
         eye_openness: Eye aspect ratio of the viewer's left and right eye; None without a face.
+        eyes: Estimates behind `features`; None if these come from the landmarks alone.
+        eye_network_failed: Whether the eye network failed, so that `features` lack its estimate.
         several_faces: Whether more than one face was found; the largest one was measured.
         quality_issues: Reasons for `low_quality`; empty otherwise.
     """
@@ -200,5 +220,7 @@ class GazeSample:
     origin_mm: tuple[float, float, float] | None = None
     distance_mm: float | None = None
     eye_openness: tuple[float, float] | None = None
+    eyes: EyeEstimates | None = field(default=None, compare=False)
+    eye_network_failed: bool = False
     several_faces: bool = False
     quality_issues: tuple[str, ...] = ()

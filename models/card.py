@@ -98,6 +98,8 @@ class Card(_Record):
         limits: Known limits.
         model: The model file.
         features: Inputs in order.
+        estimates: Estimates of the eyes' direction in `iris_x`, `iris_y` and `iris_z`, among `fusion.ESTIMATES`.
+        eye_network_sha256: SHA-256 of the eye network that made the estimate `network`; None without one.
         outputs: Outputs in order.
         data: Training data: digest, counts, ranges.
         selection: Selection of the hyperparameters and the candidates; training people only.
@@ -113,6 +115,8 @@ class Card(_Record):
     limits: list[str] = list(LIMITS)
     model: ModelFile
     features: list[Quantity]
+    estimates: list[str] = ["landmarks"]
+    eye_network_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     outputs: list[Quantity]
     data: dict[str, Any]
     selection: dict[str, Any]

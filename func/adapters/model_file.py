@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from func.adapters.model_bytes import read_model_bytes
 from gaze_core.errors import ModelError
 from gaze_core.features import FEATURE_NAMES
-from gaze_core.ports import GazeModel
+from gaze_core.fusion import ESTIMATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,15 @@ class ModelIdentity:
         sha256: SHA-256 of the model file, hexadecimal.
         scikit_learn: Version of scikit-learn that wrote the file.
         features: Names of the features in order.
+        estimates: Estimates of the eyes' direction in the features, among `fusion.ESTIMATES`.
+        eye_network_sha256: SHA-256 of the eye network that made the estimate `network`; None without one.
     """
 
     sha256: str
     scikit_learn: str
     features: tuple[str, ...]
+    estimates: tuple[str, ...]
+    eye_network_sha256: str | None
 
 
 class SklearnGazeModel:
@@ -46,11 +50,23 @@ class SklearnGazeModel:
         model_x: Regressor of gaze_x, fitted on `FEATURE_NAMES`.
         model_y: Regressor of gaze_y, fitted on `FEATURE_NAMES`.
         digest: SHA-256 of their file, hexadecimal.
+        estimates: Estimates of the eyes' direction in the features that they were fitted on.
+        eye_network_sha256: SHA-256 of the eye network that made the estimate `network`; None without one.
     """
 
-    def __init__(self, model_x: Any, model_y: Any, digest: str) -> None:  # noqa: ANN401 - scikit-learn is not typed
+    def __init__(
+        self,
+        model_x: Any,  # noqa: ANN401 - scikit-learn is not typed
+        model_y: Any,  # noqa: ANN401
+        digest: str,
+        *,
+        estimates: tuple[str, ...] = ("landmarks",),
+        eye_network_sha256: str | None = None,
+    ) -> None:
         self.model_x = model_x
         self.model_y = model_y
+        self.estimates = estimates
+        self.eye_network_sha256 = eye_network_sha256
         self._digest = digest
 
     @property
@@ -77,7 +93,7 @@ class SklearnGazeModel:
             return np.column_stack([self.model_x.predict(rows), self.model_y.predict(rows)])
 
 
-def load_gaze_model(path: Path, *, sha256: str | None = None) -> GazeModel:
+def load_gaze_model(path: Path, *, sha256: str | None = None) -> SklearnGazeModel:
     """Return the model in a file that matches its card.
 
     Args:
@@ -101,6 +117,9 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> GazeModel:
         )
     if identity.features != FEATURE_NAMES:
         raise ModelError(f"{path.name} was trained on different features: {', '.join(identity.features)}")
+    unknown = [name for name in identity.estimates if name not in ESTIMATES]
+    if unknown:
+        raise ModelError(f"{path.name} was trained with unknown estimates of the eyes' direction: {', '.join(unknown)}")
     try:
         models = joblib.load(io.BytesIO(content))
     except Exception as error:  # unpickling can raise anything
@@ -110,7 +129,13 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> GazeModel:
     for name in ("model_x", "model_y"):
         if getattr(models[name], "n_features_in_", None) != len(FEATURE_NAMES):
             raise ModelError(f"{name} in {path.name} is not a model of {len(FEATURE_NAMES)} features")
-    return SklearnGazeModel(models["model_x"], models["model_y"], digest)
+    return SklearnGazeModel(
+        models["model_x"],
+        models["model_y"],
+        digest,
+        estimates=identity.estimates,
+        eye_network_sha256=identity.eye_network_sha256,
+    )
 
 
 def read_identity(card_path: Path) -> ModelIdentity:
@@ -125,11 +150,14 @@ def read_identity(card_path: Path) -> ModelIdentity:
             sha256=card["model"]["sha256"],
             scikit_learn=card["versions"]["scikit-learn"],
             features=tuple(feature["name"] for feature in card["features"]),
+            # Cards of models that were trained before there was an eye network have neither key.
+            estimates=tuple(card.get("estimates", ("landmarks",))),
+            eye_network_sha256=card.get("eye_network_sha256"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{card_path.name} is not the card of a gaze model") from error
-    values: Sequence[object] = (identity.sha256, identity.scikit_learn, *identity.features)
-    if not all(isinstance(value, str) for value in values):
+    values: Sequence[object] = (identity.sha256, identity.scikit_learn, *identity.features, *identity.estimates)
+    if not all(isinstance(value, str) for value in values) or not isinstance(identity.eye_network_sha256, str | None):
         raise ModelError(f"{card_path.name} is not the card of a gaze model")
     return identity
 

@@ -37,6 +37,7 @@ def save(folder, content, **changes):
         "versions": {"scikit-learn": says["scikit-learn"]},
         "features": [{"name": name} for name in says["features"]],
     }
+    card |= {name: says[name] for name in ("estimates", "eye_network_sha256") if name in says}
     path.with_suffix(".json").write_text(json.dumps(card))
     return path
 
@@ -104,6 +105,31 @@ def test_a_file_of_another_scikit_learn_version_is_not_unpickled(tmp_path):
 def test_features_in_another_order_are_refused(tmp_path, models):
     with pytest.raises(ModelError, match="trained on different features: iris_y, iris_x"):
         load_gaze_model(save(tmp_path, models, features=["iris_y", "iris_x", *FEATURES[2:]]))
+
+
+def test_a_model_without_estimates_in_its_card_was_trained_with_landmarks_alone(tmp_path, models):
+    model = load_gaze_model(save(tmp_path, models))
+
+    assert (model.estimates, model.eye_network_sha256) == (("landmarks",), None)
+
+
+def test_the_card_states_the_estimates_and_the_network(tmp_path, models):
+    path = save(tmp_path, models, estimates=["landmarks", "network"], eye_network_sha256="ab" * 32)
+
+    model = load_gaze_model(path)
+
+    assert (model.estimates, model.eye_network_sha256) == (("landmarks", "network"), "ab" * 32)
+
+
+def test_a_model_with_unknown_estimates_is_refused(tmp_path, models):
+    with pytest.raises(ModelError, match="unknown estimates of the eyes' direction: tea_leaves"):
+        load_gaze_model(save(tmp_path, models, estimates=["landmarks", "tea_leaves"]))
+
+
+@pytest.mark.parametrize("card", [{"estimates": [1]}, {"estimates": None}, {"eye_network_sha256": 5}])
+def test_a_card_with_malformed_estimates_is_refused(tmp_path, models, card):
+    with pytest.raises(ModelError, match=r"gaze_model\.json is not the card of a gaze model"):
+        load_gaze_model(save(tmp_path, models, **card))
 
 
 def test_a_file_without_model_y_is_refused(tmp_path, models):

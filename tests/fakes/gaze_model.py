@@ -6,8 +6,9 @@ import numpy as np
 class FakeGazeModel:
     """Predicts the same direction for all features."""
 
-    def __init__(self, gaze_x_deg=0.0, gaze_y_deg=-9.0, *, digest="0" * 64):
+    def __init__(self, gaze_x_deg=0.0, gaze_y_deg=-9.0, *, digest="0" * 64, estimates=("landmarks",)):
         self.digest = digest
+        self.estimates = estimates
         self.direction_deg = (gaze_x_deg, gaze_y_deg)
 
     def predict(self, features):

@@ -18,6 +18,7 @@ class StraightGazeModel:
     """Returns the direction of the combined gaze vector."""
 
     digest = "5" * 64
+    estimates = ("landmarks",)
 
     def predict(self, features):
         return gaze_direction(features[:, :3])

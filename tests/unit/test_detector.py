@@ -7,8 +7,12 @@ from pytest import approx
 from gaze_core.calibration import Calibration, Fitted
 from gaze_core.correction import Correction
 from gaze_core.detector import GazeDetector
+from gaze_core.errors import EyeNetworkError
+from gaze_core.fusion import blendshape_gaze, fuse_eyes
+from gaze_core.gaze import rotate_directions
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import Camera, Validity
+from tests.fakes.eye_network import FakeEyeNetwork, make_gazes
 from tests.fakes.synthetic_face import make_face, mirror
 
 IMAGE = np.repeat(np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8), 3, axis=2)
@@ -32,10 +36,17 @@ class Straight:
     """A model without learning: the combined gaze vector's own angles."""
 
     digest = "straight"
+    estimates = ("landmarks",)
 
     def predict(self, features):
         x, y, z = features[:, 0], features[:, 1], features[:, 2]
         return np.degrees(np.column_stack([np.arctan2(-x, -z), np.arctan2(-y, np.hypot(x, z))]))
+
+
+class Fused(Straight):
+    """The same model, as if trained with all estimates."""
+
+    estimates = ("landmarks", "network", "blendshapes")
 
 
 def detect(*faces, camera=None, image=IMAGE):
@@ -154,3 +165,94 @@ def test_a_calibration_corrects_where_a_viewer_looks_but_not_the_sample():
 
 def test_nothing_to_locate_is_nowhere():
     assert GazeDetector(Faces(), Straight()).locate([], [], []) == []
+
+
+def read_eyes(face, network, *, model=None, image=IMAGE, camera=None):
+    detector = GazeDetector(Faces(face), model or Fused(), eye_region=None, eye_network=network, camera=camera)
+    return detector.process_single_frame(image)
+
+
+def direction_in_head(sample):
+    return rotate_directions(sample.direction, sample.head_pose.head_rotation.T)
+
+
+def test_the_gaze_fuses_all_estimates_that_the_model_was_trained_with():
+    shapes = np.random.default_rng(3).uniform(0, 0.5, (2, 7))
+    face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT, yaw_deg=10, eye_shapes=shapes)
+
+    sample = read_eyes(face, FakeEyeNetwork(make_gazes(both_deg=(10.0, -8.0))))
+
+    fused = fuse_eyes(sample.eyes.landmarks, sample.eyes.network, blendshape_gaze(shapes))
+    assert direction_in_head(sample) == approx(fused)
+    assert sample.eyes.blendshapes == approx(blendshape_gaze(shapes))
+
+
+def test_the_networks_answer_is_turned_from_the_virtual_camera_into_the_head():
+    # A face straight ahead is where the virtual camera looks anyway, so its nose is 10 degrees off for both.
+    sample = read_eyes(make_face(yaw_deg=10), FakeEyeNetwork(make_gazes(both_deg=(10.0, 0.0))))
+
+    assert sample.eyes.network.both_deg == approx([0.0, 0.0], abs=3.0)
+    assert sample.eyes.network.both_deg != approx([10.0, 0.0], abs=5.0)
+
+
+def test_the_network_gets_the_views_for_the_cameras_field_of_view():
+    network = FakeEyeNetwork()
+
+    for fov_deg in (63.0, 40.0):
+        read_eyes(make_face(vertical_fov_deg=fov_deg), network, camera=Camera(vertical_fov_deg=fov_deg))
+
+    wide, narrow = network.seen_views
+    # The same face at the same distance: a longer focal length shows it larger, so fewer eye px for each image px.
+    assert narrow.scales[0] / wide.scales[0] == approx(0.594, abs=0.01)
+
+
+@pytest.mark.parametrize("model", [Straight(), Fused()])
+def test_without_a_network_the_gaze_is_that_of_the_landmarks(model):
+    face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT)
+
+    assert read_eyes(face, None, model=model).gaze == detect(face).gaze
+
+
+def test_a_model_trained_without_a_network_does_not_get_its_estimate():
+    face, network = make_face(target_mm=DOWN_AND_TO_THE_RIGHT), FakeEyeNetwork(make_gazes(both_deg=(30.0, 30.0)))
+
+    sample = read_eyes(face, network, model=Straight())
+
+    assert (sample.gaze, sample.eyes) == (detect(face).gaze, None)
+    assert network.seen_views == []
+
+
+def test_a_network_that_fails_costs_its_estimate_but_not_the_frame():
+    face, network = make_face(target_mm=DOWN_AND_TO_THE_RIGHT), FakeEyeNetwork()
+    network.error = EyeNetworkError("broken")
+
+    sample = read_eyes(face, network)
+
+    assert (sample.validity, sample.gaze) == (Validity.OK, detect(face).gaze)
+    assert sample.eye_network_failed
+    assert sample.eyes.network is None
+
+
+def test_a_network_that_answers_has_not_failed():
+    assert not read_eyes(make_face(), FakeEyeNetwork()).eye_network_failed
+
+
+@pytest.mark.parametrize("lid_opening_mm", [1.0, 9.0])
+def test_a_frame_without_a_gaze_needs_no_network(lid_opening_mm):
+    network = FakeEyeNetwork()
+    image = IMAGE if lid_opening_mm == 1.0 else np.zeros_like(IMAGE)
+
+    read_eyes(make_face(lid_opening_mm=lid_opening_mm), network, image=image)
+
+    assert network.seen_views == []
+
+
+@pytest.mark.parametrize("yaw_deg", [45.0, -45.0])
+def test_a_hidden_eye_is_no_loss(yaw_deg):
+    # The network is right about the near eye, and about both eyes it guesses wildly.
+    right_about = make_gazes(left_deg=(2.0, 0.0), right_deg=(-2.0, 0.0), both_deg=(60.0, 60.0))
+
+    sample = read_eyes(make_face(yaw_deg=yaw_deg, target_mm=(0, 0, 0)), FakeEyeNetwork(right_about))
+
+    # Looking into the camera; the midpoint sees it at (0, 0).
+    assert sample.direction == approx((0.0, 0.0), abs=6.0)

@@ -20,6 +20,7 @@ from gaze_core.gaze import gaze_direction, rotate_directions
 from gaze_core.head_pose import focal_length_px, rotation_matrix
 from gaze_core.landmarks import EYE_CORNERS, LEFT, RIGHT
 from gaze_core.types import HeadPose
+from tests.fakes.eye_network import make_gazes
 from tests.fakes.synthetic_face import make_face
 
 FOV_DEG = 63.0
@@ -228,6 +229,22 @@ def test_directions_survive_the_way_to_the_camera_frame_and_back():
     directions_deg = np.array([[10.0, 5.0], [-3.0, -12.0]])
 
     assert views.from_camera_frame(views.to_camera_frame(directions_deg)) == approx(directions_deg)
+
+
+def test_the_networks_answer_in_the_head_frame_keeps_its_target():
+    geometry = place_geometry(origin_mm=(120.0, -80.0, 500.0), pitch_deg=5, yaw_deg=20, roll_deg=-10)
+    views, head_rotation = look(geometry), geometry.head_pose.head_rotation
+    target_mm = np.array([-60.0, 90.0, 10.0])
+    towards = target_mm - geometry.origin_mm
+    seen_deg = views.from_camera_frame(gaze_direction(towards))
+    gazes = make_gazes(seen_deg, seen_deg, seen_deg, spread_deg=3.0)
+
+    in_head = views.to_head_frame(gazes, head_rotation)
+
+    expected = gaze_direction(head_rotation.T @ towards)
+    assert in_head.both_deg == approx(expected)
+    assert in_head.eyes_deg == approx(np.array([expected, expected]))
+    assert in_head.both_spread_deg == approx([3.0, 3.0])
 
 
 def test_a_direction_in_the_frame_of_a_turned_head_gains_its_yaw():

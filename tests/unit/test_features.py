@@ -7,9 +7,20 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from gaze_core.eye_region import PAIRS, EyeRegionModel
-from gaze_core.features import FEATURE_NAMES, find_quality_issues, measure_face
-from gaze_core.gaze import gaze_direction, visual_angle_deg
+from gaze_core.features import (
+    FEATURE_NAMES,
+    combine_features,
+    estimate_from_landmarks,
+    find_quality_issues,
+    find_usable_eyes,
+    measure_face,
+)
+from gaze_core.fusion import fuse_eyes
+from gaze_core.gaze import correct_gaze_vector, gaze_direction, gaze_vector, visual_angle_deg
 from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
+from gaze_core.one_eye import direction_from_midpoint
+from gaze_core.types import GazeDirection
+from tests.fakes.eye_network import make_gazes
 from tests.fakes.synthetic_face import make_face, mirror
 
 places = st.tuples(st.floats(-80, 80), st.floats(-60, 60), st.floats(400, 800))
@@ -266,3 +277,71 @@ def test_a_face_with_a_tenth_of_its_points_outside_the_image_is_cut_off(grey_noi
     points[:468:10, axis] = position
 
     assert issues_of(grey_noise, Landmarks(points, 640, 480)) == ("face_cut_off",)
+
+
+@pytest.mark.parametrize(
+    ("openness", "yaw_deg", "usable"),
+    [
+        ((0.3, 0.3), 0.0, (True, True)),
+        ((0.09, 0.3), 0.0, (False, True)),
+        ((0.3, 0.09), 0.0, (True, False)),
+        ((0.10, 0.10), 0.0, (True, True)),
+        ((0.09, 0.09), 0.0, (False, False)),
+        ((0.3, 0.3), 41.0, (True, False)),
+        ((0.3, 0.3), -41.0, (False, True)),
+        ((0.3, 0.3), 39.0, (True, True)),
+        # The near eye is shut: the far one is better than none.
+        ((0.05, 0.3), 41.0, (False, True)),
+    ],
+)
+def test_an_eye_is_usable_when_it_is_open_and_visible(openness, yaw_deg, usable):
+    assert find_usable_eyes(openness, yaw_deg) == usable
+
+
+def eyes_in_head(geometry, features):
+    """Return the direction of the features' gaze vector in the head frame."""
+    return gaze_direction(geometry.head_pose.head_rotation.T @ features[:3])
+
+
+NETWORK = make_gazes(left_deg=(12.0, 3.0), right_deg=(8.0, 4.0), both_deg=(10.0, -5.0))
+
+
+def test_without_other_estimates_the_features_are_those_of_the_landmarks():
+    geometry = measure_face(face((5, 10, 3)), eye_region=None)
+
+    assert combine_features(geometry, None) == geometry.features
+
+
+def test_the_features_fuse_landmarks_network_and_blendshapes():
+    geometry, shapes = measure_face(face((5, 10, 3)), eye_region=None), GazeDirection(7.0, 2.0)
+
+    features = combine_features(geometry, None, network=NETWORK, blendshapes=shapes)
+
+    fused = fuse_eyes(estimate_from_landmarks(geometry, None), NETWORK, shapes)
+    assert eyes_in_head(geometry, features) == approx(fused)
+    assert features[3:] == geometry.features[3:]
+
+
+def test_the_features_gaze_is_in_the_camera_frame():
+    geometry = measure_face(face((5, 10, 3)), eye_region=None)
+
+    features = combine_features(geometry, None, network=NETWORK)
+
+    fused = fuse_eyes(geometry.irises, NETWORK, None)
+    assert features[:3] == approx(correct_gaze_vector(gaze_vector(fused), geometry.head_pose.head_rotation))
+
+
+def test_of_a_far_turned_head_the_network_is_believed_about_the_near_eye_only():
+    geometry = measure_face(face((0, 45, 0)), eye_region=None)
+
+    features = combine_features(geometry, None, network=NETWORK)
+
+    near = direction_from_midpoint(NETWORK.eyes_deg[0], 0, geometry.distance_mm)
+    alone = make_gazes(both_deg=near)
+    assert eyes_in_head(geometry, features) == approx(fuse_eyes(geometry.irises, alone, None))
+
+
+def test_two_shut_eyes_give_no_features_even_with_a_network():
+    geometry = measure_face(face(lid_opening_mm=1.0))
+
+    assert combine_features(geometry, None, network=NETWORK) is None
