@@ -76,10 +76,10 @@ def bin_spreads(errors: ArrayLike, spreads: ArrayLike, bins: int = 10) -> Spread
     Args:
         errors: Errors, shape (n,).
         spreads: Predicted standard deviations, shape (n,).
-        bins: Number of bins.
+        bins: Number of bins; fewer if there are fewer errors.
     """
     error, spread = np.asarray(errors, dtype=np.float64), np.asarray(spreads, dtype=np.float64)
-    parts: list[NDArray[np.int64]] = np.array_split(np.argsort(spread, kind="stable"), bins)
+    parts: list[NDArray[np.int64]] = np.array_split(np.argsort(spread, kind="stable"), min(bins, len(error)))
     return SpreadBins(
         np.array([np.sqrt(np.mean(spread[part] ** 2)) for part in parts]),
         np.array([np.sqrt(np.mean(error[part] ** 2)) for part in parts]),
