@@ -69,7 +69,7 @@ class Plan:
 
     def digest(self) -> str:
         """Return a digest of the plan and the renderer's source, 16 hexadecimal digits."""
-        described = json.dumps({"plan": asdict(self), "source": _source_digest()}, sort_keys=True)
+        described = json.dumps({"plan": asdict(self), "source": source_digest()}, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()[:16]
 
     def frames(self, identity_id: int) -> Iterator["PlannedFrame"]:
@@ -114,7 +114,7 @@ class PlannedFrame:
 
 
 @lru_cache(maxsize=1)
-def _source_digest() -> str:
+def source_digest() -> str:
     """Return the digest of the renderer's source, since its changes change the images."""
     digest = hashlib.sha256()
     for path in sorted((Path(__file__).resolve().parents[1] / "rendering").glob("*.py")):

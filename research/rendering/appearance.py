@@ -13,11 +13,12 @@ from research.rendering.eye import APEX_MM, SIDES
 from research.rendering.head import Head
 from research.rendering.identity import Glasses, Hair
 from research.rendering.mesh import smoothstep
+from research.rendering.topology import Extent
 
 Points = NDArray[np.float64]  # shape (n, 3)
 Triangles = NDArray[np.int32]  # shape (n, 3)
 
-PAINT_BOX_MM = (-105.0, -130.0, 210.0, 280.0)
+PAINT_BOX_MM = {Extent.BUST: (-105.0, -130.0, 210.0, 280.0), Extent.EYES: (-80.0, -56.0, 160.0, 108.0)}
 """Area of the face covered by the painted texture, seen from the front: left, top, width, height."""
 
 _PAINT_PX_PER_MM = 5.0
@@ -67,16 +68,17 @@ class Solid:
     triangles: Triangles
 
 
-def build_appearance(head: Head, rest_mm: Points) -> Appearance:
+def build_appearance(head: Head, control_mm: Points) -> Appearance:
     """Return the appearance of a person.
 
     Args:
         head: The person's head.
-        rest_mm: Fine vertices for a straight gaze and open eyes, shape (n, 3).
+        control_mm: Control vertices for a straight gaze and open eyes, shape (n, 3).
     """
     identity, topology = head.identity, head.topology
+    rest_mm = topology.surface.refine(control_mm)
     rng = np.random.default_rng([identity.seed, identity.identity_id, 2])
-    normals = topology.surface.normals(rest_mm)
+    normals = topology.surface.normals(control_mm)
     skin = np.array(identity.skin.colour)
     albedo = np.tile(skin, (len(rest_mm), 1))
     flesh = np.array([0.50, 0.22, 0.19]) * (0.45 + 0.55 * skin / skin.max()) * (0.5 + skin.max())
@@ -97,7 +99,7 @@ def build_appearance(head: Head, rest_mm: Points) -> Appearance:
     upper = np.minimum(topology.lash_line * (0.3 + 0.45 * identity.hair.lash_density), 0.85)
     blend(np.where(topology.wet > 0.5, 0.0, upper) * 0.8, np.array([0.02, 0.015, 0.012]) + 0.12 * skin)
 
-    scalp, height = _hair_cover(head, rest_mm, topology.ears, rng)
+    scalp, height = cover_with_hair(head, rest_mm, topology.ears, rng)
     stubble = identity.hair.style in ("shaved", "short", "long")
     if stubble:
         blend(np.clip(scalp * 1.2, 0, 0.9 if identity.hair.style != "shaved" else 0.6), np.array(identity.hair.colour))
@@ -109,6 +111,7 @@ def build_appearance(head: Head, rest_mm: Points) -> Appearance:
     material = np.stack([np.zeros_like(share), cloth, topology.wet, share], axis=1)
 
     hair_vertices, hair_triangles, hair_height = _hair_shell(head, scalp, height)
+    crown_mm = np.array([rng.normal(0, 10), -105.0, 110.0])
     return Appearance(
         rest_mm=rest_mm,
         albedo=albedo,
@@ -118,7 +121,7 @@ def build_appearance(head: Head, rest_mm: Points) -> Appearance:
         hair_vertices=hair_vertices,
         hair_triangles=hair_triangles,
         hair_height_mm=hair_height,
-        crown_mm=np.array([rng.normal(0, 10), -105.0, 110.0]),
+        crown_mm=crown_mm,
     )
 
 
@@ -230,7 +233,7 @@ def _is_upper(across_mm: NDArray[np.float64], head: Head, index: int) -> NDArray
     return np.array([rig.is_upper[number[int(vertex)]] if int(vertex) in number else False for vertex in ring])
 
 
-def _hair_cover(
+def cover_with_hair(
     head: Head, rest_mm: Points, ears: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how much each fine vertex is covered by hair, 0..1, and the height of the hair there, mm."""
@@ -277,7 +280,8 @@ def _open_sky(head: Head, normals: Points) -> NDArray[np.float64]:
 
 
 def _paint(head: Head, rng: np.random.Generator) -> NDArray[np.uint8]:
-    canvas = _Canvas()
+    extent = head.topology.extent
+    canvas = _Canvas(PAINT_BOX_MM[extent])
     identity = head.identity
     hair = identity.hair
     brow_srgb = 255 * np.array(hair.brow_colour) ** (1 / 2.2)
@@ -287,20 +291,21 @@ def _paint(head: Head, rng: np.random.Generator) -> NDArray[np.uint8]:
     soft = cv2.GaussianBlur(canvas.opacity, (0, 0), 0.9 * _PAINT_PX_PER_MM)
     underlay = (soft * (0.55 * min(hair.brow_density, 1.0))).astype(np.uint8)
     canvas.opacity = np.maximum(canvas.opacity, underlay)
-    if hair.beard > 0.03:
-        _draw_beard(canvas, head, hair, rng)
     dark = 255 * np.array(identity.skin.colour) ** (1 / 2.2) * np.array([0.68, 0.58, 0.52])
     for _ in range(identity.skin.spots):
         place = np.array([rng.normal(0, 38), rng.normal(25, 35)])
         canvas.spot(place, rng.uniform(0.25, 0.8), dark, rng.uniform(0.25, 0.7))
+    if hair.beard > 0.03 and extent is Extent.BUST:
+        _draw_beard(canvas, head, hair, rng)
     return np.dstack([canvas.colour, canvas.opacity])
 
 
 class _Canvas:
     """Colour and opacity of the paint on the skin, seen from the front."""
 
-    def __init__(self) -> None:
-        _, _, width, height = PAINT_BOX_MM
+    def __init__(self, box_mm: tuple[float, float, float, float]) -> None:
+        self.corner_mm = box_mm[:2]
+        _, _, width, height = box_mm
         shape = int(height * _PAINT_PX_PER_MM), int(width * _PAINT_PX_PER_MM)
         self.colour: NDArray[np.uint8] = np.zeros((*shape, 3), dtype=np.uint8)
         self.opacity: NDArray[np.uint8] = np.zeros(shape, dtype=np.uint8)
@@ -320,9 +325,8 @@ class _Canvas:
         cv2.circle(self.colour, centre, radius + 16, tone.tolist(), -1, cv2.LINE_8, _SUBPIXEL_BITS)
         cv2.circle(self.opacity, centre, radius, int(255 * strength), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
-    @staticmethod
-    def _place(places_mm: Points) -> list[tuple[int, int]]:
-        pixels = (places_mm - PAINT_BOX_MM[:2]) * (_PAINT_PX_PER_MM * (1 << _SUBPIXEL_BITS))
+    def _place(self, places_mm: Points) -> list[tuple[int, int]]:
+        pixels = (places_mm - self.corner_mm) * (_PAINT_PX_PER_MM * (1 << _SUBPIXEL_BITS))
         return [(x, y) for x, y in np.round(pixels).astype(int).tolist()]
 
 

@@ -14,7 +14,7 @@ from research.rendering.assets import Points, load_target
 from research.rendering.eye import SIDES
 from research.rendering.identity import Identity
 from research.rendering.lids import MARGIN_MM, LidRig, build_rig, fit_lids
-from research.rendering.topology import ARM_DROP_DEG, LidRings, Topology, load_topology
+from research.rendering.topology import ARM_DROP_DEG, Extent, LidRings, Topology, load_topology
 
 _TILT_DEG = 7.0
 """Upward tilt of the base mesh that makes it level with MediaPipe's canonical face, on average."""
@@ -28,6 +28,7 @@ class Head:
         identity: The person.
         topology: Connectivity of the mesh.
         control_mm: Control vertices, head frame, shape (n, 3).
+        base_mm: All vertices of the base mesh before the lids were fitted, head frame, shape (m, 3).
         eyes_mm: Centres of rotation of the left and the right eye, head frame, shape (2, 3).
         lids: Rigs of the left and the right eye.
         neck_mm: Joint about which the head rotates, head frame, shape (3,).
@@ -38,6 +39,7 @@ class Head:
     identity: Identity
     topology: Topology
     control_mm: Points
+    base_mm: Points
     eyes_mm: Points
     lids: tuple[LidRig, LidRig]
     neck_mm: Vector
@@ -47,7 +49,14 @@ class Head:
     def pose(
         self, eye_rotations: NDArray[np.float64], openness: float, expression: dict[str, float]
     ) -> tuple[Points, tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]]:
-        """Return the fine mesh for given eyes, lids and expression, and the margins of both eyes.
+        """Return the fine mesh for given eyes, lids and expression, and the margins of both eyes; see `move`."""
+        control, margins = self.move(eye_rotations, openness, expression)
+        return self.topology.surface.refine(control), margins
+
+    def move(
+        self, eye_rotations: NDArray[np.float64], openness: float, expression: dict[str, float]
+    ) -> tuple[Points, tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]]:
+        """Return the control vertices for given eyes, lids and expression, and the margins of both eyes.
 
         Args:
             eye_rotations: Eye frame to head frame of the left and the right eye, shape (2, 3, 3).
@@ -73,7 +82,7 @@ class Head:
             drift = control[rig.vertices] - self.control_mm[rig.vertices]
             control[rig.vertices] = moved + drift * (1 - rig.share)[:, None]
             margins.append((upper, lower))
-        return self.topology.surface.refine(control), tuple(margins)
+        return control, tuple(margins)
 
 
 EXPRESSIONS = (
@@ -89,9 +98,9 @@ EXPRESSIONS = (
 )
 
 
-def build_head(identity: Identity) -> Head:
-    """Return the head of a person."""
-    topology = load_topology()
+def build_head(identity: Identity, extent: Extent = Extent.BUST) -> Head:
+    """Return the head of a person, or the region around the eyes."""
+    topology = load_topology(extent)
     base = topology.base
     places = base.vertices_mm.copy()
     for name, weight in identity.shape:
@@ -122,6 +131,7 @@ def build_head(identity: Identity) -> Head:
         identity=identity,
         topology=topology,
         control_mm=control,
+        base_mm=(places - origin) * scale - shift,
         eyes_mm=eyes_mm,
         lids=(rigs[0], rigs[1]),
         neck_mm=neck_mm,

@@ -1,6 +1,7 @@
 """Subdivision surfaces and normals as sparse matrices: a new shape costs one matrix product."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +13,54 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surface:
-    """A control mesh of quads and its subdivided mesh.
+    """A control mesh of quads and the vertices of its subdivided mesh that are drawn.
 
     Attributes:
         matrix: Fine vertices = matrix @ control vertices, sparse, shape (fine, control). The first rows are
             the control vertices' positions on the fine surface.
-        quads: Quads of the fine mesh, shape (k, 4).
+        along: Tangents of the surface at the fine vertices = along @ control vertices, sparse, shape (fine, control).
+        across: The same for tangents in another direction; along x across points outwards.
         triangles: Triangles to draw: fine quads where requested, elsewhere one level coarser, shape (t, 3).
-        to_vertices: Sums quads' normals at fine vertices, sparse, shape (fine, k).
+        shape_and_tangents: `matrix`, `along` and `across` on top of each other in single precision.
     """
 
     matrix: sparse.csr_matrix
-    quads: Indices
+    along: sparse.csr_matrix
+    across: sparse.csr_matrix
     triangles: NDArray[np.int32]
-    to_vertices: sparse.csr_matrix
+    shape_and_tangents: sparse.csr_matrix
 
     def refine(self, control: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the fine mesh's values of control values, shape (fine, ...)."""
         fine: NDArray[np.float64] = self.matrix @ control
         return fine
 
-    def normals(self, fine_mm: Points) -> Points:
+    def normals(self, control_mm: Points) -> Points:
         """Return the outward unit normals of the fine vertices, shape (fine, 3)."""
-        corners = fine_mm[self.quads]
-        across = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-        summed = self.to_vertices @ across
-        return np.asarray(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12))
+        normals = _cross(self.along @ control_mm, self.across @ control_mm)
+        return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))
+
+    def pose(self, control_mm: Points) -> NDArray[np.float32]:
+        """Return the fine vertices and their outward unit normals in single precision, shape (fine, 6)."""
+        stacked = self.shape_and_tangents @ control_mm.astype(np.float32)
+        count = self.matrix.shape[0]
+        posed = np.empty((count, 6), dtype=np.float32)
+        posed[:, :3] = stacked[:count]
+        normals = _cross(stacked[count : 2 * count], stacked[2 * count :])
+        lengths = np.sqrt(np.einsum("ij,ij->i", normals, normals))
+        np.divide(normals, np.maximum(lengths, 1e-12)[:, None], out=posed[:, 3:])
+        return posed
 
 
-def subdivide(quads: Indices, count: int, levels: int, drawn_fine: NDArray[np.bool_]) -> Surface:
+def subdivide(
+    quads: Indices,
+    count: int,
+    levels: int,
+    drawn_fine: NDArray[np.bool_],
+    reference_mm: Points,
+    *,
+    drawn: NDArray[np.bool_] | None = None,
+) -> Surface:
     """Return the Catmull-Clark surface of a mesh.
 
     Args:
@@ -48,28 +68,91 @@ def subdivide(quads: Indices, count: int, levels: int, drawn_fine: NDArray[np.bo
         count: Number of control vertices.
         levels: Number of subdivisions, at least 1; each multiplies the quads by four.
         drawn_fine: Whether each control quad is drawn at the last level rather than the one before, shape (k,).
+        reference_mm: A typical shape of the control mesh, from which the directions of the tangents are chosen,
+            shape (count, 3).
+        drawn: Whether each control quad is drawn at all, shape (k,); None draws all.
 
     Source: Catmull and Clark, Recursively generated B-spline surfaces on arbitrary topological meshes, 1978.
     """
     matrix = sparse.identity(count, format="csr")
     coarser = quads
+    control_quads = len(quads)
     for _ in range(levels):
         coarser = quads
         step, quads = _catmull_clark(quads, matrix.shape[0])
         matrix = (step @ matrix).tocsr()
     # The children of quad i are quads 4 i to 4 i + 3, and old vertices keep their numbers.
-    drawn = np.concatenate(
+    kept = np.ones(control_quads, dtype=bool) if drawn is None else drawn
+    shown = np.concatenate(
         [
-            quads[np.repeat(drawn_fine, len(quads) // len(drawn_fine))],
-            coarser[np.repeat(~drawn_fine, len(coarser) // len(drawn_fine))],
+            quads[np.repeat(drawn_fine & kept, len(quads) // control_quads)],
+            coarser[np.repeat(~drawn_fine & kept, len(coarser) // control_quads)],
         ]
     )
-    triangles = np.concatenate([drawn[:, [0, 1, 2]], drawn[:, [0, 2, 3]]]).astype(np.int32)
-    number = len(quads)
-    to_vertices = sparse.csr_matrix(
-        (np.ones(4 * number), (quads.ravel(), np.repeat(np.arange(number), 4))), shape=(matrix.shape[0], number)
-    )
-    return Surface(matrix, quads, triangles, to_vertices)
+    used = np.union1d(np.arange(count), shown)
+    number = np.full(matrix.shape[0], -1)
+    number[used] = np.arange(len(used))
+    shown = number[shown]
+    triangles = np.concatenate([shown[:, [0, 1, 2]], shown[:, [0, 2, 3]]]).astype(np.int32)
+    along, across = (tangents @ matrix for tangents in _tangents(quads, used, matrix @ reference_mm))
+    matrix = matrix[used].tocsr()
+    stacked = sparse.vstack([matrix, along, across]).astype(np.float32).tocsr()
+    return Surface(matrix, along.tocsr(), across.tocsr(), triangles, stacked)
+
+
+def _tangents(quads: Indices, used: Indices, fine_mm: Points) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Return two matrices from all fine vertices to two tangents at each used one, each of shape (used, all).
+
+    They are derivatives along two directions that are perpendicular on the reference shape: the least-squares plane
+    through a vertex and its neighbours there. On other shapes they stay tangents, and linear in the vertices.
+    """
+    total = len(fine_mm)
+    corners = fine_mm[quads]
+    facing = _cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    summed = np.zeros((total, 3))
+    for corner in range(4):
+        np.add.at(summed, quads[:, corner], facing)
+    normal = summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    first = np.cross(normal, np.where(np.abs(normal[:, :1]) < 0.7, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]))
+    first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-12)
+    second = np.cross(normal, first)
+
+    sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2)
+    pairs = np.unique(np.concatenate([sides, sides[:, ::-1]]), axis=0)
+    number = np.full(total, -1)
+    number[used] = np.arange(len(used))
+    pairs = pairs[number[pairs[:, 0]] >= 0]
+    here, there = pairs.T
+    offsets = fine_mm[there] - fine_mm[here]
+    u, v = (np.einsum("ij,ij->i", offsets, axis[here]) for axis in (first, second))
+    row, size = number[here], len(used)
+    uu, uv, vv = (np.bincount(row, weights, size) for weights in (u * u, u * v, v * v))
+    small = 1e-6 * (uu + vv) + 1e-12
+    uu, vv = uu + small, vv + small
+    determinant = uu * vv - uv * uv
+    matrices = []
+    for weights in ((vv[row] * u - uv[row] * v), (uu[row] * v - uv[row] * u)):
+        shares = weights / determinant[row]
+        own = -np.bincount(row, shares, size)
+        matrices.append(
+            sparse.csr_matrix(
+                (
+                    np.concatenate([shares, own]),
+                    (np.concatenate([row, np.arange(size)]), np.concatenate([there, used])),
+                ),
+                shape=(size, total),
+            )
+        )
+    return matrices[0], matrices[1]
+
+
+def _cross(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Return the cross products of rows, shape (n, 3); faster than `np.cross`."""
+    result = np.empty_like(a)
+    result[:, 0] = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
+    result[:, 1] = a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]
+    result[:, 2] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    return result
 
 
 def smoothstep(low: float, high: float, values: NDArray[np.float64]) -> NDArray[np.float64]:

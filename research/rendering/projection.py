@@ -4,15 +4,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from research.rendering.scene import Scene
+from research.rendering.window import Window
 
 _NEAR_MM, _FAR_MM = 100.0, 3000.0
 
 
-def camera_projection(scene: Scene) -> NDArray[np.float64]:
-    """Return the camera's projection matrix; it maps the image's first row to the framebuffer's first row."""
+def camera_projection(scene: Scene, window: Window) -> NDArray[np.float64]:
+    """Return the projection of the camera onto a window of its image; the window's first row is the framebuffer's."""
     matrix = np.zeros((4, 4))
-    matrix[0, 0] = 2 * scene.focal_px / scene.image_width_px
-    matrix[1, 1] = 2 * scene.focal_px / scene.image_height_px
+    matrix[0, 0] = 2 * scene.focal_px / window.width_px
+    matrix[0, 2] = (scene.image_width_px - 2 * window.left_px) / window.width_px - 1
+    matrix[1, 1] = 2 * scene.focal_px / window.height_px
+    matrix[1, 2] = (scene.image_height_px - 2 * window.top_px) / window.height_px - 1
     matrix[2, 2] = (_FAR_MM + _NEAR_MM) / (_FAR_MM - _NEAR_MM)
     matrix[2, 3] = -2 * _FAR_MM * _NEAR_MM / (_FAR_MM - _NEAR_MM)
     matrix[3, 2] = 1.0

@@ -5,61 +5,54 @@ A software renderer suffices (Mesa's llvmpipe through EGL); machines with the sa
 """
 
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import OrderedDict
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import moderngl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from research.rendering import shaders
-from research.rendering.appearance import PAINT_BOX_MM, Appearance, build_appearance, build_glasses, build_lashes
-from research.rendering.eye import CORNEA_RADIUS_MM, IRIS_PLANE_MM, REFRACTIVE_INDEX, SIDES, fick_rotation
-from research.rendering.head import Head, build_head
+from research.rendering.appearance import PAINT_BOX_MM, Solid, build_lashes
+from research.rendering.eye import CORNEA_RADIUS_MM, IRIS_PLANE_MM, REFRACTIVE_INDEX, SIDES
+from research.rendering.head import Head
 from research.rendering.identity import Identity
-from research.rendering.mesh import Surface
+from research.rendering.person import Person, PersonMaker
+from research.rendering.programs import Programs, make_noise
 from research.rendering.projection import camera_projection, shadow_projection, unit
 from research.rendering.scene import Scene
+from research.rendering.topology import Extent
+from research.rendering.window import Window
 
 Layer = NDArray[np.float32]
+Lines = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+
+DEVICE_VARIABLE = "RENDER_DEVICE"
+"""Environment variable with the number of the EGL device to draw on; by default EGL chooses."""
 
 _SHADOW_MAP_PX = 512
 _SAMPLES = 4
 _MARGIN_SAMPLES = 32
 _LASH_MM = 0.22
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Person:
-    """The parts of a person that do not change between scenes.
-
-    Attributes:
-        identity: The person.
-        head: Shape of the head.
-        appearance: Surface of the head.
-        buffers: OpenGL buffers by name.
-    """
-
-    identity: Identity
-    head: Head
-    appearance: Appearance
-    buffers: dict[str, Any]
+_TARGET_STEP_PX = 32
+_KEPT_TARGETS = 24
+_EYE_REACH_MM = (8.0, 15.0)
+"""Smallest and largest distance of the lids' margins from the eye's centre."""
 
 
 class Renderer:
-    """Draws people; caches the last one."""
+    """Draws people; caches the last one of each extent."""
 
     def __init__(self) -> None:
         os.environ.setdefault("LP_NUM_THREADS", "1")
-        self._gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+        device = os.environ.get(DEVICE_VARIABLE)
+        options = {} if device is None else {"device_index": int(device)}
+        self._gl = moderngl.create_context(standalone=True, backend="egl", **options)  # type: ignore[arg-type]
         gl = self._gl
-        self._skin = gl.program(vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.SKIN_FRAGMENT)
-        self._shadow = gl.program(vertex_shader=shaders.SHADOW_VERTEX, fragment_shader=shaders.SHADOW_FRAGMENT)
-        self._eye = gl.program(vertex_shader=shaders.EYE_VERTEX, fragment_shader=shaders.EYE_FRAGMENT)
-        self._plain = gl.program(vertex_shader=shaders.PLAIN_VERTEX, fragment_shader=shaders.PLAIN_FRAGMENT)
-        noise = gl.texture3d((64, 64, 64), 1, _noise().tobytes(), dtype="f1", alignment=1)
+        self._programs = Programs(gl)
+        self._programs.bind({"noise": 0, "paint": 1, "shadow_map": 2})
+        self._maker = PersonMaker(gl, self._programs)
+        noise = gl.texture3d((64, 64, 64), 1, make_noise().tobytes(), dtype="f1", alignment=1)
         noise.filter = (moderngl.LINEAR, moderngl.LINEAR)
         noise.use(0)
         depth = gl.depth_texture((_SHADOW_MAP_PX, _SHADOW_MAP_PX))
@@ -67,10 +60,15 @@ class Renderer:
         depth.repeat_x = depth.repeat_y = False
         depth.use(2)
         self._shadow_target = gl.framebuffer(depth_attachment=depth)
-        self._targets: dict[tuple[int, int], tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = {}
-        self._person: Person | None = None
-        ball, faces = _ball()
-        self._ball = (gl.buffer(ball.astype("f4").tobytes()), gl.buffer(faces.astype("i4").tobytes()))
+        self._targets: OrderedDict[tuple[int, int], tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = OrderedDict()
+        self._people: dict[Extent, Person] = {}
+        corners = gl.buffer(np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype="f4").tobytes())
+        self._eye_array = gl.vertex_array(self._programs.eye, [(corners, "2f", "corner")])
+        self._plain_vertices = gl.buffer(reserve=1 << 20, dynamic=True)
+        self._plain_faces = gl.buffer(reserve=1 << 18, dynamic=True)
+        self._plain_array = gl.vertex_array(
+            self._programs.plain, [(self._plain_vertices, "3f 3f", "place_mm", "normal")], self._plain_faces
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -80,101 +78,73 @@ class Renderer:
     ) -> None:
         self.close()
 
+    @property
+    def device(self) -> str:
+        """Name of the device that draws."""
+        return str(self._gl.info["GL_RENDERER"])
+
     def close(self) -> None:
         """Release the OpenGL context."""
         self._gl.release()
 
-    def person(self, identity: Identity) -> Person:
+    def person(self, identity: Identity, extent: Extent = Extent.BUST) -> Person:
         """Return a person with uploaded buffers."""
-        if self._person is None or self._person.identity != identity:
-            if self._person is not None:
-                for buffer in self._person.buffers.values():
-                    buffer.release()
-            self._person = self._prepare(identity)
-        return self._person
+        person = self._people.get(extent)
+        if person is None or person.identity != identity:
+            if person is not None:
+                person.release()
+            self._people[extent] = person = self._maker.make(identity, extent)
+        return person
 
-    def draw(self, scene: Scene, identity: Identity) -> tuple[Layer, Layer]:
+    def draw(
+        self, scene: Scene, identity: Identity, window: Window | None = None, extent: Extent = Extent.BUST
+    ) -> tuple[Layer, Layer]:
         """Return the person in linear light, premultiplied, shape (h, w, 3), and their coverage 0..1, shape (h, w).
 
         Args:
             scene: The scene to draw.
             identity: The person in it.
+            window: Part of the image to draw; None draws all of it.
+            extent: Part of the person to draw.
 
         Raises:
             ValueError: The scene belongs to another identity.
         """
         if scene.identity_id != identity.identity_id:
             raise ValueError("the scene belongs to another identity")
-        person = self.person(identity)
-        head = person.head
-        rotations = scene.eye_rotations(head)
-        fine_mm, margins = head.pose(rotations, scene.openness, dict(scene.expression))
-        normals = head.topology.surface.normals(fine_mm)
-
-        target = self._target(scene)
+        window = window or Window.of_image(scene.image_width_px, scene.image_height_px)
+        person = self.person(identity, extent)
+        rotations = scene.eye_rotations(person.head)
+        control_mm, margins = person.head.move(rotations, scene.openness, dict(scene.expression))
+        fine_mm = person.upload(control_mm)
         self._write_light(scene)
-        self._write_pose(scene, head)
-        meshes = self._upload(person, fine_mm, normals)
+        self._write_pose(scene, person.head, window)
+        self._write_person(person)
 
-        self._shadow_target.use()
-        self._shadow_target.clear()
-        self._gl.enable(moderngl.DEPTH_TEST)
-        for array, _ in meshes:
-            array["shadow"].render()
+        self._draw_shadows(person)
+        target, resolved = self._target(window)
         target.use()
+        target.viewport = (0, 0, window.width_px, window.height_px)
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
         self._gl.front_face = "cw"  # OpenGL sees the image upside down
-        for array, closed in meshes:
-            if closed:
+        for mesh in person.meshes:
+            if mesh.is_closed:
                 self._gl.enable(moderngl.CULL_FACE)
-            array["skin"].render()
+            for array in mesh.surfaces:
+                array.render()
             self._gl.disable(moderngl.CULL_FACE)
-        self._draw_eyes(scene, person, rotations, margins)
+        self._draw_eyes(scene, person, window, rotations, margins)
         self._draw_details(scene, person, fine_mm)
-        for array, _ in meshes:
-            for part in array.values():
-                part.release()
 
-        size = (scene.image_height_px, scene.image_width_px)
-        resolved = self._resolved(scene)
         self._gl.copy_framebuffer(resolved, target)
-        pixels = np.frombuffer(resolved.read(components=4, dtype="f2"), np.float16).reshape(*size, 4).astype(np.float32)
+        data = resolved.read(viewport=(window.width_px, window.height_px), components=4, dtype="f2")
+        pixels = np.frombuffer(data, np.float16).reshape(window.height_px, window.width_px, 4).astype(np.float32)
         return pixels[..., :3], np.clip(pixels[..., 3], 0.0, 1.0)
 
-    def _prepare(self, identity: Identity) -> Person:
-        head = build_head(identity)
-        straight = np.stack([fick_rotation(0.0, 0.0)] * 2)
-        rest_mm, _ = head.pose(straight, 1.0, {})
-        appearance = build_appearance(head, rest_mm)
-        surface: Surface = head.topology.surface
-        fixed = np.concatenate(
-            [appearance.rest_mm, appearance.albedo, appearance.material, appearance.open_sky[:, None]], axis=1
-        )
-        shell = appearance.hair_vertices
-        hair_material = np.tile([1.0, -50.0, 0.0, 1.0], (len(shell), 1))
-        hair_material[:, 3] = appearance.material[shell, 3]
-        hair_colour = np.tile(np.array(identity.hair.colour), (len(shell), 1))
-        hair_fixed = np.concatenate(
-            [appearance.rest_mm[shell], hair_colour, hair_material, np.clip(appearance.open_sky[shell, None], 0.5, 1)],
-            axis=1,
-        )
-        gl = self._gl
-        paint = gl.texture(appearance.paint.shape[1::-1], 4, appearance.paint.tobytes(), alignment=1)
-        paint.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-        paint.build_mipmaps()
-        paint.repeat_x = paint.repeat_y = False
-        buffers: dict[str, Any] = {
-            "paint": paint,
-            "fixed": gl.buffer(fixed.astype("f4").tobytes()),
-            "triangles": gl.buffer(surface.triangles.tobytes()),
-        }
-        if len(shell):
-            buffers["hair fixed"] = gl.buffer(hair_fixed.astype("f4").tobytes())
-            buffers["hair triangles"] = gl.buffer(appearance.hair_triangles.tobytes())
-        return Person(identity, head, appearance, buffers)
-
-    def _target(self, scene: Scene) -> moderngl.Framebuffer:
-        size = (scene.image_width_px, scene.image_height_px)
+    def _target(self, window: Window) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
+        """Return framebuffers at least as large as the window, the first with several samples for each pixel."""
+        step = _TARGET_STEP_PX
+        size = -(-window.width_px // step) * step, -(-window.height_px // step) * step
         if size not in self._targets:
             gl = self._gl
             self._targets[size] = (
@@ -184,207 +154,154 @@ class Renderer:
                 ),
                 gl.framebuffer([gl.renderbuffer(size, 4, dtype="f2")]),
             )
-        return self._targets[size][0]
-
-    def _resolved(self, scene: Scene) -> moderngl.Framebuffer:
-        return self._targets[scene.image_width_px, scene.image_height_px][1]
+            if len(self._targets) > _KEPT_TARGETS:
+                for framebuffer in self._targets.popitem(last=False)[1]:
+                    framebuffer.release()
+        self._targets.move_to_end(size)
+        return self._targets[size]
 
     def _write_light(self, scene: Scene) -> None:
         lighting = scene.lighting
         to_screen = -np.array(scene.origin_mm) * np.array([1.0, 0.55, 1.0])
-        values: dict[str, ArrayLike] = {
-            "key_direction": unit(lighting.key_direction),
-            "key": lighting.key,
-            "sky": lighting.sky,
-            "ground": lighting.ground,
-            "screen_direction": unit(to_screen),
-            "screen_light": lighting.screen,
-            "rim_direction": unit(lighting.rim_direction),
-            "rim": lighting.rim,
-            "up": (0.0, -1.0, 0.0),
-        }
-        for program in (self._skin, self._eye, self._plain):
-            for name, value in values.items():
-                _set(program, name, tuple(np.asarray(value, dtype=np.float64).tolist()))
+        self._programs.set(
+            {
+                "key_direction": unit(lighting.key_direction),
+                "key": lighting.key,
+                "sky": lighting.sky,
+                "ground": lighting.ground,
+                "screen_direction": unit(to_screen),
+                "screen_light": lighting.screen,
+                "rim_direction": unit(lighting.rim_direction),
+                "rim": lighting.rim,
+                "up": (0.0, -1.0, 0.0),
+            }
+        )
 
-    def _write_pose(self, scene: Scene, head: Head) -> None:
+    def _write_pose(self, scene: Scene, head: Head, window: Window) -> None:
         rotation, origin = scene.head_rotation, np.array(scene.origin_mm)
         angle = np.radians(scene.trunk_yaw_deg)
         trunk = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-        trunk_mm = rotation @ head.neck_mm + origin - trunk @ head.neck_mm
-        projection = camera_projection(scene)
-        shadow = shadow_projection(origin + rotation @ np.array([0.0, 20.0, 40.0]), scene.lighting.key_direction)
-        for program in (self._skin, self._shadow, self._eye, self._plain):
-            _write(program, "head_rotation", rotation)
-            _write(program, "trunk_rotation", trunk)
-            _set(program, "head_mm", tuple(origin.tolist()))
-            _set(program, "trunk_mm", tuple(trunk_mm.tolist()))
-            _write(program, "projection", projection)
-            _write(program, "shadow_projection", shadow)
-
-    def _upload(
-        self, person: Person, fine_mm: NDArray[np.float64], normals: NDArray[np.float64]
-    ) -> list[tuple[dict[str, Any], bool]]:
-        appearance, skin, buffers = person.appearance, self._skin, person.buffers
-        _set(skin, "noise", 0)
-        _set(skin, "paint", 1)
-        _set(skin, "shadow_map", 2)
-        buffers["paint"].use(1)
-        _set(skin, "paint_box", PAINT_BOX_MM)
-        _set(skin, "crown_mm", tuple(appearance.crown_mm.tolist()))
-        _set(skin, "gloss", person.identity.skin.gloss)
-        _set(skin, "roughness", person.identity.skin.roughness)
-        _set(skin, "cloth_colour", person.identity.clothing)
-        parts = [(fine_mm, normals, "fixed", "triangles")]
-        shell = appearance.hair_vertices
-        if len(shell):
-            raised = fine_mm[shell] + normals[shell] * appearance.hair_height_mm[:, None]
-            parts.append((raised, normals[shell], "hair fixed", "hair triangles"))
-        meshes = []
-        for places, directions, fixed, triangles in parts:
-            moving = self._gl.buffer(np.concatenate([places, directions], axis=1).astype("f4").tobytes())
-            names = ("rest_mm", "albedo", "material", "open_sky")
-            arrays = {
-                "skin": self._gl.vertex_array(
-                    skin,
-                    [(moving, "3f 3f", "place_mm", "normal"), (buffers[fixed], "3f 3f 4f 1f", *names)],
-                    buffers[triangles],
+        self._programs.set(
+            {
+                "head_rotation": rotation,
+                "trunk_rotation": trunk,
+                "head_mm": origin,
+                "trunk_mm": rotation @ head.neck_mm + origin - trunk @ head.neck_mm,
+                "projection": camera_projection(scene, window),
+                "shadow_projection": shadow_projection(
+                    origin + rotation @ np.array([0.0, 20.0, 40.0]), scene.lighting.key_direction
                 ),
-                "shadow": self._gl.vertex_array(
-                    self._shadow,
-                    [(moving, "3f 12x", "place_mm"), (buffers[fixed], "24x 4f 4x", "material")],
-                    buffers[triangles],
-                ),
-                "moving": moving,
+                "image_px": (window.width_px, window.height_px),
             }
-            meshes.append((arrays, fixed == "fixed"))
-        return meshes
+        )
+
+    def _write_person(self, person: Person) -> None:
+        skin, eyeball = person.identity.skin, person.identity.eyeball
+        person.paint.use(1)
+        self._programs.set(
+            {
+                "paint_box": PAINT_BOX_MM[person.extent],
+                "crown_mm": person.appearance.crown_mm,
+                "gloss": skin.gloss,
+                "roughness": skin.roughness,
+                "cloth_colour": person.identity.clothing,
+            },
+            *self._programs.surfaces.values(),
+        )
+        self._programs.set(
+            {
+                "cornea_centre_mm": eyeball.cornea_centre_mm,
+                "cornea_radius_mm": CORNEA_RADIUS_MM,
+                "sclera_centre_mm": eyeball.sclera_centre_mm,
+                "sclera_radius_mm": eyeball.sclera_radius_mm,
+                "limbus_mm": eyeball.limbus_mm,
+                "iris_plane_mm": IRIS_PLANE_MM,
+                "iris_radius_mm": eyeball.iris_diameter_mm / 2,
+                "pupil_radius_mm": eyeball.pupil_diameter_mm / 2,
+                "refractive_index": REFRACTIVE_INDEX,
+                "iris_colour": person.identity.iris_colour,
+                "sclera_colour": person.identity.sclera_colour,
+            },
+            self._programs.eye,
+        )
+
+    def _draw_shadows(self, person: Person) -> None:
+        self._shadow_target.use()
+        self._shadow_target.clear()
+        self._gl.enable(moderngl.DEPTH_TEST)
+        for mesh in person.meshes:
+            for array in mesh.shadows:
+                array.render()
 
     def _draw_eyes(
-        self,
-        scene: Scene,
-        person: Person,
-        rotations: NDArray[np.float64],
-        margins: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...],
+        self, scene: Scene, person: Person, window: Window, rotations: NDArray[np.float64], margins: Lines
     ) -> None:
-        eye, identity, eyeball = self._eye, person.identity, person.identity.eyeball
-        for name, value in (
-            ("noise", 0),
-            ("shadow_map", 2),
-            ("cornea_centre_mm", eyeball.cornea_centre_mm),
-            ("cornea_radius_mm", CORNEA_RADIUS_MM),
-            ("sclera_centre_mm", eyeball.sclera_centre_mm),
-            ("sclera_radius_mm", eyeball.sclera_radius_mm),
-            ("limbus_mm", eyeball.limbus_mm),
-            ("iris_plane_mm", IRIS_PLANE_MM),
-            ("iris_radius_mm", eyeball.iris_diameter_mm / 2),
-            ("pupil_radius_mm", eyeball.pupil_diameter_mm / 2),
-            ("refractive_index", REFRACTIVE_INDEX),
-            ("image_px", (float(scene.image_width_px), float(scene.image_height_px))),
-            ("iris_colour", identity.iris_colour),
-            ("sclera_colour", identity.sclera_colour),
-        ):
-            _set(eye, name, value)
-        vertices, faces = self._ball
-        array = self._gl.vertex_array(eye, [(vertices, "3f", "place_mm")], faces)
         for index, rig in enumerate(person.head.lids):
-            centre = scene.head_rotation @ person.head.eyes_mm[index] + np.array(scene.origin_mm)
-            _set(eye, "centre", tuple(centre.tolist()))
-            _write(eye, "eye_rotation", scene.head_rotation @ rotations[index])
-            _set(eye, "side", SIDES[index])
-            _set(eye, "seed", float(identity.identity_id % 97) + 0.37 * index)
             knots = np.linspace(rig.knots_mm[0], rig.knots_mm[-1], _MARGIN_SAMPLES)
             lines = np.stack([np.interp(knots, rig.knots_mm, line) for line in margins[index]], axis=1)
-            _write(eye, "margins", lines.T)
-            _set(eye, "knot_first_mm", float(knots[0]))
-            _set(eye, "knot_last_mm", float(knots[-1]))
-            array.render()
-        array.release()
+            box = _box_around(_opening(scene, person.head, index, knots, lines), window)
+            values: dict[str, ArrayLike] = {
+                "box": box,
+                "centre": scene.head_rotation @ person.head.eyes_mm[index] + np.array(scene.origin_mm),
+                "eye_rotation": scene.head_rotation @ rotations[index],
+                "side": SIDES[index],
+                "seed": float(person.identity.identity_id % 97) + 0.37 * index,
+                "margins": lines,
+                "knot_first_mm": float(knots[0]),
+                "knot_last_mm": float(knots[-1]),
+            }
+            self._programs.set(values, self._programs.eye)
+            self._eye_array.render(moderngl.TRIANGLE_STRIP)
 
-    def _draw_details(self, scene: Scene, person: Person, fine_mm: NDArray[np.float64]) -> None:
+    def _draw_details(self, scene: Scene, person: Person, fine_mm: NDArray[np.float32]) -> None:
         """Draw lashes and glasses."""
-        gl, plain, identity = self._gl, self._plain, person.identity
+        gl, identity = self._gl, person.identity
         gl.enable(moderngl.BLEND)
         gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
         hair = identity.hair
         pixel_mm = scene.origin_mm[2] / scene.focal_px
         width_mm = max(_LASH_MM, 0.8 * pixel_mm)  # thinner ones would fall between the samples
-        lashes = build_lashes(person.head, fine_mm, hair, width_mm, identity.seed + identity.identity_id)
+        lashes = build_lashes(
+            person.head, fine_mm.astype(np.float64), hair, width_mm, identity.seed + identity.identity_id
+        )
         dark = tuple(0.5 * part for part in hair.brow_colour)
-        self._draw_plain(*lashes, albedo=dark, opacity=0.75 * _LASH_MM / width_mm, shine=0.0)
-        if scene.wears_glasses and identity.glasses is not None:
-            frame, lenses = build_glasses(person.head, identity.glasses)
-            self._draw_plain(
-                frame.places_mm, frame.normals, frame.triangles, albedo=identity.glasses.colour, opacity=1.0, shine=0.04
-            )
-            _set(plain, "tint", identity.glasses.tint)
-            self._draw_plain(
-                lenses.places_mm,
-                lenses.normals,
-                lenses.triangles,
-                albedo=(0.0, 0.0, 0.0),
-                opacity=1.0,
-                shine=identity.glasses.reflection,
-                lens=1.0,
-            )
+        self._draw_plain(Solid(*lashes), albedo=dark, opacity=0.75 * _LASH_MM / width_mm, shine=0.0)
+        if scene.wears_glasses and identity.glasses is not None and person.glasses is not None:
+            frame, lenses = person.glasses
+            self._draw_plain(frame, albedo=identity.glasses.colour, opacity=1.0, shine=0.04)
+            self._programs.set({"tint": identity.glasses.tint}, self._programs.plain)
+            self._draw_plain(lenses, albedo=(0.0, 0.0, 0.0), opacity=1.0, shine=identity.glasses.reflection, lens=1.0)
         gl.disable(moderngl.BLEND)
 
     def _draw_plain(
-        self,
-        places_mm: NDArray[np.float64],
-        normals: NDArray[np.float64],
-        triangles: NDArray[np.int32],
-        *,
-        albedo: tuple[float, ...],
-        opacity: float,
-        shine: float,
-        lens: float = 0.0,
+        self, solid: Solid, *, albedo: tuple[float, ...], opacity: float, shine: float, lens: float = 0.0
     ) -> None:
-        if not len(triangles):
+        if not len(solid.triangles):
             return
-        for name, value in (("albedo", albedo), ("opacity", opacity), ("shine", shine), ("lens", lens)):
-            _set(self._plain, name, value)
-        vertices = self._gl.buffer(np.concatenate([places_mm, normals], axis=1).astype("f4").tobytes())
-        faces = self._gl.buffer(triangles.astype("i4").tobytes())
-        array = self._gl.vertex_array(self._plain, [(vertices, "3f 3f", "place_mm", "normal")], faces)
-        array.render()
-        for part in (array, vertices, faces):
-            part.release()
+        self._programs.set({"albedo": albedo, "opacity": opacity, "shine": shine, "lens": lens}, self._programs.plain)
+        vertices = np.concatenate([solid.places_mm, solid.normals], axis=1).astype("f4")
+        for buffer, data in ((self._plain_vertices, vertices), (self._plain_faces, solid.triangles.astype("i4"))):
+            buffer.orphan()
+            buffer.write(data.tobytes())
+        self._plain_array.render(vertices=solid.triangles.size)
 
 
-def _set(program: moderngl.Program, name: str, value: float | tuple[float, ...]) -> None:
-    """Set a uniform unless the compiler removed it."""
-    if name in program:
-        program[name].value = value  # type: ignore[union-attr]
+def _opening(
+    scene: Scene, head: Head, index: int, across_mm: NDArray[np.float64], margins: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return points in the image around an eye's opening, shape (n, 2)."""
+    places = []
+    for reach in _EYE_REACH_MM:
+        radius = np.sqrt(np.maximum(reach**2 - across_mm**2, 4.0))[:, None]
+        x = np.repeat(SIDES[index] * across_mm[:, None], 2, axis=1)
+        places.append(np.stack([x, -radius * np.sin(margins), -radius * np.cos(margins)], axis=-1).reshape(-1, 3))
+    in_camera = (np.concatenate(places) + head.eyes_mm[index]) @ scene.head_rotation.T + np.array(scene.origin_mm)
+    pixels = scene.project(in_camera)
+    margin = 2.0 + scene.focal_px / scene.origin_mm[2]
+    return np.array([pixels.min(axis=0) - margin, pixels.max(axis=0) + margin])
 
 
-def _write(program: moderngl.Program, name: str, matrix: NDArray[np.float64]) -> None:
-    if name in program:
-        program[name].write(matrix.T.astype("f4").tobytes())  # type: ignore[union-attr]
-
-
-@lru_cache(maxsize=1)
-def _noise() -> NDArray[np.uint8]:
-    """Return smooth, tileable noise with mean 128, shape (64, 64, 64)."""
-    rng = np.random.default_rng(11)
-    white = rng.normal(size=(64, 64, 64))
-    frequency = np.sqrt(sum(axis**2 for axis in np.meshgrid(*[np.fft.fftfreq(64) * 64] * 3, indexing="ij")))
-    spectrum = np.fft.fftn(white) * np.exp(-((frequency / 22) ** 2))
-    values = np.fft.ifftn(spectrum).real
-    noise: NDArray[np.uint8] = np.clip(128 + 46 * values / values.std(), 0, 255).astype(np.uint8)
-    return noise
-
-
-@lru_cache(maxsize=1)
-def _ball() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return vertices and faces of the front of a sphere that encloses the eye, head frame about the eye's centre."""
-    radius_mm, rings, sectors = 13.9, 16, 32
-    tilt, turn = np.meshgrid(
-        np.linspace(0, np.radians(100), rings), np.linspace(0, 2 * np.pi, sectors, endpoint=False), indexing="ij"
-    )
-    places = radius_mm * np.stack([np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), -np.cos(tilt)], axis=-1)
-    index = np.arange(rings * sectors).reshape(rings, sectors)
-    a, b = index[:-1], index[1:]
-    c, d = np.roll(b, -1, axis=1), np.roll(a, -1, axis=1)
-    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
-    return places.reshape(-1, 3), faces
+def _box_around(points_px: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
+    """Return left, top, right and bottom of points in normalised device coordinates, shape (4,)."""
+    corner, size = np.array([window.left_px, window.top_px]), np.array([window.width_px, window.height_px])
+    return np.asarray(((points_px - corner) / size * 2 - 1).ravel())

@@ -45,6 +45,12 @@ void main() {
 SKIN_FRAGMENT = (
     """
 #version 330
+#ifndef HAIR
+#define HAIR step(0.5, kind.x)
+#endif
+#ifndef CLOTH
+#define CLOTH step(0.0, kind.y)
+#endif
 in vec3 at, facing, rest, tone;
 in vec4 kind, at_lamp;
 in float sky_share;
@@ -60,7 +66,7 @@ uniform float roughness, gloss;
     + """
 void main() {
     vec3 n = facing / max(length(facing), 1e-6), view = normalize(-at);
-    float hair = step(0.5, kind.x), cloth = step(0.0, kind.y);
+    float hair = HAIR, cloth = CLOTH;
     // At the edge of a triangle values are extrapolated, far when it is seen sideways.
     float wet = clamp(kind.z, 0.0, 1.0), open_sky = clamp(sky_share, 0.0, 1.0);
     if (dot(n, view) < 0.0 && hair > 0.5) n = -n;
@@ -138,13 +144,9 @@ void main() {
 
 EYE_VERTEX = """
 #version 330
-in vec3 place_mm;  // of a ball around the centre of rotation, in the head frame
-uniform mat4 projection;
-uniform mat3 head_rotation;
-uniform vec3 centre;
-void main() {
-    gl_Position = projection * vec4(head_rotation * place_mm + centre, 1.0);
-}
+in vec2 corner;    // 0 or 1
+uniform vec4 box;  // rectangle around the eye's opening in normalised device coordinates: left, top, right, bottom
+void main() { gl_Position = vec4(mix(box.xy, box.zw, corner), 0.0, 1.0); }
 """
 
 EYE_FRAGMENT = (
@@ -258,7 +260,7 @@ void main() {
     vec2 places[4] = vec2[4](vec2(-0.125, -0.375), vec2(0.375, -0.125), vec2(-0.375, 0.125), vec2(0.125, 0.375));
     for (int i = 0; i < 4; i++) {
         vec2 seen_at = (gl_FragCoord.xy + places[i]) / image_px * 2.0 - 1.0;
-        vec3 ray = normalize(vec3(seen_at.x / projection[0][0], seen_at.y / projection[1][1], 1.0));
+        vec3 ray = normalize(vec3((seen_at - projection[2].xy) / vec2(projection[0][0], projection[1][1]), 1.0));
         vec4 seen = look(ray);
         if (seen.w > 0.0) { sum += vec4(seen.rgb, seen.w * ray.z); hits += 1.0; }
     }

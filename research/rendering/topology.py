@@ -1,6 +1,7 @@
 """The parts of the base mesh that all people share: bust, lids and painted regions."""
 
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 
 import cv2
@@ -13,6 +14,10 @@ from research.rendering.eye import SIDES
 from research.rendering.mesh import Surface, smoothstep, subdivide
 
 SUBDIVISION_LEVELS = 2
+EYES_BOX_MM = (100.0, 75.0, 70.0, 95.0)
+"""Extent of the mesh around the eyes: sideways, above, below and behind the eyes."""
+EYES_DRAWN_MM = (78.0, 50.0, 46.0, 56.0)
+"""Extent of the part of it that is drawn; what lies outside only shapes the border."""
 FINE_AROUND_EYES_MM = 24.0
 TRUNK_BELOW_NECK_MM = 520.0
 ARM_REACH_MM = 560.0
@@ -23,6 +28,13 @@ _FORNIX_OF_LEFT_EYE = (*range(7773, 7799), 11718, 11719)
 
 _SOCKET_OF_LEFT_EYE = 8007
 """A vertex deep in the left eye's socket."""
+
+
+class Extent(Enum):
+    """How much of the body a mesh covers."""
+
+    BUST = "bust"
+    EYES = "eyes"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,12 +56,14 @@ class LidRings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Topology:
-    """The bust, cut from the base mesh.
+    """The bust or the region of the eyes, cut from the base mesh.
 
     Attributes:
+        extent: Which of them.
         base: The whole base mesh.
-        vertices: Indices into the base mesh of the bust's control vertices, shape (n,).
-        surface: The bust's subdivision surface.
+        vertices: Indices into the base mesh of the control vertices, shape (n,).
+        quads: Control quads that are drawn, shape (k, 4).
+        surface: The subdivision surface.
         neighbours: Averages the neighbours of each control vertex, sparse, shape (n, n).
         lids: Rings of the left and the right eye, as indices of control vertices.
         lips: Membership of each fine vertex in the lips, 0..1, shape (fine,).
@@ -61,8 +75,10 @@ class Topology:
         head_share: Share of the head's motion, rather than the trunk's, that each control vertex follows, shape (n,).
     """
 
+    extent: Extent
     base: BaseMesh
     vertices: Indices
+    quads: Indices
     surface: Surface
     neighbours: sparse.csr_matrix
     lids: tuple[LidRings, LidRings]
@@ -75,9 +91,9 @@ class Topology:
     head_share: NDArray[np.float64]
 
 
-@lru_cache(maxsize=1)
-def load_topology() -> Topology:
-    """Return the topology of the bust; cached after about a second."""
+@lru_cache(maxsize=len(Extent))
+def load_topology(extent: Extent = Extent.BUST) -> Topology:
+    """Return the topology of the bust or of the region around the eyes; cached after about a second."""
     base = load_base_mesh()
     places = base.vertices_mm
     quads, texture_quads = base.quads["body"], base.texture_quads["body"]
@@ -94,6 +110,10 @@ def load_topology() -> Topology:
         & (np.abs(corners[..., 0]).max(axis=1) < ARM_REACH_MM)
         & ~hidden[quads].any(axis=1)
     )
+    eyes = np.stack([places[fornix].mean(axis=0) for fornix in fornices])
+    middle_mm = eyes_of_base_mesh(base)
+    if extent is Extent.EYES:
+        kept &= within(corners.mean(axis=1) - middle_mm, EYES_BOX_MM)
     quads, texture_quads = quads[kept], texture_quads[kept]
     vertices, local = np.unique(quads, return_inverse=True)
     local = local.reshape(quads.shape)
@@ -101,9 +121,12 @@ def load_topology() -> Topology:
     number[vertices] = np.arange(len(vertices))
 
     middles = places[quads].mean(axis=1)
-    eyes = np.stack([places[fornix].mean(axis=0) for fornix in fornices])
     near_eyes = (np.linalg.norm(middles[:, None] - eyes, axis=2) < FINE_AROUND_EYES_MM).any(axis=1)
-    surface = subdivide(local, len(vertices), SUBDIVISION_LEVELS, near_eyes)
+    drawn = np.ones(len(quads), dtype=bool)
+    if extent is Extent.EYES:
+        near_eyes[:] = False
+        drawn = within(middles - middle_mm, EYES_DRAWN_MM)
+    surface = subdivide(local, len(vertices), SUBDIVISION_LEVELS, near_eyes, places[vertices], drawn=drawn)
     coordinates = np.zeros((len(vertices), 2))
     coordinates[local.ravel()] = base.texture_coordinates[texture_quads.ravel()]
     fine_coordinates = surface.refine(coordinates)
@@ -112,8 +135,10 @@ def load_topology() -> Topology:
     shoulder_mm = abs(float(places[base.group("joint-l-shoulder"), 0].mean()))
     across = np.abs(places[vertices, 0]) / shoulder_mm
     return Topology(
+        extent=extent,
         base=base,
         vertices=vertices,
+        quads=local[drawn],
         surface=surface,
         neighbours=_neighbours(local, len(vertices)),
         lids=(lids[0], lids[1]),
@@ -125,6 +150,19 @@ def load_topology() -> Topology:
         arm_share=smoothstep(0.75, 1.2, across),
         head_share=head_share,
     )
+
+
+def eyes_of_base_mesh(base: BaseMesh) -> NDArray[np.float64]:
+    """Return the midpoint between the eyes of the base mesh, mm, shape (3,)."""
+    left = base.vertices_mm[np.array(_FORNIX_OF_LEFT_EYE)].mean(axis=0)
+    return np.asarray(left * np.array([0.0, 1.0, 1.0]))
+
+
+def within(offsets_mm: NDArray[np.float64], box_mm: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    """Return which positions relative to the midpoint between the eyes lie in a box, shape (n,)."""
+    side, above, below, behind = box_mm
+    x, y, z = offsets_mm.T
+    return np.asarray((np.abs(x) < side) & (-above < y) & (y < below) & (z < behind))
 
 
 def _lid_rings(quads: Indices, fornix: Indices) -> LidRings:

@@ -4,7 +4,7 @@ Features come from `gaze_core`, so they cannot differ from the service's.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
 from gaze_core.features import FEATURE_NAMES, FaceGeometry, combine_features, measure_face
 from gaze_core.gaze import visual_angle_deg
-from gaze_core.landmarks import Landmarks
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG
-from research.dataset.table import LandmarkTable
+from research.dataset.table import LandmarkTable, fill_landmarks
 
 CLOSED_BELOW = 0.2
 """Rendered eyes with a smaller opening hide their gaze and count as closed."""
@@ -94,21 +93,6 @@ def measure_table(
         is_usable,
         dict(sorted(left_out.items())),
     )
-
-
-def fill_landmarks(face: Landmarks) -> Landmarks:
-    """Return a face with placeholders for the landmarks that the table does not store.
-
-    The core uses these landmarks only in the mean z of the first 468, which MediaPipe's networks keep at zero (below
-    0.0001 on 574 images). The placeholders' z makes that mean zero.
-    """
-    points = face.points.copy()
-    is_missing = np.isnan(points[:, 2])
-    missing_in_mean = int(is_missing[:468].sum())
-    if missing_in_mean:
-        points[is_missing, 2] = -np.nansum(points[:468, 2]) / missing_in_mean
-    points[np.isnan(points)] = 0.5
-    return replace(face, points=points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

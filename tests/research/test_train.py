@@ -19,11 +19,10 @@ from func.adapters.model_file import load_gaze_model
 from gaze_core.errors import ModelError
 from gaze_core.features import measure_face
 from models.card import find_versions, read_card, write_card
-from research.dataset.table import TRAINING_TABLE_PATH, write_table
+from research.dataset.table import TRAINING_TABLE_PATH, fill_landmarks, write_table
 from research.training.examples import (
     Examples,
     angular_errors_deg,
-    fill_landmarks,
     measure_table,
     mirror,
     select_examples,
