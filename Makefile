@@ -14,7 +14,6 @@ PORT ?= 8080
 JOBS ?= $(shell nproc)
 ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
 BASE_IMAGE ?=
-EYE_IMAGES ?= .cache/eye_images
 IMAGE ?= gaze-function:dev
 OVERLAY ?= knative/overlays/prod
 
@@ -68,11 +67,11 @@ train: $(VENV)/.installed ## fit the eye region's weights and the gaze model to 
 	@$(BIN)/python -m research.training.train
 
 eye-images: $(VENV)/.installed-research ## render the eye images that train the eye network, resumable
-	@$(BIN)/python -m research.dataset.eye_images --out $(EYE_IMAGES) --jobs $(JOBS)
+	@$(BIN)/python -m research.dataset.eye_images --jobs $(JOBS)
 
 train-eyes: eye-images $(VENV)/.installed-eyes ## train the eye network on eye images and measure it: half an hour on two cores
-	@$(BIN)/python -m research.eye_network.train --images $(EYE_IMAGES)
-	@$(BIN)/python -m research.eye_network.evaluate --images $(EYE_IMAGES)
+	@$(BIN)/python -m research.eye_network.train
+	@$(BIN)/python -m research.eye_network.evaluate
 
 evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures
 	@$(BIN)/python -m research.evaluation

@@ -14,7 +14,8 @@ import click
 from models import EYE_NETWORK_PATH
 from models.card import read_eye_network_card, write_card
 from research.command_line import Command
-from research.eye_network.image_set import load_eye_images
+from research.dataset.eye_images import CACHE
+from research.eye_network.image_set import find_image_set, load_image_set
 from research.eye_network.inference import answer
 from research.eye_network.measures import summarise
 from research.eye_network.plots import draw_spreads
@@ -23,7 +24,13 @@ FIGURES = Path(__file__).resolve().parents[2] / "docs" / "accuracy"
 
 
 @click.command(cls=Command)
-@click.option("--images", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the eye image set.")
+@click.option(
+    "--images",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=CACHE,
+    help="Folder of an eye image set, or of several: the one made last.  [default: .cache/eye_images]",
+)
 @click.option(
     "--model",
     "model_path",
@@ -41,10 +48,11 @@ def main(*, folder: Path, model_path: Path, figures: Path) -> None:
     """Measure the eye network on the test group of its eye image set, and write the metrics into its card."""
     card_path = model_path.with_suffix(".json")
     card = read_eye_network_card(card_path)
-    images = load_eye_images(folder)
+    folder = find_image_set(folder)
+    images, split = load_image_set(folder)
     if images.digest() != card.data["sha256"]:
         raise ValueError(f"{folder} is not the eye image set in {card_path.name}")
-    test = images.of(images.identity >= card.data["first_held_out"])
+    test = images.of_people(split.first_held_out, split.end)
     metrics = summarise(answer(model_path, test), test)
     write_card(card.model_copy(update={"metrics": metrics}), card_path)
     draw_spreads(metrics["spread"], figures / "eye_network_spread.svg")

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.eye_images import EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX
 from gaze_core.types import Floats
+from research.dataset.eye_images import PLAN_NAME, load_eye_images
 
 MAX_ANGLE_DEG = 60.0
 """Directions beyond this are left out: the eye image shows no iris."""
@@ -69,53 +69,6 @@ class EyeImageSet:
         return digest.hexdigest()
 
 
-KINDS: dict[str, type[np.generic]] = {
-    "images": np.uint8,
-    "identity": np.int64,
-    "wears_glasses": np.bool_,
-}
-"""Kinds of the columns that are not float64."""
-
-
-def load_eye_images(folder: Path) -> EyeImageSet:
-    """Return the pairs in all shards of a folder, ordered by file name.
-
-    Pairs with a value that is not finite or a direction beyond `MAX_ANGLE_DEG` are left out.
-
-    Raises:
-        FileNotFoundError: The folder contains no shard with images.
-        ValueError: A shard is malformed.
-    """
-    parts = [part for path in sorted(folder.glob("*.npz")) if (part := _read_shard(path)) is not None]
-    if not parts:
-        raise FileNotFoundError(
-            f"{folder} contains no eye images; make them with python -m research.dataset.eye_images"
-        )
-    joined = EyeImageSet(
-        **{
-            column.name: np.concatenate([getattr(part, column.name) for part in parts])
-            for column in fields(EyeImageSet)
-        }
-    )
-    numbers = np.column_stack([joined.head_deg, joined.both_deg, joined.eyes_deg.reshape(-1, 4), joined.openness])
-    usable = np.isfinite(numbers).all(axis=1) & (np.abs(joined.both_deg).max(axis=1) <= MAX_ANGLE_DEG)
-    return joined if usable.all() else joined.of(usable)
-
-
-def _read_shard(path: Path) -> EyeImageSet | None:
-    """Return a shard's pairs, or None if it has none."""
-    with np.load(path, allow_pickle=False) as shard:
-        names = [column.name for column in fields(EyeImageSet)]
-        if "identity" not in shard or not len(shard["identity"]):
-            return None
-        if missing := [name for name in names if name not in shard]:
-            raise ValueError(f"{path.name} lacks {', '.join(missing)}")
-        part = EyeImageSet(**{name: shard[name].astype(KINDS.get(name, np.float64)) for name in names})
-    if part.images.shape != (len(part), 2, EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX):
-        raise ValueError(f"{path.name} has images of shape {part.images.shape[1:]}, not (2, 48, 72)")
-    return part
-
-
 @dataclass(frozen=True, slots=True)
 class PeopleSplit:
     """Groups of people by number: training, then selection, then test.
@@ -136,19 +89,62 @@ class PeopleSplit:
         return self.first_selection, self.first_held_out
 
 
-def split_people(images: EyeImageSet, held_out: int | None = None) -> PeopleSplit:
+KINDS: dict[str, type[np.generic]] = {
+    "images": np.uint8,
+    "identity": np.int64,
+    "wears_glasses": np.bool_,
+}
+"""Kinds of the columns that are not float64."""
+
+
+def find_image_set(folder: Path) -> Path:
+    """Return a folder with a set: this one, or the one in it that was made or resumed last.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if (folder / PLAN_NAME).is_file():
+        return folder
+    plans = sorted(folder.glob(f"*/{PLAN_NAME}"), key=lambda path: path.stat().st_mtime_ns)
+    if not plans:
+        raise FileNotFoundError(f"{folder} has no eye images; make them with python -m research.dataset.eye_images")
+    return plans[-1].parent
+
+
+def load_image_set(folder: Path) -> tuple[EyeImageSet, PeopleSplit]:
+    """Return all pairs of a set, and the groups of its people.
+
+    Pairs with a value that is not finite or a direction beyond `MAX_ANGLE_DEG` are left out.
+
+    Args:
+        folder: Folder of the set.
+
+    Raises:
+        FileNotFoundError: A shard is missing.
+        ValueError: The set lacks a column, or a group of people is empty.
+    """
+    shard, first_held_out = load_eye_images(folder)
+    columns = [column.name for column in fields(EyeImageSet)]
+    if missing := [name for name in columns if name not in shard]:
+        raise ValueError(f"the eye images in {folder} lack {', '.join(missing)}")
+    images = EyeImageSet(**{name: shard[name].astype(KINDS.get(name, np.float64)) for name in columns})
+    numbers = np.column_stack([images.head_deg, images.both_deg, images.eyes_deg.reshape(-1, 4), images.openness])
+    usable = np.isfinite(numbers).all(axis=1) & (np.abs(images.both_deg).max(axis=1) <= MAX_ANGLE_DEG)
+    split = split_people(first_held_out, int(images.identity.max()) + 1)
+    return images if usable.all() else images.of(usable), split
+
+
+def split_people(first_held_out: int, end: int) -> PeopleSplit:
     """Return the groups of people; a tenth of those who are not test people, at most 60, are selection people.
 
     Args:
-        images: The whole set.
-        held_out: Size of the test group, the last people of the plan; a sixth if None.
+        first_held_out: Number of the first test person.
+        end: One more than the last test person's number.
 
     Raises:
-        ValueError: A group is empty.
+        ValueError: There is nobody to train on or to select on.
     """
-    people = int(images.people[-1]) + 1
-    first_held_out = people - (people // 6 if held_out is None else held_out)
-    split = PeopleSplit(first_held_out - min(60, first_held_out // 10), first_held_out, people)
-    if not 0 < split.first_selection < split.first_held_out <= split.end:
-        raise ValueError(f"{people} people with {held_out} held out are too few to train and to select")
+    split = PeopleSplit(first_held_out - min(60, first_held_out // 10), first_held_out, end)
+    if not 0 < split.first_selection < split.first_held_out:
+        raise ValueError(f"{first_held_out} people who are not test people are too few to train and to select")
     return split

@@ -1,6 +1,6 @@
 """Train the eye network on rendered eye images; needs PyTorch (`make train-eyes` installs it).
 
-    python -m research.eye_network.train --images DIR --seed 1 --steps 6000
+    python -m research.eye_network.train --images DIR --seed 1 --steps 8000
 
 Writes the network and its card, and the training curve beside the other figures. Equal images, seed, steps, versions
 and number of threads give equal bytes on the same kind of CPU; other CPUs and numbers of threads sum in another order,
@@ -11,6 +11,7 @@ selection people, on whom the training is watched and the spreads are corrected.
 import csv
 import hashlib
 import io
+import json
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -24,9 +25,10 @@ from models import EYE_NETWORK_PATH
 from models.atomic_file import replace_file
 from models.card import EyeNetworkCard, write_card
 from research.command_line import Command
+from research.dataset.eye_images import CACHE, PLAN_NAME
 from research.eye_network.contract import INPUTS, OUTPUTS
 from research.eye_network.export import export_onnx
-from research.eye_network.image_set import EyeImageSet, PeopleSplit, load_eye_images, split_people
+from research.eye_network.image_set import EyeImageSet, PeopleSplit, find_image_set, load_image_set
 from research.eye_network.learning import Trained, TrainingOptions, train_network
 from research.eye_network.network import count_parameters, describe_widths
 from research.eye_network.plots import draw_curve
@@ -35,11 +37,16 @@ FIGURES = Path(__file__).resolve().parents[2] / "docs" / "accuracy"
 
 
 @click.command(cls=Command)
-@click.option("--images", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the eye image set.")
+@click.option(
+    "--images",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=CACHE,
+    help="Folder of an eye image set, or of several: the one made last.  [default: .cache/eye_images]",
+)
 @click.option("--steps", default=8000, show_default=True, help="Steps of 256 pairs.")
 @click.option("--seed", default=1, show_default=True, help="Random seed.")
 @click.option("--threads", default=2, show_default=True, help="Threads; another number gives other bytes.")
-@click.option("--held-out", type=int, help="People in the test group, the last ones.  [default: a sixth]")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -52,11 +59,11 @@ FIGURES = Path(__file__).resolve().parents[2] / "docs" / "accuracy"
     default=FIGURES,
     help="Folder of the training curve.  [default: docs/accuracy]",
 )
-def main(*, folder: Path, steps: int, seed: int, threads: int, held_out: int | None, out: Path, figures: Path) -> None:
+def main(*, folder: Path, steps: int, seed: int, threads: int, out: Path, figures: Path) -> None:
     """Train the eye network on rendered eye images, and write the network and its card."""
     torch.set_num_threads(threads)
-    images = load_eye_images(folder)
-    split = split_people(images, held_out)
+    folder = find_image_set(folder)
+    images, split = load_image_set(folder)
     training, selection = images.of_people(0, split.first_selection), images.of_people(*split.selection)
     for name, group in (("training", training), ("selection", selection)):
         click.echo(f"{name}: {len(group)} pairs of {len(group.people)} people")
@@ -64,7 +71,7 @@ def main(*, folder: Path, steps: int, seed: int, threads: int, held_out: int | N
     trained = train_network(training, selection, options, seed=seed, report=click.echo)
     content = export_onnx(trained.network)
     card = describe(content, trained, options, seed=seed, threads=threads)
-    card = card.model_copy(update={"file": out.name, "data": describe_data(images, split)})
+    card = card.model_copy(update={"file": out.name, "data": describe_data(folder, images, split)})
     replace_file(out, content)
     write_card(card, out.with_suffix(".json"))
     write_curve(trained, figures)
@@ -100,7 +107,7 @@ def describe(content: bytes, trained: Trained, options: TrainingOptions, *, seed
     )
 
 
-def describe_data(images: EyeImageSet, split: PeopleSplit) -> dict[str, Any]:
+def describe_data(folder: Path, images: EyeImageSet, split: PeopleSplit) -> dict[str, Any]:
     """Return the description of the eye image set for the card."""
     groups = {
         "training": images.of_people(0, split.first_selection),
@@ -109,6 +116,7 @@ def describe_data(images: EyeImageSet, split: PeopleSplit) -> dict[str, Any]:
     }
     return {
         "people": "rendered people only",
+        "plan": json.loads((folder / PLAN_NAME).read_bytes()),
         "sha256": images.digest(),
         "first_selection": split.first_selection,
         "first_held_out": split.first_held_out,

@@ -1,9 +1,11 @@
 """An eye image set without a renderer: dark discs that move with the gaze."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 
+from research.dataset.eye_images import PLAN_NAME, shard_path
 from research.eye_network.image_set import EyeImageSet
 
 PX_PER_DEG = 0.35
@@ -42,12 +44,15 @@ def draw_eye(right_deg, up_deg):
     return 190 - 140 / (1 + np.exp((distance - 8) / 0.7))
 
 
-def write_shards(images: EyeImageSet, folder: Path) -> Path:
-    """Write a shard for each person and return the folder."""
+def write_shards(images: EyeImageSet, folder: Path, held_out=1) -> Path:
+    """Write the plan and a shard for each person, and return the folder."""
     folder.mkdir(exist_ok=True)
+    people = len(images.people)
+    plan = {"people": people, "first_held_out": people - held_out}
+    (folder / PLAN_NAME).write_text(json.dumps(plan))
     names = [name for name in EyeImageSet.__slots__ if name != "images"]
     for number in images.people:
         person = images.of(images.identity == number)
         columns = {name: getattr(person, name) for name in names}
-        np.savez(folder / f"identity-{number:05d}.npz", images=person.images, **columns)
+        np.savez(shard_path(folder, number), images=person.images, **columns)
     return folder

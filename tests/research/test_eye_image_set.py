@@ -1,65 +1,61 @@
 """The eye image set: loading, choosing people, and the groups of people."""
 
-import dataclasses
+import os
 
 import numpy as np
 import pytest
 
-from research.eye_network.image_set import load_eye_images, split_people
+from research.dataset.eye_images import shard_path
+from research.eye_network.image_set import find_image_set, load_image_set, split_people
 from tests.fakes.eye_images import make_eye_images, write_shards
 
 
-def test_loading_returns_what_the_shards_hold_in_the_order_of_their_names(tmp_path):
-    images = make_eye_images(people=3)
+def test_loading_returns_what_the_shards_hold(tmp_path):
+    images = make_eye_images(people=12)
 
-    loaded = load_eye_images(write_shards(images, tmp_path / "set"))
+    loaded, split = load_image_set(write_shards(images, tmp_path / "set", held_out=2))
 
     assert loaded.digest() == images.digest()
     assert loaded.images.dtype == np.uint8
+    assert (split.first_selection, split.first_held_out, split.end) == (9, 10, 12)
 
 
-def test_a_directory_without_shards_is_an_error_that_says_how_to_make_them(tmp_path):
+def test_a_directory_without_a_set_is_an_error_that_says_how_to_make_one(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"research\.dataset\.eye_images"):
-        load_eye_images(tmp_path)
+        find_image_set(tmp_path)
 
 
-def test_a_shard_of_a_person_whose_face_was_never_found_is_skipped(tmp_path):
-    folder = write_shards(make_eye_images(people=2), tmp_path / "set")
-    np.savez(folder / "identity-00009.npz", identity=np.zeros(0, dtype=np.int32))
+def test_of_several_sets_the_one_made_last_is_found(tmp_path):
+    for number, name in enumerate(("b", "c", "a")):
+        os.utime(write_shards(make_eye_images(people=1), tmp_path / name) / "plan.json", (0, 10 - number))
 
-    assert load_eye_images(folder).people.tolist() == [0, 1]
-
-
-def test_a_shard_without_a_column_is_an_error_that_names_it(tmp_path):
-    np.savez(tmp_path / "identity-00000.npz", identity=np.zeros(1, dtype=np.int32))
-
-    with pytest.raises(ValueError, match=r"identity-00000\.npz lacks images, head_deg"):
-        load_eye_images(tmp_path)
+    assert find_image_set(tmp_path) == tmp_path / "b"
+    assert find_image_set(tmp_path / "a") == tmp_path / "a"
 
 
-def test_images_of_another_size_are_an_error(tmp_path):
-    images = make_eye_images(people=1)
-    small = dataclasses.replace(images, images=images.images[:, :, :40])
+def test_a_set_without_a_column_is_an_error_that_names_it(tmp_path):
+    folder = write_shards(make_eye_images(people=1), tmp_path / "set")
+    np.savez(shard_path(folder, 0), identity=np.zeros(1, dtype=np.int32))
 
-    with pytest.raises(ValueError, match=r"\(2, 40, 72\), not \(2, 48, 72\)"):
-        load_eye_images(write_shards(small, tmp_path / "set"))
+    with pytest.raises(ValueError, match="lack images, head_deg"):
+        load_image_set(folder)
 
 
 @pytest.mark.parametrize("angle_deg", [60.5, np.nan])
 def test_pairs_that_cannot_be_learnt_from_are_left_out(tmp_path, angle_deg):
-    images = make_eye_images(people=1, pairs_per_person=3)
+    images = make_eye_images(people=12, pairs_per_person=3)
     images.both_deg[1, 0] = angle_deg
 
-    loaded = load_eye_images(write_shards(images, tmp_path / "set"))
+    loaded, _ = load_image_set(write_shards(images, tmp_path / "set"))
 
-    assert np.array_equal(loaded.both_deg, images.both_deg[[0, 2]])
+    assert np.array_equal(loaded.both_deg, np.delete(images.both_deg, 1, axis=0))
 
 
 def test_a_direction_of_60_degrees_is_kept(tmp_path):
-    images = make_eye_images(people=1, pairs_per_person=3)
+    images = make_eye_images(people=12, pairs_per_person=3)
     images.both_deg[1, 0] = 60.0
 
-    assert len(load_eye_images(write_shards(images, tmp_path / "set"))) == 3
+    assert len(load_image_set(write_shards(images, tmp_path / "set"))[0]) == 36
 
 
 def test_the_digest_depends_on_a_single_grey_level():
@@ -74,22 +70,14 @@ def test_choosing_people_excludes_the_upper_number():
 
 
 @pytest.mark.parametrize(
-    ("people", "held_out", "groups"),
-    [
-        (600, 100, (450, 500, 600)),
-        (600, None, (450, 500, 600)),
-        (2400, 400, (1940, 2000, 2400)),
-        (24, 4, (18, 20, 24)),
-    ],
+    ("first_held_out", "end", "first_selection"), [(500, 600, 450), (2000, 2400, 1940), (20, 24, 18)]
 )
-def test_the_last_people_are_test_people_and_the_tenth_before_them_at_most_60_selection_people(
-    people, held_out, groups
+def test_a_tenth_of_the_people_before_the_test_group_at_most_60_are_selection_people(
+    first_held_out, end, first_selection
 ):
-    split = split_people(make_eye_images(people, pairs_per_person=1), held_out)
-
-    assert (split.first_selection, split.first_held_out, split.end) == groups
+    assert split_people(first_held_out, end).selection == (first_selection, first_held_out)
 
 
 def test_too_few_people_to_select_are_an_error():
-    with pytest.raises(ValueError, match="8 people with 2 held out are too few"):
-        split_people(make_eye_images(people=8), 2)
+    with pytest.raises(ValueError, match="9 people who are not test people are too few"):
+        split_people(9, 20)

@@ -112,9 +112,9 @@ def test_the_network_is_measured_at_regular_steps_and_at_the_end():
 
 def test_the_command_writes_network_card_and_curve(tmp_path):
     images = dataclasses.replace(make_eye_images(people=24), openness=np.full(192, 0.9))
-    folder = write_shards(images, tmp_path / "set")
+    folder = write_shards(images, tmp_path / "set", held_out=4)
     out, figures = tmp_path / "eye_network.onnx", tmp_path / "figures"
-    arguments = ["--images", folder, "--steps", 2, "--held-out", 4, "--threads", 1, "--out", out, "--figures", figures]
+    arguments = ["--images", folder, "--steps", 2, "--threads", 1, "--out", out, "--figures", figures]
 
     digests = []
     for _ in range(2):
@@ -128,6 +128,7 @@ def test_the_command_writes_network_card_and_curve(tmp_path):
     assert card.data["selection"] == {"people": 2, "pairs": 16}
     assert card.data["test"] == {"people": 4, "pairs": 32}
     assert card.data["sha256"] == images.digest()
+    assert card.data["plan"] == {"people": 24, "first_held_out": 20}
     assert card.training["seed"] == 1
     assert card.training["augmentation"]["pitch_deg"] == 4.0
     assert card.training["widths"]["channels"] == [8, 16, 24, 32, 32, 32]
