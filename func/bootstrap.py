@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from func.detectors import Detectors
 from func.errors import NotReadyError
@@ -15,6 +17,10 @@ from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
 from func.settings import Settings
 from gaze_core.ports import SessionStore
+
+if TYPE_CHECKING:
+    from func.adapters.eye_network_opencv import OpencvEyeNetwork
+    from func.adapters.model_file import SklearnGazeModel
 
 PROBE_TIMEOUT_S = 0.5
 """Time limit for probing all upstream services. Kubernetes gives a readiness probe one second."""
@@ -67,11 +73,22 @@ def _is_true(future: Future[bool]) -> bool:
     return future.exception() is None and future.result()
 
 
+class EyeNetworkState(StrEnum):
+    """Whether frames go through the eye network."""
+
+    USED = "used"
+    UNUSED = "unused"
+    """The gaze model was trained without it."""
+    MISSING = "missing"
+    """The gaze model was trained with it, but its file is missing: the other estimates give the gaze."""
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """Long-lived objects that requests use, one set per process."""
 
     detectors: Detectors
+    eye_network_state: EyeNetworkState
     sessions: SessionStore
     completer: Completer
     probes: UpstreamProbes
@@ -88,6 +105,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
 
     Raises:
         ModelError: The model cannot be loaded.
+        EyeNetworkError: The eye network is needed, and its file is unusable.
         LandmarkerError: The landmarker cannot be created.
     """
     # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
@@ -105,6 +123,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         wait_s=settings.landmarker_wait_s,
     )
     landmarker.warm_up()
+    eye_network_state, eye_network = load_eye_network(settings, model)
     sessions = HttpSessionStore(
         settings.session_api_url,
         timeout_s=settings.http_timeout_s,
@@ -127,7 +146,10 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         ca_bundle=settings.ca_bundle,
     )
     return Application(
-        detectors=Detectors(landmarker, model, sessions, refresh_s=settings.calibration_refresh_s),
+        detectors=Detectors(
+            landmarker, model, sessions, eye_network=eye_network, refresh_s=settings.calibration_refresh_s
+        ),
+        eye_network_state=eye_network_state,
         sessions=sessions,
         completer=Completer(
             sessions,
@@ -135,6 +157,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
                 sessions,
                 maps,
                 model=model,
+                eye_network_digest=None if eye_network is None else eye_network.digest,
                 smoothing=settings.scoring_smoothing,
                 accuracy_deg=settings.gaze_accuracy_deg,
             ),
@@ -151,6 +174,38 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
             }
         ),
     )
+
+
+def load_eye_network(
+    settings: Settings, model: "SklearnGazeModel"
+) -> "tuple[EyeNetworkState, OpencvEyeNetwork | None]":
+    """Return the eye network, warmed up, if the gaze model was trained with it and its file exists.
+
+    Args:
+        settings: The settings of the process.
+        model: The gaze model.
+
+    Raises:
+        EyeNetworkError: The file exists but does not match its card, or is not an eye network.
+    """
+    import cv2  # noqa: PLC0415
+
+    from func.adapters.eye_network_opencv import OpencvEyeNetwork  # noqa: PLC0415
+
+    if "network" not in model.estimates:
+        _log.info("eye network not used: the gaze model was trained without it")
+        return EyeNetworkState.UNUSED, None
+    if not settings.eye_network.is_file():
+        _log.warning("eye network missing, the gaze comes from the other estimates: file=%s", settings.eye_network.name)
+        return EyeNetworkState.MISSING, None
+    # Frames are processed in parallel already. More threads in OpenCV would only cost time.
+    cv2.setNumThreads(1)
+    network = OpencvEyeNetwork(settings.eye_network, sha256=settings.eye_network_sha256)
+    network.warm_up(settings.landmarkers)
+    if network.digest != model.eye_network_sha256:
+        _log.warning("the gaze model was trained with another eye network: expected=%s", model.eye_network_sha256)
+    _log.info("eye network loaded: digest=%s", network.digest)
+    return EyeNetworkState.USED, network
 
 
 class OncePerProcess:

@@ -14,7 +14,7 @@ from func.session.viewer_calibration import calibrate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionNotFoundError, SessionStoreError
-from gaze_core.ports import FaceLandmarker, GazeModel, Session, SessionStore
+from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel, Session, SessionStore
 from gaze_core.types import Camera, Screen
 
 _log = logging.getLogger(__name__)
@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 class Detectors:
     """Cache of gaze detectors by session, which drops the least recently used one first; thread-safe.
 
-    All detectors share one landmarker and one model. No stored data depends on this cache: a detector can always be
-    created again from the request and the session API.
+    All detectors share one landmarker, one model and one eye network. No stored data depends on this cache: a detector
+    can always be created again from the request and the session API.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Detectors:
         model: GazeModel,
         sessions: SessionStore,
         *,
+        eye_network: EyeNetwork | None = None,
         refresh_s: float = 10.0,
         capacity: int = 256,
         clock: Callable[[], float] = time.monotonic,
@@ -44,6 +45,7 @@ class Detectors:
             landmarker: Face landmarker of all detectors.
             model: Gaze model of all detectors.
             sessions: Session API, for calibration sessions.
+            eye_network: Eye network of all detectors; None without one.
             refresh_s: Calibration cache lifetime.
             capacity: Maximum number of cached detectors, and of cached calibrations.
             clock: Monotonic clock in seconds.
@@ -56,6 +58,7 @@ class Detectors:
             raise ValueError("capacity must be at least 1")
         self._landmarker = landmarker
         self._model = model
+        self._eye_network = eye_network
         self._calibrations = _Calibrations(sessions, model, refresh_s=refresh_s, capacity=capacity, clock=clock)
         self._capacity = capacity
         self._make_detector = make_detector
@@ -91,7 +94,12 @@ class Detectors:
                 or detector.calibration is not calibration
             ):
                 detector = self._make_detector(
-                    self._landmarker, self._model, screen=screen, camera=camera, calibration=calibration
+                    self._landmarker,
+                    self._model,
+                    screen=screen,
+                    camera=camera,
+                    calibration=calibration,
+                    eye_network=self._eye_network,
                 )
                 self._by_session[session_id] = detector
             self._by_session.move_to_end(session_id)

@@ -82,6 +82,20 @@ class Settings:
         default="",
         default_text="none",
     )
+    eye_network: Path = setting(  # noqa: RUF009 - a field, not a default
+        "EYE_NETWORK",
+        parse_model_path,
+        "Path of the eye network, with its card beside it. Used if the gaze model was trained with it.",
+        default=lambda _: locate_packaged_model("eye_network.onnx"),
+        default_text="the packaged models/eye_network.onnx",
+    )
+    eye_network_sha256: str | None = setting(
+        "EYE_NETWORK_SHA256",
+        parse_sha256,
+        "Expected SHA-256 of the eye network. Required if EYE_NETWORK is outside the packaged folder.",
+        default="",
+        default_text="none",
+    )
     threads: int = setting(
         "THREADS",
         whole(4, 1000),
@@ -293,6 +307,7 @@ def read_settings(
     if settings.max_bodies_bytes < settings.max_body_bytes:
         raise SettingsError("MAX_BODIES_BYTES", f"must be at least MAX_BODY_BYTES = {settings.max_body_bytes}")
     require_digest("FACE_LANDMARKER_MODEL", settings.face_landmarker_model, settings.face_landmarker_model_sha256)
+    require_digest("EYE_NETWORK", settings.eye_network, settings.eye_network_sha256)
     require_digest("GAZE_MODEL", settings.gaze_model, settings.gaze_model_sha256)
     if settings.last_frame_timeout_s < settings.barrier_timeout_s:
         raise SettingsError(

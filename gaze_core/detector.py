@@ -1,5 +1,7 @@
 """Gaze detector of one viewer: from a frame to a gaze sample."""
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -73,6 +75,11 @@ class GazeDetector:
         self.screen = screen or Screen()
         self.camera = camera or Camera()
         self.calibration = calibration
+
+    @property
+    def estimates(self) -> Collection[str]:
+        """Estimates of the eyes' direction that the features contain, those that the gaze model was trained with."""
+        return self._model.estimates
 
     def process_single_frame(self, frame: Frame) -> GazeSample:
         """Return the measurements of one frame; `validity` gives the reason for a missing gaze.

@@ -129,13 +129,22 @@ def virtual_rotation(origin_mm: ArrayLike, head_rotation: ArrayLike) -> Floats:
     """
     towards = np.asarray(origin_mm, dtype=np.float64)
     x_head = np.asarray(head_rotation, dtype=np.float64)[..., 0]
-    lengths = np.linalg.norm(towards, axis=-1, keepdims=True)
+    lengths = np.sqrt((towards**2).sum(axis=-1, keepdims=True))
     if not (lengths > 0).all():
         raise ValueError("origin_mm must not be zero")
     z = towards / lengths
-    y = np.cross(z, x_head)
-    lengths = np.linalg.norm(y, axis=-1, keepdims=True)
+    y = _cross(z, x_head)
+    lengths = np.sqrt((y**2).sum(axis=-1, keepdims=True))
     if not (lengths > 1e-6).all():
         raise ValueError("the head's x axis must not point at the camera")
     y /= lengths
-    return np.stack([np.cross(y, z), y, z], axis=-2)
+    return np.stack([_cross(y, z), y, z], axis=-2)
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Return cross products, shape (..., 3); np.cross takes five times as long for one."""
+    product = np.empty_like(a)
+    product[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    product[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    product[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return product

@@ -72,16 +72,21 @@ class FusionModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapeModel:
-    """Linear map from the eyes' blendshapes to the gaze direction in the head frame, symmetric by construction.
+    """Linear map from the eyes' blendshapes to the gaze direction in the head frame.
+
+    The weights are symmetric by construction. MediaPipe's blendshapes are not: in mirrored portraits they see the eyes
+    turned by a tenth of their range to the same side as in the originals, which `straight_deg` makes up for.
 
     Attributes:
         sideways_deg: Horizontal weights of half the difference of right and left eye, in the order of `EYE_SHAPES`,
             shape (7,).
+        straight_deg: Horizontal direction when both eyes have the same blendshapes.
         upwards_deg: Vertical weights of the mean of both eyes, shape (7,).
         level_deg: Vertical direction when all blendshapes are zero.
     """
 
     sideways_deg: Floats
+    straight_deg: float
     upwards_deg: Floats
     level_deg: float
 
@@ -97,7 +102,8 @@ class ShapeModel:
             eye_shapes: Blendshapes as in `Landmarks.eye_shapes`, shape (..., 2, 7).
         """
         apart, common = split_shapes(eye_shapes)
-        return np.stack([apart @ self.sideways_deg, self.level_deg + common @ self.upwards_deg], axis=-1)
+        right_deg = self.straight_deg + apart @ self.sideways_deg
+        return np.stack([right_deg, self.level_deg + common @ self.upwards_deg], axis=-1)
 
 
 def split_shapes(eye_shapes: ArrayLike) -> tuple[Floats, Floats]:
@@ -121,6 +127,7 @@ FUSION_MODEL = FusionModel(
 
 SHAPE_MODEL = ShapeModel(
     sideways_deg=np.array(fusion_weights.SHAPES_SIDEWAYS),
+    straight_deg=fusion_weights.SHAPES_STRAIGHT,
     upwards_deg=np.array(fusion_weights.SHAPES_UPWARDS),
     level_deg=fusion_weights.SHAPES_LEVEL,
 )

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gaze_core.landmarks import Landmarks
-from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, HeadPose, Matrix
+from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Floats, HeadPose, Matrix
 
 # Landmark index, its position on MediaPipe's canonical face (head frame, x, y, z in mm) and its weight in the fit.
 # Taken from geometry_pipeline_metadata_landmarks.binarypb in the face landmarker's bundle; a test compares them with
@@ -74,6 +74,25 @@ def rotation_matrix(pitch_deg: float, yaw_deg: float, roll_deg: float) -> Matrix
     about_z = np.array([[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]])
     rotation: Matrix = about_z @ about_y @ about_x
     return rotation
+
+
+def rotation_matrices(head_deg: ArrayLike) -> Floats:
+    """Return the rotations of `rotation_matrix` for many heads, shape (..., 3, 3).
+
+    Args:
+        head_deg: Pitch, yaw and roll, shape (..., 3).
+    """
+    signed = np.radians(np.asarray(head_deg, dtype=np.float64)) * [-1.0, 1.0, -1.0]
+    (sin_a, sin_b, sin_c), (cos_a, cos_b, cos_c) = (
+        np.moveaxis(np.sin(signed), -1, 0),
+        np.moveaxis(np.cos(signed), -1, 0),
+    )
+    rows = (
+        (cos_c * cos_b, cos_c * sin_b * sin_a - sin_c * cos_a, cos_c * sin_b * cos_a + sin_c * sin_a),
+        (sin_c * cos_b, sin_c * sin_b * sin_a + cos_c * cos_a, sin_c * sin_b * cos_a - cos_c * sin_a),
+        (-sin_b, cos_b * sin_a, cos_b * cos_a),
+    )
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def head_angles_deg(head_rotation: Matrix) -> tuple[float, float, float]:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ _log = logging.getLogger(__name__)
 class OpencvEyeNetwork:
     """ONNX network run by OpenCV on the CPU; thread-safe, and usable after a fork.
 
-    OpenCV's networks hold the data of the current run, so each concurrent call has a network of its own (1.5 MB).
+    OpenCV's networks hold the data of the current run, so each concurrent call has a network of its own (1.8 MB).
     Networks are created when all others are busy, and kept.
 
     Args:
@@ -90,7 +91,19 @@ class OpencvEyeNetwork:
             images = cut_eye_images(frame, views)
         except (cv2.error, np.linalg.LinAlgError, ValueError) as error:
             raise EyeNetworkError("the eye images cannot be cut out") from error
-        return read_gazes(*self._run(normalise(images), views.head_deg))
+        return self.estimate_images(images, views.head_deg)
+
+    def estimate_images(self, images: EyeImages, head_deg: Floats) -> EyeGazes:
+        """Return the gaze of both eyes in the virtual camera frame from images that are already cut out.
+
+        Args:
+            images: Result of `cut_eye_images`, shape (2, 48, 72).
+            head_deg: Pitch and yaw of the head in the virtual camera frame, shape (2,).
+
+        Raises:
+            EyeNetworkError: The network failed; the next call gets another one.
+        """
+        return read_gazes(*self._run(normalise(images), head_deg))
 
     def warm_up(self, concurrent: int = 1) -> None:
         """Create networks and run each once, so that the first requests do not wait for that.
@@ -153,18 +166,16 @@ def cut_eye_images(frame: Frame, views: EyeViews) -> EyeImages:
     """
     images = np.empty((2, EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX), np.uint8)
     corners = np.linalg.inv(views.homographies) @ _EYE_IMAGE_CORNERS
-    corners_px = corners[:, :2] / corners[:, 2:]
+    corners_px = (corners[:, :2] / corners[:, 2:]).tolist()
     height_px, width_px = frame.shape[:2]
-    for side in (0, 1):
+    for side, (x_px, y_px) in enumerate(corners_px):
         scale = float(views.scales[side])
         sigma_px = BLUR_SIGMA_PX / scale if scale < BLUR_BELOW_SCALE else 0.0
         margin_px = math.ceil(4 * sigma_px) + 2
         # Only this part of the frame is converted and blurred.
-        low_x, low_y = np.floor(corners_px[side].min(axis=1)) - margin_px
-        high_x, high_y = np.ceil(corners_px[side].max(axis=1)) + margin_px
-        left, top = int(min(max(low_x, 0), width_px - 1)), int(min(max(low_y, 0), height_px - 1))
-        right, bottom = int(min(max(high_x, left), width_px - 1)), int(min(max(high_y, top), height_px - 1))
-        grey = cv2.cvtColor(frame[top : bottom + 1, left : right + 1], cv2.COLOR_RGB2GRAY)
+        left, right = _find_range(x_px, margin_px, width_px)
+        top, bottom = _find_range(y_px, margin_px, height_px)
+        grey = cv2.cvtColor(frame[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
         if sigma_px > 0:
             grey = cv2.GaussianBlur(grey, (0, 0), sigma_px)
         from_box = views.homographies[side] @ [[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]]
@@ -182,9 +193,18 @@ def cut_eye_images(frame: Frame, views: EyeViews) -> EyeImages:
 def normalise(images: EyeImages) -> NDArray[np.float32]:
     """Return each eye image minus its mean and divided by its standard deviation, shape (2, 48, 72)."""
     values = images.astype(np.float32)
-    values -= values.mean(axis=(1, 2), keepdims=True)
-    values /= values.std(axis=(1, 2), keepdims=True) + CONTRAST_FLOOR
+    for side, image in enumerate(images):
+        mean, deviation = cv2.meanStdDev(image)
+        values[side] -= np.float32(mean[0, 0])
+        values[side] *= np.float32(1 / (deviation[0, 0] + CONTRAST_FLOOR))
     return values
+
+
+def _find_range(corners_px: Sequence[float], margin_px: int, size_px: int) -> tuple[int, int]:
+    """Return the first row or column that contains the corners and a margin, and the one after the last."""
+    first = min(max(math.floor(min(corners_px)) - margin_px, 0), size_px - 1)
+    last = min(max(math.ceil(max(corners_px)) + margin_px, first), size_px - 1)
+    return first, last + 1
 
 
 def read_gazes(eyes: Floats, both: Floats) -> EyeGazes:

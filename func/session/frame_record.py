@@ -2,23 +2,16 @@
 
 import hashlib
 import logging
-import math
-import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gaze_core.features import FEATURE_NAMES
+from func.session.measured import Measured, describe_eyes, read_measured, read_number
 from gaze_core.ports import Session
 from gaze_core.types import Camera, GazePoint, GazeSample, Screen, Validity, Viewport
-
-_MEASURED = struct.Struct(f"{len(FEATURE_NAMES) + 4}d")
 
 _log = logging.getLogger(__name__)
 
@@ -28,36 +21,6 @@ class TargetUse(StrEnum):
 
     FIT = "fit"
     VALIDATE = "validate"
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Measurements of a frame, independent of model and calibration.
-
-    Packed as doubles, because a session of an hour has a hundred thousand frames.
-    """
-
-    packed: bytes
-
-    @classmethod
-    def pack(cls, features: tuple[float, ...], origin_mm: tuple[float, ...], openness: float) -> "Measured":
-        """Pack features in the order of `FEATURE_NAMES`, the midpoint between the eyes and the mean openness."""
-        return cls(_MEASURED.pack(*features, *origin_mm, openness))
-
-    @property
-    def features(self) -> tuple[float, ...]:
-        """Features in the order of `FEATURE_NAMES`."""
-        return _MEASURED.unpack(self.packed)[: len(FEATURE_NAMES)]
-
-    @property
-    def origin_mm(self) -> tuple[float, ...]:
-        """Midpoint between the eyes, camera frame, mm."""
-        return _MEASURED.unpack(self.packed)[len(FEATURE_NAMES) : -1]
-
-    @property
-    def openness(self) -> float:
-        """Eye aspect ratio, mean of both eyes."""
-        return float(_MEASURED.unpack(self.packed)[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +93,8 @@ def make_record(
         "video_time_ms": video_time_ms,
         "target": None if target is None else list(target),
     }
+    if sample.eyes is not None:
+        record["eyes"] = describe_eyes(sample.eyes)
     flags = (("several_faces",) if sample.several_faces else ()) + sample.quality_issues
     if flags:
         record["flags"] = list(flags)
@@ -179,9 +144,9 @@ def read_record(value: object) -> FrameRecord | None:
     return FrameRecord(
         validity=validity,
         gaze=gaze,
-        video_time_ms=_number(value.get("video_time_ms")),
-        timestamp_ms=_number(value.get("timestamp_ms")),
-        measured=_read_measured(value),
+        video_time_ms=read_number(value.get("video_time_ms")),
+        timestamp_ms=read_number(value.get("timestamp_ms")),
+        measured=read_measured(value),
         target=target,
         target_use=None if target is None else target_use,
         screen=_read_part(value, "screen", Screen),
@@ -211,18 +176,6 @@ def read_calibration_session(session: Session) -> str | None:
     """Return the calibration session of the first frame with one, else that of the session; None without any."""
     name = _first_of_frames(session, "calibration_session") or session.settings.get("calibration_session")
     return name if isinstance(name, str) and name else None
-
-
-def stack_measured(
-    measured: Iterable[Measured],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return features, shape (n, 7), origins in mm, shape (n, 3), and openness, shape (n,)."""
-    rows = list(measured)
-    return (
-        np.array([row.features for row in rows], dtype=np.float64).reshape(-1, len(FEATURE_NAMES)),
-        np.array([row.origin_mm for row in rows], dtype=np.float64).reshape(-1, 3),
-        np.array([row.openness for row in rows], dtype=np.float64),
-    )
 
 
 _KINDS: Mapping[str, type[Screen | Camera | Viewport]] = {"screen": Screen, "camera": Camera, "viewport": Viewport}
@@ -267,34 +220,8 @@ def _share(name: str, items: tuple[tuple[str, Any], ...]) -> Screen | Camera | V
     return _KINDS[name](**dict(items))
 
 
-def _read_measured(value: Mapping[str, Any]) -> Measured | None:
-    features = _numbers(value.get("features"), len(FEATURE_NAMES))
-    origin_mm = _numbers(value.get("origin_mm"), 3)
-    openness = _numbers(value.get("eye_openness"), 2)
-    if features is None or origin_mm is None or openness is None:
-        return None
-    return Measured.pack(features, origin_mm, sum(openness) / 2)
-
-
-def _numbers(value: object, count: int) -> tuple[float, ...] | None:
-    if not isinstance(value, list | tuple) or len(value) != count:
-        return None
-    numbers = [_number(item) for item in value]
-    return None if None in numbers else tuple(number for number in numbers if number is not None)
-
-
 def _point(value: object) -> GazePoint | None:
     if not isinstance(value, list | tuple) or len(value) != 2:
         return None
-    x, y = _number(value[0]), _number(value[1])
+    x, y = read_number(value[0]), read_number(value[1])
     return None if x is None or y is None else GazePoint(x, y)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:  # integers in JSON are unbounded
-        return None
-    return number if math.isfinite(number) else None

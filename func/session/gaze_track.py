@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from func.session.frame_record import FrameRecord, TargetUse, read_camera, read_record, read_screen, stack_measured
+from func.session.frame_record import FrameRecord, TargetUse, read_camera, read_record, read_screen
+from func.session.measured import stack_measured
 from gaze_core.calibration import Calibration
 from gaze_core.detector import locate_gaze, predict_directions
 from gaze_core.ports import GazeModel, Session
@@ -70,7 +71,7 @@ def find_gazes(
         for number, record in sorted(records.items())
         if number in gazes and record is not None and record.measured is not None
     }
-    features, origin_mm, openness = stack_measured(measured.values())
+    features, origin_mm, openness = stack_measured(measured.values(), model.estimates)
     directions_deg = predict_directions(model, features, openness, calibration)
     if smoothing == "zero_lag":
         directions_deg = _smooth(records, list(measured), directions_deg)

@@ -195,6 +195,10 @@ class SessionFacts(ResultPart):
     frames: FrameCounts = FrameCounts()
     lost: LostFrames = LostFrames()
     model_digest: Annotated[str | None, Field(description="SHA-256 of the gaze model's file, hexadecimal.")] = None
+    eye_network_digest: Annotated[
+        str | None,
+        Field(description="SHA-256 of the eye network's file, hexadecimal; null if no frame went through it."),
+    ] = None
     smoothing: Annotated[str, Field(description="`none` or `zero_lag`.")] = "none"
     calibration: Annotated[CalibrationSummary | None, Field(description="Null when no calibration was requested.")] = (
         None
@@ -219,6 +223,7 @@ _EXAMPLE: dict[str, Any] = {
         "bad_map": 0,
     },
     "model_digest": "3f5a1c0e9d2b47866a0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566f",
+    "eye_network_digest": "c41f7d0a5e6b2938d7c6b5a4f3e2d1c0b9a8978685746352413029180f0e0d0c",
     "smoothing": "none",
     "calibration": None,
     "final_score": 66.67,

@@ -31,6 +31,7 @@ class SessionScorer:
         maps: SaliencyMaps,
         *,
         model: GazeModel,
+        eye_network_digest: str | None = None,
         smoothing: str = "none",
         accuracy_deg: float | None = None,
     ) -> None:
@@ -40,12 +41,14 @@ class SessionScorer:
             sessions: Session API, for calibration sessions.
             maps: Saliency maps of the videos.
             model: Uncalibrated gaze model.
+            eye_network_digest: SHA-256 of the eye network's file; None without one.
             smoothing: `none` or `zero_lag`.
             accuracy_deg: Typical angular error of uncalibrated gaze; None if unknown.
         """
         self._sessions = sessions
         self._maps = maps
         self._model = model
+        self._eye_network_digest = eye_network_digest
         self._smoothing = smoothing
         self._accuracy_deg = accuracy_deg
 
@@ -105,6 +108,7 @@ class SessionScorer:
             ),
             lost=LostFrames(**{name: lost[name] for name in LostFrames.model_fields}),
             model_digest=self._model.digest,
+            eye_network_digest=self._eye_network_digest if _has_network(records) else None,
             smoothing=self._smoothing,
             calibration=summary,
             **dict(numbers.statistics),
@@ -145,3 +149,10 @@ def _find_loss_reason(record: FrameRecord | None) -> str:
     if record is None:
         return "unreadable"
     return "old_format" if record.validity is None else str(record.validity)
+
+
+def _has_network(records: Records) -> bool:
+    """Return whether the eye network answered in any frame."""
+    return any(
+        each is not None and each.measured is not None and each.measured.has_network for each in records.values()
+    )

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from func.session.frame_record import TargetUse, read_camera, read_screen, stack_measured
+from func.session.frame_record import TargetUse, read_camera, read_screen
 from func.session.gaze_track import Records, read_records
+from func.session.measured import stack_measured
 from func.session.result import CalibrationCheck, CalibrationSummary
 from gaze_core.calibration import (
     HEAD_ANGLES,
@@ -46,7 +47,7 @@ def find_target_frames(records: Records, use: TargetUse, model: GazeModel) -> Ta
     ]
     usable = [(target, measured) for target, measured in found if target is not None and measured is not None]
     usable = usable[:MAX_TARGET_FRAMES]
-    features, origin_mm, openness = stack_measured([measured for _, measured in usable])
+    features, origin_mm, openness = stack_measured([measured for _, measured in usable], model.estimates)
     return TargetFrames(
         targets=np.array([(target.x, target.y) for target, _ in usable]).reshape(-1, 2),
         uncalibrated_deg=predict_directions(model, features, openness),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from func.bootstrap import Application
-from func.session.frame_record import FrameRecord, digest_image, make_record, read_record, stack_measured
+from func.session.frame_record import FrameRecord, digest_image, make_record, read_record
+from func.session.measured import stack_measured
 from func.session.viewing import require_viewing
 from func.web.answer_warnings import warn_of_expired_session, warn_of_repeat
 from func.web.frame_answers import answer_frame, can_answer
@@ -55,6 +56,8 @@ class FrameSteps:
         with self.metrics.time_stage("detect"):
             sample = detector.process_single_frame(frame)
         self.metrics.count_frame(sample.validity)
+        if sample.eye_network_failed:
+            self.metrics.count_eye_network_failure()
         return make_record(
             sample,
             timestamp_ms=metadata.timestamp_ms,
@@ -114,5 +117,5 @@ def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | 
         return None
     if record.gaze is None or record.measured is None:
         return None
-    (gaze,) = detector.locate(*stack_measured([record.measured]))
+    (gaze,) = detector.locate(*stack_measured([record.measured], detector.estimates))
     return gaze

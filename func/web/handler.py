@@ -139,6 +139,7 @@ class Handler:
             self._probing.add_done_callback(self._end_probing)
         states = await asyncio.shield(self._probing)
         answer = ReadinessAnswer(
+            eye_network=application.eye_network_state.value,
             neighbours={name: "reachable" if state else "unreachable" for name, state in states.items()},
             session_ttl_s=application.sessions.ttl_s,
         )

@@ -36,9 +36,14 @@ class Metrics:
         self._frames = Counter("gaze_frames", "Frames processed.", ["validity"], registry=self._registry)
         self._stage_seconds = Histogram(
             "gaze_stage_seconds",
-            "Time in each step of a request, seconds: decode, detect (landmarks, model), store, score (with the wait).",
+            "Time in each step of a request, seconds: decode, detect (face, eyes, model), store, score (and wait).",
             ["stage"],
             buckets=_STAGE_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._eye_network_failures = Counter(
+            "gaze_eye_network_failures",
+            "Frames on which the eye network failed; the other estimates gave their gaze.",
             registry=self._registry,
         )
         self._failures = Counter(
@@ -133,6 +138,10 @@ class Metrics:
     def count_frame(self, validity: str) -> None:
         """Count a processed frame."""
         self._frames.labels(validity).inc()
+
+    def count_eye_network_failure(self) -> None:
+        """Count a frame on which the eye network failed."""
+        self._eye_network_failures.inc()
 
     def count_failure(self, error: BaseException) -> None:
         """Count a failed request, by the class name of its error."""

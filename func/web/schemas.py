@@ -272,6 +272,13 @@ class ReadinessAnswer(BaseModel):
     """Answer of a process with model and landmarker loaded; does not depend on the state of upstream services."""
 
     status: Literal["ready"] = "ready"
+    eye_network: Annotated[
+        Literal["used", "unused", "missing"],
+        Field(
+            description="Whether frames go through the eye network: `unused` if the gaze model was trained without it, "
+            "`missing` if its file is missing and the other estimates give the gaze."
+        ),
+    ]
     neighbours: dict[str, Literal["reachable", "unreachable"]]
     session_ttl_s: Annotated[
         float | None,

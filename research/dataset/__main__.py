@@ -9,6 +9,9 @@ targets for ten frames each, shift in the chair, and fixate validation targets a
 The arguments determine the plan. Every identity is one shard in `.cache/dataset/<digest>`, where the digest covers the
 plan and the renderer's source; existing shards are reused. The table stores landmarks and ground truth, never features:
 `research.training` computes those with `gaze_core`, so they cannot differ from the service's.
+
+The shards also contain the eye images, and the table the answers of the eye network. With a new network, the same
+command reads the images again, without rendering.
 """
 
 import os
@@ -16,6 +19,8 @@ from pathlib import Path
 
 import click
 
+from func.adapters.eye_network_opencv import OpencvEyeNetwork
+from models import EYE_NETWORK_PATH
 from research.command_line import Command
 from research.dataset.plan import FRAMES_PER_CALIBRATION, Plan
 from research.dataset.shards import CACHE, gather, make_shards
@@ -35,6 +40,13 @@ from research.dataset.table import TRAINING_TABLE_PATH, write_table
     show_default="one per CPU",
     help="Number of processes.",
 )
+@click.option(
+    "--network",
+    "network_path",
+    type=click.Path(path_type=Path),
+    default=EYE_NETWORK_PATH,
+    help="Eye network that reads the eye images.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=TRAINING_TABLE_PATH, help="File to write.")
 def main(
     *,
@@ -44,6 +56,7 @@ def main(
     held_out: int | None,
     calibrations: int,
     jobs: int,
+    network_path: Path,
     out: Path,
 ) -> None:
     """Build a table of rendered people: landmarks found in their images, and their true gaze.
@@ -54,8 +67,9 @@ def main(
     frames = FRAMES_PER_CALIBRATION if calibrations else frames_per_identity
     plan = Plan(identities, frames, seed, held_out, calibrations=calibrations)
     folder = CACHE / plan.digest()
+    network = OpencvEyeNetwork(network_path)
     make_shards(plan, folder, jobs=jobs)
-    table = gather(plan, folder)
+    table = gather(plan, folder, network)
     write_table(table, out)
     share, size_mb = len(table) / plan.images, out.stat().st_size / 1e6
     click.echo(f"face found in {len(table)} of {plan.images} images ({share:.2%}); wrote {out} ({size_mb:.2f} MB)")

@@ -14,6 +14,9 @@ TARGET_COUNT, VALIDATION_COUNT, FRAMES_PER_TARGET = len(CALIBRATION_TARGETS), 6,
 
 FRAMES_PER_CALIBRATION = (TARGET_COUNT + VALIDATION_COUNT) * FRAMES_PER_TARGET
 
+SHARD_FORMAT = 2
+"""Format of the shards; since 2 they contain eye images and blendshapes."""
+
 CALIBRATION_SESSION = 1_000_000
 """Number of the first calibration session."""
 
@@ -68,8 +71,10 @@ class Plan:
         return len(self.people) * self.frames_per_identity
 
     def digest(self) -> str:
-        """Return a digest of the plan and the renderer's source, 16 hexadecimal digits."""
-        described = json.dumps({"plan": asdict(self), "source": source_digest()}, sort_keys=True)
+        """Return a digest of the plan, the renderer's source and the shards' format, 16 hexadecimal digits."""
+        described = json.dumps(
+            {"plan": asdict(self), "source": source_digest(), "shards": SHARD_FORMAT}, sort_keys=True
+        )
         return hashlib.sha256(described.encode()).hexdigest()[:16]
 
     def frames(self, identity_id: int) -> Iterator["PlannedFrame"]:

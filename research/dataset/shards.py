@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.landmarks import LANDMARK_COUNT
+from gaze_core.eye_images import EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX, eye_views
+from gaze_core.features import measure_face
+from gaze_core.landmarks import EYE_SHAPES, LANDMARK_COUNT, Landmarks
+from gaze_core.types import Floats, Frame
 from models import FACE_LANDMARKER_PATH
 from models.atomic_file import open_replacement
 from research.command_line import make_progress, process_pool
@@ -18,8 +21,14 @@ from research.dataset.plan import Plan
 from research.dataset.table import FORMAT, KEPT_LANDMARKS, LOW, PLAIN_COLUMNS, RANGE, WIDE_COLUMNS, LandmarkTable
 
 if TYPE_CHECKING:
+    from func.adapters.eye_network_opencv import EyeImages, OpencvEyeNetwork
     from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
     from research.rendering.renderer import Renderer
+
+NETWORK_COLUMNS = ("network_deg", "network_spread_deg")
+"""Columns of the table that are not in the shards, but computed from their eye images."""
+
+RENDERED_COLUMNS = tuple(name for name in PLAIN_COLUMNS if name not in NETWORK_COLUMNS)
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "dataset"
 
@@ -50,26 +59,34 @@ def shard_path(folder: Path, identity_id: int) -> Path:
 
 
 def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
-    """Render one identity, find the landmarks and write the shard atomically."""
+    """Render one identity, find the landmarks, cut out the eyes and write the shard atomically."""
     from research.rendering.identity import sample_identity  # noqa: PLC0415
     from research.rendering.photograph import photograph  # noqa: PLC0415
     from research.rendering.sampling import sample_fixation, sample_scene, sample_session  # noqa: PLC0415
 
     renderer, landmarker = _workbench()
     identity = sample_identity(identity_id, plan.seed)
-    rows: dict[str, list[Any]] = {name: [] for name in ("found", "landmarks", *PLAIN_COLUMNS)}
+    names = ("found", "landmarks", "eye_images", "head_deg", *RENDERED_COLUMNS)
+    rows: dict[str, list[Any]] = {name: [] for name in names}
     for planned in plan.frames(identity_id):
         session = sample_session(identity, planned.session_id, plan.seed)
         if plan.calibrations:
             scene = sample_fixation(session, identity, planned.target_index, planned.frame)
         else:
             scene = sample_scene(session, identity, planned.frame, planned.target_index)
-        faces = landmarker.detect(photograph(renderer, scene, identity))
-        face = max(faces, key=lambda found: found.area_px, default=None)
+        frame = photograph(renderer, scene, identity)
+        face = max(landmarker.detect(frame), key=lambda found: found.area_px, default=None)
         points = np.full((LANDMARK_COUNT, 3), np.nan) if face is None else face.points
+        shapes = np.full((2, len(EYE_SHAPES)), np.nan)
+        if face is not None and face.eye_shapes is not None:
+            shapes = face.eye_shapes
+        images, head_deg = _cut_out_eyes(frame, face, scene.camera.vertical_fov_deg)
         for name, value in (
             ("found", face is not None),
             ("landmarks", points),
+            ("eye_images", images),
+            ("head_deg", head_deg),
+            ("eye_shapes", shapes),
             ("image_size_px", (scene.image_width_px, scene.image_height_px)),
             ("gaze_deg", (scene.direction.gaze_x_deg, scene.direction.gaze_y_deg)),
             ("target_mm", scene.target_mm),
@@ -107,11 +124,35 @@ def make_shard(plan: Plan, identity_id: int, folder: Path) -> Path:
     return path
 
 
-def gather(plan: Plan, folder: Path) -> LandmarkTable:
+def _cut_out_eyes(frame: Frame, face: Landmarks | None, vertical_fov_deg: float) -> "tuple[EyeImages, Floats]":
+    """Return the eye images, shape (2, 48, 72), and the head's pitch and yaw in the virtual camera frame, shape (2,).
+
+    Without a face, or if an eye cannot be seen, the images are black and the angles NaN.
+    """
+    from func.adapters.eye_network_opencv import cut_eye_images  # noqa: PLC0415
+
+    if face is not None:
+        try:
+            geometry = measure_face(face, vertical_fov_deg=vertical_fov_deg)
+            views = eye_views(geometry, face.image_width_px, face.image_height_px, vertical_fov_deg)
+        except ValueError:  # the landmarks form no face, or an eye is behind the camera
+            pass
+        else:
+            return cut_eye_images(frame, views), views.head_deg
+    return np.zeros((2, EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX), np.uint8), np.full(2, np.nan)
+
+
+def gather(plan: Plan, folder: Path, network: "OpencvEyeNetwork | None" = None) -> LandmarkTable:
     """Return the table made of all shards.
+
+    Args:
+        plan: The images.
+        folder: Folder of the shards.
+        network: Eye network that reads the eye images; None leaves its columns NaN.
 
     Raises:
         FileNotFoundError: A shard is missing.
+        EyeNetworkError: The network failed.
     """
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("landmarks", *PLAIN_COLUMNS)}
     missed: list[list[int]] = []
@@ -120,8 +161,11 @@ def gather(plan: Plan, folder: Path) -> LandmarkTable:
             points = shard["landmarks"][:, list(KEPT_LANDMARKS)]
             inside = ((points >= LOW) & (points <= LOW + RANGE)).all(axis=(1, 2))
             kept = shard["found"] & inside
-            for name, values in parts.items():
-                values.append(shard[name][kept])
+            for name in ("landmarks", *RENDERED_COLUMNS):
+                parts[name].append(shard[name][kept])
+            answers = _read_eye_images(shard["eye_images"][kept], shard["head_deg"][kept], network)
+            for name, values in zip(NETWORK_COLUMNS, answers, strict=True):
+                parts[name].append(values)
             missed += np.stack([shard[name][~kept] for name in ("identity", "session", "frame")], axis=1).tolist()
     columns: dict[str, Any] = {name: np.concatenate(values) for name, values in parts.items()}
     for name in PLAIN_COLUMNS:
@@ -136,8 +180,28 @@ def gather(plan: Plan, folder: Path) -> LandmarkTable:
         "images": plan.images,
         "faces_found": len(columns["identity"]),
         "no_face": missed,
+        "eye_network_sha256": None if network is None else network.digest,
     }
     return LandmarkTable(first_held_out=plan.first_held_out, description=description, **columns)
+
+
+def _read_eye_images(
+    images: NDArray[np.uint8], head_deg: Floats, network: "OpencvEyeNetwork | None"
+) -> tuple[Floats, Floats]:
+    """Return the network's directions and spreads of left eye, right eye and both, shape (n, 3, 2) each.
+
+    Args:
+        images: Eye images, shape (n, 2, 48, 72).
+        head_deg: Pitch and yaw of the head, NaN where there are no eye images, shape (n, 2).
+        network: Eye network; None gives NaN.
+    """
+    directions_deg, spread_deg = np.full((2, len(images), 3, 2), np.nan)
+    if network is not None:
+        for row in np.flatnonzero(np.isfinite(head_deg).all(axis=1)):
+            gazes = network.estimate_images(images[row], head_deg[row])
+            directions_deg[row] = [*gazes.eyes_deg, gazes.both_deg]
+            spread_deg[row] = [*gazes.eyes_spread_deg, gazes.both_spread_deg]
+    return directions_deg, spread_deg
 
 
 @lru_cache(maxsize=1)

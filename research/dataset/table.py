@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gaze_core.head_pose import CANONICAL_FACE
-from gaze_core.landmarks import LANDMARK_COUNT, Landmarks
-from gaze_core.types import Camera, Screen
+from gaze_core.landmarks import EYE_SHAPES, LANDMARK_COUNT, Landmarks
+from gaze_core.types import Camera, EyeGazes, Screen
 from models.atomic_file import open_replacement
 
-FORMAT = 1
+FORMAT = 2
+"""Format of written files. Format 1 had neither blendshapes nor the eye network's answers."""
 
 TABLES = Path(__file__).resolve().parents[1] / "tables"
 
@@ -66,8 +67,12 @@ class LandmarkTable:
         defocus_px: Blur at an image width of 640 px, shape (n,).
         motion_px: Motion blur at an image width of 640 px, shape (n,).
         jpeg_quality: Quality of the JPEG compression, shape (n,).
+        eye_shapes: Blendshapes as in `gaze_core.landmarks.Landmarks`, NaN where unknown, shape (n, 2, 7).
+        network_deg: The eye network's directions of the left eye, the right eye and both, virtual camera frame, as in
+            `gaze_core.types.EyeGazes`, NaN where unknown, shape (n, 3, 2).
+        network_spread_deg: Their standard deviations as predicted by the network, shape (n, 3, 2).
         first_held_out: Number of the first identity of the test group, which is excluded from training.
-        description: The plan, the number of images, and the images without a face.
+        description: The plan, the number of images, the images without a face, and the digest of the eye network.
     """
 
     landmarks: NDArray[np.float64]
@@ -91,6 +96,9 @@ class LandmarkTable:
     defocus_px: NDArray[np.float64]
     motion_px: NDArray[np.float64]
     jpeg_quality: NDArray[np.int64]
+    eye_shapes: NDArray[np.float64]
+    network_deg: NDArray[np.float64]
+    network_spread_deg: NDArray[np.float64]
     first_held_out: int
     description: dict[str, Any]
 
@@ -105,7 +113,15 @@ class LandmarkTable:
     def face(self, row: int) -> Landmarks:
         """Return the landmarks of one row."""
         width, height = self.image_size_px[row].tolist()
-        return Landmarks(self.landmarks[row], width, height)
+        shapes = self.eye_shapes[row]
+        return Landmarks(self.landmarks[row], width, height, shapes if np.isfinite(shapes).all() else None)
+
+    def gazes_of(self, row: int) -> EyeGazes | None:
+        """Return the eye network's answer for one row, virtual camera frame; None where unknown."""
+        directions_deg, spread_deg = self.network_deg[row], self.network_spread_deg[row]
+        if not (np.isfinite(directions_deg).all() and np.isfinite(spread_deg).all()):
+            return None
+        return EyeGazes(directions_deg[:2], spread_deg[:2], directions_deg[2], spread_deg[2])
 
     def camera_of(self, row: int) -> Camera:
         """Return the camera of one row."""
@@ -137,6 +153,13 @@ PLAIN_COLUMNS = tuple(
     field.name for field in fields(LandmarkTable) if field.name not in ("landmarks", "first_held_out", "description")
 )
 
+LATER_COLUMNS = {
+    "eye_shapes": (2, len(EYE_SHAPES)),
+    "network_deg": (3, 2),
+    "network_spread_deg": (3, 2),
+}
+"""Shapes of a row in the columns that format 1 did not have."""
+
 STORED_NAMES = {"target_index": "dot", "electrons": "photons"}
 """Names of columns in files where they differ from the attributes."""
 
@@ -158,6 +181,9 @@ NARROW_COLUMNS = {
     "image_size_px": np.int16,
     "jpeg_quality": np.int8,
     "wears_glasses": np.bool_,
+    "eye_shapes": np.float16,
+    "network_deg": np.float16,
+    "network_spread_deg": np.float16,
 }
 
 
@@ -165,16 +191,19 @@ def load_table(path: Path) -> LandmarkTable:
     """Return the table in a file.
 
     Raises:
-        ValueError: The file's format is not `FORMAT`.
+        ValueError: The file's format is unknown.
     """
     with np.load(path, allow_pickle=False) as stored:
         description = json.loads(str(stored["description"]))
-        if description["format"] != FORMAT:
+        if description["format"] not in (1, FORMAT):
             raise ValueError(f"{path.name} has format {description['format']}, expected {FORMAT}")
         columns: dict[str, Any] = {
             name: stored[STORED_NAMES.get(name, name)].astype(WIDE_COLUMNS.get(name, np.float64))
             for name in PLAIN_COLUMNS
+            if not (description["format"] == 1 and name in LATER_COLUMNS)
         }
+        for name in LATER_COLUMNS.keys() - columns.keys():
+            columns[name] = np.full((len(columns["identity"]), *LATER_COLUMNS[name]), np.nan)
         kept = stored["kept_landmarks"].astype(np.int64)
         steps = _join_planes(stored["landmarks_high"], stored["landmarks_low"])
     landmarks = np.full((steps.shape[0], LANDMARK_COUNT, 3), np.nan)

@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from func.adapters.model_file import load_gaze_model
-from models import GAZE_MODEL_PATH
+from models import EYE_NETWORK_PATH, GAZE_MODEL_PATH
 from models.card import read_card, write_card
 from research.command_line import Command
 from research.dataset.table import CALIBRATION_TABLE_PATH, TRAINING_TABLE_PATH, LandmarkTable, load_table
@@ -72,6 +72,13 @@ ESTIMATORS = {
     metavar="DIR",
     help="Measure on portraits of people who look into the lens, print JSON and write nothing.",
 )
+@click.option(
+    "--network",
+    "network_path",
+    type=click.Path(path_type=Path),
+    default=EYE_NETWORK_PATH,
+    help="Eye network; its card lies beside it.",
+)
 @click.option("--vertical-fov-deg", default=20.0, show_default=True, help="Vertical field of view of the portraits.")
 def main(
     *,
@@ -82,6 +89,7 @@ def main(
     documents_only: bool,
     recording: Path | None,
     looking_at_camera: Path | None,
+    network_path: Path,
     vertical_fov_deg: float,
 ) -> None:
     """Measure the accuracy of the gaze model on people that it has never seen.
@@ -90,9 +98,9 @@ def main(
     written into the model's card, and the tables and figures of the documents are renewed.
     """
     if recording is not None:
-        report_recording(recording, model_path)
+        report_recording(recording, model_path, network_path=network_path)
     elif looking_at_camera is not None:
-        report_portraits(looking_at_camera, model_path, vertical_fov_deg=vertical_fov_deg)
+        report_portraits(looking_at_camera, model_path, vertical_fov_deg=vertical_fov_deg, network_path=network_path)
     elif documents_only:
         _renew_documents(model_path, table_path, calibration_table_path)
     else:

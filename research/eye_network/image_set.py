@@ -65,7 +65,7 @@ class EyeImageSet:
         """Return the SHA-256 of all values in order, hexadecimal."""
         digest = hashlib.sha256()
         for column in fields(self):
-            digest.update(np.ascontiguousarray(getattr(self, column.name)))
+            digest.update(np.ascontiguousarray(getattr(self, column.name)).data)
         return digest.hexdigest()
 
 

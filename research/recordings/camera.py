@@ -75,7 +75,8 @@ def find_camera(
     if recording.distance_mm is None:
         return recording.camera, "default"
     # The landmarks do not depend on the camera.
-    measure_frames(recording, GazeDetector(landmarker, model, screen=recording.screen, camera=recording.camera))
+    detector = GazeDetector(landmarker, model, screen=recording.screen, camera=recording.camera)
+    measure_frames(recording, detector, landmarker)
     fov_deg = fit_field_of_view(landmarker.largest_faces(), recording.distance_mm)
     if fov_deg is None:
         notes.append("no image shows a face: the field of view could not be fitted to distance_mm")

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from func.errors import RequestError
-from func.session.frame_record import FrameRecord, Measured, TargetUse, make_record, read_record
+from func.session.frame_record import FrameRecord, TargetUse, make_record, read_record
+from func.session.measured import Measured
 from func.web.images import decode_image
 from gaze_core.detector import GazeDetector
 from gaze_core.landmarks import Landmarks
-from gaze_core.ports import FaceLandmarker
+from gaze_core.ports import EyeNetwork, FaceLandmarker
 from gaze_core.types import Frame, Validity
+from research.estimates import GazeEstimates, estimate_frame
 from research.recordings.recording import FRAMES, Recording, RecordingPhase, Row
 
 MAX_PIXELS = 3840 * 2160
@@ -48,6 +52,7 @@ class MeasuredFrame:
         record: The stored record, parsed.
         distance_mm: Distance from the camera to the eyes; None without a face.
         problem: Why the image is refused.
+        estimates: Single estimates of the gaze; None without a usable gaze.
     """
 
     row: Row
@@ -56,6 +61,7 @@ class MeasuredFrame:
     record: FrameRecord | None
     distance_mm: float | None
     problem: str | None
+    estimates: GazeEstimates | None = None
 
     @property
     def measured(self) -> Measured | None:
@@ -64,8 +70,17 @@ class MeasuredFrame:
         return self.record.measured if is_valid and self.record is not None else None
 
 
-def measure_frames(recording: Recording, detector: GazeDetector) -> list[MeasuredFrame]:
-    """Return the measured frame of each row."""
+def measure_frames(
+    recording: Recording, detector: GazeDetector, landmarker: CachedLandmarker, *, network: EyeNetwork | None = None
+) -> list[MeasuredFrame]:
+    """Return the measured frame of each row.
+
+    Args:
+        recording: The recording.
+        detector: Detector of the recording's person.
+        landmarker: Its landmarker.
+        network: Eye network; None leaves its estimate out.
+    """
     numbers: dict[tuple[RecordingPhase, float, float], int] = {}
     measured = []
     for row in recording.rows:
@@ -83,5 +98,10 @@ def measure_frames(recording: Recording, detector: GazeDetector) -> list[Measure
             target=(row.target.x, row.target.y),
             calibration_use=str(TargetUse.FIT if row.phase is RecordingPhase.CALIBRATION else TargetUse.VALIDATE),
         )
-        measured.append(MeasuredFrame(row, number, stored, read_record(stored), sample.distance_mm, None))
+        estimates = None
+        if sample.direction is not None:
+            shown = np.ascontiguousarray(frame[:, ::-1]) if detector.camera.mirrored else frame
+            fov_deg = detector.camera.vertical_fov_deg
+            estimates = estimate_frame(shown, landmarker, vertical_fov_deg=fov_deg, network=network)
+        measured.append(MeasuredFrame(row, number, stored, read_record(stored), sample.distance_mm, None, estimates))
     return measured

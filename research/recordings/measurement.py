@@ -10,23 +10,26 @@ counted by reason.
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
+from func.adapters.eye_network_opencv import OpencvEyeNetwork
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
-from func.session.frame_record import stack_measured
 from func.session.gaze_track import read_records
+from func.session.measured import stack_measured
 from func.session.viewer_calibration import MAX_TARGET_FRAMES, calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, predict_directions
-from gaze_core.ports import FaceLandmarker, GazeModel, Session
+from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel, Session
 from gaze_core.types import Camera, Screen, Validity
 from models import FACE_LANDMARKER_PATH
+from research.estimates import ESTIMATES
 from research.recordings.camera import check_distance, find_camera, find_defaults
 from research.recordings.errors import compare_with_targets, describe_errors, median
 from research.recordings.frames import CachedLandmarker, MeasuredFrame, measure_frames
@@ -41,13 +44,16 @@ CORNER_REACH = 0.25
 LANDMARKER_WAIT_S = 60.0
 
 
-def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: GazeModel) -> dict[str, Any]:
+def measure_recording(
+    recording: Recording, landmarker: FaceLandmarker, model: GazeModel, *, network: EyeNetwork | None = None
+) -> dict[str, Any]:
     """Return the report of `--recording`, JSON values only.
 
     Args:
         recording: The recording.
         landmarker: Landmarker; called once per image.
         model: The uncalibrated model; the recording's own targets calibrate it.
+        network: Eye network; None leaves its estimate out.
 
     Raises:
         RecordingError: No field of view gives the recording's `distance_mm`.
@@ -57,8 +63,9 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
     notes: list[str] = []
     cached = CachedLandmarker(landmarker)
     camera, fov_from = find_camera(recording, cached, model, notes)
-    detector = GazeDetector(cached, model, screen=recording.screen, camera=camera)
-    measurement = _Measurement(recording.screen, camera, model, measure_frames(recording, detector))
+    detector = GazeDetector(cached, model, screen=recording.screen, camera=camera, eye_network=network)
+    frames = measure_frames(recording, detector, cached, network=network)
+    measurement = _Measurement(recording.screen, camera, model, frames)
     notes += [f"{frame.row.frame} cannot be read: {frame.problem}" for frame in measurement.frames if frame.problem]
     notes += check_distance(recording.distance_mm, measurement.median_distance_mm(), camera.vertical_fov_deg, fov_from)
     if recording.ignored_fields:
@@ -70,6 +77,7 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
     return {
         "recording": recording.folder.resolve().name,
         "model_sha256": model.digest,
+        "network_sha256": None if network is None else network.digest,
         "screen": asdict(recording.screen),
         "camera": asdict(camera) | {"vertical_fov_from": fov_from},
         "defaults_used": find_defaults(recording, fov_from),
@@ -79,30 +87,54 @@ def measure_recording(recording: Recording, landmarker: FaceLandmarker, model: G
         "calibration": calibration_report,
         "calibration_targets": measurement.describe_phase(RecordingPhase.CALIBRATION, None),
         "five_targets": measurement.calibrate_with_five(notes),
+        "by_estimate": measurement.describe_estimates(),
         "by_target": measurement.describe_targets(calibration),
         "notes": notes,
     }
 
 
-def report_recording(folder: Path, model_path: Path) -> None:
+def report_recording(folder: Path, model_path: Path, *, network_path: Path | None = None) -> None:
     """Measure the model on a recording and print the report as JSON; nothing is written.
 
     Args:
         folder: Folder of the recording.
         model_path: Model file; its card lies beside it.
+        network_path: Eye network; its card lies beside it. None leaves its estimate out.
 
     Raises:
         RecordingError: The folder is not a valid recording, or no field of view gives its `distance_mm`.
         OSError: A file cannot be read.
-        GazeError: The model or the landmarker cannot be used.
+        GazeError: The model, the network or the landmarker cannot be used.
     """
     recording = load_recording(folder)
+    network = None if network_path is None else OpencvEyeNetwork(network_path)
     landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=LANDMARKER_WAIT_S)
     try:
-        report = measure_recording(recording, landmarker, load_gaze_model(model_path))
+        report = measure_recording(recording, landmarker, load_gaze_model(model_path), network=network)
     finally:
         landmarker.close()
     click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+class _EstimateAsModel:
+    """Gaze model that returns one of the estimates of the frames that have the given features.
+
+    It lets the service's own code calibrate and measure an estimate on its own.
+    """
+
+    estimates = ("landmarks",)  # nothing else would enter features that are not used
+
+    def __init__(self, name: str, frames: Sequence[MeasuredFrame]) -> None:
+        self.digest = name
+        self._directions_deg = {
+            np.array(frame.measured.features, dtype=np.float64).tobytes(): frame.estimates.directions_deg[name]
+            for frame in frames
+            if frame.measured is not None and frame.estimates is not None
+        }
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the estimates of these frames, camera frame, degrees, shape (n, 2)."""
+        return np.array([self._directions_deg[row.tobytes()] for row in features]).reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +237,19 @@ class _Measurement:
             )
         return described
 
+    def describe_estimates(self) -> dict[str, Any]:
+        """Return the errors of each estimate on the test rows, uncalibrated and calibrated by itself."""
+        usable = [frame for frame in self.frames if frame.measured is not None and frame.estimates is not None]
+        found = {}
+        for name in ESTIMATES:
+            frames = [frame for frame in usable if frame.estimates and name in frame.estimates.directions_deg]
+            own = replace(self, model=_EstimateAsModel(name, frames), frames=frames)
+            calibration, _ = own.calibrate([])
+            test = own.describe_phase(RecordingPhase.TEST, calibration)
+            if test is not None:
+                found[name] = test
+        return found
+
     def _calibrate_with(self, frames: Iterable[MeasuredFrame]) -> tuple[Calibration, dict[str, Any]]:
         """Return the calibration of these frames and its description, with the test frames as validation."""
         session = Session(
@@ -221,7 +266,7 @@ class _Measurement:
 
     def _describe(self, frames: Sequence[MeasuredFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]
-        features, origin_mm, openness = stack_measured([measured for _, measured in valid])
+        features, origin_mm, openness = stack_measured([measured for _, measured in valid], self.model.estimates)
 
         def describe_with(correcting: Calibration | None) -> dict[str, Any]:
             directions_deg = predict_directions(self.model, features, openness, correcting)

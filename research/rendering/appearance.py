@@ -96,6 +96,7 @@ def build_appearance(head: Head, control_mm: Points) -> Appearance:
         shade = np.exp(-((offsets[:, 0] / 14) ** 2 + (offsets[:, 1] / 6) ** 2)) * (rest_mm[:, 2] < 20)
         albedo *= 1 - 0.45 * identity.skin.under_eyes * shade[:, None] * np.array([0.7, 0.9, 0.75])
     blend(0.75 * topology.wet, flesh)
+    _shade_lids(albedo, head, rest_mm)
     upper = np.minimum(topology.lash_line * (0.3 + 0.45 * identity.hair.lash_density), 0.85)
     blend(np.where(topology.wet > 0.5, 0.0, upper) * 0.8, np.array([0.02, 0.015, 0.012]) + 0.12 * skin)
 
@@ -125,6 +126,38 @@ def build_appearance(head: Head, control_mm: Points) -> Appearance:
     )
 
 
+def _shade_lids(albedo: Points, head: Head, rest_mm: Points) -> None:
+    """Darken the upper lids, in place: lashes and their shadow, outer corner, crease and make-up."""
+    lids = head.identity.lids
+    for index, rig in enumerate(head.lids):
+        offsets = rest_mm - rig.centre_mm
+        across, up = rig.side * offsets[:, 0], -offsets[:, 1]
+        upper, lower = head.lid_margins(index, 0.0, 1.0)
+        margin = np.interp(across, rig.knots_mm, upper)
+        gap_mm = np.interp(across, rig.knots_mm, upper - lower, left=0.0, right=0.0) * rig.margin_mm
+        above_mm = (np.arctan2(up, -offsets[:, 2]) - margin) * rig.margin_mm
+        front = (offsets[:, 2] < 0) & (across > rig.knots_mm[0] - 2) & (across < rig.knots_mm[-1] + 8)
+        outwards = np.clip((across - rig.knots_mm[0]) / (rig.knots_mm[-1] - rig.knots_mm[0]), 0.0, 1.2)
+        height_mm = np.clip(above_mm, 0.0, None)
+        on_lid = above_mm > -np.minimum(0.3 + 0.4 * gap_mm, 3.0)
+        root, halo = (
+            np.exp(-((height_mm / width_mm) ** 2)) for width_mm in (0.9 + 0.9 * outwards, 2.4 + 1.6 * outwards)
+        )
+        corner_mm = np.hypot(across - rig.knots_mm[-1] - 0.5, (up - 12.0 * np.sin(upper[-1])) * 1.3)
+        lashes = (0.75 * root + 0.25 * halo) * on_lid * (0.8 + 0.2 * outwards)
+        inside = smoothstep(1.0, 5.0, across - rig.knots_mm[0]) * smoothstep(4.0, 0.0, across - rig.knots_mm[-1])
+        dark = lids.shade * np.maximum(lashes * inside, 0.5 * np.exp(-((corner_mm / 4.5) ** 2)))
+        if lids.crease_mm > 0:
+            fold_mm = above_mm - lids.crease_mm * (0.55 + 0.45 * np.sin(np.pi * np.clip(0.15 + 0.8 * outwards, 0, 1)))
+            line = np.exp(-((fold_mm / np.where(fold_mm > 0, 1.6, 0.5)) ** 2))
+            dark = np.maximum(dark, 0.55 * lids.crease * line * inside)
+        painted = lids.make_up * inside * on_lid
+        dark = np.maximum(dark, painted * 0.9 * np.exp(-((height_mm / (0.5 + 0.8 * outwards)) ** 2)))
+        dark = np.maximum(dark, painted * 0.45 * smoothstep(9.0, 3.0, height_mm))
+        dark = np.clip(dark, 0.0, 0.95) * front * (1 - np.clip(2 * head.topology.wet, 0, 1))
+        albedo *= 1 - dark[:, None] * np.array([0.85, 0.95, 1.0])
+
+
 def build_lashes(
     head: Head, fine_mm: Points, hair: Hair, width_mm: float, seed: int
 ) -> tuple[Points, Points, Triangles]:
@@ -144,12 +177,12 @@ def build_lashes(
         margin = fine_mm[ring]
         upper_of_ring = _is_upper(rig.side * (margin - rig.centre_mm)[:, 0], head, index)
         for is_upper, number, long_mm in (
-            (True, int(90 * hair.lash_density), hair.lash_length_mm),
-            (False, int(50 * hair.lash_density), 0.55 * hair.lash_length_mm),
+            (True, int(130 * hair.lash_density), hair.lash_length_mm),
+            (False, int(28 * hair.lash_density), 0.55 * hair.lash_length_mm),
         ):
             path = margin[upper_of_ring == is_upper]
             path = path[np.argsort(rig.side * path[:, 0])]
-            at = np.sort(rng.uniform(0.06, 0.97, number)) * (len(path) - 1)
+            at = np.sort(rng.uniform(0.10, 0.97, number)) * (len(path) - 1)
             low = np.minimum(at.astype(int), len(path) - 2)
             root = path[low] + (at - low)[:, None] * (path[low + 1] - path[low])
             out = root - rig.centre_mm
@@ -224,6 +257,34 @@ def build_glasses(head: Head, glasses: Glasses) -> tuple[Solid, Solid]:
     bridge = np.stack([bridge_x, arch, np.full(9, depth - 1.0)], axis=1)
     tubes.append(_tube(bridge, glasses.rim_mm / 2 + 0.2, closed=False))
     return _joined(tubes), _joined(discs)
+
+
+def build_hand(fingertips_mm: tuple[float, float, float], turn_deg: float) -> Solid:
+    """Return four fingers and the back of a hand, head frame.
+
+    Args:
+        fingertips_mm: Middle of the fingertips, head frame.
+        turn_deg: Direction from there to the wrist, clockwise from up in a frontal image.
+    """
+    angle = np.radians(turn_deg)
+    along, across = np.array([-np.sin(angle), -np.cos(angle), 0.0]), np.array([np.cos(angle), -np.sin(angle), 0.0])
+    tip = np.array(fingertips_mm)
+    tubes = []
+    for finger in range(4):
+        start = tip + (finger - 1.5) * 17.0 * across + abs(finger - 1.4) * 8.0 * along
+        bend = np.array([0.0, 0.0, -12.0])
+        steps = np.array([0.0, 2.0, 6.0, 30.0, 55.0, 85.0])
+        path = start + steps[:, None] * along + np.sin(steps / 85.0 * np.pi)[:, None] * bend
+        places, normals, faces = _tube(path, 8.0, closed=False)
+        taper = np.repeat(np.array([0.05, 0.55, 0.9, 1.0, 1.1, 1.15]), len(places) // len(path))
+        tubes.append(
+            (np.repeat(path, len(places) // len(path), axis=0) + 8.0 * taper[:, None] * normals, normals, faces)
+        )
+    back = tip + np.array([75.0, 90.0, 130.0, 170.0])[:, None] * along
+    places, normals, faces = _tube(back, 1.0, closed=False)
+    wide = 1 + np.abs(normals @ across)[:, None] * 1.4
+    tubes.append((np.repeat(back, len(places) // len(back), axis=0) + 14.0 * wide * normals, normals, faces))
+    return _joined(tubes)
 
 
 def _is_upper(across_mm: NDArray[np.float64], head: Head, index: int) -> NDArray[np.bool_]:

@@ -66,23 +66,38 @@ class Head:
         control = self.control_mm.copy()
         for name, weight in expression.items():
             control += weight * self.expressions[name]
-        lids, margins = self.identity.lids, []
+        margins = []
         for index, (rig, rotation) in enumerate(zip(self.lids, eye_rotations, strict=True)):
             forward = rotation[:, 2]
             up_deg = float(np.degrees(np.arctan2(-forward[1], np.hypot(forward[0], forward[2]))))
-            up_deg += self.identity.kappa[index].up_deg  # lids follow the visual axis
-            upper, lower = rig.margins(
-                upper_mm=lids.upper_mm[index],
-                lower_mm=lids.lower_mm[index],
-                upper_turn_deg=lids.upper_gain * up_deg,
-                lower_turn_deg=lids.lower_gain * up_deg,
-                openness=openness,
-            )
+            upper, lower = self.lid_margins(index, up_deg, openness)
             moved = rig.move(upper, lower, forward, self.identity.eyeball)
             drift = control[rig.vertices] - self.control_mm[rig.vertices]
             control[rig.vertices] = moved + drift * (1 - rig.share)[:, None]
             margins.append((upper, lower))
         return control, tuple(margins)
+
+    def lid_margins(
+        self, index: int, up_deg: float, openness: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the elevations of one eye's upper and lower margin at the knots of its rig, radians.
+
+        Args:
+            index: Left or right eye.
+            up_deg: Elevation of the optical axis in the head.
+            openness: Eye opening relative to what the gaze direction demands, 0 closed.
+        """
+        lids = self.identity.lids
+        up_deg += self.identity.kappa[index].up_deg  # lids follow the visual axis
+        return self.lids[index].margins(
+            upper_mm=lids.upper_mm[index],
+            lower_mm=lids.lower_mm[index],
+            upper_turn_deg=lids.upper_gain * up_deg,
+            lower_turn_deg=lids.lower_gain * up_deg,
+            openness=openness,
+            peak_mm=lids.peak_mm,
+            bow=lids.bow,
+        )
 
 
 EXPRESSIONS = (
@@ -176,11 +191,7 @@ def _fit_eye(control: Points, rings: LidRings, identity: Identity, index: int) -
     outward = side * (ring[:, 0] - across_mm)
     central = np.abs(outward) < 6.0
     order = np.argsort(outward)
-    half = ring[order[[0, -1]], 1].mean()
-    up = ring[:, 1] < half
-    upper_y, lower_y = ring[central & up, 1].mean(), ring[central & ~up, 1].mean()
-    upper_mm, lower_mm = identity.lids.upper_mm[index], identity.lids.lower_mm[index]
-    height = (upper_y * lower_mm + lower_y * upper_mm) / (upper_mm + lower_mm)
+    height = ring[order[[0, -1]], 1].mean() - identity.lids.corners_mm[index]
     reach = identity.eyeball.sclera_radius_mm + identity.eyeball.sclera_centre_mm + MARGIN_MM
     behind = np.sqrt(np.maximum(reach**2 - (ring[:, 1] - height) ** 2 - outward**2, 1.0))
     return np.array([across_mm, height, float((ring[central, 2] + behind[central]).mean())])

@@ -58,6 +58,14 @@ class Lids:
         lower_mm: Distance from pupil centre to lower lid margin for a straight gaze, left and right eye.
         upper_gain: Rotation of the upper lid per degree of vertical eye rotation.
         lower_gain: Rotation of the lower lid per degree of vertical eye rotation.
+        corners_mm: Distance of the line through the corners below the pupil centre for a straight gaze, left and right.
+        peak_mm: Position of the highest point of the upper and of the lowest point of the lower margin, towards the
+            temple from the pupil.
+        bow: Exponents of the upper and the lower margin's arch 1 - |t|^n between corner (t = ±1) and peak (t = 0).
+        shade: Darkness of the skin along the upper margin and at the outer corner, 0..1.
+        crease_mm: Height of the upper lid's crease above the margin; 0 for a single fold.
+        crease: Darkness of the crease, 0..1.
+        make_up: Strength of liner and eye shadow, 0..1.
     """
 
     fissure_width_mm: float
@@ -65,6 +73,13 @@ class Lids:
     lower_mm: tuple[float, float]
     upper_gain: float
     lower_gain: float
+    corners_mm: tuple[float, float]
+    peak_mm: tuple[float, float]
+    bow: tuple[float, float]
+    shade: float
+    crease_mm: float
+    crease: float
+    make_up: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,7 @@ class Hair:
         style: `bald`, `shaved`, `short` or `long`.
         colour: Colour of the hair.
         thickness_mm: Thickness of the hair on the head.
-        hairline_mm: Height of the hairline above the average.
+        hairline_mm: Height of the hairline above the average; far below for a fringe over the forehead.
         brow_colour: Colour of the brows.
         brow_density: Density of the brows, 0..1.5.
         brow_height_mm: Height of the brows above the average.
@@ -199,7 +214,7 @@ def sample_identity(identity_id: int, seed: int) -> Identity:
     darkness = float(np.clip(0.78 * african + 0.34 * asian + 0.18 * caucasian + rng.normal(0, 0.14), 0, 1))
     hair = _sample_hair(rng, male=bool(male), age=age, light=caucasian)
     kappa_nasal, kappa_up = rng.normal(4.7, 1.7), rng.normal(1.5, 1.2)
-    mrd1, mrd2 = np.clip(rng.normal(3.9 - 0.6 * age, 0.7), 2.2, 5.6), np.clip(rng.normal(5.2, 0.6), 3.8, 6.8)
+    lids = _sample_lids(rng, age, asian, male=bool(male))
     skin = _sample_skin(rng, darkness, age)
     return Identity(
         identity_id=identity_id,
@@ -216,20 +231,37 @@ def sample_identity(identity_id: int, seed: int) -> Identity:
             Kappa(float(kappa_nasal + rng.normal(0, 0.5)), float(kappa_up + rng.normal(0, 0.4))),
             Kappa(float(kappa_nasal + rng.normal(0, 0.5)), float(kappa_up + rng.normal(0, 0.4))),
         ),
-        lids=Lids(
-            fissure_width_mm=float(np.clip(rng.normal(29.5, 1.6), 25.5, 33.5)),
-            upper_mm=(float(mrd1 + rng.normal(0, 0.2)), float(mrd1 + rng.normal(0, 0.2))),
-            lower_mm=(float(mrd2 + rng.normal(0, 0.15)), float(mrd2 + rng.normal(0, 0.15))),
-            upper_gain=float(np.clip(rng.normal(0.85, 0.1), 0.6, 1.05)),
-            lower_gain=float(np.clip(rng.normal(0.38, 0.1), 0.15, 0.6)),
-        ),
+        lids=lids,
         iris_colour=_sample_iris(rng, caucasian),
-        sclera_colour=_linear(np.array([208, 198, 190]) + rng.normal(0, 6) - age * np.array([10, 14, 22])),
+        sclera_colour=_linear(np.array([186, 176, 170]) + rng.normal(0, 14) - age * np.array([10, 14, 22])),
         skin=skin,
         hair=hair,
         glasses=_sample_glasses(rng) if rng.random() < 0.32 else None,
         clothing=_linear(np.clip(rng.normal(0, 22, 3) + rng.uniform(15, 210), 8, 240)),
         collar_mm=float(rng.uniform(25, 75)),
+    )
+
+
+def _sample_lids(rng: np.random.Generator, age: float, asian: float, *, male: bool) -> Lids:
+    """Return lids as a face landmarker sees them in portraits of real adults (`research.realism`)."""
+    upper, lower = np.clip(rng.normal(3.65 - 0.5 * age, 0.75), 2.0, 5.8), np.clip(rng.normal(5.3, 0.95), 3.4, 7.6)
+    if rng.random() < 0.06:  # ptosis
+        upper = rng.uniform(1.2, 2.6)
+    corners = np.clip(rng.normal(4.9, 1.15), 1.5, 8.0)
+    single_fold = rng.random() < 0.05 + 0.5 * asian
+    return Lids(
+        fissure_width_mm=float(np.clip(rng.normal(27.9, 1.5), 24.0, 32.0)),
+        upper_mm=(float(upper + rng.normal(0, 0.2)), float(upper + rng.normal(0, 0.2))),
+        lower_mm=(float(lower + rng.normal(0, 0.15)), float(lower + rng.normal(0, 0.15))),
+        upper_gain=float(np.clip(rng.normal(0.85, 0.1), 0.6, 1.05)),
+        lower_gain=float(np.clip(rng.normal(0.38, 0.1), 0.15, 0.6)),
+        corners_mm=(float(corners + rng.normal(0, 0.25)), float(corners + rng.normal(0, 0.25))),
+        peak_mm=(float(rng.normal(-0.7, 0.9)), float(rng.normal(1.2, 1.2))),
+        bow=(float(np.clip(rng.normal(2.4, 0.25), 1.9, 3.2)), float(np.clip(rng.normal(2.5, 0.3), 1.9, 3.4))),
+        shade=float(np.clip(rng.normal(0.75, 0.25), 0.05, 1.2)),
+        crease_mm=0.0 if single_fold else float(np.clip(rng.normal(4.0, 1.5), 1.2, 8.0)),
+        crease=float(rng.uniform(0.15, 0.9)),
+        make_up=float(rng.uniform(0.2, 1.0)) if rng.random() < (0.03 if male else 0.4) else 0.0,
     )
 
 
@@ -250,14 +282,16 @@ def _sample_hair(rng: np.random.Generator, *, male: bool, age: float, light: flo
         style=style,
         colour=colour,
         thickness_mm=float(rng.uniform(6, 26)),
-        hairline_mm=float(rng.normal(0, 5) + (8 * age if male else 0)),
+        hairline_mm=float(
+            rng.normal(0, 5) + (8 * age if male else 0) if rng.random() > 0.15 else rng.uniform(-48, -12)
+        ),
         brow_colour=brow,
         brow_density=float(np.clip(rng.normal(0.85 if male else 0.75, 0.3), 0.1, 1.5)),
-        brow_height_mm=float(rng.normal(0.0 if male else 1.2, 1.5)),
+        brow_height_mm=float(rng.normal(-3.2 if male else -1.2, 2.2)),
         brow_thickness_mm=float(np.clip(rng.normal(8.0 if male else 6.0, 1.5), 3, 13)),
         beard=float(rng.beta(1.2, 1.5)) if bearded else float(0.1 * male * rng.random()),
         lash_length_mm=float(np.clip(rng.normal(7.5 if male else 9.0, 1.2), 4.5, 12)),
-        lash_density=float(np.clip(rng.normal(0.6 if male else 0.9, 0.25), 0.15, 1.5)),
+        lash_density=float(np.clip(rng.normal(0.9 if male else 1.2, 0.35), 0.2, 2.2)),
     )
 
 
@@ -294,13 +328,13 @@ def _sample_glasses(rng: np.random.Generator) -> Glasses:
         lens_width_mm=float(rng.uniform(46, 56)),
         lens_height_mm=float(rng.uniform(28, 46)),
         roundness=float(rng.uniform(2.0, 4.5)),
-        rim_mm=float(rng.choice((0.5, 1.0, 1.6, 2.4, 3.2))),
+        rim_mm=float(rng.choice((0.5, 1.0, 1.6, 2.4, 3.2, 4.5))),
         bridge_mm=float(rng.uniform(15, 20)),
         down_mm=float(rng.uniform(0, 6)),
         vertex_distance_mm=float(rng.uniform(11, 16)),
         colour=_linear(rng.uniform(10, 45, 3) if dark else rng.uniform(40, 190, 3)),
-        tint=float(rng.choice((0.02, 0.05, 0.12))),
-        reflection=float(rng.choice((0.012, 0.03, 0.07))),
+        tint=float(rng.choice((0.02, 0.05, 0.12, 0.25))),
+        reflection=float(rng.choice((0.012, 0.03, 0.07, 0.14))),
     )
 
 

@@ -18,6 +18,9 @@ MARGIN_MM = 0.35
 _INNER_CORNER_SHARE = 0.54
 """Share of the palpebral fissure's width that lies nasally of the pupil."""
 
+_ARCH_SHARE = 0.7
+"""Share of an arch, rather than the mesh's own line, in the shape of a margin."""
+
 _UPPER_REACH_DEG = 42.0
 _LOWER_REACH_DEG = 40.0
 """Extent of the skin above (below) the margin that moves with the lid, as angles about the eye's centre."""
@@ -61,7 +64,15 @@ class LidRig:
     margin_mm: float
 
     def margins(
-        self, *, upper_mm: float, lower_mm: float, upper_turn_deg: float, lower_turn_deg: float, openness: float
+        self,
+        *,
+        upper_mm: float,
+        lower_mm: float,
+        upper_turn_deg: float,
+        lower_turn_deg: float,
+        openness: float,
+        peak_mm: tuple[float, float],
+        bow: tuple[float, float],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the elevations of the upper and the lower margin at the knots, radians, each of shape (k,).
 
@@ -71,17 +82,38 @@ class LidRig:
             upper_turn_deg: Upward rotation of the upper lid by the gaze.
             lower_turn_deg: Upward rotation of the lower lid by the gaze.
             openness: Eye opening relative to what the gaze direction demands, 0 closed.
+            peak_mm: Position of the highest and of the lowest point, towards the temple from the pupil.
+            bow: Exponents of the arches, as in `Lids`.
         """
-        upper_here, lower_here = (float(np.interp(0.0, self.knots_mm, line)) for line in (self.upper, self.lower))
-        give = np.clip((self.upper - self.lower) / (upper_here - lower_here), 0.0, None) ** 0.6  # none in the corners
         upper_wanted = np.arcsin(min(upper_mm / self.margin_mm, 0.9)) + np.radians(upper_turn_deg)
         lower_wanted = np.arcsin(max(-lower_mm / self.margin_mm, -0.9)) + np.radians(lower_turn_deg)
-        upper = self.upper + (upper_wanted - upper_here) * give
-        lower = self.lower + (lower_wanted - lower_here) * give
+        upper = self._arch(self.upper, float(upper_wanted), peak_mm[0], bow[0])
+        lower = self._arch(self.lower, float(lower_wanted), peak_mm[1], bow[1])
         upper = np.maximum(upper, lower)
         shut = lower + 0.25 * (upper - lower)
+        give = 1 - np.abs(np.linspace(-1, 1, len(shut))) ** 4
         overlap = np.radians(2.5) * give * np.clip(1.0 - openness / 0.1, 0.0, 1.0)
         return shut + openness * (upper - shut) - overlap, shut + openness * (lower - shut) + overlap
+
+    def _arch(
+        self, resting: NDArray[np.float64], wanted: float, peak_mm: float, exponent: float
+    ) -> NDArray[np.float64]:
+        """Return a margin through both corners and through an elevation at the pupil, radians, shape (k,).
+
+        Most of its shape is an arch between the corners; the rest is that of the mesh, which differs between people.
+        """
+        knots = self.knots_mm
+        chord = np.interp(
+            knots,
+            knots[[0, -1]],
+            [0.5 * (self.upper[0] + self.lower[0]), 0.5 * (self.upper[-1] + self.lower[-1])],
+        )
+        side = np.where(knots < peak_mm, peak_mm - knots[0], knots[-1] - peak_mm)
+        arch = 1 - np.clip(np.abs(knots - peak_mm) / side, 0.0, 1.0) ** exponent
+        at_pupil = [float(np.interp(0.0, knots, line)) for line in (arch, resting - chord, chord)]
+        own = np.clip((resting - chord) / at_pupil[1], 0.0, None) if abs(at_pupil[1]) > 1e-3 else arch
+        shape = _ARCH_SHARE * arch / at_pupil[0] + (1 - _ARCH_SHARE) * own
+        return np.asarray(chord + (wanted - at_pupil[2]) * shape)
 
     def move(
         self, upper: NDArray[np.float64], lower: NDArray[np.float64], optical_axis: Vector, eyeball: Eyeball

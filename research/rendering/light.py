@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from research.rendering.scene import Backdrop, Lighting, Optics, triple
+from research.rendering.scene import Backdrop, Catchlight, Lighting, Optics, triple
 
 
 def sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, float]:
@@ -36,6 +36,7 @@ def sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, f
         screen=triple(screen * cool),
         rim_direction=(float(rng.choice((-1, 1)) * rng.uniform(0.5, 1)), -0.3, float(rng.uniform(0.3, 1))),
         rim=triple((rng.uniform(0, 0.3) + 0.25 * window) * np.ones(3)),
+        catchlights=_sample_catchlights(rng),
     )
     backdrop = Backdrop(
         seed=int(rng.integers(1 << 31)),
@@ -45,6 +46,28 @@ def sample_light(rng: np.random.Generator) -> tuple[Lighting, Backdrop, float, f
     )
     metering = rng.uniform(0.05, 0.4) if kind == "backlit" else rng.uniform(0.2, 0.95)
     return lighting, backdrop, float(electrons * rng.lognormal(0, 0.5)), float(metering)
+
+
+def _sample_catchlights(rng: np.random.Generator) -> tuple[Catchlight, ...]:
+    """Return up to three lamps, windows or flashes in front of the person; a quarter of the people have none."""
+    lights = []
+    for _ in range(int(rng.choice((0, 1, 2, 3), p=(0.25, 0.4, 0.25, 0.1)))):
+        kind = rng.choice(("flash", "lamp", "window"), p=(0.25, 0.4, 0.35))
+        spread, radius, brightness, square = {
+            "flash": (6.0, rng.uniform(0.03, 0.09), rng.uniform(25, 90), rng.uniform(0, 1) > 0.6),
+            "lamp": (35.0, rng.uniform(0.04, 0.15), rng.uniform(12, 60), rng.uniform(0, 1) > 0.8),
+            "window": (35.0, rng.uniform(0.1, 0.28), rng.uniform(3, 18), rng.uniform(0, 1) > 0.25),
+        }[str(kind)]
+        sideways, up = math.radians(rng.normal(0, spread)), math.radians(rng.normal(0.5 * spread, 0.7 * spread))
+        lights.append(
+            Catchlight(
+                direction=(math.sin(sideways) * math.cos(up), -math.sin(up), -math.cos(sideways) * math.cos(up)),
+                radius=float(radius),
+                brightness=float(brightness),
+                squareness=float(square),
+            )
+        )
+    return tuple(lights)
 
 
 def sample_optics(rng: np.random.Generator, electrons: float, metering: float) -> Optics:

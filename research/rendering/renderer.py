@@ -13,14 +13,14 @@ import moderngl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from research.rendering.appearance import PAINT_BOX_MM, Solid, build_lashes
+from research.rendering.appearance import PAINT_BOX_MM, Solid, build_hand, build_lashes
 from research.rendering.eye import CORNEA_RADIUS_MM, IRIS_PLANE_MM, REFRACTIVE_INDEX, SIDES
 from research.rendering.head import Head
 from research.rendering.identity import Identity
 from research.rendering.person import Person, PersonMaker
 from research.rendering.programs import Programs, make_noise
 from research.rendering.projection import camera_projection, shadow_projection, unit
-from research.rendering.scene import Scene
+from research.rendering.scene import MAX_CATCHLIGHTS, Scene
 from research.rendering.topology import Extent
 from research.rendering.window import Window
 
@@ -177,6 +177,12 @@ class Renderer:
             }
         )
 
+        lamps = np.zeros((2, MAX_CATCHLIGHTS, 4))
+        for index, lamp in enumerate(lighting.catchlights[:MAX_CATCHLIGHTS]):
+            lamps[0, index] = *unit(lamp.direction), lamp.radius
+            lamps[1, index, :2] = lamp.brightness, lamp.squareness
+        self._programs.set({"catchlights": lamps[0], "catchlight_shapes": lamps[1]}, self._programs.eye)
+
     def _write_pose(self, scene: Scene, head: Head, window: Window) -> None:
         rotation, origin = scene.head_rotation, np.array(scene.origin_mm)
         angle = np.radians(scene.trunk_yaw_deg)
@@ -271,6 +277,10 @@ class Renderer:
             self._draw_plain(frame, albedo=identity.glasses.colour, opacity=1.0, shine=0.04)
             self._programs.set({"tint": identity.glasses.tint}, self._programs.plain)
             self._draw_plain(lenses, albedo=(0.0, 0.0, 0.0), opacity=1.0, shine=identity.glasses.reflection, lens=1.0)
+        if scene.hand is not None:
+            *fingertips, turn_deg = scene.hand
+            hand = build_hand((fingertips[0], fingertips[1], fingertips[2]), turn_deg)
+            self._draw_plain(hand, albedo=identity.skin.colour, opacity=1.0, shine=0.01)
         gl.disable(moderngl.BLEND)
 
     def _draw_plain(

@@ -18,20 +18,27 @@ from research.rendering.light import sample_light, sample_optics, vary_optics
 from research.rendering.scene import Backdrop, Lighting, Optics, Scene, triple
 
 SCREENS = (
-    (Screen(width_mm=345.0, height_mm=194.0), 0.4),  # 15.6 inches
-    (Screen(width_mm=294.0, height_mm=166.0), 0.15),  # 13.3 inches
-    (Screen(width_mm=531.0, height_mm=299.0), 0.2),  # 24 inches
-    (Screen(width_mm=598.0, height_mm=336.0), 0.25),  # 27 inches
+    (Screen(width_mm=345.0, height_mm=194.0), 0.34, (300.0, 850.0)),  # 15.6 inches
+    (Screen(width_mm=294.0, height_mm=166.0), 0.14, (300.0, 800.0)),  # 13.3 inches
+    (Screen(width_mm=531.0, height_mm=299.0), 0.16, (400.0, 900.0)),  # 24 inches
+    (Screen(width_mm=598.0, height_mm=336.0), 0.2, (400.0, 900.0)),  # 27 inches
+    (Screen(width_mm=160.0, height_mm=229.0), 0.08, (250.0, 600.0)),  # tablet held upright, 11 inches
+    (Screen(width_mm=71.0, height_mm=154.0), 0.08, (250.0, 450.0)),  # phone held upright, 6.7 inches
 )
+"""Screens, how often each occurs, and the range of the distance at which it is watched."""
 
 IMAGE_SIZES = (((640, 480), 0.7), ((1280, 720), 0.3))
+"""Sizes of images and how often each occurs; upright devices swap width and height."""
 
-DISTANCE_MM = (350.0, 850.0)
+DISTANCE_MM = (250.0, 900.0)
 """Range of the distance between camera and eyes."""
 
 YAW_LIMIT_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 30.0, 18.0, 12.0
-EYE_LIMITS_DEG = (33.0, 20.0, 30.0)
+EYE_LIMITS_DEG = (35.0, 22.0, 40.0)
 """Maximum rotation of the eyes in the head: sideways, up, down."""
+
+_HAND_SHARE = 0.05
+"""Share of the scenes with a hand near the face."""
 
 _MOST_ATTEMPTS = 100
 """Maximum attempts to find a scene in which the eyes reach the target; the last one is used anyway."""
@@ -96,13 +103,16 @@ class RenderedSession:
 def sample_session(identity: Identity, session_id: int, seed: int) -> RenderedSession:
     """Return the session with this number; deterministic."""
     rng = np.random.default_rng([seed, identity.identity_id, session_id, 11])
-    screen = SCREENS[rng.choice(len(SCREENS), p=[share for _, share in SCREENS])][0]
+    screen, _, range_mm = SCREENS[rng.choice(len(SCREENS), p=[share for _, share, _ in SCREENS])]
     (width, height), _ = IMAGE_SIZES[rng.choice(len(IMAGE_SIZES), p=[share for _, share in IMAGE_SIZES])]
-    horizontal = math.radians(rng.uniform(55, 90))
-    vertical_fov_deg = 2 * math.degrees(math.atan(math.tan(horizontal / 2) * height / width))
+    longer = math.radians(rng.uniform(55, 90))  # field of view along the longer side
+    vertical_fov_deg = 2 * math.degrees(math.atan(math.tan(longer / 2) * height / width))
+    is_upright = screen.height_mm > screen.width_mm
+    if is_upright:
+        width, height, vertical_fov_deg = height, width, math.degrees(longer)
     offset_x, offset_y, tilt = _sample_mount(rng, screen)
     camera = Camera(vertical_fov_deg=vertical_fov_deg, offset_x_mm=offset_x, offset_y_mm=offset_y, tilt_deg=tilt)
-    place = _sample_place(rng, width, height, vertical_fov_deg)
+    place = _sample_place(rng, width, height, vertical_fov_deg, range_mm)
     middle_x_deg, middle_y_deg = gaze_direction(screen_point_mm(GazePoint(0.5, 0.5), screen, camera) - np.array(place))
     towards_screen = rng.uniform(0.2, 1.0)
     lighting, backdrop, electrons, metering = sample_light(rng)
@@ -239,12 +249,27 @@ def _try_scene(
         lighting=session.lighting,
         backdrop=session.backdrop,
         optics=vary_optics(rng, session.optics),
+        hand=_sample_hand(rng) if rng.random() < _HAND_SHARE else None,
     )
+
+
+def _sample_hand(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Return a hand at chin, cheek, temple or brow, coming from below or from its side; see `Scene.hand`."""
+    side = float(rng.choice((-1, 1)))
+    x, y, turn_deg = {
+        "chin": (side * rng.uniform(0, 25), rng.uniform(80, 100), rng.normal(180, 25)),
+        "cheek": (side * rng.uniform(54, 72), rng.uniform(25, 60), 180 - side * rng.normal(20, 15)),
+        "temple": (side * rng.uniform(50, 68), rng.uniform(-25, 10), 180 - side * rng.normal(30, 15)),
+        "brow": (side * rng.uniform(10, 40), rng.uniform(-62, -38), side * rng.normal(80, 20)),
+    }[str(rng.choice(("chin", "cheek", "temple", "brow")))]
+    return float(x), float(y), float(rng.uniform(-45, -25)), float(turn_deg)
 
 
 def _sample_mount(rng: np.random.Generator, screen: Screen) -> tuple[float, float, float]:
     """Return a camera's offset to the right, its offset upwards and its tilt."""
     where = rng.choice(("built in", "on top", "below", "beside", "on a stand"), p=(0.5, 0.2, 0.1, 0.1, 0.1))
+    if screen.height_mm > screen.width_mm:
+        where = "built in"
     if where == "built in":
         return 0.0, float(rng.uniform(4, 12)), 0.0
     if where == "on top":
@@ -258,12 +283,12 @@ def _sample_mount(rng: np.random.Generator, screen: Screen) -> tuple[float, floa
 
 
 def _sample_place(
-    rng: np.random.Generator, width: int, height: int, vertical_fov_deg: float
+    rng: np.random.Generator, width: int, height: int, vertical_fov_deg: float, range_mm: tuple[float, float]
 ) -> tuple[float, float, float]:
     focal_px = focal_length_px(height, vertical_fov_deg)
     central = rng.random() < 0.7  # most people sit centrally in front of their camera
     while True:
-        z = rng.uniform(*DISTANCE_MM)
+        z = rng.uniform(*range_mm)
         side, top, bottom = _room_mm(z, focal_px, width, height)
         if side < 8 or bottom - top < 8:
             continue
@@ -271,7 +296,7 @@ def _sample_place(
             x, y = np.clip(rng.normal(0, 60), -side, side), np.clip(rng.normal(30, 55), top, bottom)
         else:
             x, y = rng.uniform(-side, side), rng.uniform(top, bottom)
-        if DISTANCE_MM[0] < math.hypot(x, y, z) < DISTANCE_MM[1]:
+        if DISTANCE_MM[0] <= math.hypot(x, y, z) <= DISTANCE_MM[1]:
             return float(x), float(y), float(z)
 
 

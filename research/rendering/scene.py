@@ -17,6 +17,25 @@ from research.rendering.head import Head
 
 Triple = tuple[float, float, float]
 
+MAX_CATCHLIGHTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Catchlight:
+    """A lamp or window that the cornea mirrors.
+
+    Attributes:
+        direction: Direction towards it, camera frame, any length.
+        radius: Tangent of half its angular width.
+        brightness: Its radiance; 1 is that of a white surface in full light.
+        squareness: 0 for a disc, 1 for a window with a cross.
+    """
+
+    direction: Triple
+    radius: float
+    brightness: float
+    squareness: float
+
 
 @dataclass(frozen=True, slots=True)
 class Lighting:
@@ -30,6 +49,7 @@ class Lighting:
         screen: Light from the screen.
         rim_direction: Direction towards a lamp behind the person.
         rim: Light from there.
+        catchlights: Lamps and windows seen as reflections in the eyes, at most `MAX_CATCHLIGHTS`.
     """
 
     key_direction: Triple
@@ -39,6 +59,7 @@ class Lighting:
     screen: Triple
     rim_direction: Triple
     rim: Triple
+    catchlights: tuple[Catchlight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +139,8 @@ class Scene:
         expression: Names from `head.EXPRESSIONS` and weights.
         trunk_yaw_deg: Yaw of the trunk.
         wears_glasses: Whether the person wears their glasses.
+        hand: Fingertips of a hand near the face, head frame, mm, and the direction from there to the wrist, degrees
+            clockwise from up in a frontal image; None without a hand.
         lighting: Light on the person.
         backdrop: Background behind the person.
         optics: Optics of the camera.
@@ -140,6 +163,7 @@ class Scene:
     lighting: Lighting
     backdrop: Backdrop
     optics: Optics
+    hand: tuple[float, float, float, float] | None = None
 
     @cached_property
     def head_rotation(self) -> Matrix:

@@ -163,6 +163,8 @@ uniform float iris_radius_mm, pupil_radius_mm, refractive_index, seed;
 uniform vec3 iris_colour, sclera_colour;
 uniform float knot_first_mm, knot_last_mm;
 uniform vec2 margins[32];                  // elevation of the upper and the lower lid's margin
+uniform vec4 catchlights[3];               // direction and radius
+uniform vec4 catchlight_shapes[3];         // brightness, squareness
 """
     + _NOISE
     + _SHADOW
@@ -180,7 +182,18 @@ vec3 surroundings(vec3 towards, float lit) {  // what a mirror would show: a win
     vec2 q = vec2(dot(towards, side_of_screen), dot(towards, top)) / max(dot(towards, screen_direction), 0.01);
     float glass = smoothstep(0.36, 0.30, abs(q.x)) * smoothstep(0.22, 0.17, abs(q.y))
                 * step(0.0, dot(towards, screen_direction));
-    return room + key * 9.0 * lamp * lit + screen_light * 4.0 * glass;
+    vec3 lamps = vec3(0.0);
+    for (int i = 0; i < 3; i++) {
+        vec3 middle = catchlights[i].xyz;
+        float ahead = dot(towards, middle), radius = catchlights[i].w;
+        if (ahead < 0.1 || radius <= 0.0) continue;
+        vec3 across = normalize(cross(up, middle)), upwards = cross(middle, across);
+        vec2 p = vec2(dot(towards, across), dot(towards, upwards)) / (ahead * radius);
+        float disc = smoothstep(1.1, 0.9, length(p)), edge = max(abs(p.x) * 1.3, abs(p.y));
+        float pane = smoothstep(1.05, 0.95, edge) * smoothstep(0.04, 0.10, min(abs(p.x), abs(p.y)));
+        lamps += catchlight_shapes[i].x * mix(disc, pane, catchlight_shapes[i].y);
+    }
+    return room + key * 9.0 * lamp * lit + screen_light * 4.0 * glass + lamps;
 }
 vec3 iris(vec2 p) {
     float r = length(p), turn = atan(p.y, p.x), u = r / iris_radius_mm;

@@ -105,7 +105,7 @@ def choose_strength(examples: Examples, *, folds: int) -> tuple[float, dict[floa
         for train, test in GroupKFold(folds).split(examples.gaze_deg, groups=examples.identity):
             learnt = examples.of(train)
             eye_region = fit_eye_region(learnt.geometries, learnt.gaze_deg, strength=strength)
-            rays = examples.of(test).with_eye_region(eye_region).features[:, :3]
+            rays = examples.of(test).with_estimates((), eye_region).features[:, :3]
             predicted[test] = gaze_direction(rays)
         errors_deg[strength] = float(angular_errors_deg(predicted, examples.gaze_deg).mean())
     limit_deg = (1 + TOLERANCE) * min(errors_deg.values())

@@ -172,12 +172,67 @@ def test_a_mirrored_frame_has_the_mirrored_gaze_of_each_eye(network):
     assert mirrored_deg[::-1] * [-1.0, 1.0] == approx(eyes_deg, abs=0.3)
 
 
+def test_images_that_are_already_cut_out_give_the_same_answer(network):
+    views = look_at(make_face())
+
+    whole = network.estimate(RANDOM, views)
+    cut = network.estimate_images(cut_eye_images(RANDOM, views), views.head_deg)
+
+    assert np.array_equal(whole.eyes_deg, cut.eyes_deg)
+    assert np.array_equal(whole.both_spread_deg, cut.both_spread_deg)
+
+
 def test_the_heads_angles_change_the_answer(network):
     views = look_at(make_face())
 
     straight, turned = (network.estimate(RANDOM, replace(views, head_deg=np.array([0.0, yaw]))) for yaw in (0.0, 20.0))
 
     assert not np.array_equal(straight.both_deg, turned.both_deg)
+
+
+class GivenOutputs:
+    """Stands for a network of OpenCV: it gives the outputs of a test and remembers its inputs."""
+
+    def __init__(self, *outputs):
+        self.outputs = outputs
+        self.inputs = {}
+
+    def setInput(self, blob, name):
+        self.inputs[name] = blob
+
+    def forward(self, _names):
+        return self.outputs
+
+
+def run_with(given):
+    network = OpencvEyeNetwork(NETWORK)
+    network._idle.append(given)
+    return network.estimate(RANDOM, views_of(shift(300, 200), shift(100, 50), head_deg=(-15.0, 6.0)))
+
+
+def test_its_inputs_are_normalised_images_and_the_heads_angles_in_units_of_30_degrees():
+    given = GivenOutputs(np.zeros((1, 2, 4), np.float32), np.zeros((1, 4), np.float32))
+
+    run_with(given)
+
+    grey = cv2.cvtColor(RANDOM, cv2.COLOR_RGB2GRAY)
+    images = np.stack([grey[200:248, 300:372], grey[50:98, 100:172]])
+    assert np.array_equal(given.inputs["images"], normalise(images)[None])
+    assert given.inputs["head"] == approx(np.array([[-0.5, 0.2]]))
+    assert (given.inputs["images"].dtype, given.inputs["head"].dtype) == (np.float32, np.float32)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        (np.zeros((1, 4), np.float32), np.zeros((1, 2, 4), np.float32)),
+        (np.zeros((1, 2, 3), np.float32), np.zeros((1, 4), np.float32)),
+        (np.zeros((1, 2, 4), np.float32),),
+    ],
+)
+def test_outputs_of_another_shape_or_number_are_a_failure(outputs):
+    with pytest.raises(EyeNetworkError):
+        run_with(GivenOutputs(*outputs))
 
 
 def test_it_knows_the_digest_of_its_file(network):

@@ -35,7 +35,7 @@ class Counts:
 class CompletionWorld:
     """Completer, its upstream services, and a clock that only moves during sleep."""
 
-    def __init__(self, *, accuracy_deg=None, remembers=True):
+    def __init__(self, *, accuracy_deg=None, remembers=True, eye_network_digest=None):
         self.sessions = FakeSessionStore(remembers=remembers)
         self.maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 11), LEFT_HALF)}, digest="d")
         self.sink = FakeResultSink()
@@ -43,7 +43,11 @@ class CompletionWorld:
         self.now_s = 0.0
         self.on_sleep = {}
         self.scorer = SessionScorer(
-            self.sessions, self.maps, model=FakeGazeModel(digest="m"), accuracy_deg=accuracy_deg
+            self.sessions,
+            self.maps,
+            model=FakeGazeModel(digest="m"),
+            eye_network_digest=eye_network_digest,
+            accuracy_deg=accuracy_deg,
         )
         self.completer = Completer(
             self.sessions, self.scorer, self.sink, observer=self.counts, barrier_timeout_s=10.0, poll_s=0.5,

@@ -20,6 +20,7 @@ class FakeRecording:
     """Writes a recording image by image; it knows the faces and the gaze in each."""
 
     digest = "7" * 64
+    estimates = ("landmarks",)
 
     def __init__(self, folder, *, screen=None, camera=None, description=None):
         self.folder = folder
@@ -67,9 +68,9 @@ class FakeRecording:
         (self.folder / "targets.csv").write_text("\n".join(self.lines) + "\n")
         return load_recording(self.folder)
 
-    def measure(self):
+    def measure(self, *, network=None):
         """Return the report, decoded from JSON."""
-        return json.loads(json.dumps(measure_recording(self.load(), self, self), allow_nan=False))
+        return json.loads(json.dumps(measure_recording(self.load(), self, self, network=network), allow_nan=False))
 
     def detect(self, frame):
         self.detections += 1

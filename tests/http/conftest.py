@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from func.bootstrap import Application, UpstreamProbes
+from func.bootstrap import Application, EyeNetworkState, UpstreamProbes
 from func.detectors import Detectors
 from func.session.completion import Completer
 from func.session.session_score import SessionScorer
@@ -13,6 +13,7 @@ from func.web.handler import Handler
 from func.web.metrics import Metrics
 from gaze_core.detector import GazeDetector
 from tests.fakes.aggregator import FakeResultSink
+from tests.fakes.eye_network import FakeEyeNetwork
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.recordings import FakeRecording
@@ -43,11 +44,18 @@ class World:
             landmarkers=self.settings.landmarkers, wait_s=self.settings.landmarker_wait_s
         )
         self.model = FakeGazeModel()
+        self.eye_network = FakeEyeNetwork()
         self.sessions, self.maps, self.sink = FakeSessionStore(), FakeSaliencyMaps(), FakeResultSink()
         self.metrics = Metrics()
         self.completer = Completer(
             self.sessions,
-            SessionScorer(self.sessions, self.maps, model=self.model, smoothing=self.settings.scoring_smoothing),
+            SessionScorer(
+                self.sessions,
+                self.maps,
+                model=self.model,
+                eye_network_digest=self.eye_network.digest,
+                smoothing=self.settings.scoring_smoothing,
+            ),
             self.sink,
             observer=self.metrics,
             barrier_timeout_s=self.settings.barrier_timeout_s,
@@ -65,9 +73,11 @@ class World:
             self.landmarker,
             self.model,
             self.sessions,
+            eye_network=self.eye_network,
             refresh_s=self.settings.calibration_refresh_s,
             make_detector=IRISES_ALONE,
         )
+        self.eye_network_state = EyeNetworkState.USED
         self.build_error = None
         self.handler = Handler(self.settings, self.metrics, self._find_application)
         self.client = make_client(self.handler)
@@ -77,6 +87,7 @@ class World:
             raise self.build_error
         return Application(
             detectors=self.detectors,
+            eye_network_state=self.eye_network_state,
             sessions=self.sessions,
             completer=self.completer,
             probes=self.probes,

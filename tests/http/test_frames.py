@@ -9,6 +9,7 @@ from pytest import approx
 
 from gaze_core.errors import GazeError
 from gaze_core.ports import StoredUpdate
+from tests.fakes.eye_network import make_gazes
 from tests.fakes.synthetic_face import make_face
 from tests.http.image_files import as_base64, make_image
 
@@ -42,6 +43,27 @@ def test_the_record_is_stored_under_its_frame_number(world, make_body):
     record = world.frames("s")[3]
     assert (record["validity"], record["timestamp_ms"], record["video_time_ms"]) == ("ok", 12.5, 100)
     assert len(record["features"]) == 7
+
+
+def test_the_record_contains_the_eye_networks_answer(world, make_body):
+    world.model.estimates = ("landmarks", "network")
+    world.eye_network.gazes = make_gazes(both_deg=(0.0, 4.0), spread_deg=2.5)
+
+    world.post(make_body(session_id="s", frame_number=3))
+
+    # The synthetic face looks into the camera, so its head frame is the virtual camera's but for a small pitch.
+    eyes = world.frames("s")[3]["eyes"]
+    assert set(eyes) == {"landmarks", "left", "right", "both"}
+    assert eyes["both"] == approx([0.0, 4.0, 2.5, 2.5], abs=4)
+    assert eyes["both"][2:] == [2.5, 2.5]
+
+
+def test_the_answer_to_a_frame_does_not_depend_on_a_network(world, make_body):
+    without = world.post(make_body(session_id="a")).get_json()
+    world.model.estimates = ("landmarks", "network")
+    with_network = world.post(make_body(session_id="b")).get_json()
+
+    assert list(with_network) == list(without)
 
 
 def test_a_frame_without_a_face_is_still_a_success(world, make_body):

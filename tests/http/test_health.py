@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from func.bootstrap import OncePerProcess, UpstreamProbes
+from func.bootstrap import EyeNetworkState, OncePerProcess, UpstreamProbes
 from func.errors import NotReadyError
 from gaze_core.errors import ModelError
 
@@ -23,9 +23,17 @@ def test_liveness_does_not_build_the_application(world):
 def test_readiness_reports_the_upstream_services(world):
     assert world.client.get("/health/readiness").get_json() == {
         "status": "ready",
+        "eye_network": "used",
         "neighbours": {"session_api": "reachable", "saliency_store": "reachable", "aggregator": "reachable"},
         "session_ttl_s": 300.0,
     }
+
+
+@pytest.mark.parametrize("state", list(EyeNetworkState))
+def test_readiness_reports_whether_the_eye_network_is_used(world, state):
+    world.eye_network_state = state
+
+    assert world.client.get("/health/readiness").get_json()["eye_network"] == str(state)
 
 
 def test_readiness_omits_the_session_lifetime_until_it_is_known(world):

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gaze_core.errors import ResultSinkError, SessionStoreError
+from gaze_core.errors import EyeNetworkError, ResultSinkError, SessionStoreError
 
 
 def read_samples(world):
@@ -35,6 +35,16 @@ def test_frames_are_counted_by_validity_and_steps_are_timed(world, make_body):
     assert samples["gaze_frames_total", ("validity", "no_face")] == 1
     for stage in ("decode", "detect", "store"):
         assert samples["gaze_stage_seconds_count", ("stage", stage)] == 2
+
+
+def test_failures_of_the_eye_network_are_counted_and_cost_no_frame(world, make_body):
+    world.model.estimates = ("landmarks", "network")
+    world.post(make_body(frame_number=1))
+    world.eye_network.error = EyeNetworkError("broken")
+    answer = world.post(make_body(frame_number=2)).get_json()
+
+    assert answer["validity"] == "ok"
+    assert read_samples(world)["gaze_eye_network_failures_total",] == 1
 
 
 def test_failures_are_counted_by_class(world, make_body):

@@ -202,8 +202,10 @@ def test_metrics_and_openapi_are_served(server):
 def test_the_function_is_ready_although_an_upstream_service_is_down(server):
     response = requests.get(url(server, "/health/readiness"), timeout=30)
 
+    card = json.loads((ROOT / "models" / "gaze_model.json").read_text())
     assert response.json() == {
         "status": "ready",
+        "eye_network": "used" if "network" in card.get("estimates", ()) else "unused",
         "neighbours": {"session_api": "reachable", "saliency_store": "unreachable", "aggregator": "reachable"},
     }
 

@@ -43,6 +43,7 @@ def test_the_model_files_are_the_packaged_ones():
     models = Path(__file__).parents[2] / "models"
     assert settings.face_landmarker_model == models / "face_landmarker.task"
     assert settings.gaze_model == models / "gaze_model.joblib"
+    assert settings.eye_network == models / "eye_network.onnx"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,13 @@ def test_usable_cpus_are_limited_by_the_container(tmp_path, monkeypatch, limit, 
 MODELS = Path(__file__).parents[2] / "models"
 
 
-@pytest.fixture(params=[("GAZE_MODEL", "gaze_model.joblib"), ("FACE_LANDMARKER_MODEL", "face_landmarker.task")])
+@pytest.fixture(
+    params=[
+        ("GAZE_MODEL", "gaze_model.joblib"),
+        ("EYE_NETWORK", "eye_network.onnx"),
+        ("FACE_LANDMARKER_MODEL", "face_landmarker.task"),
+    ]
+)
 def elsewhere(request, tmp_path):
     """A variable, and a model file outside the packaged folder that it may name."""
     variable, name = request.param
@@ -262,7 +269,11 @@ def test_a_model_outside_the_packaged_folder_is_accepted_with_its_digest(elsewhe
 
     settings = read_settings({**REQUIRED, variable: str(path), f"{variable}_SHA256": "AB" * 32})
 
-    assert "ab" * 32 in {settings.gaze_model_sha256, settings.face_landmarker_model_sha256}
+    assert "ab" * 32 in {
+        settings.gaze_model_sha256,
+        settings.eye_network_sha256,
+        settings.face_landmarker_model_sha256,
+    }
 
 
 def test_an_explicit_path_of_a_packaged_model_needs_no_digest():

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from concurrent.futures import Future
 
 import numpy as np
@@ -6,28 +7,49 @@ import pytest
 from pytest import approx
 
 from gaze_core.landmarks import Landmarks
+from gaze_core.types import EyeGazes
 from research.dataset import shards
 from research.dataset.plan import Plan
 from research.dataset.shards import gather, make_shard, make_shards, shard_path
 from research.dataset.table import KEPT_LANDMARKS, load_table, write_table
+from tests.fakes.synthetic_face import make_face
 
 PLAN = Plan(identities=5, frames_per_identity=20, seed=9, held_out=1)
 
 
 class Landmarker:
-    """Finds a face in every image except the ones numbered in `blind`."""
+    """Finds a face in every image except the ones numbered in `blind`; its landmarks are random unless `is_face`."""
 
     def __init__(self, blind=()):
         self.seen = 0
         self.blind = blind
+        self.is_face = False
 
     def detect(self, frame):
         self.seen += 1
         if self.seen - 1 in self.blind:
             return []
         height, width = frame.shape[:2]
-        points = np.random.default_rng(self.seen).uniform(-0.1, 0.9, (478, 3))
-        return [Landmarks(points, width, height)]
+        numbers = np.random.default_rng(self.seen)
+        points = numbers.uniform(-0.1, 0.9, (478, 3))
+        if self.is_face:
+            points = make_face(width_px=width, height_px=height).points
+        return [Landmarks(points, width, height, numbers.uniform(0, 1, (2, 7)))]
+
+
+class Network:
+    """Answers with the mean grey value of each eye image, the head's pitch, and a spread of 3 degrees."""
+
+    digest = "e" * 64
+
+    def estimate_images(self, images, head_deg):
+        grey = images.mean(axis=(1, 2))
+        return EyeGazes(
+            np.column_stack([grey, np.full(2, head_deg[0])]),
+            np.full((2, 2), 3.0),
+            np.array([1.0, 2.0]),
+            np.full(2, 3.0),
+        )
 
 
 class InlinePool:
@@ -201,6 +223,21 @@ def test_quantisation_moves_a_landmark_by_less_than_a_fiftieth_of_a_pixel(bench,
     assert moved_px.max() < 0.01
 
 
+def test_a_file_of_format_1_has_no_answers(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    write_table(gather(PLAN, tmp_path), tmp_path / "table.npz")
+    with np.load(tmp_path / "table.npz") as stored:
+        arrays = dict(stored)
+    description = json.loads(str(arrays.pop("description"))) | {"format": 1}
+    for name in ("eye_shapes", "network_deg", "network_spread_deg"):
+        del arrays[name]
+    np.savez(tmp_path / "old.npz", description=np.array(json.dumps(description)), **arrays)
+
+    loaded = load_table(tmp_path / "old.npz")
+
+    assert (loaded.face(0).eye_shapes, loaded.gazes_of(0)) == (None, None)
+
+
 def test_the_same_table_gives_the_same_bytes(bench, tmp_path):
     make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
     table = gather(PLAN, tmp_path)
@@ -208,6 +245,59 @@ def test_the_same_table_gives_the_same_bytes(bench, tmp_path):
         write_table(table, tmp_path / name)
 
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_table_has_the_blendshapes_of_each_face(bench, tmp_path):
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path)
+    write_table(table, tmp_path / "table.npz")
+    loaded = load_table(tmp_path / "table.npz")
+
+    seen = np.random.default_rng(1)
+    seen.uniform(-0.1, 0.9, (478, 3))
+    shapes = seen.uniform(0, 1, (2, 7))
+    assert table.face(0).eye_shapes == approx(shapes)
+    assert loaded.face(0).eye_shapes == approx(shapes, abs=0.0005)
+
+
+def test_a_shard_has_the_eye_images(bench, tmp_path):
+    bench.is_face = True
+    make_shard(PLAN, 0, tmp_path)
+
+    with np.load(shard_path(tmp_path, 0)) as shard:
+        assert (shard["eye_images"].shape, shard["eye_images"].dtype) == ((20, 2, 48, 72), np.uint8)
+        assert shard["head_deg"] == approx(np.zeros((20, 2)), abs=5)
+
+
+def test_the_network_s_answers_are_in_the_table_not_in_the_shards(bench, tmp_path):
+    bench.is_face = True
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path, Network())
+    write_table(table, tmp_path / "table.npz")
+    loaded = load_table(tmp_path / "table.npz")
+
+    gazes = loaded.gazes_of(7)
+    assert (gazes.eyes_deg.shape, gazes.both_deg.tolist(), gazes.both_spread_deg.tolist()) == ((2, 2), [1, 2], [3, 3])
+    assert gazes.eyes_deg[:, 0].tolist() == [0, 0]  # the images are black
+    assert loaded.description["eye_network_sha256"] == "e" * 64
+    with np.load(shard_path(tmp_path, 0)) as shard:
+        assert "network_deg" not in shard
+
+
+def test_without_a_network_there_are_no_answers(bench, tmp_path):
+    bench.is_face = True
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+
+    assert gather(PLAN, tmp_path).gazes_of(0) is None
+
+
+def test_landmarks_that_form_no_face_give_no_answer(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "detect", lambda frame: [Landmarks(np.full((478, 3), 0.5), 640, 480)])
+    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
+    table = gather(PLAN, tmp_path, Network())
+
+    assert table.gazes_of(0) is None
+    assert table.face(0).eye_shapes is None
 
 
 def test_a_row_gives_the_core_s_own_types(bench, tmp_path):

@@ -2,12 +2,15 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from pytest import approx
 
+from gaze_core.fusion import SHAPE_MODEL
 from gaze_core.types import Camera
 from research.recordings.measurement import choose_five
 from research.recordings.recording import RecordingError
+from tests.fakes.eye_network import FakeEyeNetwork, make_gazes
 from tests.fakes.recordings import FakeRecording
 from tests.fakes.synthetic_face import make_face
 from tests.fakes.viewer import FIVE_TARGETS, NINE_TARGETS
@@ -95,6 +98,35 @@ def test_targets_are_reported_separately_and_calibration_targets_only_uncalibrat
     ]
     assert [each["frames"] for each in by_target] == [3] * 8 + [1]
     assert [each["calibrated"] is None for each in by_target] == [True] * 5 + [False] * 4
+
+
+def test_each_estimate_is_measured_on_its_own(recording):
+    face = make_face(place_mm=(0.0, 26.2462, 628.6566), eye_shapes=np.zeros((2, 7)))  # looks into the camera
+    recording.add(0.5, 0.5, faces=[face])
+
+    report = recording.measure(network=FakeEyeNetwork(make_gazes(both_deg=(0.0, 2.0))))
+
+    # The middle of the screen is 105 mm below the camera: 9.9 degrees at 600 mm.
+    up_deg = {name: each["uncalibrated"]["offset_up_deg"] for name, each in report["by_estimate"].items()}
+    assert list(up_deg) == ["landmarks", "network", "blendshapes", "fused"]
+    assert up_deg["network"] == approx(9.9 + 2.0, abs=0.2)
+    assert up_deg["blendshapes"] == approx(9.9 + SHAPE_MODEL.level_deg, abs=0.6)
+    assert min(up_deg.values()) <= up_deg["fused"] <= max(up_deg.values())
+    assert report["network_sha256"] == "e" * 64
+
+
+def test_each_estimate_is_calibrated_on_its_own(recording):
+    recording.fixate(FIVE_TARGETS, "calibration")
+    recording.fixate(TEST_TARGETS, "test")
+
+    found = recording.measure()["by_estimate"]
+
+    # These eyes always look into the camera, so a calibration can only find the mean of the targets.
+    assert list(found) == ["landmarks", "fused"]
+    assert (
+        found["landmarks"]["calibrated"]["error_deg"]["mean"] <= found["landmarks"]["uncalibrated"]["error_deg"]["mean"]
+    )
+    assert found["landmarks"]["targets_with_gaze"] == 3
 
 
 def test_without_calibration_rows_only_the_uncalibrated_gaze_is_measured(recording):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from func.session.attention_score import GazeAccuracy, score_gazes
-from func.session.frame_record import FrameRecord, Measured
+from func.session.frame_record import FrameRecord
+from func.session.measured import Measured
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
 from tests.fakes.saliency_store import FakeSaliencyMaps
 

@@ -9,7 +9,9 @@ from func.session.frame_record import make_record
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionStoreError
 from gaze_core.types import Camera, Screen
+from tests.fakes.eye_network import FakeEyeNetwork
 from tests.fakes.face_landmarker import FakeFaceLandmarker
+from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel, Viewer
 from tests.http.image_files import make_pixels
@@ -62,6 +64,17 @@ def test_the_same_request_gets_the_same_detector(world):
 
     assert make("a") is make("a")
     assert make("a") is not make("b")
+
+
+def test_all_detectors_use_the_eye_network():
+    network = FakeEyeNetwork()
+    model = FakeGazeModel(estimates=("landmarks", "network"))
+    detectors = Detectors(FakeFaceLandmarker(), model, FakeSessionStore(), eye_network=network)
+
+    for session_id in ("a", "b"):
+        detectors.get_or_create_gaze_detector(session_id).process_single_frame(make_pixels())
+
+    assert len(network.seen_views) == 2
 
 
 @pytest.mark.parametrize("described", [{"screen": Screen(600, 340)}, {"camera": Camera(tilt_deg=5)}])

@@ -113,29 +113,30 @@ def shapes(**values):
     return np.array([[values.get(f"{side}_{name}", 0.0) for name in names] for side in ("left", "right")])
 
 
-EXAMPLE = ShapeModel(np.array([-30.0, 50.0, 0, 0, 0, 0, 0]), np.array([0, 0, 40.0, -20.0, 1.0, 2.0, 3.0]), -4.0)
+EXAMPLE = ShapeModel(np.array([-30.0, 50.0, 0, 0, 0, 0, 0]), 1.0, np.array([0, 0, 40.0, -20.0, 1.0, 2.0, 3.0]), -4.0)
 
 
 def test_each_eye_contributes_half():
     right_eye_out = EXAMPLE.predict(shapes(right_look_out=0.4))
     left_eye_in = EXAMPLE.predict(shapes(left_look_in=0.4))
 
-    assert right_eye_out == approx([10.0, -4.0])
-    assert left_eye_in == approx([6.0, -4.0])
+    assert right_eye_out == approx([1 + 10.0, -4.0])
+    assert left_eye_in == approx([1 + 6.0, -4.0])
 
 
 def test_the_vertical_direction_is_a_sum_over_both_eyes_means():
     looking_up = EXAMPLE.predict(shapes(left_look_up=0.5, right_look_up=0.3, left_blink=1, right_squint=1, left_wide=1))
 
-    assert looking_up == approx([0.0, -4 + 40 * 0.4 + 0.5 + 1.0 + 1.5])
+    assert looking_up == approx([1.0, -4 + 40 * 0.4 + 0.5 + 1.0 + 1.5])
 
 
-def test_the_mirrored_face_has_the_mirrored_gaze():
+def test_exchanged_eyes_turn_the_gaze_as_far_to_the_other_side_of_straight_ahead():
     values = np.random.default_rng(0).uniform(0, 1, (2, 7))
 
     right_deg, up_deg = blendshape_gaze(values)
 
-    assert blendshape_gaze(values[::-1]) == approx((-right_deg, up_deg))
+    straight_deg = SHAPE_MODEL.straight_deg
+    assert blendshape_gaze(values[::-1]) == approx((straight_deg - (right_deg - straight_deg), up_deg))
 
 
 def test_the_shipped_map_follows_the_meaning_of_the_blendshapes():
@@ -156,8 +157,8 @@ def test_blendshapes_of_one_eye_are_refused():
     [
         (lambda: FusionModel(np.zeros((3, 3)), np.ones(2)), "covariances_deg2 must have shape"),
         (lambda: FusionModel(np.zeros((2, 3, 3)), np.ones(3)), "network_spread_deg must have shape"),
-        (lambda: ShapeModel(np.zeros(6), np.zeros(7), 0.0), "sideways_deg must have shape"),
-        (lambda: ShapeModel(np.zeros(7), np.zeros(6), 0.0), "upwards_deg must have shape"),
+        (lambda: ShapeModel(np.zeros(6), 0.0, np.zeros(7), 0.0), "sideways_deg must have shape"),
+        (lambda: ShapeModel(np.zeros(7), 0.0, np.zeros(6), 0.0), "upwards_deg must have shape"),
     ],
 )
 def test_models_of_another_shape_are_refused(model, message):

@@ -10,6 +10,7 @@ from gaze_core.head_pose import (
     estimate_head_pose,
     focal_length_px,
     head_angles_deg,
+    rotation_matrices,
     rotation_matrix,
     undo_oblique_view,
 )
@@ -44,6 +45,13 @@ def test_pitch_turns_first_then_yaw_then_roll():
 @given(angles)
 def test_angles_survive_the_round_trip_through_the_matrix(pitch_yaw_roll):
     assert head_angles_deg(rotation_matrix(*pitch_yaw_roll)) == approx(pitch_yaw_roll, abs=1e-9)
+
+
+@given(st.lists(angles, min_size=1, max_size=4))
+def test_many_rotations_at_once_are_those_of_each(heads_deg):
+    each = [rotation_matrix(*head_deg) for head_deg in heads_deg]
+
+    assert rotation_matrices(heads_deg) == approx(np.array(each), abs=1e-12)
 
 
 def test_focal_length_of_a_480_row_image_at_63_degrees():

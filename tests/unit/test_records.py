@@ -7,7 +7,6 @@ import pytest
 
 from func.session.frame_record import (
     FrameRecord,
-    Measured,
     TargetUse,
     digest_image,
     make_record,
@@ -17,6 +16,7 @@ from func.session.frame_record import (
     read_screen,
     read_viewport,
 )
+from func.session.measured import Measured
 from gaze_core.head_pose import rotation_matrix
 from gaze_core.ports import Session
 from gaze_core.types import Camera, GazePoint, GazeSample, HeadPose, Screen, Validity, Viewport

@@ -22,7 +22,15 @@ def test_a_result_has_the_keys_in_the_documented_order(world):
 
     assert list(world.complete(3)) == [
         *("version", "video_id", "score_valid", "score_invalid_reason", "coverage", "frames", "lost", "model_digest"),
-        *("smoothing", "calibration", "final_score", "chance_level", "lift_points", "interval_95"),
+        *(
+            "eye_network_digest",
+            "smoothing",
+            "calibration",
+            "final_score",
+            "chance_level",
+            "lift_points",
+            "interval_95",
+        ),
         *("interval_reliable", "block_length_s", "effective_samples", "lift", "nss", "auc", "shuffled_auc", "lag"),
         *("maps_digest", "at_accuracy", "trace"),
     ]

@@ -5,6 +5,14 @@ import pytest
 from gaze_core.errors import SaliencyMapError
 from tests.fakes.completion import HIT, LEFT_HALF, MISS, OFF, CompletionWorld, record
 
+MEASURED = {
+    "features": [0.1, 0.2, -0.97, 3.0, -8.0, 0.5, 571.0],
+    "origin_mm": [1.0, 2.0, 571.0],
+    "eye_openness": [0.3, 0.3],
+}
+EYES = {name: [5.0, -8.0, 2.0, 3.0] for name in ("left", "right", "both")}
+"""The eye network's answer in a record."""
+
 
 @pytest.fixture
 def world():
@@ -165,3 +173,15 @@ class TestScore:
         result = world.complete(2)
 
         assert (result["model_digest"], result["maps_digest"]) == ("m", "d")
+
+    @pytest.mark.parametrize(("eyes", "digest"), [(EYES, "n"), (EYES | {"both": None}, None), (None, None)])
+    def test_the_result_identifies_the_eye_network_if_a_frame_went_through_it(self, eyes, digest):
+        world = CompletionWorld(eye_network_digest="n")
+        world.store(record(HIT, **MEASURED), record(HIT, **MEASURED, eyes=eyes))
+
+        assert world.complete(3)["eye_network_digest"] == digest
+
+    def test_without_an_eye_network_the_result_identifies_none(self, world):
+        world.store(record(HIT, **MEASURED, eyes=EYES))
+
+        assert world.complete(2)["eye_network_digest"] is None
