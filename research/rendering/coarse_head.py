@@ -9,12 +9,13 @@ from scipy import sparse
 
 from research.rendering.appearance import cover_with_hair
 from research.rendering.head import Head
+from research.rendering.mesh import halve
 from research.rendering.topology import EYES_DRAWN_MM, Extent, eyes_of_base_mesh, load_topology, within
 
 _CASTER_BELOW_MM = 130.0
 """How far below the eyes the shadow caster reaches: to the chin."""
 
-_SEEN_MM = (300.0, 95.0, 85.0, 190.0)
+_SEEN_MM = (300.0, 95.0, 85.0, 150.0)
 """Extent of the part that can be seen beside the eyes: sideways, above, below and behind them."""
 
 _HAIRY = 0.35
@@ -84,8 +85,8 @@ def _load_cage() -> _Cage:
         limit=surface.matrix[vertices].tocsr(),
         along=surface.along[vertices].tocsr(),
         across=surface.across[vertices].tocsr(),
-        casting=_halved(quads),
-        seen=_halved(quads[within(offsets[casting], _SEEN_MM)]),
+        casting=halve(quads),
+        seen=halve(quads[within(offsets[casting], _SEEN_MM)]),
         head_share=np.clip(bust.head_share[vertices], 0.0, 1.0),
         ears=bust.ears[vertices],
     )
@@ -115,8 +116,3 @@ def build_coarse_head(head: Head) -> CoarseHead:
         bare=cage.seen[~under_hair],
         hairy=cage.seen[under_hair],
     )
-
-
-def _halved(quads: NDArray[np.int64]) -> Triangles:
-    """Return two triangles for each quad."""
-    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)

@@ -20,7 +20,7 @@ class Surface:
             the control vertices' positions on the fine surface.
         along: Tangents of the surface at the fine vertices = along @ control vertices, sparse, shape (fine, control).
         across: The same for tangents in another direction; along x across points outwards.
-        triangles: Triangles to draw: fine quads where requested, elsewhere one level coarser, shape (t, 3).
+        triangles: Triangles to draw, of different levels, shape (t, 3).
         shape_and_tangents: `matrix`, `along` and `across` on top of each other in single precision.
     """
 
@@ -52,52 +52,41 @@ class Surface:
         return posed
 
 
-def subdivide(
-    quads: Indices,
-    count: int,
-    levels: int,
-    drawn_fine: NDArray[np.bool_],
-    reference_mm: Points,
-    *,
-    drawn: NDArray[np.bool_] | None = None,
-) -> Surface:
+def subdivide(quads: Indices, count: int, levels: int, detail: Indices, reference_mm: Points) -> Surface:
     """Return the Catmull-Clark surface of a mesh.
 
     Args:
         quads: Control mesh, shape (k, 4).
         count: Number of control vertices.
-        levels: Number of subdivisions, at least 1; each multiplies the quads by four.
-        drawn_fine: Whether each control quad is drawn at the last level rather than the one before, shape (k,).
+        levels: Number of subdivisions that smooth the vertices, at least 1.
+        detail: Number of subdivisions with which each control quad is drawn, 0 to `levels`; negative for quads that
+            are not drawn; shape (k,).
         reference_mm: A typical shape of the control mesh, from which the directions of the tangents are chosen,
             shape (count, 3).
-        drawn: Whether each control quad is drawn at all, shape (k,); None draws all.
 
     Source: Catmull and Clark, Recursively generated B-spline surfaces on arbitrary topological meshes, 1978.
     """
     matrix = sparse.identity(count, format="csr")
-    coarser = quads
-    control_quads = len(quads)
-    for _ in range(levels):
-        coarser = quads
+    shown = [quads[detail == 0]]
+    for level in range(1, levels + 1):
         step, quads = _catmull_clark(quads, matrix.shape[0])
         matrix = (step @ matrix).tocsr()
-    # The children of quad i are quads 4 i to 4 i + 3, and old vertices keep their numbers.
-    kept = np.ones(control_quads, dtype=bool) if drawn is None else drawn
-    shown = np.concatenate(
-        [
-            quads[np.repeat(drawn_fine & kept, len(quads) // control_quads)],
-            coarser[np.repeat(~drawn_fine & kept, len(coarser) // control_quads)],
-        ]
-    )
-    used = np.union1d(np.arange(count), shown)
+        # The children of quad i are quads 4 i to 4 i + 3, and old vertices keep their numbers.
+        shown.append(quads[np.repeat(detail == level, 4**level)])
+    drawn = np.concatenate(shown)
+    used = np.union1d(np.arange(count), drawn)
     number = np.full(matrix.shape[0], -1)
     number[used] = np.arange(len(used))
-    shown = number[shown]
-    triangles = np.concatenate([shown[:, [0, 1, 2]], shown[:, [0, 2, 3]]]).astype(np.int32)
+    triangles = halve(number[drawn])
     along, across = (tangents @ matrix for tangents in _tangents(quads, used, matrix @ reference_mm))
     matrix = matrix[used].tocsr()
     stacked = sparse.vstack([matrix, along, across]).astype(np.float32).tocsr()
     return Surface(matrix, along.tocsr(), across.tocsr(), triangles, stacked)
+
+
+def halve(quads: Indices) -> NDArray[np.int32]:
+    """Return two triangles for each quad, shape (2 k, 3)."""
+    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
 
 
 def _tangents(quads: Indices, used: Indices, fine_mm: Points) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:

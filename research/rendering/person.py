@@ -13,6 +13,7 @@ from research.rendering.exposure import LitPoints, build_lit_points
 from research.rendering.eye import fick_rotation
 from research.rendering.head import Head, build_head
 from research.rendering.identity import Identity
+from research.rendering.mesh import halve
 from research.rendering.programs import Programs, Surfacing
 from research.rendering.topology import Extent
 
@@ -132,7 +133,7 @@ class PersonMaker:
             Surfacing.SKIN_AND_CLOTH: triangles[dressed.any(axis=1) & ~dressed.all(axis=1)],
         }
         fixed = np.column_stack([appearance.rest_mm, appearance.albedo, appearance.material, appearance.open_sky])
-        return self._mesh(fixed, parts, _halved(head.topology.quads))
+        return self._mesh(fixed, parts, halve(head.topology.quads))
 
     def _hair(self, head: Head, appearance: Appearance) -> Mesh | None:
         shell = appearance.hair_vertices
@@ -152,13 +153,13 @@ class PersonMaker:
         number = np.full(len(appearance.rest_mm), -1)
         number[shell] = np.arange(count)
         quads = number[head.topology.quads]
-        casting = _halved(quads[(quads >= 0).all(axis=1)])
+        casting = halve(quads[(quads >= 0).all(axis=1)])
         return self._mesh(fixed, {Surfacing.HAIR: appearance.hair_triangles}, casting, is_closed=False)
 
     def _coarse_head(self, head: Head) -> Mesh:
         coarse = build_coarse_head(head)
         parts = {Surfacing.SKIN: coarse.bare, Surfacing.HAIR: coarse.hairy}
-        return self._mesh(coarse.fixed, parts, coarse.casting, coarse.posed, is_closed=False)
+        return self._mesh(coarse.fixed, parts, coarse.casting, coarse.posed)
 
     def _mesh(
         self,
@@ -204,8 +205,3 @@ class PersonMaker:
         array = self._gl.vertex_array(program, content, faces, skip_errors=True)  # skips what the shader does not need
         self._owned += [faces, array]
         return array
-
-
-def _halved(quads: NDArray[np.int64]) -> Triangles:
-    """Return two triangles for each quad."""
-    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)

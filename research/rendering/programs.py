@@ -85,11 +85,11 @@ def _define(fragment_shader: str, values: dict[str, float]) -> str:
 
 @lru_cache(maxsize=1)
 def make_noise() -> NDArray[np.uint8]:
-    """Return smooth, tileable noise with mean 128, shape (64, 64, 64)."""
+    """Return smooth, tileable noise with mean 128 in four independent channels, shape (64, 64, 64, 4)."""
     rng = np.random.default_rng(11)
-    white = rng.normal(size=(64, 64, 64))
+    white = rng.normal(size=(64, 64, 64, 4))
     frequency = np.sqrt(sum(axis**2 for axis in np.meshgrid(*[np.fft.fftfreq(64) * 64] * 3, indexing="ij")))
-    spectrum = np.fft.fftn(white) * np.exp(-((frequency / 22) ** 2))
-    values = np.fft.ifftn(spectrum).real
+    spectrum = np.fft.fftn(white, axes=(0, 1, 2)) * np.exp(-((frequency / 22) ** 2))[..., None]
+    values = np.fft.ifftn(spectrum, axes=(0, 1, 2)).real
     noise: NDArray[np.uint8] = np.clip(128 + 46 * values / values.std(), 0, 255).astype(np.uint8)
     return noise

@@ -52,7 +52,7 @@ class Renderer:
         self._programs = Programs(gl)
         self._programs.bind({"noise": 0, "paint": 1, "shadow_map": 2})
         self._maker = PersonMaker(gl, self._programs)
-        noise = gl.texture3d((64, 64, 64), 1, make_noise().tobytes(), dtype="f1", alignment=1)
+        noise = gl.texture3d((64, 64, 64), 4, make_noise().tobytes(), dtype="f1", alignment=1)
         noise.filter = (moderngl.LINEAR, moderngl.LINEAR)
         noise.use(0)
         depth = gl.depth_texture((_SHADOW_MAP_PX, _SHADOW_MAP_PX))

@@ -1,8 +1,9 @@
 """The shaders, GLSL 3.30. Colours are linear; positions are in the camera frame, mm, unless named otherwise."""
 
 _NOISE = """
-uniform sampler3D noise;  // grey, mean 0.5, tiles
-float grain(vec3 place_mm, float size_mm) { return texture(noise, place_mm / (size_mm * 64.0)).r - 0.5; }
+uniform sampler3D noise;  // four independent channels, mean 0.5, tiles
+vec4 grains(vec3 place_mm, float size_mm) { return texture(noise, place_mm / (size_mm * 64.0)) - 0.5; }
+float grain(vec3 place_mm, float size_mm) { return grains(place_mm, size_mm).r; }
 """
 
 _LIGHT = """
@@ -15,9 +16,9 @@ float lamp_share(vec3 at_lamp) {  // how much of the key lamp is not hidden; 1 o
     vec3 p = at_lamp * 0.5 + 0.5;
     if (any(lessThan(p, vec3(0.01))) || any(greaterThan(p, vec3(0.99)))) return 1.0;
     float lit = 0.0;
-    for (int i = -1; i <= 1; i++) for (int j = -1; j <= 1; j++)
-        lit += texture(shadow_map, vec3(p.xy + vec2(i, j) * 0.0022, p.z - 0.006));
-    return lit / 9.0;
+    for (int i = -1; i <= 1; i += 2) for (int j = -1; j <= 1; j += 2)
+        lit += texture(shadow_map, vec3(p.xy + vec2(i, j) * 0.0018, p.z - 0.006));
+    return lit / 4.0;
 }
 """
 
@@ -80,7 +81,7 @@ void main() {
                      + 0.7 * grain(vec3((turn + wave) * 34.0, fall * 0.03, 9.0), 1.0) + 0.5 * grain(rest, 5.0);
         base *= clamp(1.0 + 1.7 * strand, 0.25, 2.2);
         vec3 along = normalize(away - n * dot(away, n));
-        n = normalize(n + 0.5 * vec3(grain(rest + 7.0, 3.0), grain(rest + 31.0, 3.0), grain(rest + 57.0, 3.0)));
+        n = normalize(n + 0.5 * grains(rest, 3.0).xyz);
         shine = 0.25; hardness = 12.0;
         float lit_along = dot(along, normalize(key_direction + view));
         base *= 1.0 + 0.6 * pow(max(1.0 - lit_along * lit_along, 0.0), 14.0);
@@ -90,11 +91,11 @@ void main() {
     } else {
         vec4 over = texture(paint, (rest.xy - paint_box.xy) / paint_box.zw);
         float front = smoothstep(75.0, 45.0, rest.z);
-        base *= 1.0 + 0.16 * grain(rest, 7.0) + roughness * 0.22 * grain(rest, 0.9) + 0.12 * grain(rest, 2.5);
-        base.gb *= 1.0 + 0.10 * grain(rest + 90.0, 11.0);
+        vec4 fine = grains(rest, 0.8), medium = grains(rest, 2.9), broad = grains(rest, 8.0);
+        base *= 1.0 + 0.16 * broad.x + roughness * 0.22 * fine.w + 0.12 * medium.w;
+        base.gb *= 1.0 + 0.10 * broad.y;
         base = mix(base, pow(over.rgb, vec3(2.2)), over.a * front * (1.0 - 0.9 * wet));
-        vec3 bump = vec3(grain(rest + 11.0, 0.8), grain(rest + 43.0, 0.8), grain(rest + 71.0, 0.8))
-                  + 0.9 * vec3(grain(rest + 5.0, 3.0), grain(rest + 29.0, 3.0), grain(rest + 51.0, 3.0));
+        vec3 bump = fine.xyz + 0.9 * medium.xyz;
         n = normalize(n + (0.10 + 0.35 * roughness) * bump * (1.0 - wet));
         shine = mix(gloss, 0.7, wet); hardness = mix(22.0, 60.0, wet);
     }

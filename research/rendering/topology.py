@@ -18,7 +18,12 @@ EYES_BOX_MM = (100.0, 75.0, 70.0, 95.0)
 """Extent of the mesh around the eyes: sideways, above, below and behind the eyes."""
 EYES_DRAWN_MM = (78.0, 50.0, 46.0, 56.0)
 """Extent of the part of it that is drawn; what lies outside only shapes the border."""
-FINE_AROUND_EYES_MM = 24.0
+_LIDS_MM = 9.0
+"""Distance from the edges of the lids within which the mesh is finer than further away."""
+
+_FACE_MM = (85.0, 95.0, 125.0, 62.0)
+"""Extent of the face, which is drawn finer than the rest of the bust: sideways, above, below and behind the eyes."""
+
 TRUNK_BELOW_NECK_MM = 520.0
 ARM_REACH_MM = 560.0
 ARM_DROP_DEG = 34.0
@@ -110,7 +115,6 @@ def load_topology(extent: Extent = Extent.BUST) -> Topology:
         & (np.abs(corners[..., 0]).max(axis=1) < ARM_REACH_MM)
         & ~hidden[quads].any(axis=1)
     )
-    eyes = np.stack([places[fornix].mean(axis=0) for fornix in fornices])
     middle_mm = eyes_of_base_mesh(base)
     if extent is Extent.EYES:
         kept &= within(corners.mean(axis=1) - middle_mm, EYES_BOX_MM)
@@ -121,16 +125,18 @@ def load_topology(extent: Extent = Extent.BUST) -> Topology:
     number[vertices] = np.arange(len(vertices))
 
     middles = places[quads].mean(axis=1)
-    near_eyes = (np.linalg.norm(middles[:, None] - eyes, axis=2) < FINE_AROUND_EYES_MM).any(axis=1)
+    lids = tuple(_lid_rings(local, number[fornix]) for fornix in fornices)
+    edges = places[vertices[np.concatenate([lids[0].middle, lids[1].middle])]]
+    near_lids = np.linalg.norm(middles[:, None] - edges, axis=2).min(axis=1) < _LIDS_MM
     drawn = np.ones(len(quads), dtype=bool)
     if extent is Extent.EYES:
-        near_eyes[:] = False
         drawn = within(middles - middle_mm, EYES_DRAWN_MM)
-    surface = subdivide(local, len(vertices), SUBDIVISION_LEVELS, near_eyes, places[vertices], drawn=drawn)
+    in_face = within(middles - middle_mm, _FACE_MM) & (extent is Extent.BUST)
+    detail = np.where(drawn, (near_lids | in_face).astype(np.int64), -1)
+    surface = subdivide(local, len(vertices), SUBDIVISION_LEVELS, detail, places[vertices])
     coordinates = np.zeros((len(vertices), 2))
     coordinates[local.ravel()] = base.texture_coordinates[texture_quads.ravel()]
     fine_coordinates = surface.refine(coordinates)
-    lids = tuple(_lid_rings(local, number[fornix]) for fornix in fornices)
     head_share = smoothstep(neck_mm[1] + 15, head_mm[1] + 10, places[vertices, 1])
     shoulder_mm = abs(float(places[base.group("joint-l-shoulder"), 0].mean()))
     across = np.abs(places[vertices, 0]) / shoulder_mm
