@@ -1,12 +1,15 @@
 """Metrics of the eye network on held-out people."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from pytest import approx
 
+from gaze_core.errors import ModelError
 from models import EYE_NETWORK_PATH
 from models.card import EyeNetworkCard, read_eye_network_card, write_card
 from research.eye_network.contract import INPUTS, OUTPUTS
@@ -134,3 +137,25 @@ def test_figures_of_equal_numbers_are_equal_files(tmp_path):
 
     for name in ("curve", "spread"):
         assert (tmp_path / f"{name}-a.svg").read_bytes() == (tmp_path / f"{name}-b.svg").read_bytes()
+
+
+def test_the_shipped_network_has_a_valid_card():
+    card = read_eye_network_card(EYE_NETWORK_PATH.with_suffix(".json"))
+
+    assert card.file == EYE_NETWORK_PATH.name
+    assert card.sha256 == hashlib.sha256(EYE_NETWORK_PATH.read_bytes()).hexdigest()
+    assert card.size_bytes == EYE_NETWORK_PATH.stat().st_size <= 1_000_000
+    assert card.license == "Apache-2.0"
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"sha256": 3}'])
+def test_a_card_that_lacks_something_is_refused(tmp_path, content):
+    (tmp_path / "eye_network.json").write_text(content)
+
+    with pytest.raises(ModelError, match="is not the card of an eye network"):
+        read_eye_network_card(tmp_path / "eye_network.json")
+
+
+def test_a_missing_card_is_an_error(tmp_path):
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_eye_network_card(tmp_path / "eye_network.json")
