@@ -76,6 +76,19 @@ def test_people_with_personal_offsets_give_a_prior_of_that_spread():
         assert np.sqrt(prior.covariance[0, 0] / OFFSET_FACTOR) == approx(3.0, rel=0.4)
 
 
+def test_with_the_eye_network_the_priors_cover_its_differences():
+    table = make_table(identities=24, offset_deg=3.0, held_out=4, network_sd_deg=1.0, shapes_sd_deg=2.0)
+
+    seen = predict_unseen(table, folds=3)
+    horizontal, vertical = find_priors(seen)
+
+    assert seen.cues is not None
+    assert seen.cues.has_network.all()
+    assert (len(horizontal.mean), len(vertical.mean)) == (6, 7)
+    # The personal offset is in the landmarks, not in the network: their difference tells it.
+    assert np.abs([horizontal.mean[4], vertical.mean[5]]).max() > 0.1
+
+
 def test_every_term_has_a_sign_in_the_mirror():
     assert (len(MIRRORED_HORIZONTAL), len(MIRRORED_VERTICAL)) == (len(HORIZONTAL_TERMS), len(VERTICAL_TERMS))
 
