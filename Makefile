@@ -62,8 +62,9 @@ dataset: $(VENV)/.installed-research ## render people and detect their landmarks
 	@$(BIN)/python -m research.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
 		--out research/tables/calibration_table.npz
 
-train: $(VENV)/.installed ## fit the eye region's weights and the gaze model to the committed table: two minutes
+train: $(VENV)/.installed ## fit the eye region's weights, the fusion and the gaze model to the committed table: three minutes
 	@$(BIN)/python -m research.training.eye_region
+	@$(BIN)/python -m research.training.fusion
 	@$(BIN)/python -m research.training.train
 
 eye-images: $(VENV)/.installed-research ## render the eye images that train the eye network, resumable
