@@ -160,14 +160,14 @@ def test_a_common_shift_moves_mirrored_images_opposite_ways_and_equally_down():
     assert np.corrcoef(moved[:, 0, 1], moved[:, 1, 1])[0, 1] > 0.99
 
 
-def test_head_angles_are_off_by_4_and_2_degrees():
-    batch = same(2000)
+def test_head_angles_are_off_by_6_and_2_5_degrees():
+    batch = same(400)
     default = Augmentation()
     options = dataclasses.replace(NOTHING, pitch_deg=default.pitch_deg, yaw_deg=default.yaw_deg)
 
     errors_deg = (augment(batch, options, seeded()).head - batch.head) * 30
 
-    assert errors_deg.std(dim=0).tolist() == [approx(4, rel=0.06), approx(2, rel=0.06)]
+    assert errors_deg.std(dim=0).tolist() == [approx(6, rel=0.15), approx(2.5, rel=0.15)]
 
 
 @pytest.mark.parametrize("option", ["ramp", "lid_shadow"])
