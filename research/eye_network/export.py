@@ -77,10 +77,25 @@ def export_onnx(network: EyeNetworkModule) -> bytes:
     own, other, head = weight[:, :width], weight[:, width : 2 * width], weight[:, 2 * width :]
     joint = _for_both(own, other, head, weights["canonical_head"])
     pair = graph.add("Relu", [graph.linear(last, "both_pair", joint, np.tile(bias, 2))], "both_hidden")
-    signs = weights["canonical_gaze"][:, :, None] / 2
-    weight, bias = weights["both_answer.weight"], weights["both_answer.bias"]
-    graph.linear(pair, "both", np.concatenate(list(signs * weight), axis=1), signs[:, :, 0].sum(axis=0) * bias)
+    last = graph.add("Concat", [pair, one], "hidden", axis=1)
+    graph.linear(last, "both", *_average_answers(weights))
     return _serialise(graph)
+
+
+def _average_answers(weights: dict[str, Floats]) -> tuple[Floats, Floats]:
+    """Return the weight and bias from the hidden units of the pair and of single eyes to the answer of both eyes.
+
+    The directions are the mean of the pair's answer and of the eyes' own answers; the spreads are the pair's.
+    """
+    signs = weights["canonical_gaze"][:, :, None] / 2
+    shares = {"both_answer": np.array([0.5, 0.5, 1.0, 1.0]), "one_answer": np.array([0.5, 0.5, 0.0, 0.0])}
+    parts = [
+        (signs * share[:, None] * weights[f"{name}.weight"], signs[:, :, 0] * share * weights[f"{name}.bias"])
+        for name, share in shares.items()
+    ]
+    weight = np.concatenate([side for weight, _ in parts for side in weight], axis=1)
+    bias: Floats = np.sum([bias.sum(axis=0) for _, bias in parts], axis=0)
+    return weight, bias
 
 
 def _fold(network: EyeNetworkModule, weights: dict[str, Floats], index: int) -> tuple[Floats, Floats]:

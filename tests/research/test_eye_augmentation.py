@@ -40,7 +40,7 @@ def seeded(seed=1):
 
 @pytest.fixture(scope="module")
 def pairs():
-    return batch_of(make_eye_images(people=20, pairs_per_person=20))
+    return batch_of(make_eye_images(people=20, pairs_per_person=5))
 
 
 def same(count=400):
@@ -51,6 +51,11 @@ def same(count=400):
 
 def grey(count=200, level=100.0):
     return torch.full((count, 2, 48, 72), level)
+
+
+def find_difference(first, second):
+    """Return the largest difference; `approx` takes seconds for images."""
+    return float((first - second).abs().max())
 
 
 def find_dots(images):
@@ -68,13 +73,13 @@ def draw_dot(x_px, y_px, count=1):
 def test_no_augmentation_leaves_the_pairs_as_they_are(pairs):
     unchanged, expected = augment(pairs, NOTHING, seeded()), to_input(pairs)
 
-    assert unchanged.images.numpy() == approx(expected.images.numpy(), abs=2e-3)
+    assert find_difference(unchanged.images, expected.images) < 1e-4
     for name in ("head", "eyes", "both"):
-        assert getattr(unchanged, name).numpy() == approx(getattr(expected, name).numpy(), abs=1e-6)
+        assert find_difference(getattr(unchanged, name), getattr(expected, name)) < 1e-6
 
 
 def test_equal_seeds_give_equal_batches(pairs):
-    first, second = (augment(pairs, Augmentation(), seeded(5)) for _ in range(2))
+    first, second = (augment(pairs.at(torch.arange(16)), Augmentation(), seeded(5)) for _ in range(2))
 
     assert torch.equal(first.images, second.images)
 
@@ -123,8 +128,8 @@ def test_common_roll_turns_the_truth_of_both_eyes_alike_in_the_true_frame():
 
     mirror = torch.tensor([[-1.0, 1.0], [1.0, 1.0]])
     true_eyes = rolled.eyes * mirror
-    assert true_eyes[:, 0].numpy() == approx(true_eyes[:, 1].numpy(), abs=1e-6)
-    assert rolled.both.numpy() == approx(true_eyes[:, 0].numpy(), abs=1e-6)
+    assert find_difference(true_eyes[:, 0], true_eyes[:, 1]) < 1e-6
+    assert find_difference(rolled.both, true_eyes[:, 0]) < 1e-6
     turned = torch.atan2(rolled.both[:, 1], rolled.both[:, 0]) - torch.atan2(batch.both[:, 1], batch.both[:, 0])
     assert math.degrees(float(turned.std())) == approx(4, rel=0.1)
 
@@ -155,12 +160,14 @@ def test_a_common_shift_moves_mirrored_images_opposite_ways_and_equally_down():
     assert np.corrcoef(moved[:, 0, 1], moved[:, 1, 1])[0, 1] > 0.99
 
 
-def test_head_angles_are_off_by_4_and_2_degrees():
-    batch = same(4000)
+def test_head_angles_are_off_by_6_and_2_5_degrees():
+    batch = same(400)
+    default = Augmentation()
+    options = dataclasses.replace(NOTHING, pitch_deg=default.pitch_deg, yaw_deg=default.yaw_deg)
 
-    errors_deg = (augment(batch, Augmentation(), seeded()).head - batch.head) * 30
+    errors_deg = (augment(batch, options, seeded()).head - batch.head) * 30
 
-    assert errors_deg.std(dim=0).tolist() == [approx(4, rel=0.05), approx(2, rel=0.05)]
+    assert errors_deg.std(dim=0).tolist() == [approx(6, rel=0.15), approx(2.5, rel=0.15)]
 
 
 @pytest.mark.parametrize("option", ["ramp", "lid_shadow"])
@@ -174,7 +181,7 @@ def test_shading_changes_each_eye_differently(option):
 def test_the_lid_shadow_lies_above_the_lid_edge_only():
     shaded = draw_overlays(grey(), dataclasses.replace(NO_OVERLAYS, lid_shadow=0.3), seeded())
 
-    assert shaded[:, :, 36:].numpy() == approx(100, abs=0.2)
+    assert find_difference(shaded[:, :, 36:], torch.tensor(100.0)) < 0.2
     assert float(shaded[:, :, 0].std()) == approx(30, rel=0.2)
 
 
@@ -191,7 +198,7 @@ def test_one_lamp_reflects_at_the_same_side_of_both_eyes():
 
     lit = draw_overlays(grey(), options, seeded())
 
-    assert lit[:, 0].numpy() == approx(lit[:, 1].flip(2).numpy(), abs=0.1)
+    assert find_difference(lit[:, 0], lit[:, 1].flip(2)) < 0.1
 
 
 def test_without_a_common_lamp_reflections_differ():
@@ -212,9 +219,9 @@ def test_a_dropped_eye_is_flat_and_the_other_one_is_left(pairs):
 
 
 def test_the_share_of_covered_eyes_is_as_set():
-    covered = draw_overlays(grey(2000), dataclasses.replace(NO_OVERLAYS, cover=0.25, cover_px=(6.0, 9.0)), seeded())
+    covered = draw_overlays(grey(1000), dataclasses.replace(NO_OVERLAYS, cover=0.25, cover_px=(6.0, 9.0)), seeded())
 
-    assert float(((covered - 100).abs().amax(dim=(2, 3)) > 1).float().mean()) == approx(0.25, abs=0.02)
+    assert float(((covered - 100).abs().amax(dim=(2, 3)) > 1).float().mean()) == approx(0.25, abs=0.03)
 
 
 def test_sampling_keeps_flat_images_flat():
@@ -222,7 +229,7 @@ def test_sampling_keeps_flat_images_flat():
 
     down, up = make_sampling(size, blur, 48, seeded())
 
-    assert (up @ down).sum(dim=2).numpy() == approx(1, abs=1e-5)
+    assert find_difference((up @ down).sum(dim=2), torch.tensor(1.0)) < 1e-5
 
 
 def test_sampling_at_any_start_leaves_things_where_they_are():
@@ -230,7 +237,7 @@ def test_sampling_at_any_start_leaves_things_where_they_are():
     down, up = make_sampling(size, torch.zeros(50), 48, seeded())
     ramp = torch.arange(48.0)
 
-    assert (up @ down @ ramp)[:, 8:40].numpy() == approx(ramp[8:40].expand(50, 32).numpy(), abs=0.05)
+    assert find_difference((up @ down @ ramp)[:, 8:40], ramp[8:40]) < 0.05
 
 
 def test_pixels_three_times_as_large_do_not_show_lines_of_two_pixels():
@@ -265,9 +272,9 @@ def test_noise_is_at_most_as_strong_as_set():
 def test_the_share_of_photographed_images_is_as_set():
     options = dataclasses.replace(CameraOptions(), share=0.3, noise_levels=50.0)
 
-    changed = (photograph_again(grey(2000), options, seeded()) - 100).abs().amax(dim=(2, 3)) > 0.01
+    changed = (photograph_again(grey(1000), options, seeded()) - 100).abs().amax(dim=(2, 3)) > 0.01
 
-    assert float(changed.float().mean()) == approx(0.3, abs=0.02)
+    assert float(changed.float().mean()) == approx(0.3, abs=0.03)
 
 
 def test_compression_at_the_best_quality_changes_less_than_a_grey_level(pairs):
@@ -283,7 +290,7 @@ def test_compression_keeps_the_mean_of_a_block_to_half_a_step():
     images = torch.full((1, 48, 72), 101.0)
 
     # At quality 50 the step of the mean is 16 / 8 grey levels.
-    assert compress(images, torch.tensor([50.0])).numpy() == approx(102, abs=1.01)
+    assert find_difference(compress(images, torch.tensor([50.0])), torch.tensor(102.0)) < 1.01
 
 
 def test_every_option_of_the_augmentation_is_described():

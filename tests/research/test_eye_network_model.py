@@ -61,6 +61,18 @@ def test_mirroring_a_person_exchanges_the_answers_of_the_eyes(network, inputs):
     assert mirrored.numpy() == approx(eyes.flip(1).numpy(), abs=1e-5)
 
 
+def test_a_trained_network_averages_the_common_answer_with_those_of_the_eyes(network, inputs):
+    eyes, both = run(network, *inputs)
+    network.one_answer.bias.data[:2] += torch.tensor([0.4, 0.8])
+
+    other_eyes, other_both = run(network, *inputs)
+
+    network.one_answer.bias.data[:2] -= torch.tensor([0.4, 0.8])
+    # To the right in one canonical frame is to the left in the other one.
+    assert (other_both - both).numpy() == approx(np.array([[0, 0.4, 0, 0]] * 5), abs=1e-5)
+    assert (other_eyes - eyes)[..., :2].numpy() == approx(np.array([[[0.4, 0.8]] * 2] * 5), abs=1e-5)
+
+
 @pytest.mark.parametrize("side", [0, 1])
 def test_an_eye_answers_without_the_other(network, inputs, side):
     images, head = inputs

@@ -130,7 +130,7 @@ def test_the_command_writes_network_card_and_curve(tmp_path):
     assert card.data["sha256"] == images.digest()
     assert card.data["plan"] == {"people": 24, "first_held_out": 20}
     assert card.training["seed"] == 1
-    assert card.training["augmentation"]["pitch_deg"] == 4.0
+    assert card.training["augmentation"]["pitch_deg"] == 6.0
     assert card.training["widths"]["channels"] == [8, 16, 24, 32, 32, 32]
     assert card.versions["torch"] == torch.__version__
     assert (figures / "eye_network_training.csv").read_text().startswith("step,loss,both_deg,eye_deg\n2,")
