@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ _EYE_IMAGE_CORNERS = np.array(
         [1.0, 1.0, 1.0, 1.0],
     ]
 )
+# OpenCV 5's classic engine runs this small network in 0.33 ms, its new one, the default, in 0.53 ms; the answers differ by
+# less than 0.0001 degrees. The choice for networks read from memory is this variable only, at the first network.
+os.environ.setdefault("OPENCV_FORCE_DNN_ENGINE", "1")
+
 _OUTPUTS = ("eyes", "both")
 _SHAPES = ((1, 2, 4), (1, 4))
 
