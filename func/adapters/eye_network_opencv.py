@@ -38,8 +38,8 @@ _EYE_IMAGE_CORNERS = np.array(
         [1.0, 1.0, 1.0, 1.0],
     ]
 )
-# OpenCV 5's classic engine runs this small network in 0.33 ms, its new one, the default, in 0.53 ms; the answers differ by
-# less than 0.0001 degrees. The choice for networks read from memory is this variable only, at the first network.
+# OpenCV 5's classic engine runs this small network in 0.33 ms, the default one in 0.53 ms; the answers differ by less
+# than 0.0001 degrees. For networks read from memory, only this variable selects the engine, before the first is read.
 os.environ.setdefault("OPENCV_FORCE_DNN_ENGINE", "1")
 
 _OUTPUTS = ("eyes", "both")

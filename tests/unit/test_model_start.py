@@ -5,12 +5,12 @@ import pytest
 
 from gaze_core.model_start import FeatureDirection
 
-# Gaze 30 degrees to the right and 0 up; head pitch 8 degrees.
+# Gaze 30 degrees to the right in the image, the viewer's left, and level; head pitch 8 degrees.
 FEATURES = np.array([[0.5, 0.0, -np.sqrt(0.75), 8.0, 20.0, 5.0, 600.0]])
 
 
 def test_gaze_x_is_the_vectors_horizontal_angle():
-    assert FeatureDirection(0).predict(FEATURES) == pytest.approx([30.0])
+    assert FeatureDirection(0).predict(FEATURES) == pytest.approx([-30.0])
 
 
 def test_gaze_y_takes_back_a_quarter_of_the_head_pitch():
