@@ -28,12 +28,13 @@ MIN_TARGETS = 3
 MIN_SPREAD_DEG = 4.0
 """Targets closer together than this, horizontally or vertically, determine an offset but no gain."""
 
-MAX_LOSS = 0.0
+MAX_LOSS = -0.05
 """Largest relative increase of the leave-one-out error at which a correction is still used.
 
 The viewer cannot notice a correction that does worse than none. A larger value would help more people than it harms,
 because the target left out of five is often a corner that the others do not reach; a smaller one harms fewer people and
-helps fewer. Chosen in trials on rendered people of the training set.
+helps fewer. Chosen in trials on 275 rendered people of the training set: with five targets 2.9 % of them are worse off
+than without a calibration, with 0 it would be 3.3 %.
 """
 
 

@@ -2,7 +2,9 @@
 
 # Horizontal, then vertical: mean and covariance of the coefficients in the order of `HORIZONTAL_TERMS` and
 # `VERTICAL_TERMS` of `correction`, scatter of a target (degrees), standard deviation of its logarithm.
-WITHOUT_NETWORK = (
+_Axis = tuple[tuple[float, ...], tuple[tuple[float, ...], ...], float, float]
+
+WITHOUT_NETWORK: tuple[_Axis, _Axis] = (
     (
         (0, 0.1387, 0),
         (
@@ -25,7 +27,7 @@ WITHOUT_NETWORK = (
         0.6,
     ),
 )
-WITH_NETWORK = (
+WITH_NETWORK: tuple[_Axis, _Axis] | None = (
     (
         (0, -0.04324, 0, 0, -1.94, 1.337),
         (

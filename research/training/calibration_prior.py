@@ -211,8 +211,10 @@ def render_priors(without_network: Priors, with_network: Priors | None) -> str:
         "",
         "# Horizontal, then vertical: mean and covariance of the coefficients in the order of `HORIZONTAL_TERMS` and",
         "# `VERTICAL_TERMS` of `correction`, scatter of a target (degrees), standard deviation of its logarithm.",
-        f"WITHOUT_NETWORK = {_describe(without_network)}",
-        f"WITH_NETWORK = {'None' if with_network is None else _describe(with_network)}",
+        "_Axis = tuple[tuple[float, ...], tuple[tuple[float, ...], ...], float, float]",
+        "",
+        f"WITHOUT_NETWORK: tuple[_Axis, _Axis] = {_describe(without_network)}",
+        f"WITH_NETWORK: tuple[_Axis, _Axis] | None = {'None' if with_network is None else _describe(with_network)}",
         "",
     ]
     return "\n".join(lines)
