@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need. `make help` lists the other targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow coverage soak reliability check format clip dataset train evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit docs image cluster-check deploy clean help
+.PHONY: demo serve test test-slow coverage soak reliability check format clip dataset train eye-images train-eyes evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit docs image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -62,9 +62,17 @@ dataset: $(VENV)/.installed-research ## render people and detect their landmarks
 	@$(BIN)/python -m research.dataset --identities 360 --calibrations 40 --seed 2 --jobs $(JOBS) \
 		--out research/tables/calibration_table.npz
 
-train: $(VENV)/.installed ## fit the eye region's weights and the gaze model to the committed table: two minutes
+train: $(VENV)/.installed ## fit the eye region's weights, the fusion and the gaze model to the committed table: three minutes
 	@$(BIN)/python -m research.training.eye_region
+	@$(BIN)/python -m research.training.fusion
 	@$(BIN)/python -m research.training.train
+
+eye-images: $(VENV)/.installed-research ## render the eye images that train the eye network, resumable
+	@$(BIN)/python -m research.dataset.eye_images --jobs $(JOBS)
+
+train-eyes: eye-images $(VENV)/.installed-eyes ## train the eye network on eye images and measure it: half an hour on two cores
+	@$(BIN)/python -m research.eye_network.train
+	@$(BIN)/python -m research.eye_network.evaluate
 
 evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures
 	@$(BIN)/python -m research.evaluation
@@ -144,6 +152,11 @@ $(VENV)/.installed-test: $(INSTALL_INPUTS)
 	@$(MAKE) --no-print-directory $(VENV)/.installed ALSO="strace libgl1-mesa-dri"
 	@.ci/install debian strace libgl1-mesa-dri
 	@$(BIN)/python -c 'from research.rendering.assets import data_folder; data_folder()'
+	@touch $@
+
+$(VENV)/.installed-eyes: $(INSTALL_INPUTS)
+	@$(MAKE) --no-print-directory $(VENV)/.installed
+	@.ci/install python $(BIN)/python eyes --editable
 	@touch $@
 
 $(VENV)/.installed-research: $(INSTALL_INPUTS)

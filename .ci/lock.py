@@ -1,7 +1,7 @@
 """Write requirements.lock: the image's Python packages, pinned, with the SHA-256 of each wheel.
 
     python .ci/lock.py           rewrite requirements.lock from constraints.txt (network)
-    python .ci/lock.py --check   only resolve the pins (network); on x86_64 including all extras
+    python .ci/lock.py --check   only resolve the pins (network); on x86_64 including all extras but PyTorch's
 
 The versions come from `constraints.txt`. pip decides which packages are needed and which wheel it would choose for each
 Python version and platform. The lock contains no addresses: pip uses its configured index.
@@ -25,6 +25,9 @@ LOCK = ROOT / "requirements.lock"
 
 PYTHONS = ("3.11", "3.12")
 MACHINES = ("x86_64", "aarch64")
+UNCHECKED_EXTRA = "eyes"
+"""Some package indexes serve PyTorch with CUDA packages and some without: what it needs cannot be pinned for all."""
+
 GLIBC_TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
 """Platform tags that Debian bookworm (glibc 2.36) accepts."""
 
@@ -57,7 +60,8 @@ def read_requirements(*, all_extras: bool) -> list[str]:
     """Return the requirements for building and running the function, optionally of all extras."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = settings["project"]["optional-dependencies"]
-    chosen = extras.values() if all_extras else [extras["serve"]]
+    pinned = [packages for name, packages in extras.items() if name != UNCHECKED_EXTRA]
+    chosen = pinned if all_extras else [extras["serve"]]
     return [*settings["build-system"]["requires"], *settings["project"]["dependencies"], *itertools.chain(*chosen)]
 
 

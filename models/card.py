@@ -1,4 +1,4 @@
-"""The gaze model's card: intended use, limits, training data, metrics and the file's SHA-256."""
+"""The cards of the gaze model and of the eye network: use, limits, training data, metrics and the file's SHA-256."""
 
 import platform
 from importlib.metadata import version
@@ -33,6 +33,14 @@ LIMITS = (
     "Outside the ranges under `data` the model extrapolates linearly and is untested.",
 )
 COMMANDS = ("make dataset", "make train", "make evaluate")
+
+EYE_NETWORK_LIMITS = (
+    "Trained on rendered people only; `metrics` are those of rendered people, too.",
+    "The spread is that of rendered people; errors on real ones are larger, above all vertically.",
+    "Needs eye images cut out by head pose as `gaze_core.eye_images` does; landmarks that are off shift them.",
+    "Strabismus, ptosis, eye patches, heavy make-up, coloured contact lenses and children were not rendered.",
+)
+EYE_NETWORK_COMMANDS = ("make train-eyes", "python -m research.eye_network.evaluate")
 
 FEATURES = (
     ("1", "gaze vector of both eyes, camera frame, x: right in the image"),
@@ -125,6 +133,46 @@ class Card(_Record):
     commands: list[str] = list(COMMANDS)
 
 
+class EyeNetworkCard(_Record):
+    """The eye network's card.
+
+    Attributes:
+        name: Name of the network.
+        license: Licence of the file.
+        file: File name; the file lies beside the card.
+        sha256: Digest of the file, hexadecimal.
+        size_bytes: Size of the file.
+        intended_use: Intended uses.
+        not_for: Excluded uses.
+        limits: Known limits.
+        inputs: Inputs by name: type, shape, meaning.
+        outputs: Outputs by name: type, shape, meaning.
+        data: Eye image set: digest, people and pairs by group.
+        training: Seed, steps, layer widths, augmentation and the rest of how it was trained.
+        metrics: Results of `research.eye_network.evaluate`; empty before it has run.
+        versions: Versions of everything that shapes the file.
+        commands: Commands that reproduce the file and the metrics.
+    """
+
+    name: str = "eye_network"
+    license: str = "Apache-2.0"
+    file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size_bytes: int
+    intended_use: list[str] = [
+        "An estimate with its own uncertainty, to be fused with others into the gaze of a viewer."
+    ]
+    not_for: list[str] = list(NOT_FOR)
+    limits: list[str] = list(EYE_NETWORK_LIMITS)
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    data: dict[str, Any]
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    versions: dict[str, str]
+    commands: list[str] = list(EYE_NETWORK_COMMANDS)
+
+
 def describe_features() -> list[Quantity]:
     """Return the inputs of the model in order."""
     return [
@@ -144,7 +192,7 @@ def find_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {package: version(package) for package in packages}
 
 
-def write_card(card: Card, path: Path) -> None:
+def write_card(card: Card | EyeNetworkCard, path: Path) -> None:
     """Write a card as JSON, atomically."""
     replace_file(path, f"{card.model_dump_json(indent=2)}\n".encode())
 
@@ -161,3 +209,17 @@ def read_card(path: Path) -> Card:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise ModelError(f"{path.name} is not the card of a gaze model") from error
+
+
+def read_eye_network_card(path: Path) -> EyeNetworkCard:
+    """Return the card of an eye network in a JSON file.
+
+    Raises:
+        ModelError: The file is missing or malformed.
+    """
+    try:
+        return EyeNetworkCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise ModelError(f"{path.name} is not the card of an eye network") from error

@@ -25,10 +25,12 @@ class GazeEstimates:
     Attributes:
         geometry: Geometry of the face.
         eyes: The single estimates, head frame; that of the network leaves out an eye that is hidden or shut.
+        eye_shapes: Blendshapes behind one of them, shape (2, 7); None if the engine does not estimate them.
     """
 
     geometry: FaceGeometry
     eyes: EyeEstimates
+    eye_shapes: Floats | None = None
 
     @property
     def directions_deg(self) -> dict[str, Floats]:
@@ -69,7 +71,7 @@ def estimate_frame(
         network=_ask_network(frame, face, geometry, vertical_fov_deg, network),
         blendshapes=None if face.eye_shapes is None else blendshape_gaze(face.eye_shapes),
     )
-    return GazeEstimates(geometry, eyes)
+    return GazeEstimates(geometry, eyes, face.eye_shapes)
 
 
 def _ask_network(

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 
-from func.adapters.model_file import load_gaze_model
+from func.adapters.model_file import SklearnGazeModel, load_gaze_model
 from models import EYE_NETWORK_PATH, GAZE_MODEL_PATH
 from models.card import read_card, write_card
 from research.command_line import Command
@@ -30,7 +30,7 @@ from research.evaluation.metrics import evaluate
 from research.evaluation.portraits import report_portraits
 from research.evaluation.ranges import find_in_range
 from research.recordings.measurement import report_recording
-from research.training.examples import measure_table, select_examples
+from research.training.examples import find_estimates, measure_table, select_examples
 
 ESTIMATORS = {
     "GradientBoostingRegressor": "gradient_boosting",
@@ -143,25 +143,43 @@ def compare(
     }
 
 
+def _load_matching(model: SklearnGazeModel, path: Path) -> LandmarkTable:
+    """Return a table whose rows have the estimates that the model was trained with.
+
+    Raises:
+        ValueError: It has other estimates, or those of another eye network.
+    """
+    table = load_table(path)
+    estimates = find_estimates(table)
+    if set(estimates) != set(model.estimates):
+        raise ValueError(
+            f"the model was trained with estimates by {', '.join(model.estimates)}, but {path.name} has "
+            f"{', '.join(estimates)}: train the model again, or render the table again"
+        )
+    if "network" in estimates and table.description["eye_network_sha256"] != model.eye_network_sha256:
+        raise ValueError(f"the model was trained with another eye network than that of {path.name}")
+    return table
+
+
 def _renew_documents(model_path: Path, table_path: Path, calibration_table_path: Path) -> None:
     model = load_gaze_model(model_path)
     card = read_card(model_path.with_suffix(".json"))
-    tried = try_calibrations(load_table(calibration_table_path), model.predict)
-    write_documents(card.metrics, load_table(table_path), model.predict, tried)
+    tried = try_calibrations(_load_matching(model, calibration_table_path), model.predict)
+    write_documents(card.metrics, _load_matching(model, table_path), model.predict, tried)
 
 
 def _evaluate(model_path: Path, table_path: Path, calibration_table_path: Path, folds: int) -> None:
     model = load_gaze_model(model_path)
+    table = _load_matching(model, table_path)
     card_path = model_path.with_suffix(".json")
     card = read_card(card_path)
-    table = load_table(table_path)
     is_shipped = model_path.resolve() == GAZE_MODEL_PATH
     metrics = evaluate(table, model.predict)
     if not folds:
         if not is_shipped:  # the shipped card holds the comparisons, too
             write_card(card.model_copy(update={"metrics": metrics}), card_path)
         return
-    calibrations = load_table(calibration_table_path)
+    calibrations = _load_matching(model, calibration_table_path)
     tried = try_calibrations(calibrations, model.predict)
     metrics["calibration"] = summarise_calibrations(tried, calibrations)
     for name in tried:

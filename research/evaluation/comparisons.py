@@ -5,7 +5,7 @@ learning curve, which decides nothing, is measured on the test group.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gaze_core import eye_region_weights
+from gaze_core.eye_region import EYE_REGION_MODEL
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.gaze import gaze_direction
 from research.evaluation.statistics import bootstrap_interval, describe
@@ -40,7 +41,7 @@ def compare_features(
     seed: int,
     report: Report = click.echo,
 ) -> dict[str, Any]:
-    """Return the errors with all features, without each one, and without the eye region, in degrees.
+    """Return the errors with all features, without each one, and without parts of the gaze vector, in degrees.
 
     Args:
         examples: Examples of the training people.
@@ -52,18 +53,33 @@ def compare_features(
     """
     parts = split_people(examples, folds)
     bare = [Fold(part.train.with_eye_region(None), part.test.with_eye_region(None), part.rows) for part in parts]
+    estimates = [name for name in ("network", "blendshapes") if _has(examples, name)]
     variants: dict[str, list[Fold]] = {"all": parts}
     for column, name in enumerate(FEATURE_NAMES):
         variants[f"without {name}"] = [_without(part, [column]) for part in parts]
     variants["without iris_x, iris_y, iris_z"] = [_without(part, [0, 1, 2]) for part in parts]
     variants["without head_rotation_x, _y, _z"] = [_without(part, [3, 4, 5]) for part in parts]
     variants["without the eye region"] = bare
+    for left_out in estimates:
+        kept = [name for name in estimates if name != left_out]
+        variants[f"without the {left_out}"] = _with_estimates(examples, folds, kept)
+    if len(estimates) > 1:
+        variants["landmarks alone"] = _with_estimates(examples, folds, ())
     found = {}
     for name, folds_of_it in variants.items():
         predicted_deg = predict_folds(estimator, hyperparameters, folds_of_it, seed=seed)
         found[name] = describe(angular_errors_deg(predicted_deg, examples.gaze_deg))
         report(f"  {name:<42} {found[name]['mean']:.2f} degrees")
     return found
+
+
+def _has(examples: Examples, name: str) -> bool:
+    return any(getattr(each, name) is not None for each in examples.eyes)
+
+
+def _with_estimates(examples: Examples, folds: int, names: Collection[str]) -> list[Fold]:
+    """Return the folds of examples whose features come from fewer estimates."""
+    return split_people(examples.with_estimates(names, EYE_REGION_MODEL), folds)
 
 
 def _without(part: Fold, columns: list[int]) -> Fold:
@@ -102,8 +118,8 @@ def compare_estimators(examples: Examples, *, folds: int, seed: int, report: Rep
         }
         report(f"  {estimator:<42} {found[estimator]['mean']:.2f} degrees, {found[estimator]['prediction_ms']:.2f} ms")
     for name, rays in (
-        ("not learned: iris geometry", [part.test.with_eye_region(None) for part in parts]),
-        ("no trees: iris geometry and eye region", [part.test for part in parts]),
+        ("not learned: iris geometry", [part.test.with_estimates((), None) for part in parts]),
+        ("no trees: the gaze vector alone", [part.test for part in parts]),
     ):
         predicted_deg = np.empty_like(examples.gaze_deg)
         for part, tested in zip(parts, rays, strict=True):

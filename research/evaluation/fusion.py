@@ -2,11 +2,11 @@
 
     python -m research.evaluation.fusion [--table …] [--looking-at-camera DIR]
 
-Prints Markdown tables of the errors of single estimates, pairs and all three. Each combination is weighted in several
-ways: equally, by inverse variance, by the best linear unbiased weights, and by the same scaled with the network's
-predicted spread, as in the service. Their covariances come from rendered training people, the errors from the rendered
-test people. With portraits, the same weights are tried on real people, and also those whose covariances come from the
-other half of the portraits' people. Nothing is written.
+Prints Markdown tables: maps from blendshapes to a direction, and the errors of single estimates, pairs and all three.
+Each combination is weighted in several ways: equally, by inverse variance, by the best linear unbiased weights, and by
+the same scaled with the network's predicted spread, as in the service. Their covariances come from rendered training
+people, the errors from the rendered test people. With portraits, the same weights are tried on real people, and also
+those whose covariances come from the other half of the portraits' people. Nothing is written.
 """
 
 import itertools
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from sklearn.model_selection import GroupKFold
 
 from func.adapters.eye_network_opencv import OpencvEyeNetwork
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
@@ -32,12 +33,21 @@ from research.markdown import make_table
 from research.training.examples import angular_errors_deg, measure_table
 from research.training.fusion import (
     EyeDirections,
+    RenderedEyes,
     cross_estimate,
     describe_fusion,
     fit_fusion,
     select_rendered,
     stack_directions,
 )
+from research.training.shapes import RENDERED_SHAPE_MODEL
+
+VERTICAL_SHAPES = {
+    "rendered: look up, look down": ("look_up", "look_down"),
+    "rendered: and blink": ("look_up", "look_down", "blink"),
+    "rendered: and squint, wide": ("look_up", "look_down", "blink", "squint", "wide"),
+}
+"""Maps from blendshapes that are fitted to rendered people, with the blendshapes that have a vertical weight."""
 
 SUBSETS = tuple(subset for count in range(1, len(ESTIMATES) + 1) for subset in itertools.combinations(ESTIMATES, count))
 """All combinations of estimates."""
@@ -102,6 +112,36 @@ def compare_weights(directions: EyeDirections, model: FusionModel, *, by_halves:
             rows.append((", ".join(subset), name, *_describe(directions, fused_deg)))
     header = ("estimates", "weights", "mean error", "95 % interval", "bias right", "bias up", "SD right", "SD up")
     return make_table(header, rows)
+
+
+def compare_maps(rendered: RenderedEyes, portraits: Sequence[Portrait], *, folds: int) -> str:
+    """Return the Markdown table of maps from blendshapes, on rendered people and on portraits.
+
+    Args:
+        rendered: Training people, on whom the maps are fitted and, cross-validated, measured.
+        portraits: Portraits; may be empty.
+        folds: Folds of the cross-validation.
+    """
+    real = [each for each in portraits if each.estimates is not None and each.estimates.eye_shapes is not None]
+    stacked = stack_portraits(real)
+    shapes = np.array([each.estimates.eye_shapes for each in real if each.estimates is not None]).reshape(-1, 2, 7)
+    known = rendered.of(np.flatnonzero(np.isfinite(rendered.eye_shapes).all(axis=(1, 2))))
+    true = known.estimate(EYE_REGION_MODEL, SHAPE_MODEL)
+    rows = []
+    for name, upwards in {**VERTICAL_SHAPES, "look up − look down, 40°": None}.items():
+        fitted, predicted_deg = SHAPE_MODEL, SHAPE_MODEL.predict(known.eye_shapes)
+        if upwards is not None:
+            fitted = known.fit_shapes(upwards=upwards)
+            for train, test in GroupKFold(folds).split(known.person, groups=known.person):
+                learnt = known.of(train).fit_shapes(upwards=upwards)
+                predicted_deg[test] = learnt.predict(known.eye_shapes[test])
+        cells = [*_describe(true, predicted_deg)]
+        if real:
+            cells += _describe(stacked, fitted.predict(shapes))
+        rows.append((name, *cells))
+    header = ("mean error", "95 % interval", "bias right", "bias up", "SD right", "SD up")
+    of_real = tuple(f"portraits: {name}" for name in header) if real else ()
+    return make_table(("map", *header, *of_real), rows)
 
 
 def stack_portraits(portraits: Sequence[Portrait]) -> EyeDirections:
@@ -172,14 +212,18 @@ def main(
     """Compare ways to fuse the estimates of the eyes' direction, on rendered people and on portraits."""
     loaded = load_table(table)
     measured = measure_table(loaded, estimates=ESTIMATES)
-    learnt = cross_estimate(select_rendered(loaded, measured, held_out=False), folds=folds)
+    portraits = []
+    if looking_at_camera is not None:
+        portraits = _measure_portraits(looking_at_camera, vertical_fov_deg, OpencvEyeNetwork(network_path))
+    training = select_rendered(loaded, measured, held_out=False)
+    click.echo(compare_maps(training, portraits, folds=folds))
+    learnt = cross_estimate(training, folds=folds)
     model = fit_fusion(learnt)
-    test = select_rendered(loaded, measured, held_out=True).estimate(EYE_REGION_MODEL, SHAPE_MODEL)
+    test = select_rendered(loaded, measured, held_out=True).estimate(EYE_REGION_MODEL, RENDERED_SHAPE_MODEL)
     _report("rendered training people", learnt)
     _report("rendered test people", test)
     click.echo(compare_weights(test.of(test.is_complete), model))
-    if looking_at_camera is not None:
-        portraits = _measure_portraits(looking_at_camera, vertical_fov_deg, OpencvEyeNetwork(network_path))
+    if portraits:
         real = stack_portraits(portraits)
         _report("portraits", real)
         click.echo(compare_weights(real.of(real.is_complete), model, by_halves=True))

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from gaze_core.gaze import gaze_direction, point_of_gaze
+from gaze_core.eye_region import EYE_REGION_MODEL
+from gaze_core.features import FaceGeometry
+from gaze_core.gaze import correct_gaze_vector, gaze_direction, gaze_vector, point_of_gaze
+from gaze_core.types import EyeEstimates, Floats
 from research.dataset.table import LandmarkTable
 from research.evaluation.ranges import distance_from_centre, find_in_range
 from research.evaluation.statistics import bootstrap_interval, describe, round_number
@@ -106,13 +109,15 @@ def find_baselines(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the predictions of simpler methods for the same rows by name, each of shape (n, 2).
 
+    In rows that lack a single estimate, the others are fused, as in the service.
+
     Args:
         training: Examples of the training identities.
         test: Examples of the rows.
         table: Table with the true head poses, which a perfect head tracker would measure.
         rows: Rows of the table, shape (n,).
     """
-    features, bare = test.features, test.with_eye_region(None).features
+    features, bare = test.features, test.with_estimates((), None).features
     learnt, learnt_deg = mirror(training.features, training.gaze_deg)
     head = slice(3, 6)
     return {
@@ -121,8 +126,30 @@ def find_baselines(
         "not learned: true direction of the nose": table.pose_deg[rows][:, [1, 0]],
         "linear: head angles": LinearRegression().fit(learnt[:, head], learnt_deg).predict(features[:, head]),
         "not learned: iris geometry": gaze_direction(bare[:, :3]),
+        **find_single_estimates(test),
         "linear: the same seven features": LinearRegression().fit(learnt, learnt_deg).predict(features),
     }
+
+
+def find_single_estimates(examples: Examples) -> dict[str, NDArray[np.float64]]:
+    """Return the gaze directions that the estimates give without the gaze model, alone and fused, shape (n, 2) each."""
+    found = {"landmarks alone": examples.with_estimates((), EYE_REGION_MODEL).features[:, :3]}
+    fused = examples.features[:, :3]
+    for name in ("network", "blendshapes"):
+        alone = [_turn(each, name, geometry) for each, geometry in zip(examples.eyes, examples.geometries, strict=True)]
+        if any(each is not None for each in alone):
+            pairs = zip(alone, fused, strict=True)
+            found[f"{name} alone"] = np.array([other if each is None else each for each, other in pairs])
+    if len(found) > 1:
+        found["all fused"] = fused
+    return {f"no trees: {name}": gaze_direction(vectors) for name, vectors in found.items()}
+
+
+def _turn(eyes: EyeEstimates, name: str, geometry: FaceGeometry) -> Floats | None:
+    """Return the gaze vector of the network or of the blendshapes, camera frame; None without that estimate."""
+    by_network = None if eyes.network is None else eyes.network.both_deg
+    direction = by_network if name == "network" else eyes.blendshapes
+    return None if direction is None else correct_gaze_vector(gaze_vector(direction), geometry.head_pose.head_rotation)
 
 
 def find_slices(table: LandmarkTable, rows: NDArray[np.int64], iris_diameter_px: NDArray[np.float64]) -> Slices:

@@ -1,6 +1,7 @@
 """Measurements and training examples of a table.
 
-Features come from `gaze_core`, so they cannot differ from the service's.
+Features come from `gaze_core`, so they cannot differ from the service's. Only the map from blendshapes to a direction
+is a different one, see `shapes`.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from gaze_core.fusion import ESTIMATES, blendshape_gaze
 from gaze_core.gaze import visual_angle_deg
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, EyeEstimates
 from research.dataset.table import LandmarkTable, fill_landmarks
+from research.training.shapes import RENDERED_SHAPE_MODEL
 
 CLOSED_BELOW = 0.2
 """Rendered eyes with a smaller opening hide their gaze and count as closed."""
@@ -137,7 +139,7 @@ def _estimate(
         views = eye_views(geometry, face.image_width_px, face.image_height_px, fov_deg)
         network = views.to_head_frame(gazes, geometry.head_pose.head_rotation)
     if face.eye_shapes is not None and "blendshapes" in wanted:
-        blendshapes = blendshape_gaze(face.eye_shapes)
+        blendshapes = blendshape_gaze(face.eye_shapes, model=RENDERED_SHAPE_MODEL)
     return EyeEstimates(estimate_from_landmarks(geometry, eye_region), network, blendshapes)
 
 

@@ -1,11 +1,11 @@
-"""Fit how the estimates of the eyes' direction are fused, and write the weights into `gaze_core.fusion_weights`.
+"""Fit how the estimates of the eyes' direction are fused, and write `gaze_core.fusion_weights` and `shape_weights`.
 
     python -m research.training.fusion [--table …] [--folds 5]
 
-Two things are fitted to the training people: the map from blendshapes to a direction, by least squares, and the
-covariances of the errors of landmarks, eye network and blendshapes, in the head frame. The errors are those for people
-who were left out: the weights of the eye region and of the blendshapes come from the other folds, and the eye network
-must have been trained on other people than those of the table. Every person counts the same.
+Two things are fitted to the training people: the map from blendshapes to a direction for rendered people, by least
+squares, and the covariances of the errors of landmarks, eye network and blendshapes, in the head frame. The errors are
+those for people who were left out: the weights of the eye region and of the blendshapes come from the other folds, and
+the eye network must have been trained on other people than those of the table. Every person counts the same.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,8 @@ from sklearn.model_selection import GroupKFold
 from gaze_core import eye_region_weights
 from gaze_core.eye_region import EyeRegionModel
 from gaze_core.features import FaceGeometry, estimate_from_landmarks, find_usable_eyes
-from gaze_core.fusion import ESTIMATES, NETWORK, SPREAD_LIMITS, FusionModel, ShapeModel, split_shapes
+from gaze_core.fusion import ESTIMATES, NETWORK, SPREAD_LIMITS, FusionModel, ShapeModel
 from gaze_core.gaze import rotate_directions
-from gaze_core.landmarks import EYE_SHAPES
 from gaze_core.one_eye import leave_out_hidden_eye
 from gaze_core.types import EyeEstimates, Floats
 from models.atomic_file import replace_file
@@ -31,10 +30,10 @@ from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
 from research.training.examples import Measurements, measure_table
 from research.training.eye_region import fit_eye_region
+from research.training.shapes import fit_shapes, weigh_people
 
 WEIGHTS_PATH = Path(__file__).resolve().parents[2] / "gaze_core" / "fusion_weights.py"
-
-LOOK_IN, LOOK_OUT, LOOK_UP, LOOK_DOWN = (EYE_SHAPES.index(f"look_{name}") for name in ("in", "out", "up", "down"))
+SHAPE_WEIGHTS_PATH = Path(__file__).resolve().with_name("shape_weights.py")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,37 +65,6 @@ class EyeDirections:
     def is_complete(self) -> NDArray[np.bool_]:
         """Whether an image has all estimates, shape (n,)."""
         return np.asarray(np.isfinite(self.estimates_deg).all(axis=(1, 2)))
-
-
-def weigh_people(person: NDArray[np.int64]) -> Floats:
-    """Return weights of images that sum to one and give every person the same, shape (n,)."""
-    _, member, counts = np.unique(person, return_inverse=True, return_counts=True)
-    weights: Floats = 1.0 / (len(counts) * counts[member])
-    return weights
-
-
-def fit_shapes(eye_shapes: Floats, true_deg: Floats, person: NDArray[np.int64]) -> ShapeModel:
-    """Return the least-squares map from blendshapes to the direction of the eyes.
-
-    Horizontally one weight applies to how much more each eye looks out than in, vertically one to looking up and one to
-    looking down; each direction has a constant.
-
-    Args:
-        eye_shapes: Blendshapes, shape (n, 2, 7).
-        true_deg: True direction, head frame, shape (n, 2).
-        person: Number of the person, shape (n,).
-    """
-    apart, common = split_shapes(eye_shapes)
-    weights = np.sqrt(weigh_people(person))[:, None]
-    ones = np.ones(len(person))
-    across = np.column_stack([apart[:, LOOK_OUT] - apart[:, LOOK_IN], ones]) * weights
-    along = np.column_stack([common[:, LOOK_UP], common[:, LOOK_DOWN], ones]) * weights
-    aside, straight = np.linalg.lstsq(across, true_deg[:, 0] * weights[:, 0])[0].tolist()
-    up, down, level = np.linalg.lstsq(along, true_deg[:, 1] * weights[:, 0])[0].tolist()
-    sideways, upwards = np.zeros((2, len(EYE_SHAPES)))
-    sideways[[LOOK_IN, LOOK_OUT]] = -aside, aside
-    upwards[[LOOK_UP, LOOK_DOWN]] = up, down
-    return ShapeModel(sideways, straight, upwards, level)
 
 
 def fit_fusion(directions: EyeDirections) -> FusionModel:
@@ -183,12 +151,12 @@ class RenderedEyes:
         stacked.estimates_deg[:, 2] = shapes.predict(self.eye_shapes)
         return stacked
 
-    def fit_shapes(self) -> ShapeModel:
-        """Return the map from the blendshapes of these people."""
+    def fit_shapes(self, *, upwards: Sequence[str] = ("look_up", "look_down")) -> ShapeModel:
+        """Return the map from the blendshapes of these people, with vertical weights of some of them."""
         known = np.isfinite(self.eye_shapes).all(axis=(1, 2))
         to_head = np.array([geometry.head_pose.head_rotation.T for geometry in self.geometries])
         true_deg = rotate_directions(self.gaze_deg, to_head)
-        return fit_shapes(self.eye_shapes[known], true_deg[known], self.person[known])
+        return fit_shapes(self.eye_shapes[known], true_deg[known], self.person[known], upwards=upwards)
 
 
 def select_rendered(table: LandmarkTable, measured: Measurements, *, held_out: bool) -> RenderedEyes:
@@ -226,33 +194,40 @@ def cross_estimate(rendered: RenderedEyes, *, folds: int) -> EyeDirections:
     )
 
 
-def render_weights(fusion: FusionModel, shapes: ShapeModel) -> str:
+def render_weights(fusion: FusionModel) -> str:
     """Return the source of `gaze_core.fusion_weights`; five digits, so that CPUs agree."""
-
-    def tuple_of(values: Floats) -> str:
-        return f"({', '.join(f'{value:.5g}' for value in values.tolist())})"
-
-    def matrix_of(values: Floats) -> str:
-        return f"({', '.join(tuple_of(row) for row in values)})"
-
+    right, up = (f"({', '.join(_render(row) for row in matrix)})" for matrix in fusion.covariances_deg2)
     lines = [
-        '"""Weights of `gaze_core.fusion`. Generated by fitting the training table; do not edit by hand."""',
+        '"""Weights of `fusion.FUSION_MODEL`. Generated by fitting the training table; do not edit by hand."""',
         "",
         "# Covariances of the errors of landmarks, network and blendshapes, degrees², horizontal and vertical.",
-        f"COVARIANCE_RIGHT = {matrix_of(fusion.covariances_deg2[0])}",
-        f"COVARIANCE_UP = {matrix_of(fusion.covariances_deg2[1])}",
+        f"COVARIANCE_RIGHT = {right}",
+        f"COVARIANCE_UP = {up}",
         "",
         "# Spread predicted by the network at which these hold, degrees.",
-        f"NETWORK_SPREAD = {tuple_of(fusion.network_spread_deg)}",
-        "",
-        "# Gaze from blendshapes: degrees for each of `landmarks.EYE_SHAPES`, and constants.",
-        f"SHAPES_SIDEWAYS = {tuple_of(shapes.sideways_deg)}",
-        f"SHAPES_STRAIGHT = {shapes.straight_deg:.5g}",
-        f"SHAPES_UPWARDS = {tuple_of(shapes.upwards_deg)}",
-        f"SHAPES_LEVEL = {shapes.level_deg:.5g}",
+        f"NETWORK_SPREAD = {_render(fusion.network_spread_deg)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def render_shape_weights(shapes: ShapeModel) -> str:
+    """Return the source of `research.training.shape_weights`; five digits, so that CPUs agree."""
+    lines = [
+        '"""Weights of `shapes.RENDERED_SHAPE_MODEL`. Generated by fitting the training table; do not edit by hand."""',
+        "",
+        "# Degrees for each of `gaze_core.landmarks.EYE_SHAPES`, and constants.",
+        f"SIDEWAYS = {_render(shapes.sideways_deg)}",
+        f"STRAIGHT = {shapes.straight_deg:.5g}",
+        f"UPWARDS = {_render(shapes.upwards_deg)}",
+        f"LEVEL = {shapes.level_deg:.5g}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _render(values: Floats) -> str:
+    return f"({', '.join(f'{value:.5g}' for value in values.tolist())})"
 
 
 def describe_fusion(fusion: FusionModel) -> list[str]:
@@ -278,14 +253,15 @@ def describe_fusion(fusion: FusionModel) -> list[str]:
     "--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Folds of the cross-validation."
 )
 def main(table: Path, folds: int) -> None:
-    """Fit how the estimates are fused, and write the weights into `gaze_core.fusion_weights`."""
+    """Fit how the estimates are fused, and write `gaze_core.fusion_weights` and `research.training.shape_weights`."""
     loaded = load_table(table)
     rendered = select_rendered(loaded, measure_table(loaded, estimates=ESTIMATES), held_out=False)
     fusion, shapes = fit_fusion(cross_estimate(rendered, folds=folds)), rendered.fit_shapes()
     for line in describe_fusion(fusion):
         click.echo(line)
-    replace_file(WEIGHTS_PATH, render_weights(fusion, shapes).encode())
-    click.echo(f"wrote {WEIGHTS_PATH.name}", err=True)
+    replace_file(WEIGHTS_PATH, render_weights(fusion).encode())
+    replace_file(SHAPE_WEIGHTS_PATH, render_shape_weights(shapes).encode())
+    click.echo(f"wrote {WEIGHTS_PATH.name} and {SHAPE_WEIGHTS_PATH.name}", err=True)
 
 
 if __name__ == "__main__":

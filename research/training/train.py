@@ -10,7 +10,7 @@ files on the same kind of CPU; on other CPUs linear algebra may round the last b
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from gaze_core import eye_region_weights
+from gaze_core import eye_region_weights, fusion_weights
 from gaze_core.errors import ModelError
 from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from models.atomic_file import replace_file
@@ -42,10 +42,12 @@ from models.card import (
 )
 from research.command_line import Command
 from research.dataset.table import TRAINING_TABLE_PATH, LandmarkTable, load_table
+from research.training import shape_weights
 from research.training.examples import (
     Examples,
     Measurements,
     angular_errors_deg,
+    find_estimates,
     measure_table,
     mirror,
     select_examples,
@@ -185,7 +187,7 @@ def train(
     """Return the content of the model file, and its card without metrics and without the table's digest.
 
     Args:
-        table: Training table; its test group is not used.
+        table: Training table; its test group is not used. All estimates that it has enter the features.
         estimator: Name in `CANDIDATES`.
         seed: Seed of the fit.
         folds: Folds of the cross-validation that chooses the hyperparameters.
@@ -195,12 +197,14 @@ def train(
     Raises:
         ValueError: The table has fewer usable training people than folds.
     """
-    measured = measure_table(table)
+    estimates = find_estimates(table)
+    measured = measure_table(table, estimates=estimates)
     examples = select_examples(table, measured, held_out=False)
     people = len(np.unique(examples.identity))
     if people < folds:
         raise ValueError(f"{people} usable people are too few for {folds} folds")
     report(f"{len(examples)} usable rows of {people} people; left out: {measured.left_out}")
+    report(f"gaze vector from {', '.join(estimates)}")
     tried = []
     parts = split_people(examples, folds)
     for hyperparameters in candidates or CANDIDATES[estimator]:
@@ -223,20 +227,31 @@ def train(
         ),
         features=describe_features(),
         outputs=describe_outputs(),
-        data=describe_data(table, measured, examples) | {"eye_region_sha256": digest_eye_region()},
+        data=describe_data(table, measured, examples) | digest_weights(estimates),
         selection={
             "method": f"grouped cross-validation over training identities, {folds} folds; mean angular error",
             "candidates": tried,
         },
         metrics={},
         versions=find_versions(),
+        estimates=list(estimates),
+        eye_network_sha256=table.description["eye_network_sha256"] if "network" in estimates else None,
     )
     return content.getvalue(), card
 
 
-def digest_eye_region() -> str:
-    """Return the digest of the eye region's weights, on which the model's features depend."""
-    return hashlib.sha256(Path(eye_region_weights.__file__).read_bytes()).hexdigest()
+def digest_weights(estimates: Collection[str]) -> dict[str, str]:
+    """Return the digests of the weights on which the model's features depend, by their names in the card.
+
+    Args:
+        estimates: Estimates in the features; if there is more than one, they are fused.
+    """
+    modules = {"eye_region_sha256": eye_region_weights}
+    if len(estimates) > 1:
+        modules |= {"fusion_sha256": fusion_weights, "rendered_shapes_sha256": shape_weights}
+    return {
+        name: hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest() for name, module in modules.items()
+    }
 
 
 def describe_data(table: LandmarkTable, measured: Measurements, examples: Examples) -> dict[str, Any]:

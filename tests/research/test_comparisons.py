@@ -40,6 +40,16 @@ def test_the_model_needs_the_irises_and_not_the_roll(examples):
     assert found["without head_rotation_z"]["mean"] < 1.3 * found["all"]["mean"]
 
 
+def test_estimates_are_left_out_one_by_one():
+    seeing = make_table(identities=8, frames=10, held_out=2, offset_deg=4.0, network_sd_deg=0.5, shapes_sd_deg=6.0)
+    examples = select_examples(seeing, measure_table(seeing), held_out=False)
+
+    found = compare_features(examples, "gradient_boosting", SMALL, folds=3, seed=0, report=ignore)
+
+    assert list(found)[-3:] == ["without the network", "without the blendshapes", "landmarks alone"]
+    assert found["without the network"]["mean"] > 1.2 * found["all"]["mean"]
+
+
 def test_estimators_are_compared_on_the_same_people_with_their_best_candidate(examples, monkeypatch):
     useless = SMALL | {"init": "zero", "learning_rate": 1e-6}
     monkeypatch.setattr(

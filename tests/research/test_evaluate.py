@@ -122,6 +122,23 @@ def test_eyes_made_of_points_need_no_learning(table, truth):
     assert baselines["not learned: direction of the nose"]["mean"] > 8
 
 
+def test_single_estimates_are_measured_without_the_gaze_model():
+    seeing = make_table(identities=8, frames=8, held_out=4, offset_deg=0.0, network_sd_deg=2.0, shapes_sd_deg=4.0)
+
+    baselines = run(seeing, lambda features: features[:, :2])["baselines"]
+
+    # The mean of the length of a vector with two normal components is 1.25 standard deviations.
+    assert baselines["no trees: network alone"]["mean"] == approx(2.5, rel=0.3)
+    assert baselines["no trees: blendshapes alone"]["mean"] > 1.5 * baselines["no trees: network alone"]["mean"]
+    assert "no trees: all fused" in baselines
+
+
+def test_of_a_table_with_landmarks_alone_only_those_are_measured(table, truth):
+    baselines = run(table, answer(truth))["baselines"]
+
+    assert [name for name in baselines if name.startswith("no trees")] == ["no trees: landmarks alone"]
+
+
 def test_slices_of_a_quantity_contain_every_row_once(table):
     rows = np.flatnonzero(table.is_held_out)
 
@@ -215,3 +232,38 @@ def test_the_command_writes_the_metrics_into_the_card(tmp_path, monkeypatch):
     assert metrics["test"]["identities"] == 3
     assert 0 < metrics["test"]["angular_error_deg"]["mean"] < 6
     assert "24 images of 3 unseen people" in result.stdout
+
+
+def evaluate_with(table, model_path, monkeypatch):
+    monkeypatch.setattr("research.evaluation.__main__.load_table", lambda path: table)
+    arguments = ["--model", str(model_path), "--table", "new.npz", "--folds", "0"]
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    """A table with an eye network, and a model trained on it."""
+    table = make_table(identities=8, frames=8, held_out=3, network_sd_deg=2.0)
+    table.description["eye_network_sha256"] = "a" * 64
+    return table, train(table, estimator="random_forest", folds=3, candidates=[FOREST], report=lambda line: None)
+
+
+def test_a_model_is_not_measured_on_other_estimates_than_it_was_trained_with(seeing, table, tmp_path, monkeypatch):
+    save(*seeing[1], tmp_path / "gaze_model.joblib")
+
+    result = evaluate_with(table, tmp_path / "gaze_model.joblib", monkeypatch)
+
+    assert result.exit_code == 1
+    assert "was trained with estimates by landmarks, network, but new.npz has landmarks" in result.stderr
+
+
+def test_a_model_is_not_measured_on_the_answers_of_another_network(seeing, tmp_path, monkeypatch):
+    save(*seeing[1], tmp_path / "gaze_model.joblib")
+    other = make_table(identities=8, frames=8, held_out=3, network_sd_deg=2.0)
+    other.description["eye_network_sha256"] = "b" * 64
+
+    result = evaluate_with(other, tmp_path / "gaze_model.joblib", monkeypatch)
+
+    assert result.exit_code == 1
+    assert "the model was trained with another eye network than that of new.npz" in result.stderr
+    assert evaluate_with(seeing[0], tmp_path / "gaze_model.joblib", monkeypatch).exit_code == 0

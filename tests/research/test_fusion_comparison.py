@@ -11,14 +11,17 @@ from research.evaluation.fusion import (
     SUBSETS,
     combine,
     combine_by_halves,
+    compare_maps,
     compare_weights,
     make_variants,
     stack_portraits,
 )
 from research.evaluation.portraits import Portrait
-from research.training.fusion import EyeDirections, fit_fusion
+from research.training.examples import measure_table
+from research.training.fusion import EyeDirections, fit_fusion, select_rendered
 from tests.fakes.eye_network import make_gazes
 from tests.fakes.synthetic_face import make_face
+from tests.fakes.synthetic_table import make_table
 
 COVARIANCE = np.array([[4.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 4.0]])
 MODEL = FusionModel(np.array([COVARIANCE, COVARIANCE]), np.array([2.0, 2.0]))
@@ -88,6 +91,19 @@ def test_the_table_has_errors_bias_and_scatter_of_each_combination():
 
     assert table[2] == "| landmarks | – | 2.00 | 1.00 to 3.00 | 2.00 | 0.00 | 1.00 | 0.00 |"
     assert len(table) == 2 + 3 + 3 * 4 + 4
+
+
+def test_maps_are_compared_on_people_that_they_were_not_fitted_to():
+    table = make_table(identities=12, frames=10, shapes_sd_deg=1.0)
+    rendered = select_rendered(table, measure_table(table), held_out=False)
+
+    lines = compare_maps(rendered, [], folds=3).splitlines()
+
+    errors_deg = {line.split(" | ")[0].strip("| "): float(line.split(" | ")[1]) for line in lines[2:]}
+    assert list(errors_deg)[-1] == "look up − look down, 40°"
+    # The synthetic map has 40 degrees and no asymmetry; the mean of a two-dimensional error of 1 degree is 1.25.
+    assert errors_deg["rendered: look up, look down"] == approx(1.25, rel=0.2)
+    assert errors_deg["look up − look down, 40°"] == approx(4.0, rel=0.2)  # the asymmetry of the real network
 
 
 def test_portraits_without_a_gaze_are_left_out():

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from gaze_core import fusion_weights
 from gaze_core.eye_region import EYE_REGION_MODEL
-from gaze_core.fusion import ESTIMATES, FUSION_MODEL, SHAPE_MODEL, FusionModel, ShapeModel
+from gaze_core.fusion import ESTIMATES, FUSION_MODEL, FusionModel, ShapeModel
 from research.training import fusion
 from research.training.examples import measure_table
 from research.training.fusion import (
@@ -14,11 +13,11 @@ from research.training.fusion import (
     cross_estimate,
     describe_fusion,
     fit_fusion,
-    fit_shapes,
+    render_shape_weights,
     render_weights,
     select_rendered,
-    weigh_people,
 )
+from research.training.shapes import RENDERED_SHAPE_MODEL, fit_shapes, weigh_people
 from tests.fakes.synthetic_table import SHAPE_DEG, make_table
 
 PERSON = np.repeat(np.arange(200), 20)
@@ -142,15 +141,19 @@ def test_the_written_weights_are_read_back():
     model = FusionModel(np.arange(18.0).reshape(2, 3, 3) / 7, np.array([1.0, 2.0]))
     names = {}
 
-    exec(render_weights(model, SHAPE_MODEL), names)
+    exec(render_weights(model), names)
+    exec(render_shape_weights(ShapeModel(np.arange(7.0), 0.5, np.arange(7.0) / 3, -8.0)), names)
 
     assert np.array([names["COVARIANCE_RIGHT"], names["COVARIANCE_UP"]]) == approx(model.covariances_deg2, rel=1e-4)
     assert names["NETWORK_SPREAD"] == (1.0, 2.0)
-    assert names["SHAPES_UPWARDS"] == approx(fusion_weights.SHAPES_UPWARDS)
+    assert names["SIDEWAYS"] == (0, 1, 2, 3, 4, 5, 6)
+    assert names["UPWARDS"] == approx(np.arange(7.0) / 3, rel=1e-4)
+    assert (names["STRAIGHT"], names["LEVEL"]) == (0.5, -8.0)
 
 
 def test_the_shipped_weights_are_as_the_fit_writes_them():
-    assert fusion.WEIGHTS_PATH.read_text() == render_weights(FUSION_MODEL, SHAPE_MODEL)
+    assert fusion.WEIGHTS_PATH.read_text() == render_weights(FUSION_MODEL)
+    assert fusion.SHAPE_WEIGHTS_PATH.read_text() == render_shape_weights(RENDERED_SHAPE_MODEL)
 
 
 def test_the_fit_is_described_for_each_axis():

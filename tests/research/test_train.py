@@ -16,13 +16,17 @@ from joblib.numpy_pickle import NumpyUnpickler
 from pytest import approx
 
 from func.adapters.model_file import load_gaze_model
+from gaze_core import fusion_weights
 from gaze_core.errors import ModelError
+from gaze_core.eye_region import EYE_REGION_MODEL
 from gaze_core.features import measure_face
+from gaze_core.gaze import gaze_direction, rotate_directions
 from models.card import find_versions, read_card, write_card
 from research.dataset.table import TRAINING_TABLE_PATH, fill_landmarks, write_table
 from research.training.examples import (
     Examples,
     angular_errors_deg,
+    find_estimates,
     measure_table,
     mirror,
     select_examples,
@@ -30,7 +34,7 @@ from research.training.examples import (
 from research.training.train import (
     CANDIDATES,
     Fold,
-    digest_eye_region,
+    digest_weights,
     fit,
     main,
     make_regressor,
@@ -87,6 +91,76 @@ def test_rows_without_open_eyes_are_left_out_and_counted():
 
     assert measured.is_usable.sum() == 12
     assert measured.left_out == {"closed_eyes_detected": 8}
+
+
+SEEING = {"identities": 6, "frames": 6, "held_out": 2, "network_sd_deg": 0.1, "shapes_sd_deg": 3.0}
+
+
+def gaze_errors_deg(table, measured):
+    rows = measured.is_usable
+    return angular_errors_deg(gaze_direction(measured.features[rows, :3]), table.gaze_deg[rows])
+
+
+def test_the_gaze_vector_contains_all_estimates_of_the_table():
+    seeing = make_table(**SEEING, offset_deg=5.0)
+
+    alone = gaze_errors_deg(seeing, measure_table(seeing, eye_region=None, estimates=("landmarks",)))
+    fused = gaze_errors_deg(seeing, measure_table(seeing, eye_region=None))
+
+    assert find_estimates(seeing) == ("landmarks", "network", "blendshapes")
+    assert fused.mean() < 0.8 * alone.mean()
+
+
+def test_a_table_without_answers_has_the_landmarks_alone(table):
+    assert find_estimates(table) == ("landmarks",)
+    assert measure_table(table).eyes[0].network is None
+
+
+def test_an_estimate_that_the_table_lacks_is_a_misuse(table):
+    with pytest.raises(ValueError, match="the table has no estimate by network"):
+        measure_table(table, estimates=("landmarks", "network"))
+
+
+def test_the_network_s_answers_are_turned_into_the_head_frame():
+    seeing = make_table(**SEEING, offset_deg=0.0)
+    measured = measure_table(seeing)
+
+    in_camera = [
+        rotate_directions(each.network.both_deg, geometry.head_pose.head_rotation)
+        for each, geometry in zip(measured.eyes, measured.geometries, strict=True)
+    ]
+
+    assert angular_errors_deg(np.array(in_camera), seeing.gaze_deg).max() < 1
+
+
+def test_examples_can_be_computed_again_from_fewer_estimates():
+    seeing = make_table(**SEEING)
+    examples = select_examples(seeing, measure_table(seeing), held_out=False)
+    landmarks = select_examples(seeing, measure_table(seeing, estimates=("landmarks",)), held_out=False)
+
+    assert examples.with_eye_region(EYE_REGION_MODEL).features == approx(examples.features)
+    assert examples.with_estimates((), EYE_REGION_MODEL).features == approx(landmarks.features)
+    assert examples.of(np.arange(3)).with_estimates((), EYE_REGION_MODEL).features == approx(landmarks.features[:3])
+    without_shapes = examples.with_estimates(("network",), EYE_REGION_MODEL)
+    assert (without_shapes.eyes[0].network, without_shapes.eyes[0].blendshapes) == (examples.eyes[0].network, None)
+
+
+def test_the_card_names_the_estimates_and_the_network():
+    seeing = make_table(**SEEING)
+    seeing.description["eye_network_sha256"] = "e" * 64
+
+    _, card = train_small(seeing)
+
+    assert card.estimates == ["landmarks", "network", "blendshapes"]
+    assert card.eye_network_sha256 == "e" * 64
+    assert card.data["fusion_sha256"] == hashlib.sha256(Path(fusion_weights.__file__).read_bytes()).hexdigest()
+
+
+def test_a_model_of_landmarks_alone_depends_on_no_fusion(trained):
+    _, card = trained
+
+    assert (card.estimates, card.eye_network_sha256) == (["landmarks"], None)
+    assert "fusion_sha256" not in card.data
 
 
 def test_training_examples_contain_nobody_of_the_test_group(table):
@@ -323,7 +397,8 @@ def test_the_shipped_model_is_the_one_that_its_card_describes():
         card.data["face_landmarker_sha256"]
         == hashlib.sha256((MODELS / "face_landmarker.task").read_bytes()).hexdigest()
     )
-    assert card.data["eye_region_sha256"] == digest_eye_region()
+    digests = digest_weights(card.estimates)
+    assert {name: card.data.get(name) for name in digests} == digests
     assert card.versions.keys() == find_versions().keys()
 
 

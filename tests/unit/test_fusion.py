@@ -139,12 +139,14 @@ def test_exchanged_eyes_turn_the_gaze_as_far_to_the_other_side_of_straight_ahead
     assert blendshape_gaze(values[::-1]) == approx((straight_deg - (right_deg - straight_deg), up_deg))
 
 
-def test_the_shipped_map_follows_the_meaning_of_the_blendshapes():
-    assert blendshape_gaze(shapes(right_look_out=0.5, left_look_in=0.5)).gaze_x_deg > 5
-    assert blendshape_gaze(shapes(left_look_out=0.5, right_look_in=0.5)).gaze_x_deg < -5
-    level = SHAPE_MODEL.level_deg
-    assert blendshape_gaze(shapes(left_look_up=0.5, right_look_up=0.5)).gaze_y_deg > level + 3
-    assert blendshape_gaze(shapes(left_look_down=0.5, right_look_down=0.5)).gaze_y_deg < level - 3
+def test_a_unit_of_looking_is_40_degrees_in_all_directions():
+    right = blendshape_gaze(shapes(right_look_out=0.5, left_look_in=0.5))
+    left = blendshape_gaze(shapes(left_look_out=0.25, right_look_in=0.25))
+
+    assert right == approx((4.1 + 20.0, 0.0))
+    assert left == approx((4.1 - 10.0, 0.0))
+    assert blendshape_gaze(shapes(left_look_up=0.5, right_look_up=0.5)) == approx((4.1, 20.0))
+    assert blendshape_gaze(shapes(left_look_down=0.5, right_look_down=0.5)) == approx((4.1, -20.0))
 
 
 def test_blendshapes_of_one_eye_are_refused():
