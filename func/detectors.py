@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from func.session.gaze_track import read_records
-from func.session.viewer_calibration import calibrate_session
+from func.session.viewer_calibration import calibrate_session, read_earlier
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import SessionNotFoundError, SessionStoreError
@@ -165,15 +165,16 @@ class _Calibrations:
     def _read(self, session_id: str, known: _Entry | None, now_s: float) -> _Entry:
         try:
             session = self._sessions.get_session(session_id)
+            earlier = read_earlier(session, self._sessions)
         except SessionNotFoundError:
             return _Entry(None, None, now_s)
         except SessionStoreError as error:
             _log.warning("calibration session unreadable, using the last calibration: %s", type(error).__name__)
             return _Entry(None, None, now_s) if known is None else _Entry(known.calibration, known.digest, now_s)
-        digest = _digest(session)
+        digest = _digest(session) if earlier is None else f"{_digest(session)} {_digest(earlier)}"
         if known is not None and digest == known.digest:
             return _Entry(known.calibration, digest, now_s)
-        return _Entry(calibrate_session(session, self._model), digest, now_s)
+        return _Entry(calibrate_session(session, self._model, earlier), digest, now_s)
 
 
 def _digest(session: Session) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gaze_core.calibration import HEAD_ANGLES, Calibration
+from gaze_core.calibration import Calibration
+from gaze_core.cues import GazeCues
 from gaze_core.errors import EyeNetworkError
 from gaze_core.eye_images import eye_views
 from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
@@ -21,6 +22,7 @@ from gaze_core.fusion import blendshape_gaze
 from gaze_core.gaze import point_of_gaze
 from gaze_core.landmarks import Landmarks
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel
+from gaze_core.targets import HEAD_ANGLES
 from gaze_core.types import (
     Camera,
     EyeEstimates,
@@ -165,20 +167,29 @@ class GazeDetector:
             return None
         return blendshape_gaze(landmarks.eye_shapes)
 
-    def locate(self, features: ArrayLike, origin_mm: ArrayLike, openness: ArrayLike) -> list[GazePoint | None]:
+    def locate(
+        self, features: ArrayLike, origin_mm: ArrayLike, openness: ArrayLike, cues: GazeCues | None = None
+    ) -> list[GazePoint | None]:
         """Return the viewer's points of gaze, calibrated if possible; None where the gaze points away from the screen.
 
         Args:
             features: Model inputs in the order of `features.FEATURE_NAMES`, shape (n, 7).
             origin_mm: Midpoints between the eyes, camera frame, shape (n, 3).
             openness: Mean eye aspect ratio of both eyes, shape (n,).
+            cues: Differences between the estimates behind the features; None without the eye network.
         """
-        directions_deg = predict_directions(self._model, features, openness, self.calibration)
+        directions_deg = predict_directions(self._model, features, openness, self.calibration, cues)
         return locate_gaze(directions_deg, origin_mm, screen=self.screen, camera=self.camera)
 
 
 def predict_directions(
-    model: GazeModel, features: ArrayLike, openness: ArrayLike, calibration: Calibration | None = None
+    model: GazeModel,
+    features: ArrayLike,
+    openness: ArrayLike,
+    calibration: Calibration | None = None,
+    cues: GazeCues | None = None,
+    *,
+    offset_deg: ArrayLike = 0.0,
 ) -> Floats:
     """Return gaze directions in the camera frame, degrees, shape (n, 2).
 
@@ -187,6 +198,8 @@ def predict_directions(
         features: Model inputs in the order of `features.FEATURE_NAMES`, shape (n, 7).
         openness: Mean eye aspect ratio of both eyes, shape (n,).
         calibration: Calibration of the viewer; without a correction the directions stay uncalibrated.
+        cues: Differences between the estimates behind the features; None without the eye network.
+        offset_deg: Offset in the head frame beside that of the calibration, shape (n, 2).
     """
     rows = np.asarray(features, dtype=np.float64).reshape(-1, len(FEATURE_NAMES))
     if len(rows) == 0:
@@ -194,7 +207,8 @@ def predict_directions(
     uncalibrated_deg = model.predict(rows)
     if calibration is None or calibration.correction is None:
         return uncalibrated_deg
-    return calibration.correction.apply(uncalibrated_deg, rows[:, HEAD_ANGLES], openness)
+    correction = calibration.correction
+    return correction.apply(uncalibrated_deg, rows[:, HEAD_ANGLES], openness, cues, offset_deg=offset_deg)
 
 
 def locate_gaze(

@@ -186,7 +186,7 @@ class Completer:
             return Done(result, Outcome.EMPTY)
         if result.score_invalid_reason == "calibration_session":
             # It has no score to deliver, and more targets may follow.
-            return Done(result, Outcome.CALIBRATION)
+            return Done(result, Outcome.CALIBRATION, _warn(session, result))
         return self._store(last, session, result)
 
     def _score_nothing(self, last: LastFrame, found: Session | MissingSession) -> SessionResult:
@@ -321,4 +321,7 @@ def _warn(session: Session, result: SessionResult, left_out: int = 0) -> tuple[s
         warnings.append(
             f"frames numbered beyond the last frame do not count ({left_out} stored); send total_frames to count them"
         )
+    calibration = result.calibration
+    if calibration is not None and calibration.other_viewer is not None and calibration.other_viewer.suspected:
+        warnings.append("the viewer seems to be somebody else than the one who was calibrated; calibrate again")
     return tuple(warnings)

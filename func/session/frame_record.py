@@ -172,6 +172,15 @@ def read_viewport(session: Session) -> Viewport:
     return _read_setup(session, "viewport", Viewport)
 
 
+def read_earlier_calibration(session: Session) -> str | None:
+    """Return the session whose calibration the frames of a calibration session refresh; None without any.
+
+    Only records count: settings of the session can be replaced by any client that knows its id.
+    """
+    name = _first_of_frames(session, "calibration_session")
+    return name if isinstance(name, str) and name and name != session.session_id else None
+
+
 def read_calibration_session(session: Session) -> str | None:
     """Return the calibration session of the first frame with one, else that of the session; None without any."""
     name = _first_of_frames(session, "calibration_session") or session.settings.get("calibration_session")

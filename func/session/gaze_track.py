@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from func.session.cues import stack_cues
 from func.session.frame_record import FrameRecord, TargetUse, read_camera, read_record, read_screen
 from func.session.measured import stack_measured
 from gaze_core.calibration import Calibration
 from gaze_core.detector import locate_gaze, predict_directions
+from gaze_core.drift import Drift
 from gaze_core.ports import GazeModel, Session
 from gaze_core.smoothing import smooth_zero_lag
 from gaze_core.types import Camera, GazePoint, Screen, Validity
@@ -44,8 +46,28 @@ def find_video_frames(records: Records) -> dict[int, FrameRecord | None]:
     return {number: record for number, record in records.items() if record is None or record.target is None}
 
 
+def find_times_s(records: Records) -> dict[int, float]:
+    """Return the time of each frame since the earliest one.
+
+    These are the capture times if every frame has its own, otherwise the frame numbers at 20 Hz.
+    """
+    stamps = {number: None if record is None else record.timestamp_ms for number, record in records.items()}
+    times_s = {number: stamp / 1000 for number, stamp in stamps.items() if stamp is not None}
+    if len(set(times_s.values())) < len(records):
+        times_s = {number: number * NOMINAL_STEP_S for number in records}
+    start_s = min(times_s.values(), default=0.0)
+    return {number: time_s - start_s for number, time_s in times_s.items()}
+
+
 def find_gazes(
-    session: Session, records: Records, model: GazeModel, *, calibration: Calibration | None, smoothing: str
+    session: Session,
+    records: Records,
+    model: GazeModel,
+    *,
+    calibration: Calibration | None,
+    smoothing: str,
+    drift: Drift | None = None,
+    times_s: Mapping[int, float] | None = None,
 ) -> dict[int, GazePoint | None]:
     """Return the point of gaze to score for each frame with a gaze; None if its corrected gaze misses the screen plane.
 
@@ -58,6 +80,8 @@ def find_gazes(
         model: Uncalibrated model.
         calibration: Calibration of the viewer; None, or one without a correction, leaves the directions uncalibrated.
         smoothing: `none` or `zero_lag`.
+        drift: Drift of the calibration; None without one.
+        times_s: Time of each frame on the clock of the drift; needed with it.
     """
     gazes: dict[int, GazePoint | None] = {
         number: record.gaze
@@ -72,7 +96,11 @@ def find_gazes(
         if number in gazes and record is not None and record.measured is not None
     }
     features, origin_mm, openness = stack_measured(measured.values(), model.estimates)
-    directions_deg = predict_directions(model, features, openness, calibration)
+    cues = stack_cues(measured.values(), model.estimates)
+    offset_deg = np.zeros((len(measured), 2))
+    if drift is not None and times_s is not None:
+        offset_deg = drift.at(np.array([times_s[number] for number in measured]))
+    directions_deg = predict_directions(model, features, openness, calibration, cues, offset_deg=offset_deg)
     if smoothing == "zero_lag":
         directions_deg = _smooth(records, list(measured), directions_deg)
     return gazes | _locate(session, records, list(measured), directions_deg, origin_mm)

@@ -67,6 +67,25 @@ class CalibrationErrors(ResultPart):
     generic_accuracy_deg: Annotated[float | None, Field(description="Mean error uncalibrated, degrees.")] = None
 
 
+class DriftSummary(ResultPart):
+    """Slow change of the gaze's offset during a viewing, from its validation targets.
+
+    The columns are knots: the offset that is added to the calibrated gaze changes linearly between them.
+    """
+
+    used: Annotated[
+        bool, Field(description="Whether the gaze is corrected; not if that does worse at left-out targets.")
+    ]
+    moments: Annotated[Count, Field(description="Number of times that a validation target was shown.")]
+    accuracy_deg: Annotated[
+        float | None,
+        Field(description="Mean error at each validation target, corrected with what the others show, degrees."),
+    ] = None
+    times_s: Annotated[list[float], Field(description="Time of each knot since the first frame, seconds.")] = []
+    right_deg: Annotated[list[float], Field(description="Offset to the right at each knot, head frame, degrees.")] = []
+    up_deg: Annotated[list[float], Field(description="Offset upwards at each knot, head frame, degrees.")] = []
+
+
 class CalibrationCheck(CalibrationErrors):
     """Angular errors on validation targets, to which the calibration was not fitted."""
 
@@ -76,6 +95,9 @@ class CalibrationCheck(CalibrationErrors):
     drifted: Annotated[bool | None, Field(description="Whether the calibration no longer fits; null if unknown.")] = (
         None
     )
+    drift: Annotated[
+        DriftSummary | None, Field(description="Correction of drift; absent or null outside a calibrated viewing.")
+    ] = None
 
 
 class CalibrationUse(ResultPart):
@@ -86,11 +108,37 @@ class CalibrationUse(ResultPart):
     fitted: Annotated[str | None, Field(description="What was fitted: `nothing`, `offset` or `full`.")] = None
 
 
+class OtherViewer(ResultPart):
+    """Doubt that the viewer is the one who was calibrated. It finds few of those cases; see docs/calibration.md."""
+
+    suspected: Annotated[bool, Field(description="Whether somebody else is suspected.")]
+    log_likelihood_ratio: Annotated[
+        float, Field(description="Logarithm of how much likelier the differences are for two people than for one.")
+    ]
+    threshold: Annotated[float, Field(description="Value that it exceeds for 1 % of same viewers.")]
+    traits: Annotated[Count, Field(description="Number of quantities compared.")]
+
+
 class CalibrationSummary(CalibrationErrors, CalibrationUse):
     """Calibration of the viewer: whether it was used, and its cross-validated errors on its own targets."""
 
     validation: Annotated[
         CalibrationCheck | None, Field(description="Errors on validation targets; null without such targets.")
+    ] = None
+    refreshed: Annotated[
+        bool | None,
+        Field(
+            description="Whether an earlier calibration was refreshed; false if it is gone or unusable, absent if the "
+            "calibration session names none."
+        ),
+    ] = None
+    refreshed_by_deg: Annotated[
+        list[float | None] | None,
+        Field(min_length=2, max_length=2, description="Change of the offset by the refresh, right and up, degrees."),
+    ] = None
+    other_viewer: Annotated[
+        OtherViewer | None,
+        Field(description="Comparison with the viewer of the calibration; absent with too few frames to compare."),
     ] = None
 
     def as_json(self) -> dict[str, Any]:

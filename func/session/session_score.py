@@ -5,19 +5,17 @@ from typing import Any
 
 from func.session.attention_score import find_accuracy, score_gazes
 from func.session.expected_frames import ExpectedFrames
-from func.session.frame_record import FrameRecord, TargetUse, read_calibration_session, read_screen, read_viewport
-from func.session.gaze_track import Records, find_gazes, find_video_frames, is_calibration, read_records
-from func.session.result import (
-    RESULT_VERSION,
-    CalibrationSummary,
-    FrameCounts,
-    InvalidReason,
-    LostFrames,
-    SessionResult,
+from func.session.frame_record import FrameRecord, read_screen, read_viewport
+from func.session.gaze_track import (
+    Records,
+    find_gazes,
+    find_times_s,
+    find_video_frames,
+    is_calibration,
+    read_records,
 )
-from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
-from gaze_core.calibration import Calibration
-from gaze_core.errors import SessionNotFoundError
+from func.session.result import RESULT_VERSION, FrameCounts, InvalidReason, LostFrames, SessionResult
+from func.session.viewer_calibration import find_viewer_calibration
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
 from gaze_core.types import Validity
 
@@ -66,8 +64,16 @@ class SessionScorer:
         """
         stored = read_records(session)
         records = {number: each for number, each in find_video_frames(stored).items() if expected.counts(number)}
-        calibration, summary = self._find_calibration(session, stored)
-        gazes = find_gazes(session, records, self._model, calibration=calibration, smoothing=self._smoothing)
+        viewer = find_viewer_calibration(session, stored, self._model, self._sessions)
+        gazes = find_gazes(
+            session,
+            records,
+            self._model,
+            calibration=viewer.calibration,
+            smoothing=self._smoothing,
+            drift=viewer.drift,
+            times_s=find_times_s(stored),
+        )
         valid = {number: gaze for number, gaze in gazes.items() if gaze is not None}
         numbers = score_gazes(
             self._maps,
@@ -76,7 +82,7 @@ class SessionScorer:
             records,
             screen=read_screen(session),
             viewport=read_viewport(session),
-            accuracy=find_accuracy(calibration, self._accuracy_deg),
+            accuracy=find_accuracy(viewer.calibration, self._accuracy_deg),
         )
         attention = numbers.attention
         scored = 0 if attention is None else attention.frames
@@ -110,39 +116,13 @@ class SessionScorer:
             model_digest=self._model.digest,
             eye_network_digest=self._eye_network_digest if _has_network(records) else None,
             smoothing=self._smoothing,
-            calibration=summary,
+            calibration=viewer.summary,
             **dict(numbers.statistics),
             maps_digest=numbers.maps_digest,
             at_accuracy=numbers.at_accuracy,
             trace=numbers.trace,
             **viewing,
         )
-
-    def _find_calibration(
-        self, session: Session, records: Records
-    ) -> tuple[Calibration | None, CalibrationSummary | None]:
-        """Return the calibration and its summary; None if the session neither has targets nor selects a calibration.
-
-        Raises:
-            SessionStoreError: The calibration session could not be read; the last frame can be repeated.
-        """
-        name = read_calibration_session(session)
-        uses = {
-            record.target_use for record in records.values() if record is not None and record.target_use is not None
-        }
-        calibration, why_not = None, "no_calibration_session"
-        if is_calibration(records.values()) and TargetUse.FIT in uses:
-            calibration = calibrate_session(session, self._model)
-        elif name is not None:
-            try:
-                calibration = calibrate_session(self._sessions.get_session(name), self._model)
-            except SessionNotFoundError:
-                why_not = "session_not_found"
-        elif not uses:
-            return None, None
-        correction = None if calibration is None else calibration.correction
-        checked = validate_session(session, records, correction, self._model)
-        return calibration, describe_calibration(calibration, why_not=why_not, checked=checked)
 
 
 def _find_loss_reason(record: FrameRecord | None) -> str:

@@ -1,30 +1,36 @@
 """Calibration of a viewer from the records of a session, and its description in the result."""
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from func.session.frame_record import TargetUse, read_camera, read_screen
-from func.session.gaze_track import Records, read_records
-from func.session.measured import stack_measured
-from func.session.result import CalibrationCheck, CalibrationSummary
-from gaze_core.calibration import (
-    HEAD_ANGLES,
-    Calibration,
-    Fitted,
-    TargetAccuracy,
-    TargetFrames,
-    calibrate,
-    measure_accuracy,
+from func.session.frame_record import (
+    TargetUse,
+    read_calibration_session,
+    read_camera,
+    read_earlier_calibration,
+    read_screen,
 )
+from func.session.gaze_track import Records, find_times_s, is_calibration, read_records
+from func.session.other_viewer import suspect_other_viewer
+from func.session.result import CalibrationCheck, CalibrationSummary, DriftSummary, OtherViewer
+from func.session.target_frames import find_target_frames, find_targets, make_target_frames
+from gaze_core.calibration import Calibration, Fitted, calibrate, measure_accuracy
 from gaze_core.correction import Correction
-from gaze_core.detector import predict_directions
-from gaze_core.ports import GazeModel, Session
-from gaze_core.types import Validity
+from gaze_core.drift import Drift, find_drift
+from gaze_core.errors import SessionNotFoundError
+from gaze_core.ports import GazeModel, Session, SessionStore
+from gaze_core.refresh import refresh_calibration
+from gaze_core.targets import TargetAccuracy
+from gaze_core.viewer_change import ViewerComparison
 
-MAX_TARGET_FRAMES = 2000
-"""Maximum number of frames used for a calibration; those with the lowest frame numbers are used."""
+MOMENT_GAP_S = 5.0
+"""A target that is shown again after this pause counts as shown a second time."""
+
+MAX_MOMENTS = 300
+"""Maximum number of times that validation targets are shown; later ones do not correct drift."""
 
 DRIFT_FACTOR = 1.5
 
@@ -32,35 +38,93 @@ DRIFT_DEG = 1.0
 """A calibration has drifted when the error exceeds its own error by both this angle and `DRIFT_FACTOR`."""
 
 
-def find_target_frames(records: Records, use: TargetUse, model: GazeModel) -> TargetFrames:
-    """Return the frames in which the viewer looked at targets, with the directions of the current model.
+@dataclass(frozen=True, slots=True)
+class ViewerCalibration:
+    """Calibration of a viewer during one viewing.
+
+    Attributes:
+        calibration: Calibration; None without a usable one.
+        drift: Drift that validation targets of the viewing show; None without a calibration or such targets.
+        summary: Description for the result; None if the session neither has targets nor selects a calibration.
+    """
+
+    calibration: Calibration | None = None
+    drift: Drift | None = None
+    summary: CalibrationSummary | None = None
+
+
+def find_viewer_calibration(
+    session: Session, records: Records, model: GazeModel, sessions: SessionStore
+) -> ViewerCalibration:
+    """Return the calibration to apply to a session.
 
     Args:
-        records: Records of a session, by frame number.
-        use: Calibration or validation targets.
+        session: Session to correct.
+        records: Its records, by frame number.
         model: Uncalibrated model.
+        sessions: Session API, for the calibration session.
+
+    Raises:
+        SessionStoreError: A calibration session could not be read; the last frame can be repeated.
     """
-    found = [
-        (record.target, record.measured)
-        for _, record in sorted(records.items())
-        if record is not None and record.validity is Validity.OK and record.target_use is use
-    ]
-    usable = [(target, measured) for target, measured in found if target is not None and measured is not None]
-    usable = usable[:MAX_TARGET_FRAMES]
-    features, origin_mm, openness = stack_measured([measured for _, measured in usable], model.estimates)
-    return TargetFrames(
-        targets=np.array([(target.x, target.y) for target, _ in usable]).reshape(-1, 2),
-        uncalibrated_deg=predict_directions(model, features, openness),
-        head_deg=features[:, HEAD_ANGLES],
-        origin_mm=origin_mm,
-        openness=openness,
+    name = read_calibration_session(session)
+    uses = {record.target_use for record in records.values() if record is not None and record.target_use is not None}
+    calibrating = is_calibration(records.values()) and TargetUse.FIT in uses
+    source = session if calibrating else None
+    why_not = "no_calibration_session"
+    if source is None and name is not None:
+        try:
+            source = sessions.get_session(name)
+        except SessionNotFoundError:
+            why_not = "session_not_found"
+    elif source is None and not uses:
+        return ViewerCalibration()
+    calibration, earlier, compared = None, None, None
+    if source is not None:
+        earlier = read_earlier(source, sessions)
+        calibration = calibrate_session(source, model, earlier)
+        known = earlier if calibrating else source
+        compared = None if known is None else suspect_other_viewer(known, session, model)
+    checked = validate_session(session, records, None if calibration is None else calibration.correction, model)
+    drift = None
+    if calibration is not None and not is_calibration(records.values()):
+        drift = track_drift(session, records, calibration, model)
+    is_refresh = source is not None and read_earlier_calibration(source) is not None
+    summary = describe_calibration(
+        calibration, why_not=why_not, checked=checked, drift=drift, is_refresh=is_refresh, compared=compared
     )
+    return ViewerCalibration(calibration, drift, summary)
 
 
-def calibrate_session(session: Session, model: GazeModel) -> Calibration:
-    """Return the calibration that a session yields; the same in every process."""
+def calibrate_session(session: Session, model: GazeModel, earlier: Session | None = None) -> Calibration:
+    """Return the calibration that a session yields; the same in every process.
+
+    Args:
+        session: Calibration session.
+        model: Uncalibrated model.
+        earlier: Calibration session that it refreshes, from `read_earlier`; None without one. That one's own earlier
+            session does not count, so a refresh never depends on more than two sessions.
+    """
     frames = find_target_frames(read_records(session), TargetUse.FIT, model)
-    return calibrate(frames, screen=read_screen(session), camera=read_camera(session))
+    screen, camera = read_screen(session), read_camera(session)
+    if earlier is None or len(frames) == 0:
+        return calibrate(frames, screen=screen, camera=camera)
+    return refresh_calibration(calibrate_session(earlier, model), frames, screen=screen, camera=camera)
+
+
+def read_earlier(session: Session, sessions: SessionStore) -> Session | None:
+    """Return the calibration session that another one refreshes; None if it names none or that one is gone.
+
+    Raises:
+        SessionStoreError: The session API failed or timed out.
+    """
+    name = read_earlier_calibration(session)
+    if name is None:
+        return None
+    try:
+        return sessions.get_session(name)
+    except SessionNotFoundError:
+        return None
 
 
 def validate_session(
@@ -71,8 +135,40 @@ def validate_session(
     return measure_accuracy(correction, frames, screen=read_screen(session), camera=read_camera(session))
 
 
+def track_drift(session: Session, records: Records, calibration: Calibration, model: GazeModel) -> Drift | None:
+    """Return the drift of a calibration over the validation targets of a viewing; None without a usable one.
+
+    Args:
+        session: The viewing.
+        records: Its records, by frame number.
+        calibration: Calibration of the viewer.
+        model: Uncalibrated model.
+    """
+    times_s = find_times_s(records)
+    found = sorted(find_targets(records, TargetUse.VALIDATE), key=lambda each: (times_s[each.number], each.number))
+    moments: list[int] = []
+    shown_s: list[list[float]] = []
+    for index, each in enumerate(found):
+        last = found[index - 1] if index else None
+        if last is None or last.target != each.target or times_s[each.number] > times_s[last.number] + MOMENT_GAP_S:
+            if len(shown_s) == MAX_MOMENTS:
+                break
+            shown_s.append([])
+        shown_s[-1].append(times_s[each.number])
+        moments.append(len(shown_s) - 1)
+    frames = replace(make_target_frames(found[: len(moments)], model), moments=np.array(moments, dtype=np.int64))
+    middles_s = np.array([np.median(each) for each in shown_s])
+    return find_drift(calibration, frames, middles_s, screen=read_screen(session), camera=read_camera(session))
+
+
 def describe_calibration(
-    calibration: Calibration | None, *, why_not: str | None = None, checked: TargetAccuracy | None = None
+    calibration: Calibration | None,
+    *,
+    why_not: str | None = None,
+    checked: TargetAccuracy | None = None,
+    drift: Drift | None = None,
+    is_refresh: bool = False,
+    compared: ViewerComparison | None = None,
 ) -> CalibrationSummary:
     """Return the description of a calibration for the result.
 
@@ -80,23 +176,59 @@ def describe_calibration(
         calibration: Calibration; None without a usable one.
         why_not: Reason why there is none.
         checked: Errors on validation targets; None without such targets.
+        drift: Drift over the validation targets; None without one.
+        is_refresh: Whether the calibration session names an earlier one.
+        compared: Comparison with the viewer of the calibration; None without one.
     """
     accuracy = None if calibration is None else calibration.accuracy
     if calibration is not None:
         why_not = None if calibration.why_not is None else str(calibration.why_not)
     validation = None
+    # Absent without drift or an earlier calibration, so that old results stay the same byte for byte.
+    drift_part: dict[str, Any] = {} if drift is None else {"drift": _describe_drift(drift)}
     if checked is not None:
         validation = CalibrationCheck(
             **_describe_accuracy(checked),
             shift_deg=[_round(angle) for angle in checked.shift_deg],
             drifted=None if accuracy is None else _has_drifted(accuracy, checked),
+            **drift_part,
         )
+    later_parts: dict[str, Any] = {}
+    if is_refresh:
+        moved_deg = None if calibration is None else calibration.refreshed_by_deg
+        later_parts |= {
+            "refreshed": moved_deg is not None,
+            "refreshed_by_deg": None if moved_deg is None else [_round(angle) for angle in moved_deg],
+        }
+    if compared is not None:
+        later_parts["other_viewer"] = _describe_comparison(compared)
     return CalibrationSummary(
         used=calibration is not None and calibration.correction is not None,
         reason=why_not,
         fitted=str(Fitted.NOTHING if calibration is None else calibration.fitted),
         **_describe_accuracy(accuracy),
         validation=validation,
+        **later_parts,
+    )
+
+
+def _describe_comparison(compared: ViewerComparison) -> OtherViewer:
+    return OtherViewer(
+        suspected=compared.is_other_viewer,
+        log_likelihood_ratio=round(compared.log_likelihood_ratio, 2),
+        threshold=round(compared.threshold, 2),
+        traits=compared.traits,
+    )
+
+
+def _describe_drift(drift: Drift) -> DriftSummary:
+    return DriftSummary(
+        used=drift.is_used,
+        moments=drift.moments,
+        accuracy_deg=_round(drift.after.accuracy_deg),
+        times_s=[round(time_s, 2) for time_s in drift.times_s.tolist()],
+        right_deg=[round(right, 2) for right in drift.offsets_deg[:, 0].tolist()],
+        up_deg=[round(up, 2) for up in drift.offsets_deg[:, 1].tolist()],
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from func.bootstrap import Application
+from func.session.cues import stack_cues
 from func.session.frame_record import FrameRecord, digest_image, make_record, read_record
 from func.session.measured import stack_measured
 from func.session.viewing import require_viewing
@@ -117,5 +118,7 @@ def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | 
         return None
     if record.gaze is None or record.measured is None:
         return None
-    (gaze,) = detector.locate(*stack_measured([record.measured], detector.estimates))
+    (gaze,) = detector.locate(
+        *stack_measured([record.measured], detector.estimates), stack_cues([record.measured], detector.estimates)
+    )
     return gaze

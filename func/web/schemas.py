@@ -162,7 +162,10 @@ class FrameMetadata(RequestPart):
     ] = None
     calibration_session: Annotated[
         SessionId | None,
-        Field(description="Session whose calibration targets calibrate the gaze of this one."),
+        Field(
+            description="Session whose calibration targets calibrate the gaze of this one. In a calibration session: "
+            "the earlier one that it refreshes."
+        ),
     ] = None
 
     session_token: Annotated[

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from func.session.attention_score import GazeAccuracy, find_accuracy, score_gazes
 from func.session.frame_record import read_calibration_session, read_screen, read_viewport
-from func.session.gaze_track import find_gazes, find_video_frames, read_records
+from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, read_records
 from func.session.result import SessionResult, read_result
-from func.session.viewer_calibration import calibrate_session
+from func.session.viewer_calibration import find_viewer_calibration
 from gaze_core.attention import Attention
-from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError, SessionStoreError
+from gaze_core.errors import SaliencyMapNotFoundError, SessionStoreError
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
 from gaze_core.types import GazePoint, Screen, Viewport
 from gaze_tools.report.eye_events import EyeEvents, find_events
@@ -83,7 +83,8 @@ def read_gazes(
         ModelError: The model is needed and cannot be loaded.
         SessionStoreError: The session API failed.
     """
-    records = find_video_frames(read_records(session))
+    stored_records = read_records(session)
+    records = find_video_frames(stored_records)
     result = _read_result(session)
     name, smoothing = read_calibration_session(session), "none" if result is None else result.smoothing
     usual_deg = _usual_accuracy_deg(result)
@@ -92,16 +93,22 @@ def read_gazes(
             number: each.gaze for number, each in records.items() if each is not None and each.gaze is not None
         }
         return stored, find_accuracy(None, usual_deg)
-    model, calibration = load_model(), None
+    model = load_model()
     if result is not None and result.model_digest not in (None, model.digest):
         notes.append("The gaze was recomputed with another model than the one that scored the session.")
-    if name is not None:
-        try:
-            calibration = calibrate_session(sessions.get_session(name), model)
-        except SessionNotFoundError:
-            notes.append("The calibration session no longer exists; the gaze is uncalibrated.")
-    gazes = find_gazes(session, records, model, calibration=calibration, smoothing=smoothing)
-    return gazes, find_accuracy(calibration, usual_deg)
+    viewer = find_viewer_calibration(session, stored_records, model, sessions)
+    if viewer.summary is not None and viewer.summary.reason == "session_not_found":
+        notes.append("The calibration session no longer exists; the gaze is uncalibrated.")
+    gazes = find_gazes(
+        session,
+        records,
+        model,
+        calibration=viewer.calibration,
+        smoothing=smoothing,
+        drift=viewer.drift,
+        times_s=find_times_s(stored_records),
+    )
+    return gazes, find_accuracy(viewer.calibration, usual_deg)
 
 
 def examine_session(

@@ -30,6 +30,7 @@ from research.dataset.table import TRAINING_TABLE_PATH, write_table
 @click.command(cls=Command)
 @click.option("--identities", default=360, show_default=True, help="Number of people.")
 @click.option("--frames-per-identity", default=18, show_default=True, help="Images per person.")
+@click.option("--frames-per-session", default=40, show_default=True, help="Maximum images per person and session.")
 @click.option("--seed", default=2, show_default=True, help="Random seed of the plan.")
 @click.option("--held-out", type=int, help="People in the test group.  [default: a sixth]")
 @click.option("--calibrations", default=0, help="Render calibrations of this many people of the test group instead.")
@@ -52,6 +53,7 @@ def main(
     *,
     identities: int,
     frames_per_identity: int,
+    frames_per_session: int,
     seed: int,
     held_out: int | None,
     calibrations: int,
@@ -65,7 +67,7 @@ def main(
     """
     held_out = identities // 6 if held_out is None else held_out
     frames = FRAMES_PER_CALIBRATION if calibrations else frames_per_identity
-    plan = Plan(identities, frames, seed, held_out, calibrations=calibrations)
+    plan = Plan(identities, frames, seed, held_out, frames_per_session=frames_per_session, calibrations=calibrations)
     folder = CACHE / plan.digest()
     network = OpencvEyeNetwork(network_path)
     make_shards(plan, folder, jobs=jobs)

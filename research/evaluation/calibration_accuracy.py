@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.calibration import HEAD_ANGLES, Calibration, TargetFrames, calibrate
+from gaze_core.calibration import Calibration, calibrate
 from gaze_core.correction import Correction
 from gaze_core.gaze import gaze_direction, point_of_gaze, screen_point_mm, visual_angle_deg
+from gaze_core.targets import HEAD_ANGLES, TargetFrames
 from research.dataset.plan import TARGET_COUNT
 from research.dataset.table import LandmarkTable
 from research.evaluation.ranges import find_in_range
 from research.evaluation.statistics import bootstrap_interval, describe, round_number
 from research.rendering.sampling import CALIBRATION_TARGETS
+from research.training.cues import find_table_cues
 from research.training.examples import Measurements, measure_table
 
 Floats = NDArray[np.float64]
@@ -199,6 +201,7 @@ def _select_fixations(
         head_deg=measured.features[rows, HEAD_ANGLES],
         origin_mm=measured.origin_mm[rows],
         openness=measured.openness[rows],
+        cues=find_table_cues(measured, rows),
     )
 
 
@@ -207,7 +210,8 @@ def _correct(
 ) -> Floats:
     if correction is None:
         return uncalibrated_deg[rows]
-    return correction.apply(uncalibrated_deg[rows], measured.features[rows, HEAD_ANGLES], measured.openness[rows])
+    cues = find_table_cues(measured, rows)
+    return correction.apply(uncalibrated_deg[rows], measured.features[rows, HEAD_ANGLES], measured.openness[rows], cues)
 
 
 def _offsets_deg(table: LandmarkTable, measured: Measurements, rows: NDArray[np.int64], gaze_deg: Floats) -> Floats:

@@ -39,15 +39,15 @@ class Augmentation:
         camera: Second camera: resolution, blur, noise, compression.
     """
 
-    shift_px: tuple[float, float] = (0.8, 2.0)
-    eye_shift_px: tuple[float, float] = (1.2, 1.2)
+    shift_px: tuple[float, float] = (0.4, 0.5)
+    eye_shift_px: tuple[float, float] = (0.6, 0.6)
     scale: float = 0.05
     eye_scale: float = 0.04
     stretch: float = 0.05
     roll_deg: float = 2.0
     eye_roll_deg: float = 2.5
-    pitch_deg: float = 4.0
-    yaw_deg: float = 2.0
+    pitch_deg: float = 6.0
+    yaw_deg: float = 2.5
     gain: float = 0.25
     gamma: float = 0.25
     overlays: OverlayOptions = field(default_factory=OverlayOptions)

@@ -1,6 +1,6 @@
 """Train the eye network on rendered eye images; needs PyTorch (`make train-eyes` installs it).
 
-    python -m research.eye_network.train --images DIR --seed 1 --steps 8000
+    python -m research.eye_network.train --images DIR --seed 1 --steps 2600
 
 Writes the network and its card, and the training curve beside the other figures. Equal images, seed, steps, versions
 and number of threads give equal bytes on the same kind of CPU; other CPUs and numbers of threads sum in another order,
@@ -44,7 +44,7 @@ FIGURES = Path(__file__).resolve().parents[2] / "docs" / "accuracy"
     default=CACHE,
     help="Folder of an eye image set, or of several: the one made last.  [default: .cache/eye_images]",
 )
-@click.option("--steps", default=8000, show_default=True, help="Steps of 256 pairs.")
+@click.option("--steps", default=2600, show_default=True, help="Steps of 256 pairs.")
 @click.option("--seed", default=1, show_default=True, help="Random seed.")
 @click.option("--threads", default=2, show_default=True, help="Threads; another number gives other bytes.")
 @click.option(

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from func.adapters.eye_network_opencv import OpencvEyeNetwork
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
+from func.session.cues import stack_cues
 from func.session.gaze_track import read_records
 from func.session.measured import stack_measured
-from func.session.viewer_calibration import MAX_TARGET_FRAMES, calibrate_session, describe_calibration, validate_session
+from func.session.target_frames import MAX_TARGET_FRAMES
+from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, predict_directions
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel, Session
@@ -267,9 +269,10 @@ class _Measurement:
     def _describe(self, frames: Sequence[MeasuredFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]
         features, origin_mm, openness = stack_measured([measured for _, measured in valid], self.model.estimates)
+        cues = stack_cues([measured for _, measured in valid], self.model.estimates)
 
         def describe_with(correcting: Calibration | None) -> dict[str, Any]:
-            directions_deg = predict_directions(self.model, features, openness, correcting)
+            directions_deg = predict_directions(self.model, features, openness, correcting, cues)
             errors = compare_with_targets(
                 directions_deg,
                 origin_mm,

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gaze_core.calibration import TargetFrames
 from gaze_core.features import measure_face
 from gaze_core.gaze import gaze_direction, gaze_vector, screen_point_mm
 from gaze_core.head_pose import rotation_matrix
+from gaze_core.targets import TargetFrames
 from gaze_core.types import Camera, GazePoint, Screen
 from tests.fakes.synthetic_face import ROTATION_CENTRE_MM, make_face
 

@@ -50,9 +50,9 @@ class Studio:
             return None
         return self.complete(number + 1, session_id=session_id).get_json()
 
-    def watch(self, frames=3, *, session_id="viewing", start=1, **fields):
+    def watch(self, viewer=VIEWER, *, frames=3, session_id="viewing", start=1, **fields):
         """Look at one point of the video for some frames; return the answers."""
-        self.landmarker.faces = [VIEWER.look_at(PLACE)]
+        self.landmarker.faces = [viewer.look_at(PLACE)]
         numbers = range(start, start + frames)
         return [self.post(session_id=session_id, frame_number=number, **fields).get_json() for number in numbers]
 
@@ -279,8 +279,8 @@ def test_a_session_is_not_scored_while_its_calibration_cannot_be_read(studio, er
 def test_validation_targets_in_a_viewing_measure_drift_and_are_not_scored(studio):
     studio.make_salient()
     studio.calibrate(NINE_TARGETS)
-    studio.watch(frames=4, calibration_session="mine")
     drifted = Viewer(offset_deg=(9.0, -4.0), gain=(0.1, -0.1))
+    studio.watch(drifted, frames=4, calibration_session="mine")
     for number, target in enumerate([(0.3, 0.3), (0.7, 0.7)], start=5):
         studio.landmarker.faces = [drifted.look_at(target)]
         shown = {"calibration_target": list(target), "calibration_use": "validate"}
@@ -293,6 +293,26 @@ def test_validation_targets_in_a_viewing_measure_drift_and_are_not_scored(studio
     validation = result["calibration"]["validation"]
     assert (validation["dots"], validation["drifted"]) == (2, True)
     assert abs(validation["shift_deg"][0]) == approx(3.6, abs=0.6)
+    assert (validation["drift"]["used"], validation["drift"]["moments"]) == (True, 2)
+    assert validation["drift"]["accuracy_deg"] < 0.7 * validation["accuracy_deg"]
+
+
+def test_one_target_refreshes_the_calibration_of_a_viewer_who_comes_back(studio):
+    studio.calibrate(NINE_TARGETS)
+    back = Viewer(offset_deg=(8.0, -4.0), gain=(0.1, -0.1))
+    target = {"calibration_target": [0.5, 0.5], "calibration_session": "mine"}
+    for number in range(1, 4):
+        studio.landmarker.faces = [back.look_at((0.5, 0.5))]
+        assert studio.post(session_id="again", frame_number=number, **target).get_json()["calibrated"] is True
+
+    calibration = studio.complete(4, session_id="again").get_json()["result"]["calibration"]
+    (old,) = studio.watch(back, frames=1, session_id="old", calibration_session="mine")
+    (new,) = studio.watch(back, frames=1, session_id="new", calibration_session="again")
+
+    assert (calibration["used"], calibration["dots"], calibration["refreshed"]) == (True, 1, True)
+    assert abs(calibration["refreshed_by_deg"][0]) > 2
+    assert abs(old["gaze"]["x"] - PLACE[0]) > 0.06
+    assert (new["gaze"]["x"], new["gaze"]["y"]) == approx(PLACE, abs=0.04)
 
 
 def test_the_setting_chooses_the_smoothing(make_world, make_body):

@@ -3,7 +3,7 @@
 import numpy as np
 from pytest import approx
 
-from research.evaluation.calibration_trials import try_threshold
+from research.evaluation.calibration_trials import find_fold_priors, try_threshold
 from research.training.calibration_prior import predict_unseen
 from tests.fakes.synthetic_table import make_table
 
@@ -39,3 +39,12 @@ def test_a_higher_threshold_accepts_at_least_as_many():
 
     assert used == sorted(used)
     assert used[-1] == 10
+
+
+def test_the_priors_of_a_person_come_from_other_people():
+    unseen = predict_unseen(make_people(3.0), folds=3)
+
+    priors = find_fold_priors(unseen, folds=2)
+
+    assert sorted(priors) == np.unique(unseen.identity).tolist()
+    assert len({id(each) for each in priors.values()}) == 2

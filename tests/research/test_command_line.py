@@ -29,6 +29,7 @@ MODULES = [
     "research.training.calibration_prior",
     "research.training.eye_region",
     "research.training.train",
+    "research.training.viewer_prior",
 ]
 
 INTERRUPTED = '''

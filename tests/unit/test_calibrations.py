@@ -7,7 +7,7 @@ import pytest
 from func.session.frame_record import FrameRecord, TargetUse
 from func.session.gaze_track import find_gazes, find_video_frames, is_calibration
 from func.session.measured import Measured
-from func.session.viewer_calibration import find_target_frames
+from func.session.target_frames import find_target_frames
 from gaze_core.calibration import Calibration, Fitted
 from gaze_core.correction import Correction
 from gaze_core.gaze import gaze_vector

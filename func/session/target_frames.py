@@ -1,0 +1,72 @@
+"""Stored frames in which the viewer looked at targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from func.session.cues import stack_cues
+from func.session.frame_record import TargetUse
+from func.session.gaze_track import Records
+from func.session.measured import Measured, stack_measured
+from gaze_core.detector import predict_directions
+from gaze_core.ports import GazeModel
+from gaze_core.targets import HEAD_ANGLES, TargetFrames
+from gaze_core.types import GazePoint, Validity
+
+MAX_TARGET_FRAMES = 2000
+"""Maximum number of frames used for a calibration; those with the lowest frame numbers are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtTarget:
+    """Usable frame at a target.
+
+    Attributes:
+        number: Frame number.
+        target: Target that the viewer was asked to look at, normalised to the screen.
+        measured: Measurements of the frame.
+    """
+
+    number: int
+    target: GazePoint
+    measured: Measured
+
+
+def find_targets(records: Records, use: TargetUse) -> list[AtTarget]:
+    """Return the usable frames at calibration or validation targets, by frame number."""
+    found = [
+        AtTarget(number, record.target, record.measured)
+        for number, record in sorted(records.items())
+        if record is not None
+        and record.validity is Validity.OK
+        and record.target_use is use
+        and record.target is not None
+        and record.measured is not None
+    ]
+    return found[:MAX_TARGET_FRAMES]
+
+
+def make_target_frames(found: Sequence[AtTarget], model: GazeModel) -> TargetFrames:
+    """Return the frames at targets, with the directions of the current model."""
+    measured = [each.measured for each in found]
+    features, origin_mm, openness = stack_measured(measured, model.estimates)
+    return TargetFrames(
+        targets=np.array([(each.target.x, each.target.y) for each in found]).reshape(-1, 2),
+        uncalibrated_deg=predict_directions(model, features, openness),
+        head_deg=features[:, HEAD_ANGLES],
+        origin_mm=origin_mm,
+        openness=openness,
+        cues=stack_cues(measured, model.estimates),
+    )
+
+
+def find_target_frames(records: Records, use: TargetUse, model: GazeModel) -> TargetFrames:
+    """Return the frames in which the viewer looked at targets, with the directions of the current model.
+
+    Args:
+        records: Records of a session, by frame number.
+        use: Calibration or validation targets.
+        model: Uncalibrated model.
+    """
+    return make_target_frames(find_targets(records, use), model)
