@@ -162,11 +162,14 @@ def render_person(plan: EyePlan, identity_id: int, renderer: "Renderer", placeme
     person_errors = placement.sample_person(rng)
     head = renderer.person(identity, Extent.EYES).head
     corners_mm = corners_at_rest(head)
+    first_session = identity_id * plan.sessions_per_person
+    sessions = [
+        sample_session(identity, first_session + number, plan.seed) for number in range(plan.sessions_per_person)
+    ]
     rows: list[dict[str, Any]] = []
     for number in range(plan.images_per_person):
         session_in_person, frame = divmod(number, plan.images_per_session)
-        session_id = identity_id * plan.sessions_per_person + session_in_person
-        session = sample_session(identity, session_id, plan.seed)
+        session = sessions[session_in_person]
         scene = sample_scene(session, identity, frame, NO_TARGET)
         true = find_true_eyes(scene, head, corners_mm)
         geometry = place_with_errors(true, placement.sample(rng, person_errors, true))
@@ -181,7 +184,7 @@ def render_person(plan: EyePlan, identity_id: int, renderer: "Renderer", placeme
                 "distance_mm": scene.distance_mm,
                 "iris_px": true.iris_px,
                 "identity": identity_id,
-                "session": session_id,
+                "session": session.session_id,
                 "frame": frame,
                 "wears_glasses": scene.wears_glasses,
             }

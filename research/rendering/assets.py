@@ -113,8 +113,8 @@ def load_target(name: str) -> tuple[Indices, Points]:
         name: Path below `targets` without the suffix, for example `nose/nose-hump-incr`.
     """
     with gzip.open(data_folder() / "targets" / f"{name}.target.gz", "rt") as lines:
-        rows = [line.split() for line in lines if line.strip() and line[0] != "#"]
-    table = np.array([[float(value) for value in row] for row in rows if len(row) == 4]).reshape(-1, 4)
+        rows = "".join(line for line in lines if line[0] != "#")
+    table = np.array(rows.split(), dtype=np.float64).reshape(-1, 4)
     return table[:, 0].astype(np.int64), _to_head_axes(table[:, 1:])
 
 

@@ -13,7 +13,7 @@ from research.rendering.backdrop import draw_backdrop
 from research.rendering.exposure import estimate_gain, meter
 from research.rendering.identity import Identity
 from research.rendering.renderer import Renderer
-from research.rendering.scene import Optics, Scene
+from research.rendering.scene import Backdrop, Optics, Scene
 from research.rendering.topology import Extent
 from research.rendering.window import Window, before_distortion, blur_reach_px, distortion_factor
 
@@ -29,13 +29,17 @@ _FILTER_REACH_PX = 5
 
 def photograph(renderer: Renderer, scene: Scene, identity: Identity) -> Frame:
     """Return the webcam's image of a scene: RGB uint8, shape (h, w, 3); deterministic."""
-    person, cover = renderer.draw(scene, identity)
-    if cover.min() < 1:
-        person = person + (1 - cover[..., None]) * draw_backdrop(
-            scene.backdrop, scene.image_width_px, scene.image_height_px
-        )
+    light, cover = renderer.draw(scene, identity)
+    light = light + (1 - cover[..., None]) * _whole_backdrop(
+        scene.backdrop, scene.image_width_px, scene.image_height_px
+    )
     whole = Window.of_image(scene.image_width_px, scene.image_height_px)
-    return develop(person, scene, whole, whole, meter(person, scene))
+    return develop(light, scene, whole, whole, meter(light, scene))
+
+
+@lru_cache(maxsize=1)
+def _whole_backdrop(backdrop: Backdrop, width_px: int, height_px: int) -> Layer:
+    return draw_backdrop(backdrop, width_px, height_px)  # the same for all images of a session
 
 
 def photograph_eyes(

@@ -6,6 +6,7 @@ A software renderer suffices (Mesa's llvmpipe through EGL); machines with the sa
 
 import os
 from collections import OrderedDict
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -40,6 +41,21 @@ _EYE_REACH_MM = (8.0, 15.0)
 """Smallest and largest distance of the lids' margins from the eye's centre."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Target:
+    """Framebuffers of one size.
+
+    Attributes:
+        sampled: With several samples for each pixel.
+        resolved: With one.
+        owned: Everything to release; a framebuffer does not release what it consists of.
+    """
+
+    sampled: moderngl.Framebuffer
+    resolved: moderngl.Framebuffer
+    owned: tuple[moderngl.Framebuffer | moderngl.Renderbuffer, ...]
+
+
 class Renderer:
     """Draws people; caches the last one of each extent."""
 
@@ -60,7 +76,7 @@ class Renderer:
         depth.repeat_x = depth.repeat_y = False
         depth.use(2)
         self._shadow_target = gl.framebuffer(depth_attachment=depth)
-        self._targets: OrderedDict[tuple[int, int], tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = OrderedDict()
+        self._targets: OrderedDict[tuple[int, int], _Target] = OrderedDict()
         self._people: dict[Extent, Person] = {}
         corners = gl.buffer(np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype="f4").tobytes())
         self._eye_array = gl.vertex_array(self._programs.eye, [(corners, "2f", "corner")])
@@ -147,18 +163,17 @@ class Renderer:
         size = -(-window.width_px // step) * step, -(-window.height_px // step) * step
         if size not in self._targets:
             gl = self._gl
-            self._targets[size] = (
-                gl.framebuffer(
-                    [gl.renderbuffer(size, 4, samples=_SAMPLES, dtype="f2")],
-                    gl.depth_renderbuffer(size, samples=_SAMPLES),
-                ),
-                gl.framebuffer([gl.renderbuffer(size, 4, dtype="f2")]),
-            )
+            colour = gl.renderbuffer(size, 4, samples=_SAMPLES, dtype="f2")
+            depth = gl.depth_renderbuffer(size, samples=_SAMPLES)
+            resolved = gl.renderbuffer(size, 4, dtype="f2")
+            framebuffers = gl.framebuffer([colour], depth), gl.framebuffer([resolved])
+            self._targets[size] = _Target(*framebuffers, owned=(*framebuffers, colour, depth, resolved))
             if len(self._targets) > _KEPT_TARGETS:
-                for framebuffer in self._targets.popitem(last=False)[1]:
-                    framebuffer.release()
+                for part in self._targets.popitem(last=False)[1].owned:
+                    part.release()
         self._targets.move_to_end(size)
-        return self._targets[size]
+        target = self._targets[size]
+        return target.sampled, target.resolved
 
     def _write_light(self, scene: Scene) -> None:
         lighting = scene.lighting
