@@ -83,11 +83,12 @@ def _with_estimates(examples: Examples, folds: int, names: Collection[str]) -> l
 
 
 def _without(part: Fold, columns: list[int]) -> Fold:
-    """Return a fold in which some features are constant zero."""
+    """Return a fold in which some features are constant: their means over the training people."""
+    means = part.train.features.mean(axis=0)
 
     def blank(examples: Examples) -> Examples:
         features = examples.features.copy()
-        features[:, columns] = 0.0
+        features[:, columns] = means[columns]
         return replace(examples, features=features)
 
     return Fold(blank(part.train), blank(part.test), part.rows)
