@@ -62,7 +62,7 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class TrainingPoint:
     """State of the training after some steps.
 
     Attributes:
@@ -103,7 +103,7 @@ class Trained:
     """
 
     network: EyeNetworkModule
-    curve: tuple[Measurement, ...]
+    curve: tuple[TrainingPoint, ...]
     corrections: dict[str, SpreadCorrection]
     seconds: float
 
@@ -134,7 +134,7 @@ def train_network(
     averaged = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
     pairs, watched = batch_of(training), batch_of(selection)
-    curve: list[Measurement] = []
+    curve: list[TrainingPoint] = []
     losses: list[float] = []
     for step in range(options.steps):
         for group in optimiser.param_groups:
@@ -224,12 +224,12 @@ def _average(averaged: EyeNetworkModule, network: EyeNetworkModule, decay: float
                 kept.lerp_(current, 1 - decay)
 
 
-def _measure(network: EyeNetworkModule, batch: Batch, images: EyeImageSet, step: int, loss: float) -> Measurement:
+def _measure(network: EyeNetworkModule, batch: Batch, images: EyeImageSet, step: int, loss: float) -> TrainingPoint:
     is_open = images.openness >= OPEN
     found = predict(network, to_input(batch))
     both = mean_error_deg(found.both[is_open, :2], batch.both.numpy()[is_open])
     eye = mean_error_deg(found.eyes[is_open, :, :2], batch.eyes.numpy()[is_open])
-    return Measurement(step, loss, both, eye)
+    return TrainingPoint(step, loss, both, eye)
 
 
 def mean_error_deg(answers: Floats, truth: Floats) -> float:

@@ -28,6 +28,7 @@ from func.session.target_frames import MAX_TARGET_FRAMES
 from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
 from gaze_core.calibration import Calibration
 from gaze_core.detector import GazeDetector, predict_directions
+from gaze_core.features import FEATURE_NAMES
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel, Session
 from gaze_core.types import Camera, Screen, Validity
 from models import FACE_LANDMARKER_PATH
@@ -118,10 +119,15 @@ def report_recording(folder: Path, model_path: Path, *, network_path: Path | Non
     click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-class _EstimateAsModel:
-    """Gaze model that returns one of the estimates of the frames that have the given features.
+_POSE = slice(FEATURE_NAMES.index("head_rotation_x"), len(FEATURE_NAMES))
+"""Head angles and distance among the features."""
 
-    It lets the service's own code calibrate and measure an estimate on its own.
+
+class _EstimateAsModel:
+    """Gaze model that returns one of the estimates of the frames that have the given head pose and distance.
+
+    It lets the service's own code calibrate and measure an estimate on its own. The gaze vector does not identify a
+    frame: it is fused again from other estimates.
     """
 
     estimates = ("landmarks",)  # nothing else would enter features that are not used
@@ -129,14 +135,14 @@ class _EstimateAsModel:
     def __init__(self, name: str, frames: Sequence[MeasuredFrame]) -> None:
         self.digest = name
         self._directions_deg = {
-            np.array(frame.measured.features, dtype=np.float64).tobytes(): frame.estimates.directions_deg[name]
+            np.array(frame.measured.features, dtype=np.float64)[_POSE].tobytes(): frame.estimates.directions_deg[name]
             for frame in frames
             if frame.measured is not None and frame.estimates is not None
         }
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the estimates of these frames, camera frame, degrees, shape (n, 2)."""
-        return np.array([self._directions_deg[row.tobytes()] for row in features]).reshape(-1, 2)
+        return np.array([self._directions_deg[row.tobytes()] for row in features[:, _POSE]]).reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

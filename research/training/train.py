@@ -102,10 +102,12 @@ def fit(estimator: str, hyperparameters: Mapping[str, Any], examples: Examples, 
     """Return both regressors fitted on the examples and their mirror images.
 
     With `init="features"` the trees fit what the direction in the features leaves over, so the model follows that
-    direction beyond the examples, and every person is seen with several errors of the head pitch, as real faces have them.
+    direction beyond the examples, and every person is seen with several errors of the head pitch, as real faces have.
     """
     disturbed = hyperparameters.get("init") == "features"
-    features, gaze_deg = mirror(*(disturb_pitch(examples, seed) if disturbed else (examples.features, examples.gaze_deg)))
+    features, gaze_deg = mirror(
+        *(disturb_pitch(examples, seed) if disturbed else (examples.features, examples.gaze_deg))
+    )
     # One thread: another order of summation would change the last bits and the file's digest.
     with threadpool_limits(1):
         return Regressors(

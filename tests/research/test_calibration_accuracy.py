@@ -87,7 +87,7 @@ def test_the_summary_counts_accepted_and_harmful_calibrations_and_the_reported_a
 
     assert (summary["5 targets"]["people"], summary["5 targets"]["validation_targets"]) == (2, 12)
     assert summary["5 targets"]["used"] == 2
-    assert summary["5 targets"]["reported_accuracy_deg"] < 0.1
+    assert summary["5 targets"]["reported_accuracy_deg"] < 0.2
     assert "used" not in summary["uncalibrated"]
     assert summary["5 targets"]["worse_than_uncalibrated"] == 0
     assert summary["uncalibrated"]["error_of_median_gaze_deg"]["worst"] == approx(5.0, abs=0.4)

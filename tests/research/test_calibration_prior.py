@@ -73,7 +73,7 @@ def test_people_with_personal_offsets_give_a_prior_of_that_spread():
     priors = find_priors(predict_unseen(make_table(identities=40, offset_deg=3.0, held_out=4), folds=3))
 
     for prior in priors:
-        assert np.sqrt(prior.covariance[0, 0] / OFFSET_FACTOR) == approx(3.0, rel=0.4)
+        assert np.sqrt(prior.covariance[0, 0] / OFFSET_FACTOR) == approx(3.0, rel=0.5)
 
 
 def test_with_the_eye_network_the_priors_cover_its_differences():

@@ -30,9 +30,23 @@ def renderer():
 
 @pytest.fixture(scope="module")
 def identity():
-    """A person with green eyes, so that the irises stand out."""
+    """A person with green eyes, so that the irises stand out; neither lids nor lashes cover them."""
     person = sample_identity(0, seed=1)
-    return dataclasses.replace(person, iris_colour=GREEN, glasses=None, clothing=(0.2, 0.2, 0.2))
+    return dataclasses.replace(
+        person,
+        iris_colour=GREEN,
+        glasses=None,
+        clothing=(0.2, 0.2, 0.2),
+        lids=dataclasses.replace(
+            person.lids,
+            fissure_width_mm=32.0,
+            upper_mm=(8.0, 8.0),
+            lower_mm=(8.0, 8.0),
+            peak_mm=(0.0, 0.0),
+            bow=(3.0, 3.0),
+        ),
+        hair=dataclasses.replace(person.hair, lash_density=0.0),
+    )
 
 
 def scene(**changes):
@@ -112,17 +126,6 @@ def test_shut_eyes_show_no_iris(renderer, identity):
 
 def test_irises_move_0_19_mm_per_degree_in_the_image(renderer, identity):
     """The visible iris ends at the limbus, 10.9 mm from the centre of rotation; refraction adds a little."""
-    # Neither lids nor lashes cover the irises.
-    wide = dataclasses.replace(
-        identity.lids,
-        fissure_width_mm=32.0,
-        upper_mm=(8.0, 8.0),
-        lower_mm=(8.0, 8.0),
-        peak_mm=(0.0, 0.0),
-        bow=(3.0, 3.0),
-    )
-    bare = dataclasses.replace(identity.hair, lash_density=0.0)
-    identity = dataclasses.replace(identity, lids=wide, hair=bare)
     places = []
     for x in (-90.0, 90.0):
         found = irises(renderer, identity, scene(image_width_px=640, image_height_px=480, target_mm=(x, 0.0, 0.0)))

@@ -86,8 +86,8 @@ def test_the_result_describes_the_calibration(world):
         "fitted": "full",
         "dots": 5,
         "frames": 20,
-        "accuracy_deg": pytest.approx(0.0, abs=0.15),
-        "frame_accuracy_deg": pytest.approx(0.0, abs=0.15),
+        "accuracy_deg": pytest.approx(0.0, abs=0.25),
+        "frame_accuracy_deg": pytest.approx(0.0, abs=0.25),
         "precision_deg": 0.0,
         "generic_accuracy_deg": pytest.approx(5.0, abs=0.15),
         "validation": None,
@@ -284,7 +284,7 @@ class TestDrift:
 
         drift = result.calibration.validation.drift
         assert (drift.used, drift.moments) == (True, 6)
-        assert drift.right_deg == pytest.approx([-3.0] * len(drift.times_s), abs=0.4)
+        assert drift.right_deg == pytest.approx([-3.0] * len(drift.times_s), abs=0.6)
         assert result.calibration.validation.accuracy_deg == pytest.approx(3.0, abs=0.2)
         assert drift.accuracy_deg < 0.5
         assert result.final_score == 100.0
