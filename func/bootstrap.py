@@ -186,7 +186,8 @@ def load_eye_network(
         model: The gaze model.
 
     Raises:
-        EyeNetworkError: The file exists but does not match its card, or is not an eye network.
+        EyeNetworkError: The file does not match its card, is not an eye network, or is missing while its digest is
+            configured.
     """
     import cv2  # noqa: PLC0415
 
@@ -195,7 +196,8 @@ def load_eye_network(
     if "network" not in model.estimates:
         _log.info("eye network not used: the gaze model was trained without it")
         return EyeNetworkState.UNUSED, None
-    if not settings.eye_network.is_file():
+    # A network that was configured with its digest must be there.
+    if settings.eye_network_sha256 is None and not os.path.isfile(settings.eye_network):  # noqa: PTH113 - never raises
         _log.warning("eye network missing, the gaze comes from the other estimates: file=%s", settings.eye_network.name)
         return EyeNetworkState.MISSING, None
     # Frames are processed in parallel already. More threads in OpenCV would only cost time.

@@ -40,6 +40,7 @@ class Correction:
         head_gain: Correction to the right per degree of yaw, and upwards per degree of pitch.
         lid_deg: Upward correction per unit of eye aspect ratio above `openness`.
         cue_shares: Horizontal and vertical share of each difference in `CUES`.
+        usual_differences_deg: Mean of each difference at the targets, right and up, which replaces a missing one.
         openness: Eye aspect ratio of this viewer at the targets.
         eyes_deg: Smallest and largest eye rotation at the targets, horizontal and vertical; see `EXTRAPOLATION_DEG`.
         head_deg: Smallest and largest yaw and pitch at the targets.
@@ -51,6 +52,7 @@ class Correction:
     head_gain: tuple[float, float] = (0.0, 0.0)
     lid_deg: float = 0.0
     cue_shares: tuple[tuple[float, float], ...] = _NO_SHARES
+    usual_differences_deg: tuple[tuple[float, float], ...] = _NO_SHARES
     openness: float = 0.3
     eyes_deg: tuple[tuple[float, float], tuple[float, float]] = _ANYWHERE
     head_deg: tuple[tuple[float, float], tuple[float, float]] = _ANYWHERE
@@ -71,7 +73,7 @@ class Correction:
             uncalibrated_deg: Gaze directions of the uncalibrated model, camera frame, shape (n, 2).
             head_deg: Pitch, yaw and roll of the head, shape (n, 3).
             openness: Mean eye aspect ratio of both eyes, shape (n,).
-            cues: Differences between the estimates; a missing one counts as zero. None if all are missing.
+            cues: Differences between the estimates, NaN for a missing one, which counts as usual; None without any.
             offset_deg: Further offset in the head frame, shape (n, 2).
         """
         head = np.asarray(head_deg, dtype=np.float64).reshape(-1, 3)
@@ -81,8 +83,10 @@ class Correction:
         corrected += np.array(self.gain) * _clip(eyes_deg, self.eyes_deg)
         corrected += np.array(self.head_gain) * _clip(head[:, [1, 0]], self.head_deg)
         corrected[:, 1] += self.lid_deg * (np.clip(openness, *self.openness_range) - self.openness)
-        if cues is not None:
-            corrected += (np.array(self.cue_shares) * np.nan_to_num(cues.differences_deg)).sum(axis=1)
+        usual_deg = np.array(self.usual_differences_deg)
+        found_deg = np.full_like(usual_deg, np.nan) if cues is None else cues.differences_deg
+        differences_deg = np.where(np.isnan(found_deg), usual_deg, found_deg)
+        corrected += (np.array(self.cue_shares) * differences_deg).sum(axis=-2)
         return _out_of_head(corrected, rotations)
 
     def shift(self, offset_deg: ArrayLike) -> Self:
@@ -107,6 +111,7 @@ def make_correction(horizontal: Floats, vertical: Floats, measured: "HeadGaze") 
         head_gain=(_PER_DEG * x[2], _PER_DEG * y[2]),
         lid_deg=_PER_OPENNESS * y[3],
         cue_shares=tuple((_PER_DEG * right, _PER_DEG * up) for right, up in zip(x[3:], y[4:], strict=True)),
+        usual_differences_deg=measured.usual_differences_deg,
         openness=measured.usual_openness,
         eyes_deg=_ranges(measured.eyes_deg),
         head_deg=_ranges(measured.head_deg[:, [1, 0]]),
@@ -134,6 +139,13 @@ class HeadGaze:
     def usual_openness(self) -> float:
         """Mean eye aspect ratio of the viewer."""
         return float(self.openness.mean())
+
+    @property
+    def usual_differences_deg(self) -> tuple[tuple[float, float], ...]:
+        """Mean of each difference, right and up; zeros without the network."""
+        if self.differences_deg is None:
+            return _NO_SHARES
+        return tuple((right, up) for right, up in self.differences_deg.mean(axis=0).tolist())
 
 
 def missing_in_head_deg(uncalibrated_deg: Floats, true_deg: Floats, head_deg: Floats) -> tuple[Floats, Floats]:

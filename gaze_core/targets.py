@@ -178,7 +178,7 @@ def measure_targets(frames: TargetFrames, screen: Screen, camera: Camera) -> Mea
     spread_ratio = target_spread_deg / np.exp(np.log(target_spread_deg).mean())
     differences_deg = None
     if cues is not None:
-        flat = middle(np.nan_to_num(cues.differences_deg).reshape(len(frames), -1))
+        flat = middle(_fill_missing(cues.differences_deg.reshape(len(frames), -1)))
         differences_deg = flat.reshape(count, *cues.differences_deg.shape[1:])
     return MeasuredTargets(
         frames=frames,
@@ -272,3 +272,12 @@ def offsets_deg(gaze_deg: Floats, true_deg: Floats) -> Floats:
     off_deg = gaze_deg - true_deg
     off_deg[:, 0] *= np.cos(np.radians(true_deg[:, 1]))
     return off_deg
+
+
+def _fill_missing(values: Floats) -> Floats:
+    """Return values with each missing one replaced by the median of its column, or by zero in a column without any."""
+    filled = values.copy()
+    for column in filled.T:
+        missing = np.isnan(column)
+        column[missing] = 0.0 if missing.all() else np.median(column[~missing])
+    return filled

@@ -28,6 +28,9 @@ BLUR_SIGMA_PX = 0.45
 HEAD_UNIT_DEG, GAZE_UNIT_DEG = 30.0, 20.0
 """Units of the network's input `head` and of its outputs."""
 
+MAX_LOG_SPREAD = 6.0
+"""Larger absolute logarithms of a spread in `GAZE_UNIT_DEG` come from a broken network: 0.05 to 8000 degrees."""
+
 CONTRAST_FLOOR = 4.0
 """Added to an eye image's standard deviation, in grey levels, so that noise is not amplified to full contrast."""
 
@@ -157,6 +160,8 @@ class OpencvEyeNetwork:
             raise EyeNetworkError(f"{self._name} has outputs of shape {eyes.shape} and {both.shape}, not {_SHAPES}")
         if not (np.isfinite(eyes).all() and np.isfinite(both).all()):
             raise EyeNetworkError("the eye network's answer is not finite")
+        if max(np.abs(eyes[..., 2:]).max(), np.abs(both[..., 2:]).max()) > MAX_LOG_SPREAD:
+            raise EyeNetworkError("the eye network's spread is not plausible")
         return eyes[0].astype(np.float64), both[0].astype(np.float64)
 
 

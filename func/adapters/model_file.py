@@ -117,6 +117,8 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> SklearnGazeMode
         )
     if identity.features != FEATURE_NAMES:
         raise ModelError(f"{path.name} was trained on different features: {', '.join(identity.features)}")
+    if "landmarks" not in identity.estimates:
+        raise ModelError(f"{path.name} was trained without landmarks, which enter every gaze vector")
     unknown = [name for name in identity.estimates if name not in ESTIMATES]
     if unknown:
         raise ModelError(f"{path.name} was trained with unknown estimates of the eyes' direction: {', '.join(unknown)}")

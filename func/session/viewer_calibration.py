@@ -107,7 +107,7 @@ def calibrate_session(session: Session, model: GazeModel, earlier: Session | Non
     """
     frames = find_target_frames(read_records(session), TargetUse.FIT, model)
     screen, camera = read_screen(session), read_camera(session)
-    if earlier is None or len(frames) == 0:
+    if earlier is None:
         return calibrate(frames, screen=screen, camera=camera)
     return refresh_calibration(calibrate_session(earlier, model), frames, screen=screen, camera=camera)
 

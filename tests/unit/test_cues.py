@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pytest import approx
 
+from gaze_core.correction import Correction
 from gaze_core.cues import GazeCues, find_cues, no_cues
 from gaze_core.gaze import IPD_MM, gaze_direction
 
@@ -69,3 +70,20 @@ def test_frames_are_selected_and_joined():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match=r"differences_deg must have shape \(2, 3, 2\)"):
         GazeCues(np.zeros((2, 2, 2)), np.zeros((2, 2)))
+
+
+def test_a_difference_that_is_missing_moves_the_gaze_no_more_than_a_usual_one():
+    correction = Correction(
+        offset_deg=(1.0, -2.0),
+        cue_shares=((0.5, 0.4), (0.3, 0.2), (0.1, 0.6)),
+        usual_differences_deg=((2.0, 1.0), (-1.0, 3.0), (4.0, -2.0)),
+    )
+    usual = GazeCues(np.array([correction.usual_differences_deg]), np.ones((1, 2)))
+    missing = GazeCues(np.full((1, 3, 2), np.nan), np.ones((1, 2)))
+    frame = ([[3.0, 1.0]], [[0.0, 0.0, 0.0]], [0.3])
+
+    expected = correction.apply(*frame, usual)
+
+    assert correction.apply(*frame, missing) == approx(expected)
+    assert correction.apply(*frame, None) == approx(expected)
+    assert correction.apply(*frame, GazeCues(np.zeros((1, 3, 2)), np.ones((1, 2)))) != approx(expected)
