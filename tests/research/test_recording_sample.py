@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from pytest import approx
 
+from func.adapters.eye_network_opencv import OpencvEyeNetwork
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
-from models import FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
+from models import EYE_NETWORK_PATH, FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from research.recordings.measurement import measure_recording
 from research.recordings.recording import load_recording
 from tests.fakes.viewer import FIVE_TARGETS
@@ -39,6 +40,7 @@ def measure(tmp_path_factory):
     """Return a function that measures the sample with a changed description."""
     pool = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)
     landmarker, model = Remembering(pool), load_gaze_model(GAZE_MODEL_PATH)
+    network = OpencvEyeNetwork(EYE_NETWORK_PATH)
 
     def measure_changed(change=lambda description: None):
         folder = tmp_path_factory.mktemp("recording") / "sample"
@@ -46,7 +48,7 @@ def measure(tmp_path_factory):
         description = json.loads((folder / "recording.json").read_text())
         change(description)
         (folder / "recording.json").write_text(json.dumps(description))
-        return measure_recording(load_recording(folder), landmarker, model)
+        return measure_recording(load_recording(folder), landmarker, model, network=network)
 
     yield measure_changed
     pool.close()
