@@ -84,7 +84,7 @@ def test_the_shipped_penalty_was_chosen_among_weaker_and_stronger_ones():
 
     assert strength == eye_region_weights.STRENGTH
     assert min(STRENGTHS) < strength < max(STRENGTHS)
-    assert errors_deg[strength] <= 1.04 * min(errors_deg.values())
+    assert errors_deg[strength] <= 1.025 * min(errors_deg.values())
 
 
 def test_rendered_weights_are_read_back(tmp_path):
