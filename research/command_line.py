@@ -6,10 +6,8 @@
 import contextlib
 import multiprocessing
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import click
@@ -17,9 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gaze_core.errors import GazeError
-
-_SIGNAL_S = 1.0
-"""On Ctrl-C the processes of a pool may end before this one notices the signal; it waits so long for it."""
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -63,10 +58,6 @@ def process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             yield pool
-        except BrokenProcessPool:
-            pool.shutdown(wait=False, cancel_futures=True)
-            time.sleep(_SIGNAL_S)
-            raise
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

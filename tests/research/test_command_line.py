@@ -33,7 +33,7 @@ MODULES = [
 ]
 
 INTERRUPTED = '''
-import os, time
+import os, signal, time
 from pathlib import Path
 import click
 from research.command_line import Command, process_pool
@@ -50,6 +50,7 @@ def main(path):
         pool.submit(wait, path).result()
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in background jobs
     main()
 '''
 
