@@ -1,6 +1,5 @@
 import dataclasses
 import json
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from research.dataset import shards
 from research.dataset.plan import Plan
 from research.dataset.shards import gather, make_shard, make_shards, shard_path
 from research.dataset.table import KEPT_LANDMARKS, load_table, write_table
+from tests.fakes.inline_pool import InlinePool
 from tests.fakes.synthetic_face import make_face
 
 PLAN = Plan(identities=5, frames_per_identity=20, seed=9, held_out=1)
@@ -50,24 +50,6 @@ class Network:
             np.array([1.0, 2.0]),
             np.full(2, 3.0),
         )
-
-
-class InlinePool:
-    """A pool that runs each task immediately, in this process."""
-
-    def __init__(self, processes):
-        self.processes = processes
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def submit(self, work, *arguments):
-        future = Future()
-        future.set_result(work(*arguments))
-        return future
 
 
 @pytest.fixture

@@ -1,31 +1,13 @@
 import json
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from research.dataset import eye_images
 from research.dataset.eye_images import EyePlan, load_eye_images, make_eye_images, make_shard, shard_path
+from tests.fakes.inline_pool import InlinePool
 
 PLAN = EyePlan(people=3, images_per_person=5, seed=9, held_out=1, images_per_session=2)
-
-
-class InlinePool:
-    """A pool that runs each task immediately, in this process."""
-
-    def __init__(self, processes):
-        self.processes = processes
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def submit(self, work, *arguments):
-        future = Future()
-        future.set_result(work(*arguments))
-        return future
 
 
 @pytest.fixture
