@@ -57,8 +57,8 @@ class VideoTimes:
         """Return the number of the frame on screen at a position, from 1.
 
         This is the last frame that starts at or before the position. Before the first frame starts, it is frame 1. From
-        the last frame to the end of the video and `END_TOLERANCE_S` beyond, it is the last frame; later positions get a
-        number after every map, and positions before 0 a number before frame 1.
+        the last frame to the end of the video and `END_TOLERANCE_S` beyond, it is the last frame. Later positions get
+        a larger number, after every held map unless only `frame_count` is known; positions before 0 get a number before frame 1.
 
         Raises:
             ValueError: Neither presentation times nor a frame rate are known.
@@ -76,12 +76,14 @@ class VideoTimes:
             return number
         if position_s <= end_s + END_TOLERANCE_S + ROUNDING_MS / 1000:
             return last
+        if self.starts_s is None and self.duration_s is None:
+            return number  # the last frame that is known may be that of the last map, which is held further
         return max(number, last + self.held_every)
 
     def _find_listed(self, position_s: float) -> int:
         assert self.starts_s is not None  # noqa: S101  checked by the caller
         if position_s < 0:
-            return min(0, _whole(position_s * (self.fps or 1.0)))
+            return 0
         return max(1, int(np.searchsorted(self.starts_s, position_s, side="right")))
 
 

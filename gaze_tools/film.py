@@ -9,6 +9,7 @@ import contextlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,7 @@ from gaze_tools.film_times import FilmTimes, make_times, usual_step_s
 if TYPE_CHECKING:
     import av
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 _BROWSER_FORMATS = {"mov", "mp4", "matroska", "webm", "ogg"}
@@ -41,6 +43,7 @@ class FilmFrame:
     time_s: float
     _decoded: "VideoFrame"
     _size: tuple[int, int]  # coded height and width of the first frame
+    _reformatter: "VideoReformatter"  # shared by all frames, because setting one up takes longer than a small image
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the image as displayed, RGB, shape (height, width, 3)."""
@@ -55,7 +58,8 @@ class FilmFrame:
     def _convert(self, pixel_format: str) -> NDArray[np.uint8]:
         height, width = self._size
         # A stream may change its size; all frames get that of the first.
-        return np.asarray(self._decoded.to_ndarray(format=pixel_format, width=width, height=height), dtype=np.uint8)
+        image = self._reformatter.reformat(self._decoded, width=width, height=height, format=pixel_format, threads=1)
+        return np.asarray(image.to_ndarray(), dtype=np.uint8)
 
 
 class Film:
@@ -77,7 +81,7 @@ class Film:
         """
         self._path, self._container, self._stream = path, container, stream
         self.codec = stream.codec_context.name
-        self._tick_s = float(stream.time_base or 0)
+        self._time_base = stream.time_base or Fraction(0)
         self._rates = [float(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
         self.fps = next((rate for rate in self._rates if 0 < rate < 1000), None)
         self._starts_s = array("d")
@@ -102,20 +106,23 @@ class Film:
         is_on_its_side = first.rotation % 180 != 0
         self.height, self.width = self._size[::-1] if is_on_its_side else self._size
         self._origin_s = self._find_origin_s(first)
-        length_s = float(stream.duration * self._tick_s if stream.duration else (container.duration or 0) / 1e6)
+        length_s = self._seconds(stream.duration) if stream.duration else (container.duration or 0) / 1e6
         self.stated_frames = max(1, stream.frames or round(length_s * (self.fps or 0)))
 
     def __iter__(self) -> Iterator[FilmFrame]:
         """Yield the frames in order of presentation."""
+        from av.video.reformatter import VideoReformatter  # noqa: PLC0415  takes a tenth of a second
+
+        reformatter = VideoReformatter()
         while (decoded := self._take()) is not None:
             time_s = self._place(decoded)
             if time_s is None:
                 continue
             self._starts_s.append(time_s)
-            self._last_duration_s = (decoded.duration or 0) * self._tick_s
+            self._last_duration_s = self._seconds(decoded.duration or 0)
             if decoded.is_corrupt:
                 self._damaged.append(time_s)
-            yield FilmFrame(len(self._starts_s), time_s, decoded, self._size)
+            yield FilmFrame(len(self._starts_s), time_s, decoded, self._size, reformatter)
 
     def times(self) -> FilmTimes:
         """Return the timeline of the film, after the last frame was read."""
@@ -131,12 +138,15 @@ class Film:
             is_damaged=bool(self._failures or self._damaged),
         )
 
+    def _seconds(self, ticks: int) -> float:
+        return ticks * self._time_base.numerator / self._time_base.denominator
+
     def _take(self) -> "VideoFrame | None":
         first, self._first = self._first, None
         return first or next(self._decoded, None)
 
     def _find_origin_s(self, first: "VideoFrame") -> float:
-        first_s = (first.pts or 0) * self._tick_s
+        first_s = self._seconds(first.pts or 0)
         if _BROWSER_FORMATS & set(self._container.format.name.split(",")):
             return min(0.0, first_s)
         start = cast("int | None", self._container.start_time)
@@ -149,7 +159,7 @@ class Film:
         if decoded.pts is None:
             self._without_time += 1
             return 0.0 if previous_s is None else previous_s + 1 / (self.fps or 25.0)
-        time_s = decoded.pts * self._tick_s - self._origin_s + self._offset_s
+        time_s = self._seconds(decoded.pts) - self._origin_s + self._offset_s
         if previous_s is None or time_s >= previous_s:
             return max(0.0, time_s)
         if previous_s - time_s <= _DISCONTINUITY_S:
@@ -222,7 +232,7 @@ class Film:
     def _describe_ends(self, starts_s: NDArray[np.float64], end_s: float, step_s: float) -> Iterator[str]:
         """Yield whether frames are missing at the start or at the end, according to what the file states."""
         start = self._stream.start_time
-        if start is not None and starts_s[0] - (start * self._tick_s - self._origin_s) > 1.5 * step_s:
+        if start is not None and starts_s[0] - (self._seconds(start) - self._origin_s) > 1.5 * step_s:
             yield f"No frame can be decoded before {starts_s[0]:.2f} s."
         stated_s = self._stated_end_s()
         if stated_s is not None:
@@ -240,7 +250,7 @@ class Film:
     def _stated_end_s(self) -> float | None:
         stream = self._stream
         if stream.duration and stream.start_time is not None:
-            return (stream.start_time + stream.duration) * self._tick_s - self._origin_s
+            return self._seconds(stream.start_time + stream.duration) - self._origin_s
         hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska, as FFmpeg writes it
         minutes, _, seconds = rest.partition(":")
         with contextlib.suppress(ValueError):
