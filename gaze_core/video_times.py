@@ -58,7 +58,7 @@ class VideoTimes:
 
         This is the last frame that starts at or before the position. Before the first frame starts, it is frame 1. From
         the last frame to the end of the video and `END_TOLERANCE_S` beyond, it is the last frame. Later positions get
-        a larger number, after every held map unless only `frame_count` is known; positions before 0 get a number before frame 1.
+        a larger number, after every held map unless only `frame_count` is known. Positions before 0 get 0 or less.
 
         Raises:
             ValueError: Neither presentation times nor a frame rate are known.

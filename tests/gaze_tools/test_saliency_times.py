@@ -12,6 +12,9 @@ from func.session.attention_score import score_gazes
 from func.session.frame_record import FrameRecord
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
 from gaze_tools.cli import main
+from gaze_tools.film import read_times
+from gaze_tools.saliency.map_times import spread_times
+from gaze_tools.saliency.map_video import open_map_video
 from tests.fakes.films import copy_film, write_film
 
 FILMS = Path(__file__).with_name("films")
@@ -255,6 +258,13 @@ class TestImport:
         assert "--fps 10 is used. Without it, its times are kept." in said
         assert [find(position_ms) for position_ms in (0, 100, 300)] == [1, 2, 4]
 
+    def test_two_maps_at_the_same_time_are_shown_a_millisecond_apart(self, tmp_path):
+        with open_map_video(tmp_path / "maps.mkv", (2, 3), 25.0) as write:
+            for time_s in (0.0, 0.5, 0.5, 0.6):
+                write(np.zeros((2, 3), dtype=np.uint8), time_s)
+
+        assert read_times(tmp_path / "maps.mkv").starts_s.tolist() == [0, 0.5, 0.501, 0.6]
+
     def test_maps_beyond_the_end_of_the_film_are_said(self, load, database, tmp_path):
         said = load(save(tmp_path / "maps.npy", [LEFT] * 110), "--video", FILMS / "vfr.mp4")
 
@@ -267,6 +277,19 @@ class TestImport:
 
         assert find(3500) == 31
         assert store.extract_saliencyMap("v").times.duration_s == 6.0
+
+
+@pytest.mark.parametrize(
+    ("times_s", "starts_s"),
+    [
+        ({1: 0.5, 3: 1.5}, [0.5, 1.0, 1.5, 2.0, 2.5]),
+        ({3: 1.0, 5: 1.2}, [0.0, 0.5, 1.0, 1.1, 1.2]),
+        ({1: 0.0}, [0.0, 0.04, 0.08, 0.12, 0.16]),
+    ],
+    ids=["between and after", "before", "one map, at 25 frames a second"],
+)
+def test_frames_without_a_time_are_spread_evenly(times_s, starts_s):
+    assert spread_times(times_s, frame_count=5).tolist() == pytest.approx(starts_s)
 
 
 class TestNumbersOfFolders:
@@ -283,10 +306,10 @@ class TestNumbersOfFolders:
         assert "digest" not in facts(database)
 
     @pytest.mark.parametrize(("first", "stored"), [(1, [1, 2, 3, 4]), (11, [11, 12, 13, 14]), (0, [0, 1, 2, 3])])
-    def test_the_first_number_can_be_given(self, load, folder, store, database, first, stored):
+    def test_the_first_number_can_be_given(self, load, folder, database, *, first, stored):
         said = load(folder, "--fps", "25", "--first", first)
 
-        assert [number for number, _ in store.extract_saliencyMap("v").maps] == stored
+        assert sorted(database["v"].distinct("frame_num")) == stored
         assert ("all numbers were shifted" in said) is (first != 0)
         assert (facts(database)["first_frame"], facts(database)["frame_count"]) == (stored[0], stored[-1])
 
@@ -300,7 +323,7 @@ class TestNumbersOfFolders:
 
 class TestExport:
     @pytest.mark.parametrize("name", ["maps.npy", "maps", "maps.mkv"])
-    def test_times_survive_the_way_out_and_back(self, load, gaze, find, store, tmp_path, name):
+    def test_times_survive_the_way_out_and_back(self, load, gaze, find, *, store, tmp_path, name):
         load(save(tmp_path / "in.npy", [LEFT] * 15 + [RIGHT] * 90), "--video", FILMS / "vfr.mp4")
         before = list(store.extract_saliencyMap("v").maps)
 
@@ -320,8 +343,6 @@ class TestExport:
         assert (beside["frames"][:5], beside["times_s"][:5]) == ([1, 6, 11, 16, 21], [0, 1, 2, 3, 3.166667])
 
     def test_a_video_of_maps_lasts_as_long_as_the_film(self, load, gaze, tmp_path):
-        from gaze_tools.film import read_times
-
         load(save(tmp_path / "in.npy", [LEFT] * 20), "--fps", "25", "--every", "5", "--held")
 
         gaze("saliency", "export", "v", tmp_path / "out.mp4")
