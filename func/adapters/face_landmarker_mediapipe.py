@@ -33,6 +33,9 @@ CLOSED_PORT = "http://127.0.0.1:9"
 DEBIAN_PACKAGES = ("libegl1", "libgles2")
 """Packages of the libraries that MediaPipe's library is linked against, even if it only uses the CPU."""
 
+REQUIRED_NETWORKS = ("face_detector.tflite", "face_landmarks_detector.tflite")
+"""Members of every bundle."""
+
 SHAPE_NETWORK = "face_blendshapes.tflite"
 """Member of a bundle that estimates the blendshapes; it runs whether or not they are asked for."""
 
@@ -246,10 +249,10 @@ def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool 
     except OSError as error:  # the dynamic linker's
         packages = " ".join(DEBIAN_PACKAGES)
         raise LandmarkerError(
-            f"MediaPipe's library cannot be loaded; install Debian packages {packages}: {error}"
+            f"MediaPipe's library cannot be loaded; install the Debian packages {packages}"
         ) from error
     except (ImportError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise LandmarkerError(f"the face landmarker cannot be created: {error}") from error
+        raise LandmarkerError("MediaPipe cannot create a face landmarker from the bundle") from error
     _alive.add(landmarker)
     return landmarker
 
@@ -304,9 +307,20 @@ def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
         sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
 
     Raises:
-        LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
+        LandmarkerError: A file is missing, unreadable or not a regular file, the bundle does not match, or it is not
+            a bundle of the networks that find a face and its landmarks.
     """
     try:
-        return read_described_model(model_path, sha256=sha256)
+        bundle = read_described_model(model_path, sha256=sha256)
     except ValueError as error:
         raise LandmarkerError(str(error)) from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            missing = [name for name in REQUIRED_NETWORKS if name not in archive.namelist()]
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise LandmarkerError(f"{model_path.name} is not a face landmarker bundle") from error
+    if missing or broken:
+        problem = f"lacks {missing[0]}" if missing else f"contains a broken {broken}"
+        raise LandmarkerError(f"{model_path.name} {problem}")
+    return bundle

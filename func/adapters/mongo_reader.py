@@ -13,12 +13,15 @@ from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.cursor import Cursor
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from func.deadline import find_deadline
-from gaze_core.errors import SaliencyStoreError, SaliencyStoreTimeoutError
+from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 _REACHABLE_TIMEOUT_S = 1.0
+
+_CODES_OF_DENIED_ACCESS = frozenset({11, 13, 18, 8000})
+"""UserNotFound, Unauthorized, AuthenticationFailed, and Atlas's own error for wrong credentials."""
 
 _T = TypeVar("_T")
 Document = dict[str, Any]
@@ -56,6 +59,7 @@ class MongoReader:
 
         Raises:
             SaliencyStoreError: Reading failed.
+            SaliencyStoreRefusedError: The store denies access.
             SaliencyStoreTimeoutError: Reading took too long.
         """
         try:
@@ -131,6 +135,11 @@ def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
 
 def _translate(error: Exception) -> SaliencyStoreError:
     """Return our error for one of the driver, without its message, which may contain host and user names."""
+    if isinstance(error, OperationFailure) and error.code in _CODES_OF_DENIED_ACCESS:
+        return SaliencyStoreRefusedError(
+            f"the saliency store denies access (code {error.code}): check user, password and authSource in MONGO_URI, "
+            "and that the user may read MONGO_DATABASE"
+        )
     if isinstance(error, PyMongoError) and error.timeout:
         return SaliencyStoreTimeoutError("the saliency store did not answer in time")
     return SaliencyStoreError(f"the saliency store failed: {type(error).__name__}")

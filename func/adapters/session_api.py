@@ -14,6 +14,7 @@ from gaze_core.errors import (
     SessionScoredError,
     SessionStoreBusyError,
     SessionStoreError,
+    SessionStoreRefusedError,
     SessionStoreTimeoutError,
 )
 from gaze_core.ports import Session, StoredUpdate
@@ -76,7 +77,9 @@ class HttpSessionStore:
         self._client = HttpClient(
             base_url,
             service="session API",
-            errors=UpstreamErrors(SessionStoreError, SessionStoreTimeoutError, SessionStoreBusyError),
+            errors=UpstreamErrors(
+                SessionStoreError, SessionStoreTimeoutError, SessionStoreBusyError, SessionStoreRefusedError
+            ),
             timeout_s=timeout_s,
             retries=retries,
             proxy=proxy,

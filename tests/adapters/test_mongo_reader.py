@@ -6,7 +6,7 @@ import pytest
 from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure
 
 from func.adapters.mongo_reader import MongoReader, find_tls_options
-from gaze_core.errors import SaliencyStoreError, SaliencyStoreTimeoutError
+from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 BUNDLE = Path("/etc/ca.pem")
 
@@ -40,8 +40,13 @@ def test_a_read_is_retried_once_after_a_broken_connection(reader):
         ([AutoReconnect("x")] * 2, SaliencyStoreError, 2),
         ([NetworkTimeout("x")], SaliencyStoreTimeoutError, 1),
         ([OperationFailure("x")], SaliencyStoreError, 1),
+        ([OperationFailure("bad auth: user viewer", 18)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("not authorized", 13)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("user not found", 11)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("bad auth", 8000)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("cursor not found", 43)], SaliencyStoreError, 1),
     ],
-    ids=["broken again", "too slow", "refused"],
+    ids=["broken again", "too slow", "failed", "password", "rights", "user", "atlas", "cursor"],
 )
 def test_any_other_failure_is_an_error(reader, errors, kind, reads):
     operation = Reads(*errors)

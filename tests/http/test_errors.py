@@ -281,6 +281,22 @@ def test_no_free_place_for_scoring_is_503_with_retry_after(make_world, make_body
     assert list(world.frames("other")) == [1]
 
 
+@pytest.mark.parametrize(
+    ("error", "slug"),
+    [
+        (core_errors.SessionStoreRefusedError("x"), "session-api-denied"),
+        (core_errors.SaliencyStoreRefusedError("x"), "saliency-store-denied"),
+        (core_errors.ResultSinkRefusedError("x"), "aggregator-denied"),
+    ],
+)
+def test_denied_access_is_not_told_to_be_repeated_unchanged(error, slug):
+    problem = PROBLEMS[type(error)]
+
+    assert (problem.status, problem.slug, problem.retry_after_s) == (502, slug, None)
+    assert "until an operator corrects the credentials" in problem.detail
+    assert "Repeat the request unchanged" not in problem.detail
+
+
 def test_a_model_that_cannot_be_loaded_is_503(world, make_body):
     world.build_error = NotReadyError("/srv/models/secret.joblib")
 
