@@ -219,7 +219,7 @@ def check_model_files(settings: Settings) -> None:
     Raises:
         UnusableModelError: A file is missing or wrong.
     """
-    from func.adapters.face_landmarker_mediapipe import read_bundle  # noqa: PLC0415
+    from func.adapters.landmarker_bundle import read_bundle  # noqa: PLC0415
     from func.adapters.model_bytes import read_described_model  # noqa: PLC0415
     from func.adapters.model_card import read_checked_model  # noqa: PLC0415
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.model_bytes import read_described_model
+from func.adapters.landmarker_bundle import read_bundle
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.landmarks import EYE_SHAPES, Landmarks
 from gaze_core.types import Frame
@@ -32,9 +32,6 @@ CLOSED_PORT = "http://127.0.0.1:9"
 
 DEBIAN_PACKAGES = ("libegl1", "libgles2")
 """Packages of the libraries that MediaPipe's library is linked against, even if it only uses the CPU."""
-
-REQUIRED_NETWORKS = ("face_detector.tflite", "face_landmarks_detector.tflite")
-"""Members of every bundle."""
 
 SHAPE_NETWORK = "face_blendshapes.tflite"
 """Member of a bundle that estimates the blendshapes; it runs whether or not they are asked for."""
@@ -297,30 +294,3 @@ def _without_matplotlib() -> Iterator[None]:
         for name, stub in stubs.items():
             if sys.modules.get(name) is stub:
                 del sys.modules[name]
-
-
-def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
-    """Return the content of a landmarker bundle that matches its description.
-
-    Args:
-        model_path: Path of the `.task` file; the description has the same name with the suffix `.json`.
-        sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
-
-    Raises:
-        LandmarkerError: A file is missing, unreadable or not a regular file, the bundle does not match, or it is not
-            a bundle of the networks that find a face and its landmarks.
-    """
-    try:
-        bundle = read_described_model(model_path, sha256=sha256)
-    except ValueError as error:
-        raise LandmarkerError(str(error)) from error
-    try:
-        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-            missing = [name for name in REQUIRED_NETWORKS if name not in archive.namelist()]
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise LandmarkerError(f"{model_path.name} is not a face landmarker bundle") from error
-    if missing or broken:
-        problem = f"lacks {missing[0]}" if missing else f"contains a broken {broken}"
-        raise LandmarkerError(f"{model_path.name} {problem}")
-    return bundle

@@ -205,7 +205,8 @@ class HttpSessionStore:
             self._knows_pages = "stored" in answer.body
             _demand_text(answer, "message")
             self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
-            return _read_update(answer, records)
+            video_id, ip_address = (_text(answer.body.get(name)) for name in ("video_id", "ip_address"))
+            return replace(_read_update(answer, records), video_id=video_id, ip_address=ip_address)
         _demand_text(answer, "error")
         if answer.status == 404:
             raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))

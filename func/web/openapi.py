@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from func.errors import NotReadyError
 from func.web.problems import PROBLEMS, Problem
 from func.web.schemas import (
+    MULTIPART_CONDITION,
     CompletedAnswer,
     FrameAnswer,
     FrameMetadata,
@@ -47,6 +48,7 @@ def describe_api() -> dict[str, Any]:
                     "contentMediaType": "application/octet-stream",
                 },
             },
+            **MULTIPART_CONDITION,
         },
         "encoding": {
             "metadata": {"contentType": "application/json"},
