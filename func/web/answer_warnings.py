@@ -88,7 +88,7 @@ def warn_of_other_viewing(update: StoredUpdate, *, video_id: str, ip_address: st
             f"{_shorten(update.video_id)}"
         )
     if update.ip_address and update.ip_address != ip_address:
-        # Not the address: whoever sends frames to the session of another viewer need not learn it.
+        # Not the address: a client that sends frames to the session of another viewer need not learn it.
         warnings.append("the session was created with another ip_address, with which its result is sent")
     return warnings
 

@@ -21,6 +21,12 @@ from func.web.schemas import (
     ReadinessAnswer,
 )
 
+_SOMETIMES_ABSENT = {
+    "CalibrationSummary": {"refreshed", "refreshed_by_deg", "other_viewer"},
+    "CalibrationCheck": {"drift"},
+}
+"""Keys of answers that are not always there, unlike all others with a default."""
+
 
 @cache
 def describe_api() -> dict[str, Any]:
@@ -37,6 +43,9 @@ def describe_api() -> dict[str, Any]:
         [*((model, "validation") for model in requests), *((model, "serialization") for model in answers)],
         ref_template="#/components/schemas/{model}",
     )
+    for model, names in _SOMETIMES_ABSENT.items():
+        described = schemas["$defs"][model]
+        described["required"] = [name for name in described["required"] if name not in names]
     multipart = {
         "schema": {
             "type": "object",

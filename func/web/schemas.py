@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from func.session.result import SessionResult
 from func.session_token import MAX_TOKEN_LENGTH
@@ -171,19 +172,19 @@ class ViewportPart(RequestPart):
     height: Annotated[float, Field(ge=0.001, le=10)] = Viewport().height
 
 
-_IF_USE_THEN_TARGET = {
+_IF_USE_THEN_TARGET: JsonDict = {
     "if": {"properties": {"calibration_use": {"type": "string"}}, "required": ["calibration_use"]},
     "then": {"properties": {"calibration_target": {"type": "array"}}, "required": ["calibration_target"]},
 }
 
-_UNLESS_LAST_FRAME = {"properties": {"last_frame": {"const": False}}}
+_UNLESS_LAST_FRAME: JsonDict = {"properties": {"last_frame": {"const": False}}}
 
-_IF_NOT_LAST_THEN_IMAGE = {
+_IF_NOT_LAST_THEN_IMAGE: JsonDict = {
     "if": _UNLESS_LAST_FRAME,
     "then": {"properties": {"frame": {"type": "string", "minLength": 1}}, "required": ["frame"]},
 }
 
-MULTIPART_CONDITION = {
+MULTIPART_CONDITION: JsonDict = {
     "if": {"properties": {"metadata": _UNLESS_LAST_FRAME}},
     "then": {"required": ["frame"]},
 }

@@ -1,7 +1,7 @@
 """Behaviour and OpenAPI document agree: schemathesis sends what the schema allows and what it forbids.
 
-What the schema allows must be accepted, what it forbids must be refused, and every answer must be as described. An image
-cannot be generated from a schema, so a real one replaces each text in `frame`.
+What the schema allows must be accepted, what it forbids must be refused, and every answer must be as described. An
+image cannot be generated from a schema, so a real one replaces each text in `frame`.
 """
 
 from functools import cached_property
@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, Phase, settings
 
 from func.web.openapi import describe_api
 from tests.http.asgi_client import AsgiAdapter
-from tests.http.conftest import IMAGE, World
-from tests.http.image_files import make_image
+from tests.http.conftest import World
+from tests.http.image_files import as_base64, make_image
 from tests.running import run_function, serve_upstream
 
-IMAGE_FILE = make_image()
+IMAGE_FILE = make_image(width_px=64, height_px=48)
+IMAGE = as_base64(IMAGE_FILE)
 
 SEEDED = settings(
     derandomize=True,
@@ -27,7 +28,14 @@ SEEDED = settings(
 )
 
 
-SCHEMA, SCHEMA_OF_SERVER = (schemathesis.openapi.from_dict(describe_api()) for _ in range(2))
+CONFIG = {
+    # A last frame without an image is valid, but there may be no session to score.
+    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", 410]}},
+}
+
+SCHEMA, SCHEMA_OF_SERVER = (
+    schemathesis.openapi.from_dict(describe_api(), config=schemathesis.Config.from_dict(CONFIG)) for _ in range(2)
+)
 
 
 class Application:
@@ -63,7 +71,7 @@ def put_image_into(case):
 
 
 @SCHEMA.parametrize()
-@settings(SEEDED, max_examples=15)
+@settings(SEEDED, max_examples=8)
 def test_the_application_behaves_as_described(case):
     put_image_into(case)
     case.call_and_validate()
@@ -71,7 +79,7 @@ def test_the_application_behaves_as_described(case):
 
 @pytest.mark.slow
 @SCHEMA_OF_SERVER.parametrize()
-@settings(SEEDED, max_examples=150)
+@settings(SEEDED, max_examples=80)
 def test_the_real_server_behaves_as_described(case, server):
     put_image_into(case)
     case.call_and_validate(base_url=server)
