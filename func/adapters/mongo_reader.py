@@ -1,6 +1,7 @@
 """Read from MongoDB before the deadline of the request, with one retry and our own errors."""
 
 import contextlib
+import logging
 import os
 import re
 import threading
@@ -19,6 +20,8 @@ from func.deadline import find_deadline
 from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 _REACHABLE_TIMEOUT_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 _CODES_OF_DENIED_ACCESS = frozenset({11, 13, 18, 8000})
 """UserNotFound, Unauthorized, AuthenticationFailed, and Atlas's own error for wrong credentials."""
@@ -51,6 +54,7 @@ class MongoReader:
         self._lock = threading.Lock()
         self._client: MongoClient[Document] | None = None
         self._client_pid = 0
+        self._has_reported_refusal = False
 
     def read(self, operation: Callable[[Database[Document]], _T]) -> _T:
         """Return the result of a read operation, restarted once if the connection breaks.
@@ -99,7 +103,13 @@ class MongoReader:
         try:
             with pymongo.timeout(min(self._timeout_s, _REACHABLE_TIMEOUT_S)):
                 self._find_database().command("ping")
-        except (PyMongoError, SaliencyStoreError):
+        except PyMongoError as error:
+            failure = _translate(error)
+            if isinstance(failure, SaliencyStoreRefusedError) and not self._has_reported_refusal:
+                self._has_reported_refusal = True
+                _log.warning("%s", failure)
+            return False
+        except SaliencyStoreError:
             return False
         return True
 

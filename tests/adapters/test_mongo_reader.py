@@ -94,3 +94,20 @@ def test_the_driver_gets_the_bundle():
 
     with pytest.raises(SaliencyStoreError, match="URI or CA bundle cannot be used"):
         reader.read(Reads())
+
+
+class DenyingDatabase:
+    """Database of a server that denies access."""
+
+    def command(self, _name):
+        raise OperationFailure("Authentication failed: user viewer", 18)
+
+
+def test_denied_access_is_logged_once_with_what_to_check_and_without_the_server_s_message(reader, monkeypatch, caplog):
+    monkeypatch.setattr(reader, "_find_database", DenyingDatabase)
+
+    assert [reader.is_reachable(), reader.is_reachable()] == [False, False]
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "check user, password and authSource in MONGO_URI" in line
+    assert "viewer" not in line
