@@ -69,7 +69,7 @@ class UnknownPathError(RequestError):
     """The path is unknown."""
 
     def __init__(self) -> None:
-        super().__init__("nothing is served under this path")
+        super().__init__("nothing is served under this path; frames are sent to /gaze")
 
 
 class MethodNotAllowedError(RequestError):

@@ -85,7 +85,7 @@ def warn_of_other_viewing(update: StoredUpdate, *, video_id: str, ip_address: st
     if update.video_id and update.video_id != video_id:
         warnings.append(
             "the session was created with another video_id, which is the one that is scored: "
-            f"{_shorten(update.video_id)}"
+            f"{shorten(update.video_id)}"
         )
     if update.ip_address and update.ip_address != ip_address:
         # Not the address: a client that sends frames to the session of another viewer need not learn it.
@@ -97,7 +97,7 @@ def find_misspelt(missing: str, request: object, model: type[BaseModel]) -> str 
     """Return the unknown field of a request that probably stands for a missing one; None without any."""
     names = [name for name in _find_unknown(request, model) if len(name) <= MAX_NAME_LENGTH][:MAX_COMPARED]
     known = tuple(_list_known(model))
-    return next((_shorten(name) for name in names if _find_near(name, known) == missing), None)
+    return next((shorten(name) for name in names if _find_near(name, known) == missing), None)
 
 
 def warn_of_other_video(sent: str, scored: object) -> list[str]:
@@ -139,7 +139,7 @@ def _list_known(model: type[BaseModel]) -> Sequence[str]:
 
 def _describe(name: str, known: Sequence[str]) -> str:
     near = _find_near(name, tuple(known)) if len(name) <= MAX_NAME_LENGTH else None
-    return _shorten(name) + (f" (did you mean {near}?)" if near else "")
+    return shorten(name) + (f" (did you mean {near}?)" if near else "")
 
 
 @lru_cache(maxsize=1024)
@@ -169,7 +169,7 @@ def _begins_or_contains(name: str, word: str) -> bool:
     return name.startswith(word) or word in name.split("_")
 
 
-def _shorten(name: str) -> str:
+def shorten(name: str) -> str:
     """Return a name of limited length in which control characters and the like are escaped."""
     shown = name if len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}…"
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in shown)

@@ -6,6 +6,7 @@ A body is JSON with a base64 image, or multipart with a binary image; both have 
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from func.errors import BadRequestError, FieldProblem, PayloadTooLargeError
 from func.json_limits import LONG_STRING_BYTES, JsonLimitError, JsonLimits, check_json
-from func.web.answer_warnings import find_misspelt, warn_of_unknown_fields
+from func.web.answer_warnings import find_misspelt, shorten, warn_of_unknown_fields
 from func.web.image_text import ImageTextError, decode_image_text, read_image_part
 from func.web.multipart import MultipartError, split_multipart
 from func.web.schemas import FrameMetadata, FrameRequest, RequestPart
@@ -222,7 +223,9 @@ def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        raise BadRequestError("contains a duplicate key")
+        count = Counter(name for name, _ in pairs)
+        duplicate = next(name for name in count if count[name] > 1)
+        raise BadRequestError(f"contains the key {shorten(duplicate)} twice")
     return unique
 
 

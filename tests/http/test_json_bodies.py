@@ -110,6 +110,7 @@ def test_latin_1_is_named_with_the_position_in_the_whole_body(frame):
         (b'{"session_id": "s",}', "the body is not valid JSON at character 20"),
         (b'{"frame": "' + b"A" * 8000 + b'",}', "the body is not valid JSON at character 8014"),
         (b'{"session_id": "s', "the body is not valid JSON: a string is not terminated"),
+        (b'{"a": {"frame_number": 1, "frame_number": 2}}', "the body contains the key frame_number twice"),
         (b"[" + b"1" * 401 + b"]", "the body contains a number of more than 400 digits"),
     ],
 )
