@@ -23,6 +23,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gaze_tools.stack.session_parts import (
     SETTINGS_PREFIX,
+    Updated,
     component_of,
     escape,
     find_next,
@@ -93,23 +94,6 @@ class Update:
     frames: Mapping[str, str]
     settings: Mapping[str, str]
     result: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Updated:
-    """Outcome of an update.
-
-    Attributes:
-        stored: Stored JSON text of each write-once key.
-        written: Write-once keys that this call wrote.
-        ip_address: Address of the session's viewer.
-        video_id: Video id of the session.
-    """
-
-    stored: Mapping[str, str]
-    written: Sequence[int | str]
-    ip_address: str
-    video_id: str
 
 
 class Sessions:
@@ -210,7 +194,7 @@ class Sessions:
         more = "" if last is None else f',"next_from":{json.dumps(find_next(session["parts"], component, last))}'
         return f'{json.dumps(head)[:-1]},"components":{{{components}}}{more}}}'
 
-    def update(self, session_id: str, updates: Sequence[Update], *, created_at: str = "") -> "Updated":
+    def update(self, session_id: str, updates: Sequence[Update], *, created_at: str = "") -> Updated:
         """Merge values into a session; with `created_at` only into the session created at that time.
 
         Raises:
