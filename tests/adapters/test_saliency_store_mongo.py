@@ -97,7 +97,6 @@ class TestForms:
     def test_chunks_of_frames_may_be_mixed_and_their_numbers_of_different_types(self, read):
         mixed = [*chunks(2.0, 20), *chunks(Int64(1), 20), *chunks(3, 20)]
         mixed.sort(key=lambda document: document["chunk_index"] * 5 % 7)
-
         assert read(*mixed) == {
             1: FLOATS,
             2: FLOATS,
