@@ -114,11 +114,15 @@ class StoredUpdate:
         written: Write-once keys that this update wrote; all of them with an older session API.
         earlier_expired_at: Expiry time of the earlier session with this id, if the update had to create the session
             again and the frames stored before are lost; None otherwise.
+        video_id: Video id of the session; None if the session API does not report it with an update.
+        ip_address: Address of the session's viewer; None if the session API does not report it with an update.
     """
 
     stored: Mapping[str, Any]
     written: frozenset[str]
     earlier_expired_at: str | None = None
+    video_id: str | None = None
+    ip_address: str | None = None
 
 
 class SessionStore(Protocol):

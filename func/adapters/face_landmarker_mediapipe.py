@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.model_bytes import read_described_model
+from func.adapters.landmarker_bundle import read_bundle
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.landmarks import EYE_SHAPES, Landmarks
 from gaze_core.types import Frame
@@ -246,10 +246,10 @@ def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool 
     except OSError as error:  # the dynamic linker's
         packages = " ".join(DEBIAN_PACKAGES)
         raise LandmarkerError(
-            f"MediaPipe's library cannot be loaded; install Debian packages {packages}: {error}"
+            f"MediaPipe's library cannot be loaded; install the Debian packages {packages}"
         ) from error
     except (ImportError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise LandmarkerError(f"the face landmarker cannot be created: {error}") from error
+        raise LandmarkerError("MediaPipe cannot create a face landmarker from the bundle") from error
     _alive.add(landmarker)
     return landmarker
 
@@ -294,19 +294,3 @@ def _without_matplotlib() -> Iterator[None]:
         for name, stub in stubs.items():
             if sys.modules.get(name) is stub:
                 del sys.modules[name]
-
-
-def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
-    """Return the content of a landmarker bundle that matches its description.
-
-    Args:
-        model_path: Path of the `.task` file; the description has the same name with the suffix `.json`.
-        sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
-
-    Raises:
-        LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
-    """
-    try:
-        return read_described_model(model_path, sha256=sha256)
-    except ValueError as error:
-        raise LandmarkerError(str(error)) from error

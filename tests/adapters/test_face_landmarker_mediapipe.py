@@ -22,8 +22,8 @@ from func.adapters.face_landmarker_mediapipe import (
     MediapipeFaceLandmarker,
     create_landmarker,
     load_mediapipe,
-    read_bundle,
 )
+from func.adapters.landmarker_bundle import read_bundle
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.head_pose import CANONICAL_FACE, estimate_head_pose
 from gaze_core.landmarks import EYE_SHAPES
