@@ -35,8 +35,14 @@ class Findings:
 
     @property
     def is_sound(self) -> bool:
-        """Whether all maps are present, unchanged and usable."""
-        return not self.missing and not self.unusable and self.is_digest_right is not False
+        """Whether all maps are present, unchanged and usable, and at least one can be hit."""
+        is_whole = not self.missing and not self.unusable and self.is_digest_right is not False
+        return is_whole and not self.are_all_flat
+
+    @property
+    def are_all_flat(self) -> bool:
+        """Whether no map can be hit."""
+        return self.maps > 0 and len(self.flat) == self.maps
 
 
 def check_maps(
@@ -79,6 +85,16 @@ def check_maps(
     missing = find_missing(facts, {*present, *unusable})
     is_right = None if video.digest is None else video.digest == digest.hexdigest()
     return Findings(len(present), size, tuple(missing), unusable, tuple(flat), is_right)
+
+
+def describe_flat(found: Findings) -> str:
+    """Return what the flat maps of a video do to its scores."""
+    if found.are_all_flat:
+        return f"all {found.maps} maps are flat (all pixels equal): no gaze can hit them, so every score is invalid"
+    return (
+        f"{len(found.flat)} of {found.maps} maps are flat (all pixels equal): every gaze on them is a miss, which "
+        f"lowers scores and chance level; frames {describe_frames(found.flat)}"
+    )
 
 
 def describe_frames(numbers: Iterable[int], *, limit: int = 12) -> str:

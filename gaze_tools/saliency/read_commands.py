@@ -13,7 +13,7 @@ from gaze_core.errors import SaliencyMapNotFoundError
 from gaze_core.ports import UnusableMap
 from gaze_core.types import SaliencyMap
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, make_progress, mongo_uri_option
-from gaze_tools.saliency.check import check_maps, describe_frames
+from gaze_tools.saliency.check import check_maps, describe_flat, describe_frames
 from gaze_tools.saliency.compute import read_video_frames
 from gaze_tools.saliency.options import open_database
 from gaze_tools.saliency.plot import draw_maps
@@ -125,9 +125,10 @@ def verify(video_id: str, mongo_uri: str, database: str) -> None:
         for number, reason in itertools.islice(found.unusable.items(), 50):
             console.print(f"[red]frame {number}: {reason}", highlight=False)
         if found.flat:
-            console.print(f"[yellow]{len(found.flat)} flat, which cannot be hit: {describe_frames(found.flat)}")
+            console.print(f"[yellow]{describe_flat(found)}", highlight=False)
         if not found.is_sound:
             raise click.ClickException(
                 f"{len(found.missing)} missing, {len(found.unusable)} unusable"
                 + (", digest does not match" if found.is_digest_right is False else "")
+                + (", all maps flat" if found.are_all_flat else "")
             )

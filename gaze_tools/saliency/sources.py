@@ -22,6 +22,7 @@ from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import UnusableMap, UsableMap
 from gaze_core.types import SaliencyMap
 from gaze_tools.command_line import TIMEOUT_S
+from gaze_tools.saliency.colour import to_grey
 from gaze_tools.saliency.compute import open_video, probe_video
 
 COLLECTION_PREFIX = "collection:"
@@ -31,7 +32,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NumberedMap = tuple[int, SaliencyMap | SaliencyMapError]
 
 
-def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
+def read_source(path: Path, *, first_frame: int = 1, allow_colour: bool = False) -> Iterator[NumberedMap]:
     """Yield the maps of a file or directory by rising frame number; an unusable map is yielded as its error.
 
     Args:
@@ -39,20 +40,21 @@ def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
             frame number, a video of greyscale maps, or a `.bson` (mongodump) or `.json` file (mongoexport) of a
             collection in any form.
         first_frame: Frame number of the first map, if the source has no numbers.
+        allow_colour: Take the brightness of images in colour instead of refusing them.
 
     Raises:
-        ValueError: The format is unknown, or the frame numbers are malformed.
+        ValueError: The format is unknown, the frame numbers are malformed, or an image is in colour.
         OSError: The path cannot be read.
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, allow_colour)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     if suffix == ".npy":
         return _read_array(path, first_frame)
     if suffix in VIDEO_SUFFIXES:
-        return _read_video(path, first_frame)
+        return _read_video(path, first_frame, allow_colour)
     if suffix == ".bson":
         return _read_bson(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
@@ -134,10 +136,11 @@ def _read_array(path: Path, first_frame: int) -> Iterator[NumberedMap]:
         yield number, np.array(saliency_map)
 
 
-def _read_folder(path: Path) -> Iterator[NumberedMap]:
+def _read_folder(path: Path, allow_colour: bool) -> Iterator[NumberedMap]:
     files: dict[int, Path] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in (*IMAGE_SUFFIXES, ".npy"):
+        # macOS adds a hidden `._0001.png` to every file that it copies to a foreign disk or archive.
+        if file.name.startswith(".") or file.suffix.lower() not in (*IMAGE_SUFFIXES, ".npy") or not file.is_file():
             continue
         digits = re.search(r"(\d+)\D*$", file.stem)
         if digits is None:
@@ -149,28 +152,29 @@ def _read_folder(path: Path) -> Iterator[NumberedMap]:
     if not files:
         raise ValueError(f"{path} contains no images and no .npy files")
     for number, file in sorted(files.items()):
-        yield number, _read_image(file)
+        yield number, _read_image(file, allow_colour)
 
 
-def _read_image(file: Path) -> SaliencyMap | SaliencyMapError:
+def _read_image(file: Path, allow_colour: bool) -> SaliencyMap | SaliencyMapError:
     if file.suffix.lower() == ".npy":
         try:
             return np.asarray(np.load(file, allow_pickle=False))
         except (ValueError, OSError, EOFError):
             return SaliencyMapError(f"{file.name} cannot be read as an array")
-    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if image is None:
         return SaliencyMapError(f"{file.name} cannot be read as an image")
-    return image / 65535.0 if image.dtype == np.uint16 else np.asarray(image)
+    grey = to_grey(image, name=file.name, allow_colour=allow_colour)
+    return grey / 65535.0 if grey.dtype == np.uint16 else grey
 
 
-def _read_video(path: Path, first_frame: int) -> Iterator[NumberedMap]:
+def _read_video(path: Path, first_frame: int, allow_colour: bool) -> Iterator[NumberedMap]:
     with open_video(path) as capture:
         for number in itertools.count(first_frame):
             ok, frame = capture.read()
             if not ok:
                 return
-            yield number, frame if frame.ndim == 2 else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+            yield number, to_grey(frame, name=f"frame {number} of {path.name}", allow_colour=allow_colour)
 
 
 def _read_bson(path: Path) -> Iterator[NumberedMap]:
@@ -260,6 +264,7 @@ def open_source(
     every: int | None,
     database: Database[dict[str, Any]] | None,
     mongo_uri: str | None,
+    allow_colour: bool = False,
 ) -> tuple[Iterator[NumberedMap], dict[str, Any]]:
     """Return the maps of a source by rising frame number, and what the source reveals about the video.
 
@@ -269,9 +274,10 @@ def open_source(
         every: Frames from one map to the next, if the source has no numbers; None means 1.
         database: Database with the collections; None if there is none.
         mongo_uri: Address of this database.
+        allow_colour: Take the brightness of images in colour instead of refusing them.
 
     Raises:
-        ValueError: The source is malformed, or a collection without a database.
+        ValueError: The source is malformed or in colour, or a collection without a database.
         OSError: The source cannot be read.
         SaliencyMapNotFoundError: The collection has no maps.
     """
@@ -290,21 +296,11 @@ def open_source(
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
     if is_video:
         facts = {"fps": probe_video(path).fps / (every or 1)}
-    numbered = read_source(path, first_frame=first_frame)
+    numbered = read_source(path, first_frame=first_frame, allow_colour=allow_colour)
     if every and (is_video or path.suffix.lower() == ".npy"):
         numbered = ((first_frame + (number - first_frame) * every, found) for number, found in numbered)
         facts = {}
     return numbered, facts
-
-
-def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | SaliencyMapError:
-    """Return a map divided by its largest value; an unusable map is returned unchanged."""
-    if isinstance(found, Exception):
-        return found
-    floats = found.astype(np.float64)
-    highest = float(floats.max(initial=0))
-    scaled: SaliencyMap = floats / highest if np.isfinite(highest) and highest > 0 else floats
-    return scaled
 
 
 def _number_maps(stored: Iterable[UsableMap | UnusableMap]) -> Iterator[NumberedMap]:

@@ -11,10 +11,12 @@ from func.adapters.saliency_store import check_video_id
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_tools.command_line import console, database_option, make_progress, mongo_uri_option
 from gaze_tools.saliency.compute import compute_maps, probe_video
+from gaze_tools.saliency.intake import Intake
 from gaze_tools.saliency.models import MODELS, make_model
 from gaze_tools.saliency.options import Size, await_grace, grace_option, open_database, video_id_option
-from gaze_tools.saliency.sources import normalise_map, open_source
-from gaze_tools.saliency.writer import VideoDescription, hide, open_generation, quantise
+from gaze_tools.saliency.sources import open_source
+from gaze_tools.saliency.value_range import Normalisation
+from gaze_tools.saliency.writer import VideoDescription, hide, open_generation
 
 
 @click.command()
@@ -104,7 +106,16 @@ def compute(
     "--every", type=click.IntRange(min=1), help="Frames from one map to the next, for .npy and video sources."
 )
 @click.option("--held", is_flag=True, help="Each map also applies to the frames up to the next one.")
-@click.option("--normalise", is_flag=True, help="Divide each map by its largest value.")
+@click.option(
+    "--normalise",
+    type=click.Choice([each.value for each in Normalisation]),
+    default=Normalisation.AUTO.value,
+    show_default=True,
+    is_flag=False,
+    flag_value=Normalisation.EACH.value,
+    help="Rescale the maps whose values do not fit (auto), all maps (each, or without a value), or none (off).",
+)
+@click.option("--allow-colour", is_flag=True, help="Take the brightness of coloured images instead of refusing them.")
 @click.option("--skip-unusable", is_flag=True, help="Skip unusable maps instead of failing.")
 @click.option("--how", default="", help="Description of how the maps were made, stored with them.")
 @grace_option
@@ -119,7 +130,8 @@ def import_maps(
     first_frame: int,
     every: int | None,
     held: bool,
-    normalise: bool,
+    normalise: str,
+    allow_colour: bool,
     skip_unusable: bool,
     how: str,
     grace_s: float,
@@ -133,10 +145,20 @@ def import_maps(
     collection in any of the three storage forms; or `collection:NAME`, a collection of the same database. The latter
     may be the video's own collection, which converts an old form to the compact one. Readers see the new maps once all
     of them are stored.
+
+    Densities, logarithms of densities, integers, masks and other floats are rescaled to 0..1, map by map; a line says
+    so. This changes no score.
     """
     with open_database(mongo_uri, database) as maps:
         check_video_id(video_id)
-        numbered, facts = open_source(source, first_frame=first_frame, every=every, database=maps, mongo_uri=mongo_uri)
+        numbered, facts = open_source(
+            source,
+            first_frame=first_frame,
+            every=every,
+            database=maps,
+            mongo_uri=mongo_uri,
+            allow_colour=allow_colour,
+        )
         if video is not None:
             probed = probe_video(video)
             facts |= {"fps": probed.fps, "width": probed.width, "height": probed.height}
@@ -148,26 +170,31 @@ def import_maps(
         generation = open_generation(maps, video_id, {"source": source, "import": uuid.uuid4().hex})
         assert generation is not None  # noqa: S101  the recipe is unique
         unusable: dict[int, str] = {}
+        intake = Intake(Normalisation(normalise))
         with make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=None, rate="")
             for number, found in numbered:
-                saliency_map = normalise_map(found) if normalise else found
                 try:
-                    if isinstance(saliency_map, Exception):
-                        raise saliency_map
-                    pixels = quantise(saliency_map)
+                    pixels = intake.accept(number, found)
                     generation.write(number, pixels)
                     facts.setdefault("height", pixels.shape[0])
                     facts.setdefault("width", pixels.shape[1])
                 except SaliencyMapError as error:
                     unusable[number] = str(error)
                 except ValueError as error:
-                    raise click.ClickException(f"frame {number}: {error}; --normalise rescales it") from error
+                    raise click.ClickException(
+                        f"frame {number}: {error}; without --normalise=off it is rescaled"
+                    ) from error
                 progress.update(bar, advance=1)
         for number, reason in itertools.islice(unusable.items(), 20):
             console.print(f"[yellow]frame {number}: {reason}", highlight=False)
         if unusable and not skip_unusable:
             raise click.ClickException(f"{len(unusable)} maps are unusable; --skip-unusable skips them")
+        changed = intake.describe_changes()
+        if changed is not None:
+            console.print(changed, highlight=False)
+        for line in intake.describe_flat():
+            console.print(f"[yellow]{line}", highlight=False)
         description = VideoDescription(
             fps=facts["fps"],
             width=facts.get("width", 0),

@@ -120,33 +120,83 @@ class TestImport:
 
     def test_maps_that_cannot_be_used_are_named_and_change_nothing(self, gaze, tmp_path, store, array):
         gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
-        bad = np.ones((3, 2, 2))
+        bad = np.tile([[1.0, 0.5], [0.5, 0.0]], (3, 1, 1))
         bad[1, 0, 0] = np.nan
         np.save(tmp_path / "bad.npy", bad)
 
         said = gaze("saliency", "import", tmp_path / "bad.npy", "--video-id", "v", "--fps", "25", fails=True)
 
-        assert "frame 2: a saliency map contains a value that is not finite" in said
+        assert "frame 2: 1 of 4 values are not finite (NaN)" in said
         assert "1 maps are unusable" in said
         assert len(numbers(store)) == 6
 
     def test_unless_they_are_to_be_left_out(self, gaze, tmp_path, store):
-        bad = np.ones((3, 2, 2))
-        bad[1, 0, 0] = -1
+        bad = np.tile([[1.0, 0.5], [0.5, 0.0]], (3, 1, 1))
+        bad[1, 0, 0] = np.inf
         np.save(tmp_path / "bad.npy", bad)
 
         gaze("saliency", "import", tmp_path / "bad.npy", "--video-id", "v", "--fps", "25", "--skip-unusable")
 
         assert numbers(store) == [1, 3]
 
-    def test_values_over_1_want_to_be_normalised(self, gaze, tmp_path, store):
+    def test_values_over_1_are_normalised_unless_that_is_off(self, gaze, tmp_path, store):
         np.save(tmp_path / "big.npy", np.array([[[0.0, 5.0], [2.5, 10.0]]]))
         arguments = ("saliency", "import", tmp_path / "big.npy", "--video-id", "v", "--fps", "25")
 
-        assert "--normalise" in gaze(*arguments, fails=True)
-        gaze(*arguments, "--normalise")
+        assert "without --normalise=off it is rescaled" in gaze(*arguments, "--normalise=off", fails=True)
+        said = gaze(*arguments)
 
+        assert "Normalised 1 maps: floats above 1 were divided by the largest value of their map (frames 1)" in said
         assert next(store.extract_saliencyMap("v").maps)[1].tolist() == [[0, 128], [64, 255]]
+
+    def test_normalise_without_a_value_divides_each_map(self, gaze, tmp_path, store):
+        np.save(tmp_path / "half.npy", np.array([[[0, 100], [50, 25]]], dtype=np.uint8))
+
+        gaze("saliency", "import", tmp_path / "half.npy", "--video-id", "v", "--fps", "25", "--normalise")
+
+        assert next(store.extract_saliencyMap("v").maps)[1].tolist() == [[0, 255], [128, 64]]
+
+    def test_densities_become_maps_that_can_be_hit(self, gaze, tmp_path, store):
+        ramp = np.arange(18 * 32.0).reshape(18, 32)
+        np.save(tmp_path / "density.npy", np.stack([ramp, ramp.T.reshape(18, 32)]) / ramp.sum())
+
+        said = gaze("saliency", "import", tmp_path / "density.npy", "--video-id", "v", "--fps", "25")
+
+        assert "Normalised 2 maps: densities" in said
+        assert [(each.min(), each.max()) for _, each in store.extract_saliencyMap("v").maps] == [(0, 255), (0, 255)]
+
+    def test_a_few_flat_maps_are_named(self, gaze, tmp_path, store):
+        maps = MAPS.copy()
+        maps[2:4] = 7
+        np.save(tmp_path / "maps.npy", maps)
+
+        said = gaze("saliency", "import", tmp_path / "maps.npy", "--video-id", "v", "--fps", "25")
+
+        assert "2 maps are flat: all pixels are equal, so no gaze can hit them: frames 3-4" in said
+        assert len(numbers(store)) == 6
+
+    @pytest.mark.parametrize("options", [[], ["--normalise=off"]])
+    def test_flat_maps_alone_are_refused_and_change_nothing(self, gaze, array, tmp_path, store, options):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25")
+        flat = np.full((3, 4, 4), 0.001)
+        flat[:, 0, 0] = 0.0015 if options else 0.001
+        np.save(tmp_path / "flat.npy", flat)
+
+        said = gaze("saliency", "import", tmp_path / "flat.npy", "--video-id", "v", "--fps", "25", *options, fails=True)
+
+        assert "all 3 maps are flat" in said
+        assert ("without --normalise=off, small values are rescaled" in said) is bool(options)
+        assert len(numbers(store)) == 6
+
+    def test_coloured_maps_are_refused_unless_they_are_allowed(self, gaze, tmp_path, store):
+        for number in (1, 2):
+            cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.applyColorMap(MAPS[number], cv2.COLORMAP_JET))
+        arguments = ("saliency", "import", tmp_path, "--video-id", "v", "--fps", "25")
+
+        assert "1.png is in colour: the palette of a heat map cannot be turned back" in gaze(*arguments, fails=True)
+        gaze(*arguments, "--allow-colour")
+
+        assert numbers(store) == [1, 2]
 
     def test_the_rate_must_be_known(self, gaze, array, video, store):
         assert "add --fps or --video" in gaze("saliency", "import", array, "--video-id", "v", fails=True)
@@ -205,8 +255,16 @@ class TestVerify:
 
         said = gaze("saliency", "verify", "v", fails=True)
 
-        assert "1 flat, which cannot be hit: 5" in said
+        assert "1 of 6 maps are flat (all pixels equal): every gaze on them is a miss" in said
+        assert "lowers scores and chance level; frames 5" in said
         assert "digest does not match" in said
+
+    def test_flat_maps_alone_do_not_pass(self, gaze, database):
+        database["v"].insert_many([{"frame_num": number, "saliency_map": [[0.5, 0.5]]} for number in (1, 2)])
+
+        said = gaze("saliency", "verify", "v", fails=True)
+
+        assert "all 2 maps are flat (all pixels equal): no gaze can hit them, so every score is invalid" in said
 
     def test_old_maps_without_facts_can_be_verified(self, gaze, database):
         database["v"].insert_many([{"frame_num": number, "saliency_map": [[0.1, 0.2]]} for number in (1, 2)])
