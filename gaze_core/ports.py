@@ -11,6 +11,9 @@ from gaze_core.eye_images import EyeViews
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import EyeGazes, Frame, SaliencyMap
 
+PEOPLE_SHARE = 0.05
+"""Share of frames with a face from which a video shows people: ignoring fewer faces moves a score by less than 5."""
+
 
 class FaceLandmarker(Protocol):
     """Finds faces in frames; thread-safe."""
@@ -230,6 +233,24 @@ class UnusableMap:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceFacts:
+    """What saliency maps know of the faces in their video.
+
+    Attributes:
+        channel: Whether faces are salient in the maps.
+        share: Share of the frames that show a face, 0 to 1; None if nobody has looked.
+    """
+
+    channel: bool
+    share: float | None = None
+
+    @property
+    def are_ignored(self) -> bool:
+        """Whether the video shows people but the maps ignore faces."""
+        return not self.channel and self.share is not None and self.share >= PEOPLE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
 class VideoMaps:
     """Saliency maps of a video, or of some of its frames.
 
@@ -238,12 +259,14 @@ class VideoMaps:
         digest: Identifier of this set of maps; None if not stored.
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
+        faces: What the maps know of faces; None if not stored.
     """
 
     stored: Iterator[UsableMap | UnusableMap]
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
+    faces: FaceFacts | None = None
 
     @property
     def maps(self) -> Iterator[tuple[int, SaliencyMap]]:

@@ -11,6 +11,7 @@ A document may have an integer `generation`; the default is 0. The collection `v
 - `retired`: earlier generations that are kept until their last reader has finished
 - `digest`, `fps`, `map_count`, `map_height`, `map_width`
 - `held` and `every`: if `held` is true, each map is valid for `every` frames, starting with its own
+- `faces`: `channel`, whether faces are salient in the maps, and `share`, the share of the frames that show a face
 """
 
 import logging
@@ -28,7 +29,7 @@ from pymongo.database import Database
 from func.adapters.mongo_reader import MongoReader
 from func.adapters.saliency_documents import decode_map
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
-from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
+from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
 
 VIDEOS = "videos"
 
@@ -82,7 +83,11 @@ class MongoSaliencyMaps:
         facts = self._mongo.read(lambda database: self._find_facts(database, video_id))
         asked = None if frame_nums is None else sorted({int(number) for number in frame_nums})
         return VideoMaps(
-            self._read_maps(video_id, facts, asked), facts.digest, fps=facts.fps, held_every=facts.held_every
+            self._read_maps(video_id, facts, asked),
+            facts.digest,
+            fps=facts.fps,
+            held_every=facts.held_every,
+            faces=facts.faces,
         )
 
     def is_reachable(self) -> bool:
@@ -180,6 +185,7 @@ class VideoFacts:
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
         map_count: Number of maps.
         map_size: Height and width of the maps in pixels.
+        faces: What the maps know of faces.
     """
 
     generation: int = 0
@@ -188,6 +194,7 @@ class VideoFacts:
     held_every: int | None = None
     map_count: int | None = None
     map_size: tuple[int, int] | None = None
+    faces: FaceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +243,7 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
         held_every=every if facts.get("held") is True else None,
         map_count=_positive(facts.get("map_count")),
         map_size=(height, width) if height and width else None,
+        faces=_read_faces(facts.get("faces")),
     )
 
 
@@ -249,6 +257,15 @@ def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]
         return UsableMap(frame_nums, decode_map(documents))
     except SaliencyMapError as error:
         return UnusableMap(frame_nums, str(error))
+
+
+def _read_faces(stored: object) -> FaceFacts | None:
+    if not isinstance(stored, dict) or not isinstance(stored.get("channel"), bool):
+        return None
+    share = stored.get("share")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        share = None
+    return FaceFacts(stored["channel"], None if share is None else float(share))
 
 
 def _positive(value: object) -> int | None:

@@ -62,6 +62,7 @@ class SessionNumbers:
         attention: Statistics before rounding; None without a scored frame.
         attention_at_accuracy: Statistics on the blurred maps before rounding; None without them.
         bad_maps: Numbers of the frames whose map is unusable.
+        maps_without_faces: Share of the video's frames that show a face, if the maps ignore faces; None otherwise.
     """
 
     statistics: Statistics
@@ -73,6 +74,7 @@ class SessionNumbers:
     attention: Attention | None = None
     attention_at_accuracy: Attention | None = None
     bad_maps: frozenset[int] = frozenset()
+    maps_without_faces: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,6 +201,7 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
         attention=attention,
         attention_at_accuracy=attention_at_accuracy,
         bad_maps=frozenset(bad_maps),
+        maps_without_faces=video.faces.share if video.faces is not None and video.faces.are_ignored else None,
     )
 
 

@@ -301,9 +301,10 @@ _EXAMPLE: dict[str, Any] = {
 
 
 def _complete_schema(schema: dict[str, Any]) -> None:
-    """Add an example, and make `viewing_start_ms` optional."""
+    """Add an example, and make fields that most results lack optional."""
     schema["examples"] = [_EXAMPLE]
-    schema["required"] = [name for name in schema.get("required", ()) if name != "viewing_start_ms"]
+    absent = ("maps_without_faces", "viewing_start_ms")
+    schema["required"] = [name for name in schema.get("required", ()) if name not in absent]
 
 
 class SessionResult(Statistics, SessionFacts):
@@ -317,6 +318,15 @@ class SessionResult(Statistics, SessionFacts):
         Field(description="The same statistics on maps blurred to the accuracy of the gaze; null when it is unknown."),
     ] = None
     trace: Annotated[GazeTrace | None, Field(description="Null without a gaze or without maps.")] = None
+    maps_without_faces: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the video's frames that show a face, if the saliency maps ignore faces: the score of "
+            "a viewer who watches people is too low. Absent otherwise.",
+        ),
+    ] = None
     viewing_start_ms: Annotated[
         int | None, Field(description="Start of the viewing, Unix time in ms; absent without session tokens.")
     ] = None

@@ -98,6 +98,8 @@ class SessionScorer:
         # Absent without tokens, so that old results stay the same byte for byte.
         start_ms = expected.viewing_start_ms
         viewing: dict[str, Any] = {} if start_ms is None else {"viewing_start_ms": start_ms}
+        if numbers.maps_without_faces is not None:
+            viewing["maps_without_faces"] = round(numbers.maps_without_faces, 4)
         return SessionResult(
             version=RESULT_VERSION,
             video_id=session.video_id or video_id,

@@ -28,7 +28,7 @@ def maps(video: Path, size: tuple[int, int] | None, frames: int) -> None:
     cv2.setNumThreads(1)
     probed = probe_video(video)
     height, width = size or default_size(probed)
-    models = {name: make_model(name) for name in MODELS}
+    models = {name: make_model(name, faces=False) for name in MODELS}
     for model in models.values():
         model.start(height=height, width=width)
     spent_s = dict.fromkeys(("decoding", *models, "compressing"), 0.0)

@@ -27,6 +27,7 @@ from gaze_tools.saliency.compute import open_video, probe_video
 
 COLLECTION_PREFIX = "collection:"
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+TARGET_SUFFIXES = (".npy", ".mkv", ".mp4")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 NumberedMap = tuple[int, SaliencyMap | SaliencyMapError]
@@ -62,20 +63,30 @@ def read_source(path: Path, *, first_frame: int = 1, allow_colour: bool = False)
     raise ValueError(f"{path.name} is not .npy, .bson, .json, a video ({', '.join(VIDEO_SUFFIXES)}) or a directory")
 
 
+def check_target(path: Path) -> None:
+    """Raise `ValueError` if a target has a suffix that is not a known format and is not a directory."""
+    if path.suffix and path.suffix.lower() not in TARGET_SUFFIXES and not path.is_dir():
+        raise ValueError(
+            f"{path.name}: maps are written to {', '.join(TARGET_SUFFIXES)}, or to a directory of PNG files if the "
+            "name has no suffix or the directory exists"
+        )
+
+
 def write_target(path: Path, maps: Iterable[tuple[int, SaliencyMap]], *, count: int, fps: float) -> list[int]:
     """Write maps to a file or directory and return their frame numbers.
 
     Args:
-        path: `.npy` (first axis: frames), `.mkv` (FFV1, lossless), `.mp4` (lossy), or any other name for a directory of
-            PNG files named by frame number.
+        path: `.npy` (first axis: frames), `.mkv` (FFV1, lossless), `.mp4` (lossy), or a name without suffix or an
+            existing directory for PNG files named by frame number.
         maps: Frame numbers and maps of the same size, uint8 or floats from 0 to 1.
         count: Number of maps.
         fps: Frame rate of a video.
 
     Raises:
-        ValueError: There are no maps, or they differ in size.
+        ValueError: There are no maps, they differ in size, or the suffix is unknown.
         OSError: The target cannot be written.
     """
+    check_target(path)
     iterator = iter(maps)
     head = next(iterator, None)
     if head is None:
@@ -288,7 +299,7 @@ def open_source(
         store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=TIMEOUT_S)
         stored = database[VIDEOS].find_one({"_id": name}) or {}
         known: dict[str, Any] = {
-            key: stored[key] for key in ("fps", "width", "height", "how", "held", "every") if key in stored
+            key: stored[key] for key in ("fps", "width", "height", "how", "held", "every", "faces") if key in stored
         }
         return _number_maps(store.extract_saliencyMap(name).stored), known
     path = Path(source)

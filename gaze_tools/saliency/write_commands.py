@@ -10,10 +10,20 @@ import click
 from func.adapters.saliency_store import check_video_id
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_tools.command_line import console, database_option, make_progress, mongo_uri_option
+from gaze_tools.saliency.check import describe_frames
 from gaze_tools.saliency.compute import compute_maps, probe_video
-from gaze_tools.saliency.intake import Intake
+from gaze_tools.saliency.film_faces import explained_landmarker, find_share_of_faces, look_for_faces, report_faces
+from gaze_tools.saliency.intake import FLAT, Intake
 from gaze_tools.saliency.models import MODELS, make_model
-from gaze_tools.saliency.options import Size, await_grace, grace_option, open_database, video_id_option
+from gaze_tools.saliency.models.faces import FaceAwareModel
+from gaze_tools.saliency.options import (
+    Size,
+    await_grace,
+    explained_interrupt,
+    grace_option,
+    open_database,
+    video_id_option,
+)
 from gaze_tools.saliency.sources import open_source
 from gaze_tools.saliency.value_range import Normalisation
 from gaze_tools.saliency.writer import VideoDescription, hide, open_generation
@@ -33,6 +43,7 @@ from gaze_tools.saliency.writer import VideoDescription, hide, open_generation
     help="Make a map for every n-th frame, held in between.",
 )
 @click.option("--size", type=Size(), help="Size of the maps.  [default: aspect ratio of the video, at most 480 wide]")
+@click.option("--no-faces", is_flag=True, help="Do not make faces salient.")
 @click.option("--again", is_flag=True, help="Make the maps even if identical ones are stored.")
 @grace_option
 @mongo_uri_option
@@ -44,6 +55,7 @@ def compute(
     model: str,
     every: int,
     size: tuple[int, int] | None,
+    no_faces: bool,
     again: bool,
     grace_s: float,
     mongo_uri: str,
@@ -51,12 +63,17 @@ def compute(
 ) -> None:
     """Make the saliency maps of the file VIDEO.
 
-    The same command resumes a run that was interrupted. Readers see the new maps once all of them are stored.
+    Faces are salient in the maps of every model but centre_bias. The same command resumes a run that was interrupted.
+    Readers see the new maps once all of them are stored.
     """
-    with open_database(mongo_uri, database) as maps:
+    kept = "The finished maps are kept: the same command resumes."
+    with explained_interrupt(kept), open_database(mongo_uri, database) as maps:
         check_video_id(video_id)
         probed = probe_video(video)
-        with make_progress("maps", "rate") as progress:
+        saliency_model = make_model(model, faces=not no_faces)
+        has_channel = isinstance(saliency_model, FaceAwareModel)
+        search = None if has_channel else look_for_faces()
+        with explained_landmarker(), make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=probed.stated_frames, rate="")
             started = time.monotonic()
 
@@ -68,11 +85,12 @@ def compute(
                 maps,
                 video_id,
                 probed,
-                make_model(model),
+                saliency_model,
                 every=every,
                 size=size,
                 again=again,
                 grace_s=grace_s,
+                face_search=search,
                 on_frame=show,
             )
             progress.update(bar, total=done.frames, completed=done.frames)
@@ -86,6 +104,9 @@ def compute(
                 console.print(
                     f"The file header states {probed.stated_frames} frames, but {done.frames} could be decoded."
                 )
+            if done.flat:
+                console.print(f"[yellow]{len(done.flat)} maps are {FLAT}: frames {describe_frames(done.flat)}")
+            report_faces({"channel": has_channel, "share": done.faces})
             console.print(f"{done.maps} maps for {done.frames} frames of {video_id}, digest {done.digest}")
         await_grace(maps, video_id, grace_s)
 
@@ -96,7 +117,7 @@ def compute(
 @click.option(
     "--video",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Video file; its frame rate and size are stored.",
+    help="Video file; its frame rate and size are stored, and the share of its frames with a face.",
 )
 @click.option(
     "--fps", type=click.FloatRange(min=0, min_open=True), help="Frame rate of the video, if there is no --video."
@@ -117,6 +138,7 @@ def compute(
 )
 @click.option("--allow-colour", is_flag=True, help="Take the brightness of coloured images instead of refusing them.")
 @click.option("--skip-unusable", is_flag=True, help="Skip unusable maps instead of failing.")
+@click.option("--with-faces", is_flag=True, help="The maps make faces salient; a result will not warn about that.")
 @click.option("--how", default="", help="Description of how the maps were made, stored with them.")
 @grace_option
 @mongo_uri_option
@@ -133,6 +155,7 @@ def import_maps(
     normalise: str,
     allow_colour: bool,
     skip_unusable: bool,
+    with_faces: bool,
     how: str,
     grace_s: float,
     mongo_uri: str,
@@ -149,7 +172,8 @@ def import_maps(
     Densities, logarithms of densities, integers, masks and other floats are rescaled to 0..1, map by map; a line says
     so. This changes no score.
     """
-    with open_database(mongo_uri, database) as maps:
+    kept = "The maps that were stored before are unchanged."
+    with explained_interrupt(kept), open_database(mongo_uri, database) as maps:
         check_video_id(video_id)
         numbered, facts = open_source(
             source,
@@ -163,6 +187,8 @@ def import_maps(
             probed = probe_video(video)
             facts |= {"fps": probed.fps, "width": probed.width, "height": probed.height}
             facts |= {"frame_count": probed.stated_frames}
+        if video is not None or with_faces:
+            facts["faces"] = {"channel": with_faces, "share": find_share_of_faces(video)}
         if fps is not None:
             facts["fps"] = fps
         if "fps" not in facts:
@@ -202,8 +228,11 @@ def import_maps(
             how=how or facts.get("how") or f"imported from {Path(source).name}",
             frame_count=facts.get("frame_count"),
             held=held or facts.get("held") is True,
+            faces=facts.get("faces"),
             every=every or (facts.get("every") if facts.get("held") is True else None),
         )
+        if description.faces is not None:
+            report_faces(description.faces)
         digest = generation.finish(description)
         console.print(f"{len(generation.done)} maps of {video_id}, digest {digest}")
         await_grace(maps, video_id, grace_s)

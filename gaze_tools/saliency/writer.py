@@ -59,6 +59,7 @@ class VideoDescription:
         frame_count: Number of frames of the video; None means up to the last map.
         held: Whether a map also applies to the frames up to the next one.
         every: Frames from one map to the next; None derives it from regular frame numbers.
+        faces: What the maps know of faces: `channel` and `share`, as `FaceFacts`; None if unknown.
     """
 
     fps: float
@@ -68,6 +69,7 @@ class VideoDescription:
     frame_count: int | None = None
     held: bool = False
     every: int | None = None
+    faces: Mapping[str, Any] | None = None
 
 
 class Generation:
@@ -85,13 +87,16 @@ class Generation:
             document["frame_num"] for document in self._collection.find(of_generation(number), {"frame_num": 1})
         }
         """Numbers of the frames with a stored map."""
+        self.flat: list[int] = []
+        """Numbers of the frames with a flat map, filled by `finish`."""
 
-    def write(self, frame_num: int, saliency_map: SaliencyMap) -> None:
+    def write(self, frame_num: int, saliency_map: SaliencyMap, *, faces: int | None = None) -> None:
         """Add a map; maps are stored in batches.
 
         Args:
             frame_num: Frame number; a repeated number has no effect.
             saliency_map: Shape (rows, columns), uint8 or floats from 0 to 1, which are stored in steps of 1/255.
+            faces: Number of faces in the frame; None if nobody has looked.
 
         Raises:
             ValueError: The map has another type or values above 1.
@@ -111,6 +116,7 @@ class Generation:
                 "dtype": "uint8",
                 "encoding": "zlib",
                 "saliency_map": zlib.compress(pixels.tobytes(), _COMPRESSION_LEVEL),
+                **({} if faces is None else {"faces": faces}),
             }
         )
         if len(self._waiting) == _MAPS_PER_BATCH:
@@ -133,6 +139,15 @@ class Generation:
                 {"$set": {"building.$.touched_at": self._touched_at}},
             )
 
+    def share_of_faces(self) -> float | None:
+        """Return the share of the frames with a face among those that were searched; None if none was."""
+        self.flush()
+        counts = [
+            self._collection.count_documents({**of_generation(self.number), "faces": {"$gte": least}})
+            for least in (0, 1)
+        ]
+        return counts[1] / counts[0] if counts[0] else None
+
     def finish(self, description: VideoDescription) -> str:
         """Read all maps back, publish them, and return their digest.
 
@@ -153,7 +168,10 @@ class Generation:
             raise ValueError("irregularly spaced maps cannot be held")
         digest = hashlib.sha256()
         size: tuple[int, int] | None = None
+        self.flat.clear()
         for number, pixels in self._read_back(numbers):
+            if pixels.min() == pixels.max():
+                self.flat.append(number)
             rows, columns = pixels.shape
             size = size or (rows, columns)
             if (rows, columns) != size:
@@ -177,6 +195,8 @@ class Generation:
             "how": description.how,
             "recipe": self._recipe,
             "digest": digest.hexdigest(),
+            "published_at": _now(),
+            **({} if description.faces is None else {"faces": dict(description.faces)}),
         }
         self._move_pointer(facts)
         return digest.hexdigest()
@@ -187,7 +207,7 @@ class Generation:
             current = before.get("generation")
             update: Document = {
                 "$set": facts,
-                "$unset": {"deleted": ""},
+                "$unset": {"deleted": "", **({} if "faces" in facts else {"faces": ""})},
                 "$pull": {"building": {"generation": self.number}},
             }
             if current == self.number:
@@ -299,7 +319,7 @@ def hide(database: Database[Document], video_id: str) -> bool:
     retired = {"generation": (before or {}).get("generation", 0), "since": _now()}
     unfinished = [each["generation"] for each in (before or {}).get("building", [])]
     empty = _take_number(videos, video_id)
-    gone = dict.fromkeys(("digest", "recipe", "map_count", "how", "held", "building"), "")
+    gone = dict.fromkeys(("digest", "recipe", "map_count", "how", "held", "building", "faces", "published_at"), "")
     videos.update_one(
         {"_id": video_id},
         {
