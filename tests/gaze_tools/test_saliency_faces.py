@@ -24,9 +24,11 @@ class WhiteSquares:
 
     def __init__(self):
         self.calls = 0
+        self.shapes = set()
 
     def detect(self, frame):
         self.calls += 1
+        self.shapes.add(frame.shape)
         height, width = frame.shape[:2]
         _, _, boxes, _ = cv2.connectedComponentsWithStats((frame[..., 0] > 250).astype(np.uint8))
         return [
@@ -76,7 +78,7 @@ def share_salient(saliency_map, face):
 
 
 class TestSearch:
-    @pytest.mark.parametrize("place", [(0, 0), (600, 320), (300, 160), (130, 200), (0, 320), (420, 90)])
+    @pytest.mark.parametrize("place", [(0, 0), (200, 100), (600, 320), (300, 160), (130, 200), (0, 320), (420, 90)])
     def test_a_small_face_is_found_anywhere(self, place):
         (face,) = find(draw((*place, 30)))
 
@@ -107,10 +109,25 @@ class TestSearch:
 
         assert face.left * 2560 == pytest.approx(2400, abs=8)
 
+    def test_large_frames_are_shrunk_to_360_pixels(self):
+        landmarker = WhiteSquares()
+
+        FaceSearch(landmarker).find(draw(height=1440, width=2560))
+
+        assert landmarker.shapes == {(360, 640, 3), (216, 216, 3)}
+
     # A frame of 16:9 is searched as a whole and in 2 × 4 squares.
     @pytest.mark.parametrize(("last_call", "faces"), [(1, 0), (9, 0), (10, 0), (11, 1)])
     def test_a_face_must_be_found_again_in_both_checks(self, last_call, faces):
         assert len(FaceSearch(OnlyAtFirst(last_call)).find(draw((200, 40, 120)))) == faces
+
+    def test_the_checks_show_the_face_at_half_and_a_third_of_the_image(self):
+        landmarker = WhiteSquares()
+
+        FaceSearch(landmarker).find(draw((200, 100, 120)))
+
+        checks = landmarker.shapes - {(360, 640, 3), (216, 216, 3)}
+        assert sorted(width for _, width, _ in checks) == pytest.approx([2 * 120, 3.2 * 120], abs=1)
 
     def test_the_share_of_frames(self):
         search = FaceSearch(WhiteSquares())
@@ -290,6 +307,14 @@ class TestFacts:
     @pytest.mark.parametrize(("limit", "bright"), [(300, [False, True]), (1, [False]), (10, [False, True])])
     def test_of_a_film_one_frame_a_second_is_looked_at(self, film, limit, bright):
         assert [bool(frame.max() > 250) for frame in sample_frames(film.path, limit)] == bright
+
+    def test_of_a_long_film_300_frames_are_enough(self, tmp_path):
+        writer = cv2.VideoWriter(str(tmp_path / "film.mkv"), cv2.VideoWriter.fourcc(*"FFV1"), 1.0, (64, 36))
+        for _ in range(610):
+            writer.write(draw(height=36, width=64))
+        writer.release()
+
+        assert sum(1 for _ in sample_frames(tmp_path / "film.mkv")) == 204  # every third
 
     def test_a_film_that_cannot_be_decoded_has_no_frames(self, tmp_path):
         (tmp_path / "film.mp4").write_text("not a video")

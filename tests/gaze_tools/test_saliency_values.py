@@ -145,11 +145,12 @@ class TestColour:
     def test_palettes_are_colour(self, palette):
         assert is_coloured(cv2.applyColorMap(GREY, palette))
 
-    def test_a_small_peak_in_colour_is_colour(self):
+    @pytest.mark.parametrize(("side", "expected"), [(4, False), (7, True)])
+    def test_a_small_peak_in_colour_is_colour(self, side, expected):
         spot = np.zeros((180, 320), dtype=np.uint8)
-        spot[80:90, 100:110] = 160
+        spot[80 : 80 + side, 100 : 100 + side] = 160
 
-        assert is_coloured(cv2.applyColorMap(spot, cv2.COLORMAP_HOT))
+        assert is_coloured(cv2.applyColorMap(spot, cv2.COLORMAP_HOT)) is expected
 
     def test_grey_as_rgb_is_the_same_grey(self):
         assert np.array_equal(to_grey(cv2.merge([GREY] * 3), name="a"), GREY)
