@@ -68,7 +68,7 @@ class TestRanges:
 
     def test_a_sum_far_from_1_is_not_a_density(self):
         assert normalise(np.log(SPREAD * 1.04), Normalisation.AUTO)[1] is Form.LOG_DENSITY
-        assert normalise(np.log(SPREAD * 1.1), Normalisation.AUTO)[1] is Form.SIGNED
+        assert normalise(np.log(SPREAD * 1.09), Normalisation.AUTO)[1] is Form.SIGNED
 
     def test_the_logarithm_of_0_is_0(self):
         found, form = normalise(np.array([[-math.inf, math.log(3)], [math.log(6), -math.inf]]), Normalisation.AUTO)
@@ -157,13 +157,13 @@ class TestColour:
 
     @pytest.mark.parametrize("quality", [10, 50, 95])
     def test_a_jpeg_s_tint_is_not_colour(self, quality):
-        noise = np.random.default_rng(0).integers(-20, 21, (36, 64, 3))
+        noise = np.random.default_rng(0).integers(-32, 33, (36, 64, 3))
         tinted = np.clip(cv2.merge([GREY] * 3).astype(int) + noise, 0, 255).astype(np.uint8)
         _, jpeg = cv2.imencode(".jpg", tinted, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
         grey = to_grey(cv2.imdecode(jpeg, cv2.IMREAD_UNCHANGED), name="a")
 
-        assert np.abs(grey.astype(int) - GREY).mean() < 12
+        assert np.abs(grey.astype(int) - GREY).mean() < 16
 
     @pytest.mark.parametrize("shift", [20, 30])
     def test_a_slight_cast_is_not_colour(self, shift):
