@@ -238,12 +238,14 @@ class VideoMaps:
         digest: Identifier of this set of maps; None if not stored.
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
+        duration_s: Duration of the video; None if not stored.
     """
 
     stored: Iterator[UsableMap | UnusableMap]
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
+    duration_s: float | None = None
 
     @property
     def maps(self) -> Iterator[tuple[int, SaliencyMap]]:

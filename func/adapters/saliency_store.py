@@ -9,7 +9,7 @@ A document may have an integer `generation`; the default is 0. The collection `v
 
 - `generation`: the current generation; the default is 0
 - `retired`: earlier generations that are kept until their last reader has finished
-- `digest`, `fps`, `map_count`, `map_height`, `map_width`
+- `digest`, `fps`, `frame_count`, `map_count`, `map_height`, `map_width`
 - `held` and `every`: if `held` is true, each map is valid for `every` frames, starting with its own
 """
 
@@ -82,7 +82,11 @@ class MongoSaliencyMaps:
         facts = self._mongo.read(lambda database: self._find_facts(database, video_id))
         asked = None if frame_nums is None else sorted({int(number) for number in frame_nums})
         return VideoMaps(
-            self._read_maps(video_id, facts, asked), facts.digest, fps=facts.fps, held_every=facts.held_every
+            self._read_maps(video_id, facts, asked),
+            facts.digest,
+            fps=facts.fps,
+            held_every=facts.held_every,
+            duration_s=facts.duration_s,
         )
 
     def is_reachable(self) -> bool:
@@ -180,6 +184,7 @@ class VideoFacts:
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
         map_count: Number of maps.
         map_size: Height and width of the maps in pixels.
+        frame_count: Number of frames of the video.
     """
 
     generation: int = 0
@@ -188,6 +193,12 @@ class VideoFacts:
     held_every: int | None = None
     map_count: int | None = None
     map_size: tuple[int, int] | None = None
+    frame_count: int | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Duration of the video; None if unknown."""
+        return None if self.fps is None or self.frame_count is None else self.frame_count / self.fps
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +247,7 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
         held_every=every if facts.get("held") is True else None,
         map_count=_positive(facts.get("map_count")),
         map_size=(height, width) if height and width else None,
+        frame_count=_positive(facts.get("frame_count")),
     )
 
 
