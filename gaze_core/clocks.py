@@ -41,6 +41,8 @@ END_MS = 1000.0
 END_SHARE = 0.02
 """Video times beyond the end by this much and this share of the video are no rounding: sound may outlast the images."""
 
+_LARGEST_MS = 1e15
+
 
 class ClockFault(StrEnum):
     """What cannot be right; the values are part of the result's format."""
@@ -75,8 +77,9 @@ def find_clock_faults(readings: Readings, *, duration_ms: float | None = None) -
         readings: Times of the frames.
         duration_ms: Duration of the video; None if unknown.
     """
-    found: dict[ClockFault, int] = {}
+    readings = Readings(readings.numbers, *(_limit(each) for each in (readings.capture_ms, readings.video_ms)))
     capture_ms, video_ms = readings.capture_ms, readings.video_ms
+    found: dict[ClockFault, int] = {}
     capture_count, video_count = int(_is_known(capture_ms).sum()), int(_is_known(video_ms).sum())
     capture_stands, video_stands = _stands(capture_ms), _stands(video_ms)
     capture_units = not capture_stands and _has_odd_steps(readings.numbers, capture_ms)
@@ -100,6 +103,11 @@ def find_clock_faults(readings: Readings, *, duration_ms: float | None = None) -
     if outside:
         found[ClockFault.VIDEO_OUTSIDE] = outside
     return found
+
+
+def _limit(times_ms: Floats) -> Floats:
+    """Return times whose differences are finite."""
+    return np.clip(times_ms, -_LARGEST_MS, _LARGEST_MS)
 
 
 def _is_known(times_ms: Floats) -> NDArray[np.bool_]:

@@ -30,6 +30,9 @@ DEFAULT_DISTANCE_MM = 600.0
 _MAX_VIDEO_FRAMES = 1e15
 """Limit of computed frame numbers, which fits into 64 bits."""
 
+_MAX_SIGMA = 1000.0
+"""Limit of the blur in map sizes; the map is uniform long before."""
+
 _OFF_VIDEO = GazePoint(-1.0, -1.0)
 
 _log = logging.getLogger(__name__)
@@ -190,7 +193,9 @@ class _Blur:
             screen, viewport = self._setups[setup]
             degrees, size = self.accuracy.accuracy_deg, (height, width)
             sigmas = blur_sigma_px(degrees, self._distance_mm, size, screen=screen, viewport=viewport)
-            yield places[setups == setup], smooth_map(saliency_map, *sigmas)
+            # A viewport of almost no size makes the blur infinitely wide.
+            limited = [min(sigma, _MAX_SIGMA * pixels) for sigma, pixels in zip(sigmas, size, strict=True)]
+            yield places[setups == setup], smooth_map(saliency_map, *limited)
 
 
 def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumbers:
