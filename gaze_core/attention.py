@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gaze_core.blur import BlurredMap
 from gaze_core.intervals import (
     MIN_INTERVAL_FRAMES,
     NOMINAL_STEP_S,
@@ -63,6 +64,7 @@ class Attention:
         hits: Number of scored frames whose gaze hits a salient pixel.
         off_video: Number of scored frames whose gaze is off the video: misses, excluded from NSS and both AUCs.
         final_score_percent: Share of hits among the scored frames.
+        flat: Number of scored frames whose map has no pixel that would be a hit: misses for any gaze.
         chance_level_percent: Expected share of hits for a gaze distributed uniformly over these maps.
         lift_points: Score minus chance level, frame by frame, in percentage points; chance is 0.
         nss: Normalised scanpath saliency, chance 0; None without a gaze on a map that is not flat.
@@ -76,6 +78,7 @@ class Attention:
     frames: int
     hits: int
     off_video: int
+    flat: int
     final_score_percent: Estimate
     chance_level_percent: float
     lift_points: Estimate
@@ -167,12 +170,12 @@ class SessionScore:
         self._on_video: Integers = np.flatnonzero(self._is_on_video)
         self._values = FrameValues.empty(times.size)
 
-    def add_map(self, frames: int | Sequence[int] | Integers, saliency_map: ArrayLike) -> MapScore:
+    def add_map(self, frames: int | Sequence[int] | Integers, saliency_map: ArrayLike | BlurredMap) -> MapScore:
         """Score one frame, or all frames that share a map, and return their scores.
 
         Args:
             frames: Positions of the frames in the constructor's arguments.
-            saliency_map: Saliency map, shape (height, width).
+            saliency_map: Saliency map, shape (height, width), or a blurred one.
 
         Raises:
             ValueError: A position does not exist or has been scored already.
@@ -188,7 +191,8 @@ class SessionScore:
         others, is_used = self._comparisons(places)
         lagged, has_lagged = self._lagged(places)
         looked_up = np.concatenate([places, others.ravel(), lagged.ravel()])
-        score = calc(self._points[looked_up], saliency_map)
+        points = self._points[looked_up]
+        score = saliency_map.score(points) if isinstance(saliency_map, BlurredMap) else calc(points, saliency_map)
         count = len(places)
         own = MapScore(score.hits[:count], score.ranks[:count], score.nss[:count], score.chance)
         values.scored[places] = True
@@ -249,6 +253,7 @@ def summarise_frames(times_s: Floats, values: FrameValues) -> Attention | None:
         frames=frames,
         hits=int(hits.sum()),
         off_video=int((scored & np.isnan(values.ranks)).sum()),
+        flat=int((chance == 0).sum()),
         final_score_percent=mean_interval(hits, step_s, proportion=share, unit=100.0),
         chance_level_percent=100 * float(chance.mean()),
         lift_points=mean_interval(hits - chance, step_s, proportion=share, unit=100.0),

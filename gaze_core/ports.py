@@ -260,6 +260,7 @@ class VideoMaps:
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
         faces: What the maps know of faces; None if not stored.
+        duration_s: Duration of the video; None if not stored.
     """
 
     stored: Iterator[UsableMap | UnusableMap]
@@ -267,6 +268,7 @@ class VideoMaps:
     fps: float | None = None
     held_every: int | None = None
     faces: FaceFacts | None = None
+    duration_s: float | None = None
 
     @property
     def maps(self) -> Iterator[tuple[int, SaliencyMap]]:

@@ -9,7 +9,7 @@ A document may have an integer `generation`; the default is 0. The collection `v
 
 - `generation`: the current generation; the default is 0
 - `retired`: earlier generations that are kept until their last reader has finished
-- `digest`, `fps`, `map_count`, `map_height`, `map_width`
+- `digest`, `fps`, `frame_count`, `map_count`, `map_height`, `map_width`
 - `held` and `every`: if `held` is true, each map is valid for `every` frames, starting with its own
 - `faces`: `channel`, whether faces are salient in the maps, and `share`, the share of the frames that show a face
 """
@@ -88,6 +88,7 @@ class MongoSaliencyMaps:
             fps=facts.fps,
             held_every=facts.held_every,
             faces=facts.faces,
+            duration_s=facts.duration_s,
         )
 
     def is_reachable(self) -> bool:
@@ -186,6 +187,7 @@ class VideoFacts:
         map_count: Number of maps.
         map_size: Height and width of the maps in pixels.
         faces: What the maps know of faces.
+        frame_count: Number of frames of the video.
     """
 
     generation: int = 0
@@ -195,6 +197,12 @@ class VideoFacts:
     map_count: int | None = None
     map_size: tuple[int, int] | None = None
     faces: FaceFacts | None = None
+    frame_count: int | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Duration of the video; None if unknown."""
+        return None if self.fps is None or self.frame_count is None else self.frame_count / self.fps
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +252,7 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
         map_count=_positive(facts.get("map_count")),
         map_size=(height, width) if height and width else None,
         faces=_read_faces(facts.get("faces")),
+        frame_count=_positive(facts.get("frame_count")),
     )
 
 

@@ -324,9 +324,4 @@ def _warn(session: Session, result: SessionResult, left_out: int = 0) -> tuple[s
     calibration = result.calibration
     if calibration is not None and calibration.other_viewer is not None and calibration.other_viewer.suspected:
         warnings.append("the viewer seems to be somebody else than the one who was calibrated; calibrate again")
-    if result.maps_without_faces is not None:
-        warnings.append(
-            f"the saliency maps ignore faces, but {result.maps_without_faces:.0%} of the video's frames show one: the "
-            "score of a viewer who watches people is too low; make the maps with the face channel"
-        )
     return tuple(warnings)

@@ -68,6 +68,7 @@ class FrameSteps:
             setup=metadata.describe_setup(),
             image_digest=digest_image(image),
             viewing_start_ms=self.viewing_start_ms,
+            video_id=metadata.video_id,
         )
 
     def store(self, detector: GazeDetector, record: dict[str, Any]) -> dict[str, Any]:

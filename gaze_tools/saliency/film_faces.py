@@ -41,7 +41,10 @@ def explained_landmarker() -> Iterator[None]:
 def find_share_of_faces(film: Path | None) -> float | None:
     """Return the share of a film's frames that show a face; None without film or landmarker."""
     search = None if film is None else look_for_faces()
-    return None if search is None or film is None else share_with_faces(search, sample_frames(film))
+    if search is None or film is None:
+        return None
+    console.print(f"Searching {film.name} for faces …", highlight=False)
+    return share_with_faces(search, sample_frames(film))
 
 
 def report_faces(faces: Mapping[str, Any]) -> None:

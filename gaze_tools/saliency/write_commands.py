@@ -188,7 +188,9 @@ def import_maps(
             facts |= {"fps": probed.fps, "width": probed.width, "height": probed.height}
             facts |= {"frame_count": probed.stated_frames}
         if video is not None or with_faces:
-            facts["faces"] = {"channel": with_faces, "share": find_share_of_faces(video)}
+            known = facts.get("faces") or {}
+            share = known.get("share") if video is None else find_share_of_faces(video)
+            facts["faces"] = {"channel": with_faces or known.get("channel") is True, "share": share}
         if fps is not None:
             facts["fps"] = fps
         if "fps" not in facts:

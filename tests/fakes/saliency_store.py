@@ -11,12 +11,13 @@ from gaze_core.saliency import check_map
 class FakeSaliencyMaps:
     """Streams the maps of `by_video`: arrays or errors, by video and frame number."""
 
-    def __init__(self, by_video=None, *, digest=None, fps=None, held_every=None, faces=None):
+    def __init__(self, by_video=None, *, digest=None, fps=None, held_every=None, duration_s=None, faces=None):
         self.by_video = {} if by_video is None else by_video
         self.digest = digest
         self.fps = fps
         self.held_every = held_every
         self.faces = faces
+        self.duration_s = duration_s
         self.error = None
         """Error to raise on every call except `is_reachable`; None for none."""
         self.is_up = True
@@ -35,7 +36,14 @@ class FakeSaliencyMaps:
             if stored is not None:
                 stands_for.setdefault(stored, []).append(number)
         found = (_check(maps[stored], tuple(frames)) for stored, frames in stands_for.items())
-        return VideoMaps(found, self.digest, fps=self.fps, held_every=self.held_every, faces=self.faces)
+        return VideoMaps(
+            found,
+            self.digest,
+            fps=self.fps,
+            held_every=self.held_every,
+            duration_s=self.duration_s,
+            faces=self.faces,
+        )
 
     def is_reachable(self):
         return self.is_up

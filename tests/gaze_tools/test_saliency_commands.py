@@ -165,6 +165,13 @@ class TestImport:
         said = gaze("saliency", "import", "collection:v", "--video-id", "w")
         assert database["videos"].find_one({"_id": "w"})["faces"] == {"channel": False, "share": 1.0}
 
+    def test_converted_maps_keep_their_face_channel(self, gaze, array, database):
+        gaze("saliency", "import", array, "--video-id", "v", "--fps", "25", "--with-faces")
+
+        gaze("saliency", "import", "collection:v", "--video-id", "v", "--video", SAMPLE / "clip.mp4", "--grace", "0")
+
+        assert database["videos"].find_one()["faces"] == {"channel": True, "share": 1.0}
+
     def test_maps_that_know_faces_can_say_so(self, gaze, array, database):
         gaze("saliency", "import", array, "--video-id", "v", "--fps", "25", "--with-faces")
 

@@ -6,7 +6,6 @@ import pytest
 
 from func.session.completion import Done, Score, Wait
 from gaze_core.errors import ResultSinkError, SessionScoredError, SessionStoreError
-from gaze_core.ports import FaceFacts
 from tests.fakes.completion import HIT, MISS, VIEWER, CompletionWorld, record
 
 
@@ -321,32 +320,6 @@ class TestUndeliveredResults:
 
         assert (done.outcome, done.result.final_score, self.find_scores(world)) == ("delivered", 12.5, [12.5])
         assert world.now_s == 2.0
-
-    @pytest.mark.parametrize(
-        ("faces", "share"),
-        [
-            (FaceFacts(channel=False, share=0.43), 0.43),
-            (FaceFacts(channel=False, share=0.05), 0.05),
-            (FaceFacts(channel=False, share=0.04), None),
-            (FaceFacts(channel=False), None),
-            (FaceFacts(channel=True, share=0.9), None),
-            (None, None),
-        ],
-    )
-    def test_maps_that_ignore_the_faces_of_a_film_are_said(self, faces, share):
-        world = CompletionWorld()
-        world.maps.faces = faces
-        world.store(record(HIT))
-
-        first, repeat = world.finish(2), world.finish(2)
-
-        assert first.result.as_json().get("maps_without_faces") == share
-        assert repeat.result.as_json() == first.result.as_json()
-        assert ("maps_without_faces" in first.result.as_json()) is (share is not None)
-        said = (
-            "" if share is None else f"the saliency maps ignore faces, but {share:.0%} of the video's frames show one"
-        )
-        assert [each[: len(said)] for each in first.warnings] == ([said] if said else [])
 
     def test_a_repeat_has_the_warnings_of_the_first_answer(self):
         world = CompletionWorld()
