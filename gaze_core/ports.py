@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gaze_core.eye_images import EyeViews
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import EyeGazes, Frame, SaliencyMap
+from gaze_core.video_times import VideoTimes
 
 PEOPLE_SHARE = 0.05
 """Share of frames with a face from which a video shows people: ignoring fewer faces moves a score by less than 5."""
@@ -259,6 +260,7 @@ class VideoMaps:
         digest: Identifier of this set of maps; None if not stored.
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
+        times: Presentation times of the video's frames.
         faces: What the maps know of faces; None if not stored.
         duration_s: Duration of the video; None if not stored.
     """
@@ -267,6 +269,7 @@ class VideoMaps:
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
+    times: VideoTimes = field(default_factory=VideoTimes)
     faces: FaceFacts | None = None
     duration_s: float | None = None
 
@@ -285,7 +288,7 @@ class SaliencyMaps(Protocol):
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in order of frame number.
 
-        Maps are read lazily, so a call that only needs `fps` is cheap.
+        Maps are read lazily, so a call that only needs `fps` or `times` is cheap.
 
         Args:
             video_id: Id of the video.

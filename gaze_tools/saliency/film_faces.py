@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import cv2
-import numpy as np
 
 from gaze_core.errors import LandmarkerError
 from gaze_core.ports import FaceFacts
 from gaze_core.types import Frame
 from gaze_tools.command_line import console
+from gaze_tools.film import open_film
 from gaze_tools.saliency.face_search import FaceSearch, open_face_search, share_with_faces
 
 MAX_SAMPLES = 300
@@ -47,6 +46,18 @@ def find_share_of_faces(film: Path | None) -> float | None:
     return share_with_faces(search, sample_frames(film))
 
 
+def find_face_facts(film: Path | None, *, with_faces: bool, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what imported maps know of faces, as it is stored.
+
+    Args:
+        film: Film of the maps; None keeps the known share of frames with a face.
+        with_faces: Whether the user says that faces are salient in the maps.
+        known: The same facts about the source of the maps; empty without any.
+    """
+    share = known.get("share") if film is None else find_share_of_faces(film)
+    return {"channel": with_faces or known.get("channel") is True, "share": share}
+
+
 def report_faces(faces: Mapping[str, Any]) -> None:
     """Print what maps know of faces, in one line."""
     facts = FaceFacts(faces["channel"], faces["share"])
@@ -62,16 +73,11 @@ def report_faces(faces: Mapping[str, Any]) -> None:
 
 def sample_frames(film: Path, limit: int = MAX_SAMPLES) -> Iterator[Frame]:
     """Yield one frame a second of a film, at most about `limit`, RGB; none if it cannot be decoded."""
-    capture = cv2.VideoCapture(str(film))
     try:
-        per_second, stated = (capture.get(each) for each in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
-        step = max(1, round(per_second), math.ceil(stated / limit))
-        number = 0
-        while capture.grab():
-            if number % step == 0:
-                ok, frame = capture.retrieve()
-                if ok:
-                    yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-            number += 1
-    finally:
-        capture.release()
+        with open_film(film) as frames:
+            step = max(1, round(frames.fps or 1), math.ceil(frames.stated_frames / limit))
+            for frame in frames:
+                if (frame.number - 1) % step == 0:
+                    yield frame.rgb()
+    except OSError as error:
+        console.print(f"[yellow]No search for faces: {error}", highlight=False)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gaze_core.errors import SaliencyMapError
 from gaze_core.types import SaliencyMap
 from gaze_tools.saliency.check import describe_frames
+from gaze_tools.saliency.pixels import quantise
 from gaze_tools.saliency.value_range import Form, Normalisation, normalise
-from gaze_tools.saliency.writer import quantise
 
 FLAT = "flat: all pixels are equal, so no gaze can hit them"
 
