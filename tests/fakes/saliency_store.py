@@ -40,7 +40,8 @@ class FakeSaliencyMaps:
             if stored is not None:
                 stands_for.setdefault(stored, []).append(number)
         found = (_check(maps[stored], tuple(frames)) for stored, frames in stands_for.items())
-        times = self.times or VideoTimes(self.fps, duration_s=self.duration_s, held_every=self.held_every or 1)
+        count = None if self.fps is None or self.duration_s is None else round(self.fps * self.duration_s)
+        times = self.times or VideoTimes(self.fps, count, self.duration_s, held_every=self.held_every or 1)
         return VideoMaps(found, self.digest, fps=times.fps, held_every=self.held_every, times=times, faces=self.faces)
 
     def is_reachable(self):
