@@ -8,7 +8,7 @@ every pixel; it is for narrow blurs, and the reference in tests.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,20 +116,19 @@ def smooth_map(saliency_map: ArrayLike, sigma_rows_px: float, sigma_columns_px: 
     array = check_map(saliency_map)
     _check_sigmas(sigma_rows_px, sigma_columns_px)
     largest = float(array.max())
-    counts = [
-        _count_cells(size, sigma) for size, sigma in zip(array.shape, (sigma_rows_px, sigma_columns_px), strict=True)
-    ]
-    if math.prod(counts) > min(MAX_CELLS, array.size / 2) or largest == array.min():
+    height, width = array.shape
+    row_size, column_size = _cell_size(height, sigma_rows_px), _cell_size(width, sigma_columns_px)
+    count = math.ceil(height / row_size) * math.ceil(width / column_size)
+    if count > min(MAX_CELLS, array.size / 2) or largest == array.min():
         return blur_map(array, sigma_rows_px, sigma_columns_px)
-    rows = _divide_axis(array.shape[0], counts[0], sigma_rows_px)
-    columns = _divide_axis(array.shape[1], counts[1], sigma_columns_px)
-    sums = np.add.reduceat(array, rows.starts, axis=0, dtype=np.uint32 if array.dtype == np.uint8 else np.float64)
-    sums = np.add.reduceat(sums, columns.starts, axis=1, dtype=np.float64)
-    cells = sums / (rows.sizes[:, None] * columns.sizes) * (_BLUR_LEVELS / largest)
-    samples = _multiply(_multiply(rows.weights[rows.samples], cells), columns.weights[columns.samples].T)
-    return BlurredMap(
-        (array.shape[0], array.shape[1]), cells, rows.weights, columns.weights, np.sort(np.rint(samples), axis=None)
-    )
+    rows = _divide_axis(height, row_size, sigma_rows_px)
+    columns = _divide_axis(width, column_size, sigma_columns_px)
+    # Sums of bytes are exact in integers, and faster.
+    kind = np.uint32 if array.dtype == np.uint8 else np.float64
+    sums = _sum_cells(_sum_cells(array, int(rows.sizes[0]), kind).T, int(columns.sizes[0]), kind).T
+    cells = np.ascontiguousarray(sums / (rows.sizes[:, None] * columns.sizes) * (_BLUR_LEVELS / largest))
+    samples = _multiply(_multiply(rows.sample_weights, cells), columns.sample_weights.T)
+    return BlurredMap((height, width), cells, rows.weights, columns.weights, np.sort(np.rint(samples), axis=None))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,27 +136,35 @@ class _Axis:
     """Division of the rows or columns of a map into cells.
 
     Attributes:
-        starts: First pixel of each cell, shape (cells,).
         sizes: Number of pixels of each cell, shape (cells,).
         weights: Weight of each cell in the blurred value of each pixel, shape (pixels, cells).
-        samples: Pixels to sample.
+        sample_weights: The rows of `weights` for the pixels to sample, shape (samples, cells).
     """
 
-    starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
     weights: Floats
-    samples: NDArray[np.int64]
+    sample_weights: Floats
 
 
-def _count_cells(pixels: int, sigma_px: float) -> int:
-    widest = min(sigma_px / CELLS_PER_SIGMA, pixels / MIN_CELLS)
-    return math.ceil(pixels / max(1, math.floor(widest)))
+def _cell_size(pixels: int, sigma_px: float) -> int:
+    return max(1, math.floor(min(sigma_px / CELLS_PER_SIGMA, pixels / MIN_CELLS)))
+
+
+def _sum_cells(array: NDArray[Any], size: int, kind: type[np.generic]) -> NDArray[Any]:
+    """Return the sum over each cell of `size` rows, the last cell being smaller if they do not fit."""
+    whole = len(array) // size
+    sums = np.zeros((math.ceil(len(array) / size), array.shape[1]), dtype=kind)
+    for row in range(size):
+        sums[:whole] += array[row : whole * size : size]
+    if whole < len(sums):
+        sums[whole] = array[whole * size :].sum(axis=0)
+    return sums
 
 
 @lru_cache(maxsize=8)
-def _divide_axis(pixels: int, count: int, sigma_px: float) -> _Axis:
-    bounds = np.arange(count + 1) * pixels // count
-    starts, sizes = bounds[:-1], np.diff(bounds)
+def _divide_axis(pixels: int, size: int, sigma_px: float) -> _Axis:
+    starts = np.arange(0, pixels, size)
+    sizes = np.minimum(size, pixels - starts)
     if sigma_px < _BLUR_NOTHING_PX:
         weights = np.eye(pixels)
     else:
@@ -170,7 +177,7 @@ def _divide_axis(pixels: int, count: int, sigma_px: float) -> _Axis:
         weights /= weights.sum(axis=1, keepdims=True)
     taken = min(pixels, max(MIN_SAMPLES, math.ceil(2 * pixels / max(sigma_px, 1.0))))
     samples = ((2 * np.arange(taken) + 1) * pixels // (2 * taken)).astype(np.int64)
-    return _Axis(starts, sizes, weights, samples)
+    return _Axis(sizes, weights, weights[samples])
 
 
 def _multiply(left: NDArray[_Float], right: NDArray[_Float]) -> NDArray[_Float]:

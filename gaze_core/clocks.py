@@ -41,7 +41,7 @@ END_MS = 1000.0
 END_SHARE = 0.02
 """Video times beyond the end by this much and this share of the video are no rounding: sound may outlast the images."""
 
-_LARGEST_MS = 1e15
+_LARGEST_MS = 1e30
 
 
 class ClockFault(StrEnum):

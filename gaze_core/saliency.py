@@ -121,11 +121,19 @@ def score_values(values: Floats, on_map: NDArray[np.bool_], samples: Floats) -> 
     half_ranks = np.searchsorted(samples, values, "left") + np.searchsorted(samples, values, "right")
     hits[on_map] = _is_salient(half_ranks, samples.size)
     ranks[on_map] = half_ranks / (2 * samples.size)
-    spread = float(samples.std(ddof=1)) if samples[0] < samples[-1] else 0.0
-    if spread > 0:
+    deviations = samples - samples.mean()
+    if samples[0] < samples[-1]:
+        spread = math.sqrt(float(deviations @ deviations) / (samples.size - 1))
         nss_values[on_map] = (values - samples.mean()) / spread
-    sample_ranks = np.searchsorted(samples, samples, "left") + np.searchsorted(samples, samples, "right")
-    return MapScore(hits, ranks, nss_values, float(_is_salient(sample_ranks, samples.size).mean()))
+    return MapScore(hits, ranks, nss_values, _salient_share(samples))
+
+
+def _salient_share(samples: Floats) -> float:
+    """Return the share of ascending samples that would be a hit: some, none or all of those equal to the 70 % one."""
+    middle = samples[math.floor((1 - SALIENT_SHARE) * samples.size)]
+    first, last = np.searchsorted(samples, middle, "left"), np.searchsorted(samples, middle, "right")
+    are_equal_salient = _is_salient(np.array([first + last]), samples.size)[0]
+    return float(samples.size - (first if are_equal_salient else last)) / samples.size
 
 
 def rescale(values: NDArray[Any]) -> Floats:

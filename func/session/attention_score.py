@@ -212,10 +212,11 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
         reason = stored.reason if isinstance(stored, UnusableMap) else None
         if isinstance(stored, UsableMap):
             try:
-                plain.add_map(places, stored.saliency_map)
+                lookup = plain.look_up(places)
+                plain.add_map(places, stored.saliency_map, lookup)
                 if blur is not None and blurred is not None:
                     for members, blurred_map in blur(stored.saliency_map, places):
-                        blurred.add_map(members, blurred_map)
+                        blurred.add_map(members, blurred_map, lookup if members.size == places.size else None)
             except SaliencyMapError as error:
                 reason = str(error)
         if reason is not None:
