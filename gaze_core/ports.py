@@ -12,6 +12,9 @@ from gaze_core.landmarks import Landmarks
 from gaze_core.types import EyeGazes, Frame, SaliencyMap
 from gaze_core.video_times import VideoTimes
 
+PEOPLE_SHARE = 0.05
+"""Share of frames with a face from which a video shows people: ignoring fewer faces moves a score by less than 5."""
+
 
 class FaceLandmarker(Protocol):
     """Finds faces in frames; thread-safe."""
@@ -235,6 +238,24 @@ class UnusableMap:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceFacts:
+    """What saliency maps know of the faces in their video.
+
+    Attributes:
+        channel: Whether faces are salient in the maps.
+        share: Share of the frames that show a face, 0 to 1; None if nobody has looked.
+    """
+
+    channel: bool
+    share: float | None = None
+
+    @property
+    def are_ignored(self) -> bool:
+        """Whether the video shows people but the maps ignore faces."""
+        return not self.channel and self.share is not None and self.share >= PEOPLE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
 class VideoMaps:
     """Saliency maps of a video, or of some of its frames.
 
@@ -244,6 +265,8 @@ class VideoMaps:
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
         times: Presentation times of the video's frames.
+        faces: What the maps know of faces; None if not stored.
+        duration_s: Duration of the video; None if not stored.
     """
 
     stored: Iterator[UsableMap | UnusableMap]
@@ -251,6 +274,8 @@ class VideoMaps:
     fps: float | None = None
     held_every: int | None = None
     times: VideoTimes = field(default_factory=VideoTimes)
+    faces: FaceFacts | None = None
+    duration_s: float | None = None
 
     @property
     def maps(self) -> Iterator[tuple[int, SaliencyMap]]:

@@ -2,7 +2,7 @@
 
 import click
 
-from gaze_tools.command_line import LazyGroup
+from gaze_tools.command_line import MainGroup
 
 COMMANDS = {
     "bench": ("gaze_tools.bench.commands:bench", "Measure how fast this machine runs the steps of the function."),
@@ -19,7 +19,7 @@ COMMANDS = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=MainGroup,
     lazy_commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )

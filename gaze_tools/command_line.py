@@ -7,7 +7,7 @@ Ctrl-C never prints a traceback.
 import contextlib
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,10 +17,30 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of the signal."""
+
 console = Console()
 
+
+class MissingAddressError(click.ClickException):
+    """The address of MongoDB is missing, which is a wrong use of the command."""
+
+    exit_code = 2
+
+
+def _require_address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    if not value:
+        raise MissingAddressError("Set MONGO_URI to the address of the MongoDB with the maps, or add --mongo-uri.")
+    return value
+
+
 mongo_uri_option = click.option(
-    "--mongo-uri", envvar="MONGO_URI", required=True, show_envvar=True, help="Address of the MongoDB with the maps."
+    "--mongo-uri",
+    envvar="MONGO_URI",
+    callback=_require_address,
+    show_envvar=True,
+    help="Address of the MongoDB with the maps.",
 )
 database_option = click.option(
     "--database", envvar="MONGO_DATABASE", default="saliency_db", show_default=True, help="Database with the maps."
@@ -72,6 +92,18 @@ class LazyGroup(Group):
     def short_help_of(self, ctx: click.Context, name: str) -> str:
         """Return the first sentence of a command's help, without importing the command."""
         return self.lazy_commands[name][1] if name in self.lazy_commands else super().short_help_of(ctx, name)
+
+
+class MainGroup(LazyGroup):
+    """The group at the top: Ctrl-C in any of its commands is one line and the exit status that shells expect."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @contextlib.contextmanager

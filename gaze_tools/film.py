@@ -45,13 +45,18 @@ class FilmFrame:
     _size: tuple[int, int]  # coded height and width of the first frame
     _reformatter: "VideoReformatter"  # shared by all frames, because setting one up takes longer than a small image
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether the film is stored in grey."""
+        return self._decoded.format.name.startswith("gray")
+
     def rgb(self) -> NDArray[np.uint8]:
         """Return the image as displayed, RGB, shape (height, width, 3)."""
         return _turn(self._convert("rgb24"), self._decoded.rotation)
 
     def grey(self) -> NDArray[np.uint8]:
         """Return the image as displayed in grey, shape (height, width); grey formats keep their values."""
-        if self._decoded.format.name.startswith("gray"):
+        if self.is_grey:
             return _turn(self._convert("gray"), self._decoded.rotation)
         return np.asarray(cv2.cvtColor(self.rgb(), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 

@@ -12,6 +12,7 @@ A document may have an integer `generation`; the default is 0. The collection `v
 - `digest`, `fps`, `frame_count`, `first_frame`, `map_count`, `map_height`, `map_width`
 - `duration_s`, and `frame_times` if frame n does not start at (n - 1) / fps; see `frame_times.py`
 - `held` and `every`: if `held` is true, each map is valid for `every` frames, starting with its own
+- `faces`: `channel`, whether faces are salient in the maps, and `share`, the share of the frames that show a face
 """
 
 import logging
@@ -30,7 +31,7 @@ from func.adapters.frame_times import decode_times
 from func.adapters.mongo_reader import MongoReader
 from func.adapters.saliency_documents import decode_map
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
-from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
+from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
 from gaze_core.video_times import VideoTimes
 
 VIDEOS = "videos"
@@ -84,8 +85,14 @@ class MongoSaliencyMaps:
         check_video_id(video_id)
         facts = self._mongo.read(lambda database: self._find_facts(database, video_id))
         asked = None if frame_nums is None else sorted({int(number) for number in frame_nums})
-        stored = self._read_maps(video_id, facts, asked)
-        return VideoMaps(stored, facts.digest, fps=facts.fps, held_every=facts.held_every, times=facts.times)
+        return VideoMaps(
+            self._read_maps(video_id, facts, asked),
+            facts.digest,
+            fps=facts.fps,
+            held_every=facts.held_every,
+            times=facts.times,
+            faces=facts.faces,
+        )
 
     def is_reachable(self) -> bool:
         """Return whether the store answers within a second."""
@@ -183,6 +190,7 @@ class VideoFacts:
         map_count: Number of maps.
         map_size: Height and width of the maps in pixels.
         times: Presentation times of the frames.
+        faces: What the maps know of faces.
     """
 
     generation: int = 0
@@ -192,6 +200,7 @@ class VideoFacts:
     map_count: int | None = None
     map_size: tuple[int, int] | None = None
     times: VideoTimes = field(default_factory=VideoTimes)
+    faces: FaceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +254,7 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
         map_count=_positive(facts.get("map_count")),
         map_size=(height, width) if height and width else None,
         times=times,
+        faces=_read_faces(facts.get("faces")),
     )
 
 
@@ -258,6 +268,15 @@ def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]
         return UsableMap(frame_nums, decode_map(documents))
     except SaliencyMapError as error:
         return UnusableMap(frame_nums, str(error))
+
+
+def _read_faces(stored: object) -> FaceFacts | None:
+    if not isinstance(stored, dict) or not isinstance(stored.get("channel"), bool):
+        return None
+    share = stored.get("share")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        share = None
+    return FaceFacts(stored["channel"], None if share is None else float(share))
 
 
 def _read_times(facts: Mapping[str, Any], held_every: int | None) -> VideoTimes:

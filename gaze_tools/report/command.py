@@ -12,6 +12,7 @@ from func.model_paths import parse_sha256, require_digest
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
+from gaze_tools.saliency.connection import check_connection
 from models import GAZE_MODEL_PATH
 
 
@@ -68,6 +69,7 @@ def report(
         require_digest("GAZE_MODEL", gaze_model, gaze_model_sha256)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    check_connection(mongo_uri)
     with translated_errors():
         sessions = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)

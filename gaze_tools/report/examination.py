@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from func.session.attention_score import GazeAccuracy, find_accuracy, score_gazes
 from func.session.frame_record import read_calibration_session, read_screen, read_viewport
-from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, read_records
+from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, move_to_setup, read_records
 from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import find_viewer_calibration
 from gaze_core.attention import Attention
@@ -39,6 +39,7 @@ class Report:
         stored_result: Result stored in the session; None before the session is complete.
         screen: The viewer's screen.
         viewport: Position of the video on the screen.
+        setups: Screen and viewport of each frame, by frame number.
         notes: Remarks for the reader.
     """
 
@@ -54,6 +55,7 @@ class Report:
     stored_result: SessionResult | None
     screen: Screen = field(default_factory=Screen)
     viewport: Viewport = field(default_factory=Viewport)
+    setups: Mapping[int, tuple[Screen, Viewport]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,10 @@ class Report:
     def coverage(self) -> float:
         """Share of the expected frames that were scored."""
         return self.statuses["scored"] / len(self.rows) if self.rows else 0.0
+
+    def setup_of(self, frame_number: int) -> tuple[Screen, Viewport]:
+        """Return the screen and viewport of a frame."""
+        return self.setups.get(frame_number, (self.screen, self.viewport))
 
 
 def read_gazes(
@@ -93,7 +99,7 @@ def read_gazes(
         stored: dict[int, GazePoint | None] = {
             number: each.gaze for number, each in records.items() if each is not None and each.gaze is not None
         }
-        return stored, find_accuracy(None, usual_deg)
+        return stored | move_to_setup(session, records), find_accuracy(None, usual_deg)
     model = load_model()
     if result is not None and result.model_digest not in (None, model.digest):
         notes.append("The gaze was recomputed with another model than the one that scored the session.")
@@ -147,6 +153,16 @@ def examine_session(
     rows, events = find_events(add_scores(rows, numbers), session, records)
     if events.fixations is None and any(row.screen_x is not None for row in rows):
         notes.append("The records lack the position of the eyes, so there are no fixations and saccades.")
+    setups = {
+        number: (each.screen or screen, each.viewport or viewport)
+        for number, each in records.items()
+        if each is not None
+    }
+    if len(set(setups.values())) > 1:
+        notes.append("Screen or viewport changed during the session; each frame is scored with its own.")
+    if stored is not None and not stored.score_valid and stored.score_invalid_reason is not None:
+        notes.append(f"The score is not valid: {stored.score_invalid_reason.replace('_', ' ')}.")
+    notes += [] if stored is None else [f"{each.frames} frames: {each.detail}." for each in stored.warnings]
     if stored is None:
         notes.append("The session is not complete: it has no stored result yet.")
     elif attention is not None and not _agrees(attention, stored):
@@ -165,6 +181,7 @@ def examine_session(
         stored_result=stored,
         screen=screen,
         viewport=viewport,
+        setups=setups,
         notes=tuple(notes),
     )
 

@@ -18,7 +18,7 @@ COLUMNS: Mapping[str, str] = {
     "time_s": "Position in the video: reported by the client, otherwise computed from frame number and frame rate.",
     "video_frame": "Video frame shown at that time; its saliency map is used.",
     "status": "scored, or the reason why not: missing, no_face, eyes_closed, low_quality, old_format, unreadable, "
-    "no_map or bad_map.",
+    "no_map, bad_map or no_time.",
     "screen_x": "Horizontal point of gaze on the screen: 0 left edge, 1 right edge; may lie outside.",
     "screen_y": "Vertical point of gaze on the screen: 0 top edge, 1 bottom edge; may lie outside.",
     "video_x": "Horizontal point of gaze on the video: 0 left edge, 1 right edge.",
@@ -74,7 +74,7 @@ def make_rows(
         session: Session with the stored frames.
         records: Parsed records by frame number.
         gazes: Point of gaze by frame number.
-        viewport: Position of the video on the screen.
+        viewport: Position of the video on the screen, for frames without their own.
         times: Presentation times of the video's frames.
         missing: Number of frames that the session's result counts as missing.
     """
@@ -93,7 +93,7 @@ def make_rows(
         row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
         gaze = gazes.get(number)
         if gaze is not None:
-            point = screen_to_video(gaze, viewport)
+            point = screen_to_video(gaze, record.viewport or viewport)
             value = session.frames[number]
             row = replace(
                 row,
@@ -118,6 +118,8 @@ def add_scores(rows: Sequence[TraceRow], numbers: SessionNumbers) -> list[TraceR
         place = places.get(row.frame_number)
         if row.frame_number in numbers.bad_maps:
             scored[index] = replace(row, status="bad_map")
+        elif row.frame_number in numbers.untimed:
+            scored[index] = replace(row, status="no_time")
         elif trace is not None and place is not None and trace.hit[place] is not None:
             values = {name: getattr(trace, name)[place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
             scored[index] = replace(row, status="scored", **values)

@@ -13,7 +13,8 @@ from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
 from gaze_core.ports import UnusableMap
 from gaze_core.video_times import VideoTimes
 from gaze_tools.film_times import FilmTimes
-from gaze_tools.saliency.writer import find_missing, update_digest
+from gaze_tools.saliency.pixels import update_digest
+from gaze_tools.saliency.writer import find_missing
 
 _CLOSE_S = 0.001  # times rounded to milliseconds on both sides
 _FPS_TOLERANCE = 0.01
@@ -43,9 +44,14 @@ class Findings:
 
     @property
     def is_sound(self) -> bool:
-        """Whether all maps are present, unchanged and usable, and their times sound."""
-        is_complete = not self.missing and not self.unusable and not self.time_problems
-        return is_complete and self.is_digest_right is not False
+        """Whether all maps are present, unchanged and usable, their times are sound, and at least one can be hit."""
+        is_whole = not self.missing and not self.unusable and not self.time_problems
+        return is_whole and self.is_digest_right is not False and not self.are_all_flat
+
+    @property
+    def are_all_flat(self) -> bool:
+        """Whether no map can be hit."""
+        return self.maps > 0 and len(self.flat) == self.maps
 
 
 def check_maps(
@@ -144,6 +150,16 @@ def compare_with_film(times: VideoTimes, film: FilmTimes) -> Iterator[str]:
             f"{differs.size} frames are shown at another time in the film ({film.describe()}), but {kind}: "
             f"frame {at + 1} at {film.starts_s[at]:.3f} s, not {stored_s[at]:.3f} s. Make or import the maps again."
         )
+
+
+def describe_flat(found: Findings) -> str:
+    """Return what the flat maps of a video do to its scores."""
+    if found.are_all_flat:
+        return f"all {found.maps} maps are flat (all pixels equal): no gaze can hit them, so every score is invalid"
+    return (
+        f"{len(found.flat)} of {found.maps} maps are flat (all pixels equal): every gaze on them is a miss, which "
+        f"lowers scores and chance level; frames {describe_frames(found.flat)}"
+    )
 
 
 def describe_frames(numbers: Iterable[int], *, limit: int = 12) -> str:

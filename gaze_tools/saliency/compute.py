@@ -12,8 +12,10 @@ from pymongo.database import Database
 
 from gaze_tools.film import open_film
 from gaze_tools.film_times import FilmTimes
+from gaze_tools.saliency.face_search import FaceSearch
+from gaze_tools.saliency.models.faces import CHANNEL_VERSION, FaceAwareModel
 from gaze_tools.saliency.models.model import Frame, SaliencyModel
-from gaze_tools.saliency.writer import GRACE_S, VideoDescription, open_generation, prune
+from gaze_tools.saliency.writer import GRACE_S, Generation, VideoDescription, open_generation, prune
 
 DEFAULT_WIDTH_PX = 480
 
@@ -48,6 +50,8 @@ class Computed:
         maps: Number of stored maps.
         made: Number of maps made in this run; 0 if all were stored already.
         digest: Digest of the maps; None if all were stored already.
+        flat: Numbers of the frames with a flat map.
+        faces: Share of the frames with a face among those that were searched; None if none was.
         decode_s: Time spent decoding the video.
         model_s: Time spent in the model.
         store_s: Time spent storing.
@@ -62,6 +66,8 @@ class Computed:
     model_s: float
     store_s: float
     times: FilmTimes | None = None
+    flat: tuple[int, ...] = ()
+    faces: float | None = None
 
 
 def probe_video(path: Path) -> Video:
@@ -91,6 +97,7 @@ def compute_maps(
     size: tuple[int, int] | None = None,
     again: bool = False,
     grace_s: float = GRACE_S,
+    face_search: FaceSearch | None = None,
     on_frame: Callable[[int, int], None] = lambda _number, _made: None,
 ) -> Computed:
     """Make a map of every n-th frame, starting with the first, and publish them once all are stored.
@@ -107,6 +114,7 @@ def compute_maps(
         size: Height and width of the maps; None means `default_size`.
         again: Make the maps even if they are stored.
         grace_s: Time for which replaced maps are kept for running readers.
+        face_search: Search for faces, once a second, if the model does not do it itself; None does not look for them.
         on_frame: Called after each frame with its number and the number of maps made so far.
 
     Raises:
@@ -124,6 +132,7 @@ def compute_maps(
         "map_height": height,
         "map_width": width,
         "video_sha256": video.sha256,
+        "faces": CHANNEL_VERSION if isinstance(model, FaceAwareModel) else 0,
         "frame_times": 1,  # earlier versions stored none
     }
     generation = open_generation(database, video_id, recipe, again=again)
@@ -137,7 +146,7 @@ def compute_maps(
     def is_due(frame_num: int) -> bool:
         return frame_num >= 1 and (frame_num - 1) % every == 0 and frame_num not in generation.done
 
-    with open_film(video.path) as film:
+    with open_film(video.path) as film, _kept_on_ctrl_c(generation):
         frames = iter(film)
         while True:
             with _timed(spent, "decode"):
@@ -151,8 +160,10 @@ def compute_maps(
             if frame is not None and wanted:
                 with _timed(spent, "model"):
                     saliency_map = model.map_frame(frame)
+                    is_searched = (number - 1) % max(1, round(video.fps or 25)) < every
+                    faces = _count_faces(model, face_search if is_searched else None, frame)
                 with _timed(spent, "store"):
-                    generation.write(number, saliency_map)
+                    generation.write(number, saliency_map, faces=faces)
                 made += 1
             elif frame is not None:
                 with _timed(spent, "model"):
@@ -160,6 +171,7 @@ def compute_maps(
             on_frame(number, made)
         times = film.times()
     with _timed(spent, "store"):
+        share = generation.share_of_faces()
         description = VideoDescription(
             fps=times.fps,
             width=video.width,
@@ -171,10 +183,39 @@ def compute_maps(
             starts_s=times.table_s,
             duration_s=times.duration_s,
             warnings=times.warnings,
+            faces={"channel": isinstance(model, FaceAwareModel), "share": share},
         )
         digest = generation.finish(description)
         prune(database, video_id, grace_s=grace_s)
-    return Computed(number, len(generation.done), made, digest, spent["decode"], spent["model"], spent["store"], times)
+    return Computed(
+        number,
+        len(generation.done),
+        made,
+        digest,
+        spent["decode"],
+        spent["model"],
+        spent["store"],
+        times=times,
+        flat=tuple(generation.flat),
+        faces=share,
+    )
+
+
+@contextlib.contextmanager
+def _kept_on_ctrl_c(generation: Generation) -> Iterator[None]:
+    """Store the maps that are still in memory before an interrupt ends the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        generation.flush()
+        raise
+
+
+def _count_faces(model: SaliencyModel, search: FaceSearch | None, frame: Frame) -> int | None:
+    """Return the number of faces in a frame that was just mapped; None if nobody has looked."""
+    if isinstance(model, FaceAwareModel):
+        return model.faces_found
+    return None if search is None else len(search.find(frame))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from gaze_core.errors import (
     SaliencyStoreError,
     SaliencyStoreTimeoutError,
 )
-from gaze_core.ports import UnusableMap
+from gaze_core.ports import FaceFacts, UnusableMap
 from tests.adapters.upstream_services import refused_url
 
 FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
@@ -398,3 +398,23 @@ def test_threads_share_one_client(mongo_uri, database):
         thread.join()
 
     assert counts == [20] * 6
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ({"channel": True, "share": 0.5}, FaceFacts(channel=True, share=0.5)),
+        ({"channel": False, "share": None}, FaceFacts(channel=False)),
+        ({"channel": False}, FaceFacts(channel=False)),
+        ({"channel": False, "share": 2}, FaceFacts(channel=False)),
+        ({"channel": False, "share": True}, FaceFacts(channel=False)),
+        ({"channel": 1, "share": 0.5}, None),
+        ("yes", None),
+        (None, None),
+    ],
+)
+def test_what_is_known_of_faces_comes_with_the_maps(mongo_uri, database, stored, read):
+    database["v"].insert_one(whole(1))
+    database["videos"].insert_one({"_id": "v", "faces": stored})
+
+    assert MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").faces == read

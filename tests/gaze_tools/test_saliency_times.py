@@ -296,7 +296,7 @@ class TestNumbersOfFolders:
     @pytest.fixture
     def folder(self, tmp_path):
         for number in range(4):
-            cv2.imwrite(str(tmp_path / f"{number:04d}.png"), np.full((2, 3), number + 1, dtype=np.uint8))
+            cv2.imwrite(str(tmp_path / f"{number:04d}.png"), np.array([[0, 1, 2], [3, 4, number + 1]], dtype=np.uint8))
         return tmp_path
 
     def test_a_folder_that_starts_with_0_is_refused_with_the_option_to_use(self, load, folder, database):
