@@ -20,6 +20,9 @@ from gaze_core.ports import SessionStore
 
 if TYPE_CHECKING:
     from func.adapters.eye_network_opencv import OpencvEyeNetwork
+    from func.adapters.face_landmarker_litert import LitertFaceLandmarker
+    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
+    from func.adapters.landmarker_pool import LandmarkerPool
     from func.adapters.model_file import SklearnGazeModel
 
 PROBE_TIMEOUT_S = 0.5
@@ -110,18 +113,12 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
     """
     # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
     from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
-    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415
     from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
 
     model = load_gaze_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
-    landmarker = MediapipeFaceLandmarker(
-        settings.face_landmarker_model,
-        sha256=settings.face_landmarker_model_sha256,
-        landmarkers=settings.landmarkers,
-        wait_s=settings.landmarker_wait_s,
-    )
+    landmarker = create_face_landmarker(settings)
     landmarker.warm_up()
     eye_network_state, eye_network = load_eye_network(settings, model)
     sessions = HttpSessionStore(
@@ -173,6 +170,28 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
                 "aggregator": sink.is_reachable,
             }
         ),
+    )
+
+
+def create_face_landmarker(settings: Settings) -> "LandmarkerPool":
+    """Return the face landmarker of the configured engine, not yet warmed up.
+
+    Args:
+        settings: The settings of the process.
+
+    Raises:
+        LandmarkerError: The bundle is missing or does not match its description.
+    """
+    engine: type[MediapipeFaceLandmarker | LitertFaceLandmarker]
+    if settings.face_landmarker == "litert":
+        from func.adapters.face_landmarker_litert import LitertFaceLandmarker as engine  # noqa: N813, PLC0415
+    else:
+        from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker as engine  # noqa: N813, PLC0415
+    return engine(
+        settings.face_landmarker_model,
+        sha256=settings.face_landmarker_model_sha256,
+        landmarkers=settings.landmarkers,
+        wait_s=settings.landmarker_wait_s,
     )
 
 

@@ -52,7 +52,10 @@ class Settings:
         default="saliency_db",
     )
     face_landmarker: str = setting(
-        "FACE_LANDMARKER", one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
+        "FACE_LANDMARKER",
+        one_of("mediapipe", "litert"),
+        "Engine that detects the face landmarks: `litert` runs the same networks faster, and needs ai-edge-litert.",
+        default="mediapipe",
     )
     face_landmarker_model: Path = setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",

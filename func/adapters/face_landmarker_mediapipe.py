@@ -9,21 +9,20 @@ import atexit
 import contextlib
 import functools
 import io
-import logging
 import os
-import queue
 import sys
 import types
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.model_bytes import read_described_model
-from gaze_core.errors import LandmarkerBusyError, LandmarkerError
+from func.adapters.landmarker_bundle import SHAPE_NETWORK, read_bundle
+from func.adapters.landmarker_pool import LandmarkerPool
+from gaze_core.errors import LandmarkerError
 from gaze_core.landmarks import EYE_SHAPES, Landmarks
 from gaze_core.types import Frame
 
@@ -33,9 +32,6 @@ CLOSED_PORT = "http://127.0.0.1:9"
 DEBIAN_PACKAGES = ("libegl1", "libgles2")
 """Packages of the libraries that MediaPipe's library is linked against, even if it only uses the CPU."""
 
-SHAPE_NETWORK = "face_blendshapes.tflite"
-"""Member of a bundle that estimates the blendshapes; it runs whether or not they are asked for."""
-
 SHAPE_NAMES = (
     # MediaPipe's names of `EYE_SHAPES` for the left and the right eye; like ours they mean the person's own sides.
     *("eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeLookDownLeft"),
@@ -44,7 +40,6 @@ SHAPE_NAMES = (
     *("eyeBlinkRight", "eyeSquintRight", "eyeWideRight"),
 )
 
-_log = logging.getLogger(__name__)
 _alive: set[Any] = set()
 
 
@@ -60,7 +55,7 @@ def _close_all() -> None:
             landmarker.close()
 
 
-class MediapipeFaceLandmarker:
+class MediapipeFaceLandmarker(LandmarkerPool):
     """Pool of MediaPipe landmarkers; thread-safe.
 
     Each landmarker processes one frame at once and uses about one CPU. Landmarkers are created at first use, and again
@@ -82,136 +77,42 @@ class MediapipeFaceLandmarker:
     def __init__(
         self, model_path: Path, *, landmarkers: int, wait_s: float, max_faces: int = 4, sha256: str | None = None
     ) -> None:
-        if landmarkers < 1 or max_faces < 1:
-            raise ValueError("landmarkers and max_faces must be at least one")
-        if not wait_s >= 0:
-            raise ValueError("wait_s must not be negative")
-        self._bundle = read_bundle(Path(model_path), sha256=sha256)
-        self._landmarkers = landmarkers
-        self._wait_s = wait_s
-        self._max_faces = max_faces
-        self._is_closed = False
-        self._pools: dict[int, queue.LifoQueue[_Place]] = {}
+        if max_faces < 1:
+            raise ValueError("max_faces must be at least one")
+        bundle = read_bundle(Path(model_path), sha256=sha256)
+        super().__init__(lambda: MediapipeEngine(bundle, max_faces=max_faces), landmarkers=landmarkers, wait_s=wait_s)
+
+
+class MediapipeEngine:
+    """One landmarker; used by one thread at once.
+
+    Args:
+        bundle: Content of the `.task` file.
+        max_faces: Maximum number of detected faces.
+
+    Raises:
+        LandmarkerError: The landmarker cannot be created.
+    """
+
+    def __init__(self, bundle: bytes, *, max_faces: int) -> None:
+        self._landmarker = create_landmarker(bundle, max_faces=max_faces)
 
     def detect(self, frame: Frame) -> list[Landmarks]:
-        """Return the landmarks of every detected face, in any order; empty without a face.
-
-        They include the blendshapes of the eyes unless the bundle lacks the network for them.
-
-        Args:
-            frame: RGB uint8, contiguous, shape (height, width, 3), not mirrored.
-
-        Raises:
-            ValueError: The type, shape or layout is wrong.
-            LandmarkerError: The landmarker could not be created or failed; it is replaced at its next use.
-            LandmarkerBusyError: All landmarkers are busy and none became free in time.
-        """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
-        if not frame.flags.c_contiguous:
-            raise ValueError("frame must be contiguous")
-        with self._borrow() as place:
-            faces = place.detect(frame)
+        """Return the landmarks of every face; see `FaceLandmarker`."""
+        mediapipe = load_mediapipe()
+        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
+        result = self._landmarker.detect(image)
         height_px, width_px = frame.shape[:2]
-        return [Landmarks(points, width_px, height_px, eye_shapes) for points, eye_shapes in faces]
-
-    def warm_up(self) -> None:
-        """Create all landmarkers and run each once, so that the first requests do not wait for that.
-
-        Raises:
-            LandmarkerError: A landmarker could not be created.
-            LandmarkerBusyError: The landmarkers are busy with other frames.
-        """
-        with contextlib.ExitStack() as stack:
-            for place in [stack.enter_context(self._borrow()) for _ in range(self._landmarkers)]:
-                place.detect(np.zeros((64, 64, 3), np.uint8))
+        points = [np.array([(point.x, point.y, point.z) for point in face]) for face in result.face_landmarks]
+        shapes: Iterable[NDArray[np.float64] | None] = (
+            map(_select_eye_shapes, result.face_blendshapes) if result.face_blendshapes else [None] * len(points)
+        )
+        return [Landmarks(each, width_px, height_px, shape) for each, shape in zip(points, shapes, strict=True)]
 
     def close(self) -> None:
-        """Close the landmarkers of this process once they are free; the pool is unusable afterwards.
-
-        Raises:
-            LandmarkerBusyError: A landmarker did not become free in time; it stays open until the process ends.
-        """
-        if self._is_closed:
-            return
-        pool = self._own_pool()
-        self._is_closed = True
-        for _ in range(self._landmarkers):
-            try:
-                place = pool.get(timeout=self._wait_s)
-            except queue.Empty:
-                raise LandmarkerBusyError(self._wait_s) from None
-            place.discard()
-
-    @contextlib.contextmanager
-    def _borrow(self) -> Iterator["_Place"]:
-        if self._is_closed:
-            raise LandmarkerError("the face landmarker is closed")
-        pool = self._own_pool()
-        try:
-            place = pool.get(timeout=self._wait_s)
-        except queue.Empty:
-            raise LandmarkerBusyError(self._wait_s) from None
-        try:
-            yield place
-        finally:
-            pool.put(place)
-
-    def _own_pool(self) -> "queue.LifoQueue[_Place]":
-        """Return the pool of the current process.
-
-        A pool inherited across a fork is kept but not used, because its destructor would wait for threads that do not
-        exist here. The dictionary has no lock, because a lock could be inherited locked; `setdefault` is atomic.
-        """
-        pid = os.getpid()
-        pool = self._pools.get(pid)
-        if pool is None:
-            # Last in, first out: a landmarker that exists is used before another one is created.
-            fresh: queue.LifoQueue[_Place] = queue.LifoQueue()
-            for _ in range(self._landmarkers):
-                fresh.put(_Place(self._bundle, self._max_faces))
-            pool = self._pools.setdefault(pid, fresh)
-        return pool
-
-
-class _Place:
-    """Place for one landmarker, created at first use and again after a failure; used by one thread at once."""
-
-    def __init__(self, bundle: bytes, max_faces: int) -> None:
-        self._bundle = bundle
-        self._max_faces = max_faces
-        self._landmarker: Any = None
-
-    def detect(self, frame: Frame) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-        """Return landmarks and blendshapes of every face as `Landmarks` defines them.
-
-        Raises:
-            LandmarkerError: The landmarker could not be created or failed.
-        """
-        mediapipe = load_mediapipe()
-        if self._landmarker is None:
-            self._landmarker = create_landmarker(self._bundle, max_faces=self._max_faces)
-        try:
-            image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
-            result = self._landmarker.detect(image)
-            points = [np.array([(point.x, point.y, point.z) for point in face]) for face in result.face_landmarks]
-            if not result.face_blendshapes:
-                return [(each, None) for each in points]
-            return list(zip(points, map(_select_eye_shapes, result.face_blendshapes), strict=True))
-        except Exception as error:
-            _log.warning("a face landmarker failed and will be replaced: %s", error)
-            self.discard()
-            raise LandmarkerError("the face landmarker failed on a frame") from error
-
-    def discard(self) -> None:
-        """Close the landmarker; the next frame gets a new one."""
-        landmarker, self._landmarker = self._landmarker, None
-        if landmarker is not None:
-            _alive.discard(landmarker)
-            try:
-                landmarker.close()
-            except Exception:  # a broken landmarker may fail at this too
-                _log.warning("a face landmarker could not be closed", exc_info=True)
+        """Close MediaPipe's landmarker."""
+        _alive.discard(self._landmarker)
+        self._landmarker.close()
 
 
 def _select_eye_shapes(categories: Sequence[Any]) -> NDArray[np.float64]:
@@ -294,19 +195,3 @@ def _without_matplotlib() -> Iterator[None]:
         for name, stub in stubs.items():
             if sys.modules.get(name) is stub:
                 del sys.modules[name]
-
-
-def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
-    """Return the content of a landmarker bundle that matches its description.
-
-    Args:
-        model_path: Path of the `.task` file; the description has the same name with the suffix `.json`.
-        sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
-
-    Raises:
-        LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
-    """
-    try:
-        return read_described_model(model_path, sha256=sha256)
-    except ValueError as error:
-        raise LandmarkerError(str(error)) from error
