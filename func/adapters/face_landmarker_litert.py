@@ -26,10 +26,11 @@ from func.adapters.landmarker_bundle import (
     SHAPE_NETWORK,
     read_bundle,
     read_networks,
+    select_eye_shapes,
 )
 from func.adapters.landmarker_pool import LandmarkerPool
 from gaze_core.errors import LandmarkerError
-from gaze_core.landmarks import EYE_SHAPES, LANDMARK_COUNT, Landmarks
+from gaze_core.landmarks import LANDMARK_COUNT, Landmarks
 from gaze_core.types import Frame
 
 LANDMARK_INPUT_PX = 256
@@ -37,12 +38,6 @@ LANDMARK_INPUT_PX = 256
 
 SHAPE_COUNT = 52
 """Blendshapes of a face."""
-
-EYE_SHAPE_POSITIONS = (
-    # `EYE_SHAPES` of the left and the right eye among them, in the order of MediaPipe's `kBlendshapeNames`.
-    (13, 15, 17, 11, 9, 19, 21),
-    (14, 16, 18, 12, 10, 20, 22),
-)
 
 # fmt: off
 SHAPE_LANDMARKS = (
@@ -136,7 +131,7 @@ class LitertEngine:
         if self._shapes is None:
             return None
         (scores,) = self._shapes.run(points[list(SHAPE_LANDMARKS), :2] * (width_px, height_px))
-        return scores[list(map(list, EYE_SHAPE_POSITIONS))].astype(np.float64).reshape(2, len(EYE_SHAPES))
+        return select_eye_shapes(scores)
 
 
 class _Network:

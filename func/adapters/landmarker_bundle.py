@@ -3,6 +3,10 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from func.adapters.model_bytes import read_described_model
 from gaze_core.errors import LandmarkerError
@@ -15,6 +19,13 @@ LANDMARK_NETWORK = "face_landmarks_detector.tflite"
 
 SHAPE_NETWORK = "face_blendshapes.tflite"
 """Member that estimates the blendshapes from the landmarks; a bundle may lack it."""
+
+EYE_SHAPE_POSITIONS = (
+    # `EYE_SHAPES` of the left and the right eye, the person's own sides, among the 52 blendshapes of the network:
+    # `kBlendshapeNames` of MediaPipe's face_blendshapes_graph.cc.
+    (13, 15, 17, 11, 9, 19, 21),
+    (14, 16, 18, 12, 10, 20, 22),
+)
 
 
 def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
@@ -48,3 +59,12 @@ def read_networks(bundle: bytes) -> dict[str, bytes]:
         if name not in networks:
             raise LandmarkerError(f"the face landmarker's bundle does not contain {name}")
     return networks
+
+
+def select_eye_shapes(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return `Landmarks.eye_shapes` among all blendshapes of a face.
+
+    Args:
+        scores: Blendshapes in the order of the network, shape (52,).
+    """
+    return scores[list(map(list, EYE_SHAPE_POSITIONS))].astype(np.float64)
