@@ -66,6 +66,7 @@ train: $(VENV)/.installed ## fit the eye region's weights, the fusion and the ga
 	@$(BIN)/python -m research.training.eye_region
 	@$(BIN)/python -m research.training.fusion
 	@$(BIN)/python -m research.training.train
+	@$(BIN)/python -m research.training.export
 
 eye-images: $(VENV)/.installed-research ## render the eye images that train the eye network, resumable
 	@$(BIN)/python -m research.dataset.eye_images --jobs $(JOBS)

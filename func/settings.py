@@ -74,7 +74,7 @@ class Settings:
     gaze_model: Path = setting(  # noqa: RUF009 - a field, not a default
         "GAZE_MODEL",
         parse_model_path,
-        "Path of the gaze model, with its card beside it.",
+        "Path of the gaze model, with its card beside it: `.joblib`, or `.onnx`, which needs no scikit-learn.",
         default=lambda _: locate_packaged_model("gaze_model.joblib"),
         default_text="the packaged models/gaze_model.joblib",
     )
