@@ -2,8 +2,8 @@
 
     python .ci/sbom.py OUT.json [requirements-lite.lock]
 
-Packages, versions and hashes come from the lock, requirements.lock by default; licences and bundled system libraries from the installed
-packages; models from their cards. Debian packages of the base image are not included.
+Packages, versions and hashes come from the lock, requirements.lock by default; licences and bundled system libraries
+from the installed packages; models from their cards. Debian packages of the base image are not included.
 """
 
 import json

@@ -15,14 +15,13 @@ from func.setting_fields import Setting, list_settings, read_fields, setting
 from func.setting_parsers import (
     number,
     one_of,
-    parse_base_url,
     parse_ca_bundle,
     parse_database,
-    parse_mongo_uri,
     parse_workers,
     seconds,
     whole,
 )
+from func.setting_urls import parse_base_url, parse_mongo_uri, parse_proxy_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +227,7 @@ class Settings:
     )
     outbound_proxy: str | None = setting(
         "OUTBOUND_PROXY",
-        parse_base_url,
+        parse_proxy_url,
         "HTTP proxy for calls to upstream services; HTTP_PROXY and similar variables are ignored.",
         default="",
         default_text="none",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gaze_core.eye_images import EyeViews
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import EyeGazes, Frame, SaliencyMap
+from gaze_core.video_times import VideoTimes
 
 
 class FaceLandmarker(Protocol):
@@ -113,11 +114,15 @@ class StoredUpdate:
         written: Write-once keys that this update wrote; all of them with an older session API.
         earlier_expired_at: Expiry time of the earlier session with this id, if the update had to create the session
             again and the frames stored before are lost; None otherwise.
+        video_id: Video id of the session; None if the session API does not report it with an update.
+        ip_address: Address of the session's viewer; None if the session API does not report it with an update.
     """
 
     stored: Mapping[str, Any]
     written: frozenset[str]
     earlier_expired_at: str | None = None
+    video_id: str | None = None
+    ip_address: str | None = None
 
 
 class SessionStore(Protocol):
@@ -238,12 +243,14 @@ class VideoMaps:
         digest: Identifier of this set of maps; None if not stored.
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
+        times: Presentation times of the video's frames.
     """
 
     stored: Iterator[UsableMap | UnusableMap]
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
+    times: VideoTimes = field(default_factory=VideoTimes)
 
     @property
     def maps(self) -> Iterator[tuple[int, SaliencyMap]]:
@@ -260,7 +267,7 @@ class SaliencyMaps(Protocol):
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in order of frame number.
 
-        Maps are read lazily, so a call that only needs `fps` is cheap.
+        Maps are read lazily, so a call that only needs `fps` or `times` is cheap.
 
         Args:
             video_id: Id of the video.

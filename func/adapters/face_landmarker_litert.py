@@ -146,7 +146,7 @@ class _Network:
             self._interpreter: Any = Interpreter(model_content=content, num_threads=1)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise LandmarkerError(f"LiteRT cannot run a network of the bundle: {error}") from error
+            raise LandmarkerError("LiteRT cannot run a network of the bundle") from error
         (given,) = self._interpreter.get_input_details()
         self._input = self._interpreter.tensor(given["index"])
         found = self._interpreter.get_output_details()[: len(outputs)]

@@ -170,10 +170,10 @@ def create_landmarker(bundle: bytes, *, max_faces: int = 4, with_matrices: bool 
     except OSError as error:  # the dynamic linker's
         packages = " ".join(DEBIAN_PACKAGES)
         raise LandmarkerError(
-            f"MediaPipe's library cannot be loaded; install Debian packages {packages}: {error}"
+            f"MediaPipe's library cannot be loaded; install the Debian packages {packages}"
         ) from error
     except (ImportError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise LandmarkerError(f"the face landmarker cannot be created: {error}") from error
+        raise LandmarkerError("MediaPipe cannot create a face landmarker from the bundle") from error
     _alive.add(landmarker)
     return landmarker
 

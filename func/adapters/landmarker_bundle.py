@@ -1,4 +1,4 @@
-"""Read MediaPipe's face landmarker bundle: a zip file with a detector, a landmark network and a blendshape network."""
+"""Read a face landmarker bundle and check it, without MediaPipe."""
 
 import io
 import zipfile
@@ -20,6 +20,9 @@ LANDMARK_NETWORK = "face_landmarks_detector.tflite"
 SHAPE_NETWORK = "face_blendshapes.tflite"
 """Member that estimates the blendshapes from the landmarks; a bundle may lack it."""
 
+REQUIRED_NETWORKS = (DETECTOR_NETWORK, LANDMARK_NETWORK)
+"""Members of every bundle."""
+
 EYE_SHAPE_POSITIONS = (
     # `EYE_SHAPES` of the left and the right eye, the person's own sides, among the 52 blendshapes of the network:
     # `kBlendshapeNames` of MediaPipe's face_blendshapes_graph.cc.
@@ -36,29 +39,29 @@ def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
         sha256: Required SHA-256 of the bundle, in addition to that of the description; None trusts the description.
 
     Raises:
-        LandmarkerError: A file is missing, unreadable or not a regular file, or the bundle does not match.
+        LandmarkerError: A file is missing, unreadable or not a regular file, the bundle does not match, or it is not
+            a bundle of the networks that find a face and its landmarks.
     """
     try:
-        return read_described_model(model_path, sha256=sha256)
+        bundle = read_described_model(model_path, sha256=sha256)
     except ValueError as error:
         raise LandmarkerError(str(error)) from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+            missing = [name for name in REQUIRED_NETWORKS if name not in archive.namelist()]
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise LandmarkerError(f"{model_path.name} is not a face landmarker bundle") from error
+    if missing or broken:
+        problem = f"lacks {missing[0]}" if missing else f"contains a broken {broken}"
+        raise LandmarkerError(f"{model_path.name} {problem}")
+    return bundle
 
 
 def read_networks(bundle: bytes) -> dict[str, bytes]:
-    """Return the networks of a bundle by the name of the member.
-
-    Raises:
-        LandmarkerError: The bundle is not a zip file, or lacks the detector or the landmark network.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
-            networks = {name: archive.read(name) for name in archive.namelist() if name.endswith(".tflite")}
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise LandmarkerError(f"the face landmarker's bundle cannot be read: {error}") from error
-    for name in (DETECTOR_NETWORK, LANDMARK_NETWORK):
-        if name not in networks:
-            raise LandmarkerError(f"the face landmarker's bundle does not contain {name}")
-    return networks
+    """Return the networks of a bundle from `read_bundle` by the name of the member."""
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name.endswith(".tflite")}
 
 
 def select_eye_shapes(scores: NDArray[Any]) -> NDArray[np.float64]:

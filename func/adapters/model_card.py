@@ -1,12 +1,14 @@
-"""What the card of a gaze model says about its files.
+"""Read a gaze model's file and its card, and check that they fit together and this process, without unpickling.
 
 The card is a JSON file with the same name as the model. It describes the file of record, written by joblib, and the
-same model as ONNX.
+same model as ONNX. Does not import scikit-learn, so it is fast enough for the start.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from func.adapters.model_bytes import read_model_bytes
@@ -58,7 +60,7 @@ def read_identity(path: Path) -> ModelIdentity:
     """
     card_path = path.with_suffix(".json")
     try:
-        card = json.loads(read_file(card_path))
+        card = json.loads(_read(card_path))
         features = tuple(feature["name"] for feature in card["features"])
         onnx = card.get("onnx")
         identity = ModelIdentity(
@@ -84,16 +86,44 @@ def read_identity(path: Path) -> ModelIdentity:
     return identity
 
 
-def read_file(path: Path, sha256: str | None = None) -> bytes:
-    """Return the content of a model file or of its card.
+def read_checked_model(path: Path, *, sha256: str | None = None) -> tuple[bytes, ModelIdentity]:
+    """Return the content of a model file and the description in its card, which match.
 
     Args:
-        path: Path of the file.
-        sha256: Required SHA-256, hexadecimal; None accepts any content.
+        path: Path of the joblib file, or of the ONNX file if it ends with `.onnx`; the card has the same name with the
+            suffix `.json`.
+        sha256: Required SHA-256 of the file, in addition to that of the card; None trusts the card.
 
     Raises:
-        ModelError: The file is missing, unreadable or not a regular file, or has a different digest.
+        ModelError: The file or its card is missing or unreadable, they do not match, or the model needs another version
+            of scikit-learn or other features.
     """
+    card_name = path.with_suffix(".json").name
+    identity = read_identity(path)
+    content = _read(path, sha256)
+    expected = identity.sha256
+    if is_onnx(path):
+        if identity.onnx is None:
+            raise ModelError(f"{card_name} does not describe an ONNX file")
+        expected = identity.onnx.sha256
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ModelError(f"{path.name} does not match {card_name}: different SHA-256")
+    if not is_onnx(path):
+        installed = version("scikit-learn")
+        if installed != identity.scikit_learn:
+            raise ModelError(
+                f"{path.name} was written by scikit-learn {identity.scikit_learn}, but {installed} is installed; "
+                "install that version or train the model again"
+            )
+    return content, identity
+
+
+def is_onnx(path: Path) -> bool:
+    """Return whether a gaze model is an ONNX file, by its suffix; otherwise it is joblib's."""
+    return path.suffix.lower() == ".onnx"
+
+
+def _read(path: Path, sha256: str | None = None) -> bytes:
     try:
         return read_model_bytes(path, sha256=sha256)
     except ValueError as error:

@@ -5,7 +5,6 @@ if it has the SHA-256 in the card and was written by the installed version of sc
 attacker could replace the card too; to prevent that, the caller passes the digest.
 """
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import sklearn
 from numpy.typing import NDArray
 
-from func.adapters.model_card import read_file, read_identity
+from func.adapters.model_card import read_checked_model
 from gaze_core.errors import ModelError
 from gaze_core.features import FEATURE_NAMES
 
@@ -81,16 +80,7 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> SklearnGazeMode
         ModelError: The file or its card is missing or unreadable, they do not match, or the model needs another version
             of scikit-learn or other features.
     """
-    identity = read_identity(path)
-    content = read_file(path, sha256)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != identity.sha256:
-        raise ModelError(f"{path.name} does not match {path.with_suffix('.json').name}: different SHA-256")
-    if sklearn.__version__ != identity.scikit_learn:
-        raise ModelError(
-            f"{path.name} was written by scikit-learn {identity.scikit_learn}, but {sklearn.__version__} is installed; "
-            "install that version or train the model again"
-        )
+    content, identity = read_checked_model(path, sha256=sha256)
     try:
         models = joblib.load(io.BytesIO(content))
     except Exception as error:  # unpickling can raise anything
@@ -103,7 +93,7 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> SklearnGazeMode
     return SklearnGazeModel(
         models["model_x"],
         models["model_y"],
-        digest,
+        identity.sha256,
         estimates=identity.estimates,
         eye_network_sha256=identity.eye_network_sha256,
     )

@@ -12,13 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.model_card import read_file, read_identity
+from func.adapters.model_card import read_checked_model
 from gaze_core.errors import ModelError
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.model_start import FeatureDirection
 
-MAX_ROWS = 4096
-"""Rows for one run; more would only take more memory."""
+BATCH_ROWS = 256
+"""Rows of a run, unless there is only one; the last batch is filled up.
+
+A network always gets inputs of the same shape, because OpenCV's classic engine, which the eye network selects for the
+process, crashes when the number of rows grows between runs.
+"""
 
 
 class OnnxGazeModel:
@@ -51,8 +55,9 @@ class OnnxGazeModel:
         self._digest = hashlib.sha256(content).hexdigest()
         self._starts = [FeatureDirection(axis, pitch_distrust) for axis in (0, 1)]
         # Appending to a list and popping from it are atomic. A queue has a lock, which a fork could inherit locked.
-        self._idle: list[Any] = []
-        self._correct(np.zeros((1, len(FEATURE_NAMES))))
+        self._idle: dict[int, list[Any]] = {1: [], BATCH_ROWS: []}
+        for rows in self._idle:
+            self._correct(np.zeros((rows, len(FEATURE_NAMES))))
 
     @property
     def digest(self) -> str:
@@ -75,13 +80,20 @@ class OnnxGazeModel:
         if not np.isfinite(rows).all():
             raise ValueError("features must be finite")
         directions_deg = np.column_stack([start.predict(rows) for start in self._starts])
-        for first in range(0, len(rows), MAX_ROWS):
-            directions_deg[first : first + MAX_ROWS] += self._correct(rows[first : first + MAX_ROWS])
+        if len(rows) == 1:
+            return directions_deg + self._correct(rows)
+        for first in range(0, len(rows), BATCH_ROWS):
+            batch = np.zeros((BATCH_ROWS, len(FEATURE_NAMES)))
+            part = rows[first : first + BATCH_ROWS]
+            batch[: len(part)] = part
+            directions_deg[first : first + BATCH_ROWS] += self._correct(batch)[: len(part)]
         return directions_deg
 
     def _correct(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the trees add, for one row or `BATCH_ROWS`."""
+        idle = self._idle[len(rows)]
         try:
-            network = self._idle.pop()
+            network = idle.pop()
         except IndexError:
             network = self._read()
         try:
@@ -91,7 +103,7 @@ class OnnxGazeModel:
             raise ModelError(f"the gaze model failed: {error.err}") from error
         if corrections_deg.shape != (len(rows), 2):
             raise ModelError(f"the gaze model answers with shape {corrections_deg.shape}, not {(len(rows), 2)}")
-        self._idle.append(network)
+        idle.append(network)
         return corrections_deg
 
     def _read(self) -> Any:  # noqa: ANN401 - OpenCV is not typed
@@ -111,12 +123,9 @@ def load_onnx_model(path: Path, *, sha256: str | None = None) -> OnnxGazeModel:
     Raises:
         ModelError: The file or its card is missing or unreadable, they do not match, or OpenCV cannot run the file.
     """
-    identity = read_identity(path)
-    content = read_file(path, sha256)
+    content, identity = read_checked_model(path, sha256=sha256)
     if identity.onnx is None:
-        raise ModelError(f"{path.with_suffix('.json').name} does not describe an ONNX file")
-    if hashlib.sha256(content).hexdigest() != identity.onnx.sha256:
-        raise ModelError(f"{path.name} does not match {path.with_suffix('.json').name}: different SHA-256")
+        raise ModelError(f"{path.name} is not an ONNX file")
     return OnnxGazeModel(
         content,
         pitch_distrust=identity.onnx.pitch_distrust,

@@ -20,15 +20,13 @@ from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import SaliencyMaps, UnusableMap, UsableMap, VideoMaps
 from gaze_core.types import GazePoint, SaliencyMap, Screen, Viewport
+from gaze_core.video_times import VideoTimes
 
 DEFAULT_FPS = 20.0
 """Assumed frame rate of a video whose frame rate is not stored: that of the gateway's webcam frames."""
 
 DEFAULT_DISTANCE_MM = 600.0
 """Assumed viewing distance of a session whose records do not contain it."""
-
-_MAX_VIDEO_FRAMES = 1e15
-"""Limit of computed frame numbers, which fits into 64 bits."""
 
 _OFF_VIDEO = GazePoint(-1.0, -1.0)
 
@@ -113,7 +111,7 @@ def score_gazes(
     """Compare the gaze of a viewer with the saliency maps of a video.
 
     A gaze is compared with the map of the video frame on screen: the frame at `video_time_ms` of its record if that and
-    the frame rate of the video are known, otherwise the frame with its own number.
+    the times of the video's frames are known, otherwise the frame with its own number.
 
     Args:
         maps: Store of the saliency maps.
@@ -131,8 +129,8 @@ def score_gazes(
     if not gazes:
         return SessionNumbers(Statistics.from_attention(None), reason="no_valid_gaze")
     try:
-        fps = maps.extract_saliencyMap(video_id).fps
-        shown = _find_shown(gazes, records, viewport, fps)
+        times = maps.extract_saliencyMap(video_id).times
+        shown = _find_shown(gazes, records, viewport, times)
         video = maps.extract_saliencyMap(video_id, frame_nums=np.unique(shown.video_frames).tolist())
         return _score(video, shown, None if accuracy is None else _Blur(accuracy, records, screen, viewport))
     except SaliencyMapNotFoundError:
@@ -203,7 +201,7 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
 
 
 def _find_shown(
-    gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, fps: float | None
+    gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, times: VideoTimes
 ) -> _Shown:
     """Return the frames with a gaze in order of number, and the video frames on screen."""
     known = {number: records.get(number) for number in gazes}
@@ -211,7 +209,7 @@ def _find_shown(
     known_ms = [time_ms for time_ms in sent_ms.values() if time_ms is not None]
     has_times = len(set(known_ms)) == len(gazes)
     numbers = np.array(sorted(gazes), dtype=np.int64)
-    shown = _Shown(numbers, numbers.copy(), numbers / (fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
+    shown = _Shown(numbers, numbers.copy(), numbers / (times.fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):
         time_ms, gaze, record = sent_ms[number], gazes[number], known[number]
         own_viewport = viewport if record is None else record.viewport or viewport
@@ -221,18 +219,11 @@ def _find_shown(
             point = _OFF_VIDEO
         shown.points[position] = point.x, point.y
         if time_ms is not None:
-            if fps is not None:
-                shown.video_frames[position] = find_video_frame(time_ms, fps)
+            if times.is_known:
+                shown.video_frames[position] = times.find_frame(time_ms)
             if has_times:
                 shown.times_s[position] = time_ms / 1000
     return shown
-
-
-def find_video_frame(time_ms: float, fps: float) -> int:
-    """Return the number of the video frame on screen at a position in the video, from 1."""
-    # Positions are often rounded to milliseconds, so half a millisecond is added.
-    elapsed = (time_ms + 0.5) / 1000 * fps
-    return 1 + math.floor(min(max(elapsed, -_MAX_VIDEO_FRAMES), _MAX_VIDEO_FRAMES))
 
 
 def _median_distance_mm(records: Mapping[int, FrameRecord | None]) -> float:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 import cv2
-import numpy as np
 from rich.table import Table
 
 from gaze_tools.command_line import console
-from gaze_tools.saliency.compute import default_size, open_video, probe_video
+from gaze_tools.film import open_film
+from gaze_tools.saliency.compute import default_size, probe_video
 from gaze_tools.saliency.models import MODELS, make_model
 from gaze_tools.saliency.options import Size
 from gaze_tools.saliency.writer import quantise
@@ -33,13 +33,14 @@ def maps(video: Path, size: tuple[int, int] | None, frames: int) -> None:
         model.start(height=height, width=width)
     spent_s = dict.fromkeys(("decoding", *models, "compressing"), 0.0)
     done = 0
-    with open_video(video) as capture:
+    with open_film(video) as film:
+        decoded = iter(film)
         while done < frames:
             started = time.process_time()
-            ok, frame = capture.read()
-            if not ok:
+            frame = next(decoded, None)
+            if frame is None:
                 break
-            image = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            image = frame.rgb()
             spent_s["decoding"] += time.process_time() - started
             for name, model in models.items():
                 started = time.process_time()

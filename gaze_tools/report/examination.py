@@ -14,6 +14,7 @@ from gaze_core.attention import Attention
 from gaze_core.errors import SaliencyMapNotFoundError, SessionStoreError
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
 from gaze_core.types import GazePoint, Screen, Viewport
+from gaze_core.video_times import VideoTimes
 from gaze_tools.report.eye_events import EyeEvents, find_events
 from gaze_tools.report.trace import TraceRow, add_scores, make_rows
 
@@ -134,15 +135,15 @@ def examine_session(
     notes = list(notes)
     screen, viewport, stored = read_screen(session), read_viewport(session), _read_result(session)
     records = {number: each for number, each in find_video_frames(read_records(session)).items() if number >= 1}
-    fps, digest = None, None
+    times, digest = VideoTimes(), None
     with contextlib.suppress(SaliencyMapNotFoundError):
         facts = maps.extract_saliencyMap(session.video_id)
-        fps, digest = facts.fps, facts.digest
+        times, digest = facts.times, facts.digest
     valid = {number: gaze for number, gaze in gazes.items() if gaze is not None and number in records}
     numbers = score_gazes(maps, session.video_id, valid, records, screen=screen, viewport=viewport, accuracy=accuracy)
     attention = numbers.attention
     missing = 0 if stored is None else min(stored.lost.missing, MAX_MISSING)
-    rows = make_rows(session, records, valid, viewport, fps, missing=missing)
+    rows = make_rows(session, records, valid, viewport, times, missing=missing)
     rows, events = find_events(add_scores(rows, numbers), session, records)
     if events.fixations is None and any(row.screen_x is not None for row in rows):
         notes.append("The records lack the position of the eyes, so there are no fixations and saccades.")
@@ -160,7 +161,7 @@ def examine_session(
         accuracy=accuracy,
         events=events,
         maps_digest=digest,
-        fps=fps,
+        fps=times.fps,
         stored_result=stored,
         screen=screen,
         viewport=viewport,

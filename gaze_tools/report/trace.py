@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from func.session.attention_score import DEFAULT_FPS, SessionNumbers, find_video_frame
+from func.session.attention_score import DEFAULT_FPS, SessionNumbers
 from func.session.gaze_track import Records
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint, Validity, Viewport
+from gaze_core.video_times import VideoTimes
 
 COLUMNS: Mapping[str, str] = {
     "frame_number": "Number of the webcam frame, from 1.",
@@ -63,7 +64,7 @@ def make_rows(
     records: Records,
     gazes: Mapping[int, GazePoint],
     viewport: Viewport,
-    fps: float | None,
+    times: VideoTimes,
     *,
     missing: int,
 ) -> list[TraceRow]:
@@ -74,12 +75,12 @@ def make_rows(
         records: Parsed records by frame number.
         gazes: Point of gaze by frame number.
         viewport: Position of the video on the screen.
-        fps: Frame rate of the video; None if unknown.
+        times: Presentation times of the video's frames.
         missing: Number of frames that the session's result counts as missing.
     """
     rows = []
     for number in _expected_frames(session, records, missing):
-        nominal_s = (number - 1) / (fps or DEFAULT_FPS)
+        nominal_s = (number - 1) / (times.fps or DEFAULT_FPS)
         record = records.get(number)
         if record is None:
             rows.append(TraceRow(number, nominal_s, number, "unreadable" if number in records else "missing"))
@@ -87,8 +88,8 @@ def make_rows(
         time_s, video_frame = nominal_s, number
         if record.video_time_ms is not None:
             time_s = record.video_time_ms / 1000
-            if fps is not None:
-                video_frame = find_video_frame(record.video_time_ms, fps)
+            if times.is_known:
+                video_frame = times.find_frame(record.video_time_ms)
         row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
         gaze = gazes.get(number)
         if gaze is not None:

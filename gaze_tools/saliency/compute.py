@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from pymongo.database import Database
 
+from gaze_tools.film import open_film
+from gaze_tools.film_times import FilmTimes
 from gaze_tools.saliency.models.model import Frame, SaliencyModel
 from gaze_tools.saliency.writer import GRACE_S, VideoDescription, open_generation, prune
 
@@ -24,7 +24,7 @@ class Video:
 
     Attributes:
         path: Path of the file.
-        fps: Frame rate according to the file.
+        fps: Frame rate according to the file; None if it states none.
         width: Displayed width in pixels.
         height: Displayed height in pixels.
         stated_frames: Number of frames according to the file, which may be wrong.
@@ -32,7 +32,7 @@ class Video:
     """
 
     path: Path
-    fps: float
+    fps: float | None
     width: int
     height: int
     stated_frames: int
@@ -51,6 +51,7 @@ class Computed:
         decode_s: Time spent decoding the video.
         model_s: Time spent in the model.
         store_s: Time spent storing.
+        times: Presentation times of the frames; None if all maps were stored already.
     """
 
     frames: int
@@ -60,22 +61,7 @@ class Computed:
     decode_s: float
     model_s: float
     store_s: float
-
-
-@contextlib.contextmanager
-def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
-    """Open a video file.
-
-    Raises:
-        OSError: The file does not exist or is not a video.
-    """
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not path.is_file() or not capture.isOpened():
-            raise OSError(f"cannot read {path} as a video")
-        yield capture
-    finally:
-        capture.release()
+    times: FilmTimes | None = None
 
 
 def probe_video(path: Path) -> Video:
@@ -84,17 +70,9 @@ def probe_video(path: Path) -> Video:
     Raises:
         OSError: The file does not exist, is not a video, or has no frames.
     """
-    with open_video(path) as capture:
-        ok, frame = capture.read()
-        if not ok:
-            raise OSError(f"{path} contains no decodable frame")
-        fps = float(capture.get(cv2.CAP_PROP_FPS))
-        stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if not 0 < fps < 1000:
-        raise OSError(f"{path} does not state a frame rate")
-    with path.open("rb") as file:
+    with open_film(path) as film, path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Video(path, fps, frame.shape[1], frame.shape[0], max(stated, 1), sha256)
+        return Video(path, film.fps, film.width, film.height, film.stated_frames, sha256)
 
 
 def default_size(video: Video) -> tuple[int, int]:
@@ -146,6 +124,7 @@ def compute_maps(
         "map_height": height,
         "map_width": width,
         "video_sha256": video.sha256,
+        "frame_times": 1,  # earlier versions stored none
     }
     generation = open_generation(database, video_id, recipe, again=again)
     if generation is None:
@@ -158,15 +137,17 @@ def compute_maps(
     def is_due(frame_num: int) -> bool:
         return frame_num >= 1 and (frame_num - 1) % every == 0 and frame_num not in generation.done
 
-    with open_video(video.path) as capture:
+    with open_film(video.path) as film:
+        frames = iter(film)
         while True:
             with _timed(spent, "decode"):
-                if not capture.grab():
+                film_frame = next(frames, None)
+                if film_frame is None:
                     break
-                number += 1
+                number = film_frame.number
                 wanted = is_due(number)
                 remembered = any(is_due(number + ahead) for ahead in range(1, model.memory_frames + 1))
-                frame = _retrieve(capture, number, video.path) if wanted or remembered else None
+                frame = film_frame.rgb() if wanted or remembered else None
             if frame is not None and wanted:
                 with _timed(spent, "model"):
                     saliency_map = model.map_frame(frame)
@@ -177,19 +158,23 @@ def compute_maps(
                 with _timed(spent, "model"):
                     model.see(frame)
             on_frame(number, made)
+        times = film.times()
     with _timed(spent, "store"):
         description = VideoDescription(
-            fps=video.fps,
+            fps=times.fps,
             width=video.width,
             height=video.height,
             how=f"{model.name} ({model.source})",
             frame_count=number,
             held=every > 1,
             every=every,
+            starts_s=times.table_s,
+            duration_s=times.duration_s,
+            warnings=times.warnings,
         )
         digest = generation.finish(description)
         prune(database, video_id, grace_s=grace_s)
-    return Computed(number, len(generation.done), made, digest, spent["decode"], spent["model"], spent["store"])
+    return Computed(number, len(generation.done), made, digest, spent["decode"], spent["model"], spent["store"], times)
 
 
 @contextlib.contextmanager
@@ -201,22 +186,14 @@ def _timed(spent: dict[str, float], what: str) -> Iterator[None]:
         spent[what] += time.perf_counter() - started
 
 
-def _retrieve(capture: cv2.VideoCapture, number: int, path: Path) -> Frame:
-    ok, frame = capture.retrieve()
-    if not ok:
-        raise OSError(f"frame {number} of {path} cannot be decoded")
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
 def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]:
     """Return some frames of a video file, RGB, by frame number (from 1)."""
     frames: dict[int, Frame] = {}
-    with open_video(video) as capture:
-        for number in range(1, max(numbers) + 1):
-            if not capture.grab():
+    last = max(numbers, default=0)
+    with open_film(video) as film:
+        for frame in film:
+            if frame.number in numbers:
+                frames[frame.number] = frame.rgb()
+            if frame.number >= last:
                 break
-            if number in numbers:
-                ok, frame = capture.retrieve()
-                if ok:
-                    frames[number] = np.asarray(frame[..., ::-1], dtype=np.uint8)
     return frames

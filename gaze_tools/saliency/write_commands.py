@@ -3,17 +3,23 @@
 import itertools
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from func.adapters.saliency_store import check_video_id
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_tools.command_line import console, database_option, make_progress, mongo_uri_option
+from gaze_tools.film import read_times
+from gaze_tools.film_times import describe_rate
 from gaze_tools.saliency.compute import compute_maps, probe_video
+from gaze_tools.saliency.map_times import choose_times, read_times_file
 from gaze_tools.saliency.models import MODELS, make_model
 from gaze_tools.saliency.options import Size, await_grace, grace_option, open_database, video_id_option
-from gaze_tools.saliency.sources import normalise_map, open_source
+from gaze_tools.saliency.sources import VIDEO_SUFFIXES, normalise_map, open_source
 from gaze_tools.saliency.writer import VideoDescription, hide, open_generation, quantise
 
 
@@ -84,6 +90,8 @@ def compute(
                 console.print(
                     f"The file header states {probed.stated_frames} frames, but {done.frames} could be decoded."
                 )
+            if done.times is not None:
+                report_times(done.times.fps, done.times.table_s, done.times.warnings)
             console.print(f"{done.maps} maps for {done.frames} frames of {video_id}, digest {done.digest}")
         await_grace(maps, video_id, grace_s)
 
@@ -93,13 +101,26 @@ def compute(
 @video_id_option
 @click.option(
     "--video",
+    "--like",
+    "video",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Video file; its frame rate and size are stored.",
+    help="The film that the maps belong to; its frame times and size are stored. It is decoded for that.",
 )
 @click.option(
-    "--fps", type=click.FloatRange(min=0, min_open=True), help="Frame rate of the video, if there is no --video."
+    "--times",
+    "times_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Presentation time of each map: a CSV file with the column time_s or time_ms, or the .json file of an export.",
 )
-@click.option("--first", "first_frame", type=int, default=1, show_default=True, help="Frame number of the first map.")
+@click.option(
+    "--fps", type=click.FloatRange(min=0, min_open=True), help="Constant frame rate of the video, without --video."
+)
+@click.option(
+    "--first",
+    "first_frame",
+    type=int,
+    help="Frame number of the first map; shifts the numbers of a source that has its own.  [default: its own, else 1]",
+)
 @click.option(
     "--every", type=click.IntRange(min=1), help="Frames from one map to the next, for .npy and video sources."
 )
@@ -115,8 +136,9 @@ def import_maps(
     source: str,
     video_id: str,
     video: Path | None,
+    times_file: Path | None,
     fps: float | None,
-    first_frame: int,
+    first_frame: int | None,
     every: int | None,
     held: bool,
     normalise: bool,
@@ -136,21 +158,30 @@ def import_maps(
     """
     with open_database(mongo_uri, database) as maps:
         check_video_id(video_id)
-        numbered, facts = open_source(source, first_frame=first_frame, every=every, database=maps, mongo_uri=mongo_uri)
+        opened = open_source(source, first_frame=first_frame, every=every, database=maps, mongo_uri=mongo_uri)
+        facts = opened.facts
+        listed_s = None if times_file is None else read_times_file(times_file)
+        film = None
         if video is not None:
-            probed = probe_video(video)
-            facts |= {"fps": probed.fps, "width": probed.width, "height": probed.height}
-            facts |= {"frame_count": probed.stated_frames}
-        if fps is not None:
-            facts["fps"] = fps
-        if "fps" not in facts:
-            raise click.UsageError("The frame rate of the video is unknown: add --fps or --video.")
+            probed, film = probe_video(video), read_times(video)
+            facts |= {"width": probed.width, "height": probed.height}
+        has_own_times = Path(source).suffix.lower() in VIDEO_SUFFIXES and every is None
+        is_told = listed_s is not None or film is not None or fps is not None
+        if not is_told and "fps" not in facts and not has_own_times:
+            raise click.UsageError("The frame rate of the video is unknown: add --fps or --video (or --times).")
         generation = open_generation(maps, video_id, {"source": source, "import": uuid.uuid4().hex})
         assert generation is not None  # noqa: S101  the recipe is unique
         unusable: dict[int, str] = {}
+        numbers: list[int] = []
         with make_progress("maps", "rate") as progress:
             bar = progress.add_task("", total=None, rate="")
-            for number, found in numbered:
+            for number, found in opened.maps:
+                if number < 1 and first_frame is None and Path(source).is_dir():
+                    raise click.ClickException(
+                        f"The first map is frame {number}, but frames count from 1: add --first 1 to shift all numbers "
+                        f"by {1 - number}, or --first {number} to keep them."
+                    )
+                numbers.append(number)
                 saliency_map = normalise_map(found) if normalise else found
                 try:
                     if isinstance(saliency_map, Exception):
@@ -168,14 +199,29 @@ def import_maps(
             console.print(f"[yellow]frame {number}: {reason}", highlight=False)
         if unusable and not skip_unusable:
             raise click.ClickException(f"{len(unusable)} maps are unusable; --skip-unusable skips them")
+        frames_per_map = every or (facts.get("every") if facts.get("held") is True else None)
+        is_held = held or facts.get("held") is True
+        times = choose_times(
+            numbers,
+            listed_s=listed_s,
+            film=film,
+            fps=fps,
+            own=opened.own_times if has_own_times else None,
+            facts=facts,
+            frames_per_map=frames_per_map or 1 if is_held else 1,
+        )
+        report_times(times.fps, times.starts_s, (*opened.notes, *times.notes, *times.warnings))
         description = VideoDescription(
-            fps=facts["fps"],
+            fps=times.fps,
             width=facts.get("width", 0),
             height=facts.get("height", 0),
             how=how or facts.get("how") or f"imported from {Path(source).name}",
-            frame_count=facts.get("frame_count"),
-            held=held or facts.get("held") is True,
-            every=every or (facts.get("every") if facts.get("held") is True else None),
+            frame_count=times.frame_count,
+            held=is_held,
+            every=frames_per_map,
+            starts_s=times.starts_s,
+            duration_s=times.duration_s,
+            warnings=times.warnings,
         )
         digest = generation.finish(description)
         console.print(f"{len(generation.done)} maps of {video_id}, digest {digest}")
@@ -201,6 +247,14 @@ def delete(video_id: str, yes: bool, grace_s: float, mongo_uri: str, database: s
             raise SaliencyMapNotFoundError(video_id)
         await_grace(maps, video_id, grace_s)
         console.print(f"Removed the maps of {video_id}.")
+
+
+def report_times(fps: float | None, starts_s: NDArray[np.float64] | None, warnings: Iterable[str]) -> None:
+    """Print the frame rate, and what is wrong with the times."""
+    rate = describe_rate(fps, starts_s)
+    console.print(rate[:1].upper() + rate[1:], highlight=False)
+    for warning in warnings:
+        console.print(f"[yellow]{warning}", highlight=False)
 
 
 def report_speed(made: int, decode_s: float, model_s: float, store_s: float) -> None:

@@ -24,6 +24,7 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from func.adapters.frame_times import digest_times, encode_times
 from func.adapters.saliency_documents import decode_map
 from func.adapters.saliency_store import VIDEOS, check_video_id, of_generation
 from gaze_core.saliency import check_map
@@ -39,6 +40,7 @@ _MAPS_PER_BATCH = 32
 _TOUCH_EVERY_S = 60.0
 _COMPRESSION_LEVEL = 3  # level 6 takes twice the time and saves 20 %
 _DUPLICATE_KEY = 11000
+_TIMES = ("duration_s", "frame_times", "times_digest", "warnings")  # facts that not every video has
 
 Document = dict[str, Any]
 
@@ -52,22 +54,28 @@ class VideoDescription:
     """Facts about a video that are stored with its maps.
 
     Attributes:
-        fps: Frame rate.
+        fps: Frame rate, the mean one if it varies; None if unknown.
         width: Width of the video in pixels.
         height: Height of the video in pixels.
         how: Description of how the maps were made.
         frame_count: Number of frames of the video; None means up to the last map.
         held: Whether a map also applies to the frames up to the next one.
         every: Frames from one map to the next; None derives it from regular frame numbers.
+        starts_s: Presentation time of each frame from frame 1 on, shape (n,); None if frame n starts at (n - 1) / fps.
+        duration_s: Position at which the video ends; None if unknown.
+        warnings: What is wrong with the video, one sentence each.
     """
 
-    fps: float
+    fps: float | None
     width: int
     height: int
     how: str
     frame_count: int | None = None
     held: bool = False
     every: int | None = None
+    starts_s: NDArray[np.float64] | None = None
+    duration_s: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Generation:
@@ -141,7 +149,8 @@ class Generation:
             order.
 
         Raises:
-            ValueError: There are no maps, they differ in size, or held maps are irregularly spaced.
+            ValueError: There are no maps, they differ in size, held maps are irregularly spaced, or there are times for
+                fewer frames than have maps.
             ReplacedError: The generation or one of its maps was removed meanwhile.
         """
         self.flush()
@@ -151,6 +160,8 @@ class Generation:
         every = description.every or _regular_step(numbers)
         if description.held and every is None:
             raise ValueError("irregularly spaced maps cannot be held")
+        frame_count = max(description.frame_count or 0, numbers[-1])
+        times = _describe_times(description, frame_count)
         digest = hashlib.sha256()
         size: tuple[int, int] | None = None
         for number, pixels in self._read_back(numbers):
@@ -167,7 +178,7 @@ class Generation:
             "fps": description.fps,
             "width": description.width,
             "height": description.height,
-            "frame_count": description.frame_count or numbers[-1],
+            "frame_count": frame_count,
             "first_frame": numbers[0],
             "every": every,
             "held": description.held,
@@ -177,6 +188,7 @@ class Generation:
             "how": description.how,
             "recipe": self._recipe,
             "digest": digest.hexdigest(),
+            **times,
         }
         self._move_pointer(facts)
         return digest.hexdigest()
@@ -187,7 +199,7 @@ class Generation:
             current = before.get("generation")
             update: Document = {
                 "$set": facts,
-                "$unset": {"deleted": ""},
+                "$unset": dict.fromkeys({"deleted", *_TIMES} - facts.keys(), ""),
                 "$pull": {"building": {"generation": self.number}},
             }
             if current == self.number:
@@ -299,7 +311,7 @@ def hide(database: Database[Document], video_id: str) -> bool:
     retired = {"generation": (before or {}).get("generation", 0), "since": _now()}
     unfinished = [each["generation"] for each in (before or {}).get("building", [])]
     empty = _take_number(videos, video_id)
-    gone = dict.fromkeys(("digest", "recipe", "map_count", "how", "held", "building"), "")
+    gone = dict.fromkeys(("digest", "recipe", "map_count", "how", "held", "building", *_TIMES), "")
     videos.update_one(
         {"_id": video_id},
         {
@@ -357,6 +369,21 @@ def _forget(database: Database[Document], video_id: str, empty: int) -> None:
     )
     if forgotten.deleted_count:
         database.drop_collection(video_id)
+
+
+def _describe_times(description: VideoDescription, frame_count: int) -> Document:
+    """Return the facts about presentation times."""
+    facts: Document = {}
+    if description.duration_s is not None:
+        facts["duration_s"] = description.duration_s
+    if description.starts_s is not None:
+        if description.starts_s.size < frame_count:
+            raise ValueError(f"there are times for {description.starts_s.size} frames, but {frame_count} frames")
+        facts["frame_times"] = encode_times(description.starts_s[:frame_count])
+        facts["times_digest"] = digest_times(facts["frame_times"], description.duration_s)
+    if description.warnings:
+        facts["warnings"] = list(description.warnings)
+    return facts
 
 
 def _regular_step(numbers: list[int]) -> int | None:

@@ -84,7 +84,7 @@ def test_a_bundle_that_is_not_a_zip_file_is_refused(tmp_path):
         '{"sha256": "1785cfc3bc6ac7738e8b38cdccd1af12563c2b9070e07af336a1bf8c0f772b6a"}'
     )
 
-    with pytest.raises(LandmarkerError, match="bundle cannot be read"):
+    with pytest.raises(LandmarkerError, match="is not a face landmarker bundle"):
         LitertFaceLandmarker(bundle, landmarkers=1, wait_s=1)
 
 

@@ -38,7 +38,7 @@ def models():
     return load_gaze_model(JOBLIB), load_onnx_model(ONNX)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5000])
+@pytest.mark.parametrize("count", [1, 2, 256, 257, 5000])
 def test_the_shipped_files_agree_within_a_hundred_thousandth_of_a_degree(models, count):
     rows = sample_features(count)
 
@@ -192,6 +192,28 @@ def test_the_pitch_distrust_of_the_card_is_used(tmp_path):
     usual, doubled = (load_onnx_model(copy_model(tmp_path, pitch_distrust=share)).predict(row) for share in (0.25, 0.5))
 
     assert usual[0, 1] - doubled[0, 1] == approx(2.5)
+
+
+def test_batches_that_grow_and_shrink_survive_both_engines_of_opencv():
+    script = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from func.adapters.model_onnx import load_onnx_model
+model = load_onnx_model(Path(sys.argv[1]))
+rows = np.zeros((5000, 7)) + [0, 0, -1, 0, 0, 0, 600]
+print(len({tuple(model.predict(rows[:count])[-1]) for count in (1, 2, 1, 4096, 904, 5000, 7, 1) * 20}))
+"""
+    for engine in ("1", "2"):
+        ended = subprocess.run(
+            [sys.executable, "-c", script, ONNX],
+            capture_output=True,
+            check=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "OPENCV_FORCE_DNN_ENGINE": engine},
+        )
+        assert ended.stdout.strip() == "1"
 
 
 def test_neither_scikit_learn_nor_joblib_nor_scipy_is_imported():

@@ -8,6 +8,7 @@ import zlib
 import bson
 import numpy as np
 import pytest
+from bson.int64 import Int64
 
 from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import (
@@ -89,8 +90,18 @@ class TestForms:
         assert list(found) == [1, 2, 3]
         assert found == {1: FLOATS, 2: FLOATS, 3: [[1, 2, 3], [4, 5, 6]]}
 
-    def test_a_frame_number_may_be_a_whole_float(self, read):
-        assert read(whole(7.0), frame_nums=[7]) == {7: FLOATS}
+    @pytest.mark.parametrize("number", [7.0, Int64(7), 7], ids=["double", "int64", "int32"])
+    def test_a_frame_number_may_have_any_type_of_whole_number(self, read, number):
+        assert read(whole(number), *chunks(number - 1, 20), frame_nums=[6, 7]) == {6: FLOATS, 7: FLOATS}
+
+    def test_chunks_of_frames_may_be_mixed_and_their_numbers_of_different_types(self, read):
+        mixed = [*chunks(2.0, 20), *chunks(Int64(1), 20), *chunks(3, 20)]
+        mixed.sort(key=lambda document: document["chunk_index"] * 5 % 7)
+        assert read(*mixed) == {
+            1: FLOATS,
+            2: FLOATS,
+            3: FLOATS,
+        }
 
     def test_documents_without_a_frame_number_are_left_out(self, read):
         assert read(whole("7"), whole(None), whole(7.5), whole(float("nan")), whole(8)) == {8: FLOATS}

@@ -37,7 +37,15 @@ def test_the_lock_has_what_the_function_depends_on():
 def test_the_lite_lock_has_litert_instead_of_mediapipe_and_scikit_learn():
     standard, lite = (set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)) for lock in (LOCK, LITE_LOCK))
 
-    assert standard - lite == {"cloudpickle", "joblib", "mediapipe", "narwhals", "scikit-learn", "scipy", "threadpoolctl"}
+    assert standard - lite == {
+        "cloudpickle",
+        "joblib",
+        "mediapipe",
+        "narwhals",
+        "scikit-learn",
+        "scipy",
+        "threadpoolctl",
+    }
     assert "ai-edge-litert" in lite - standard
 
 

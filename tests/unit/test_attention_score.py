@@ -7,6 +7,7 @@ from func.session.attention_score import GazeAccuracy, score_gazes
 from func.session.frame_record import FrameRecord
 from func.session.measured import Measured
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
+from gaze_core.video_times import VideoTimes
 from tests.fakes.saliency_store import FakeSaliencyMaps
 
 
@@ -83,3 +84,24 @@ def test_the_accuracy_has_three_decimals():
     scored = score({1: ramp}, {1: GazePoint(0.1, 0.5)}, accuracy=GazeAccuracy(1.23456, "calibration"))
 
     assert (scored.at_accuracy.accuracy_deg, scored.at_accuracy.source) == (1.235, "calibration")
+
+
+def test_a_gaze_is_compared_with_the_frame_that_starts_last_before_its_position():
+    left, right = np.array([[9.0, 0, 0, 0]]), np.array([[0, 0, 0, 9.0]])
+    times = VideoTimes(fps=1.0, starts_s=np.array([0.0, 2.0]), duration_s=3.0)
+    gazes = {1: GazePoint(0.1, 0.5), 2: GazePoint(0.9, 0.5), 3: GazePoint(0.9, 0.5), 4: GazePoint(0.9, 0.5)}
+    positions_ms = {1: 1999.0, 2: 2000.0, 3: 3000.0, 4: 4000.0}
+    records = {number: FrameRecord(Validity.OK, video_time_ms=each) for number, each in positions_ms.items()}
+
+    scored = score_gazes(
+        FakeSaliencyMaps({"v": {1: left, 2: right}}, times=times),
+        "v",
+        gazes,
+        records,
+        screen=Screen(width_mm=345),
+        viewport=Viewport(),
+    )
+
+    assert scored.trace.video_frame == [1, 2, 2, 3]
+    assert scored.trace.hit == [1, 1, 1, None]
+    assert scored.lost["no_map"] == 1
