@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from func.detectors import Detectors
@@ -22,7 +23,11 @@ from gaze_core.ports import SessionStore
 
 if TYPE_CHECKING:
     from func.adapters.eye_network_opencv import OpencvEyeNetwork
+    from func.adapters.face_landmarker_litert import LitertFaceLandmarker
+    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
+    from func.adapters.landmarker_pool import LandmarkerPool
     from func.adapters.model_file import SklearnGazeModel
+    from func.adapters.model_onnx import OnnxGazeModel
 
 PROBE_TIMEOUT_S = 0.5
 """Time limit for probing all upstream services. Kubernetes gives a readiness probe one second."""
@@ -111,20 +116,13 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
     """
     # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
     from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
-    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415
-    from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
 
     with _loading("gaze model", "GAZE_MODEL", by_libraries=True):
-        model = load_gaze_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
+        model = load_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
     with _loading("face landmarker", "FACE_LANDMARKER_MODEL", by_libraries=True):
-        landmarker = MediapipeFaceLandmarker(
-            settings.face_landmarker_model,
-            sha256=settings.face_landmarker_model_sha256,
-            landmarkers=settings.landmarkers,
-            wait_s=settings.landmarker_wait_s,
-        )
+        landmarker = create_face_landmarker(settings)
         landmarker.warm_up()
     with _loading("eye network", "EYE_NETWORK", by_libraries=True):
         eye_network_state, eye_network = load_eye_network(settings, model)
@@ -180,8 +178,51 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
     )
 
 
+def load_model(path: Path, *, sha256: str | None = None) -> "SklearnGazeModel | OnnxGazeModel":
+    """Return the gaze model in a file: ONNX if its name ends with `.onnx`, otherwise scikit-learn's by joblib.
+
+    Args:
+        path: Path of the file; its card has the same name with the suffix `.json`.
+        sha256: Required SHA-256 of the file, in addition to that of the card; None trusts the card.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    from func.adapters.model_card import is_onnx  # noqa: PLC0415
+
+    if is_onnx(path):
+        from func.adapters.model_onnx import load_onnx_model  # noqa: PLC0415
+
+        return load_onnx_model(path, sha256=sha256)
+    from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
+
+    return load_gaze_model(path, sha256=sha256)
+
+
+def create_face_landmarker(settings: Settings) -> "LandmarkerPool":
+    """Return the face landmarker of the configured engine, not yet warmed up.
+
+    Args:
+        settings: The settings of the process.
+
+    Raises:
+        LandmarkerError: The bundle is missing or does not match its description.
+    """
+    engine: type[MediapipeFaceLandmarker | LitertFaceLandmarker]
+    if settings.face_landmarker == "litert":
+        from func.adapters.face_landmarker_litert import LitertFaceLandmarker as engine  # noqa: N813, PLC0415
+    else:
+        from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker as engine  # noqa: N813, PLC0415
+    return engine(
+        settings.face_landmarker_model,
+        sha256=settings.face_landmarker_model_sha256,
+        landmarkers=settings.landmarkers,
+        wait_s=settings.landmarker_wait_s,
+    )
+
+
 def load_eye_network(
-    settings: Settings, model: "SklearnGazeModel"
+    settings: Settings, model: "SklearnGazeModel | OnnxGazeModel"
 ) -> "tuple[EyeNetworkState, OpencvEyeNetwork | None]":
     """Return the eye network, warmed up, if the gaze model was trained with it and its file exists.
 

@@ -51,7 +51,10 @@ class Settings:
         default="saliency_db",
     )
     face_landmarker: str = setting(
-        "FACE_LANDMARKER", one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
+        "FACE_LANDMARKER",
+        one_of("mediapipe", "litert"),
+        "Engine that detects the face landmarks: `litert` runs the same networks faster, and needs ai-edge-litert.",
+        default="mediapipe",
     )
     face_landmarker_model: Path = setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",
@@ -70,7 +73,7 @@ class Settings:
     gaze_model: Path = setting(  # noqa: RUF009 - a field, not a default
         "GAZE_MODEL",
         parse_model_path,
-        "Path of the gaze model, with its card beside it.",
+        "Path of the gaze model, with its card beside it: `.joblib`, or `.onnx`, which needs no scikit-learn.",
         default=lambda _: locate_packaged_model("gaze_model.joblib"),
         default_text="the packaged models/gaze_model.joblib",
     )

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
+from func.bootstrap import load_model
 from func.errors import SettingsError
 from func.model_paths import parse_sha256, require_digest
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
@@ -75,9 +75,7 @@ def report(
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         session = sessions.get_session(session_id)
         notes: list[str] = []
-        gazes, accuracy = read_gazes(
-            session, sessions, lambda: load_gaze_model(gaze_model, sha256=gaze_model_sha256), notes
-        )
+        gazes, accuracy = read_gazes(session, sessions, lambda: load_model(gaze_model, sha256=gaze_model_sha256), notes)
         examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)
         page = write_report(examined, maps, out, video=video)
         console.print(f"[green]{page}")
