@@ -2,7 +2,7 @@
 
 import click
 
-from gaze_tools.command_line import LazyGroup
+from gaze_tools.command_line import MainGroup
 
 COMMANDS = {
     "bench": ("gaze_tools.bench.commands:bench", "Measure how fast this machine runs the steps of the function."),
@@ -13,19 +13,24 @@ COMMANDS = {
     "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the whole path, to a score."),
     "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),
     "saliency": ("gaze_tools.saliency.commands:saliency", "Make, import, inspect and remove saliency maps of videos."),
+    "run": ("gaze_tools.run.command:run", "Score one viewer of the video FILM, from saliency maps to the report."),
     "serve": ("gaze_tools.serve:serve", "Run the function and its upstream services until Ctrl-C."),
+    "session": (
+        "gaze_tools.session.commands:session",
+        "List sessions, export them to files, import and delete them.",
+    ),
 }
 """Import path and first sentence of the help of each command."""
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=MainGroup,
     lazy_commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.version_option(package_name="function", prog_name="gaze", message="%(prog)s %(version)s")
 def main() -> None:
-    """Try the function, make saliency maps, write reports and plan capacity."""
+    """Try the function, score your own film, make saliency maps, keep sessions, write reports and plan capacity."""
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Ctrl-C never prints a traceback.
 import contextlib
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 TIMEOUT_S = 60.0
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of the signal."""
 
 console = Console()
 
@@ -72,6 +75,18 @@ class LazyGroup(Group):
     def short_help_of(self, ctx: click.Context, name: str) -> str:
         """Return the first sentence of a command's help, without importing the command."""
         return self.lazy_commands[name][1] if name in self.lazy_commands else super().short_help_of(ctx, name)
+
+
+class MainGroup(LazyGroup):
+    """The group at the top: Ctrl-C in any of its commands is one line and the exit status that shells expect."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
 
 @contextlib.contextmanager

@@ -118,12 +118,19 @@ class Sessions:
         for collection in (self._sessions, self._parts, self._expired):
             collection.create_index("remove_at", expireAfterSeconds=0)
 
-    def create(self, session_id: str, ip_address: str, video_id: str) -> bool:
-        """Create a session; return False if it exists."""
+    def create(self, session_id: str, ip_address: str, video_id: str, *, keep_s: float = 0.0) -> bool:
+        """Create a session; return False if it exists.
+
+        Args:
+            session_id: Session id.
+            ip_address: Address of the viewer.
+            video_id: Id of the video.
+            keep_s: Minimum time until the session expires, even if nobody uses it.
+        """
         for expired in self._sessions.find({"expires_at": {"$lte": self._clock()}}, {"_id": 1}).limit(_PURGED_AT_ONCE):
             self._purge(expired["_id"])
         self._purge(session_id)
-        now = self._clock()
+        now, keep = self._clock(), timedelta(seconds=keep_s)
         session = {
             "_id": session_id,
             # Distinguishes this session from earlier ones with the same id, whose parts may still exist.
@@ -132,8 +139,8 @@ class Sessions:
             "video_id": video_id,
             "created_at": now.isoformat(),
             "last_accessed": now,
-            "expires_at": now + self._ttl,
-            "remove_at": now + self._max_age,
+            "expires_at": now + max(self._ttl, keep),
+            "remove_at": now + max(self._max_age, keep),
             "parts": [],
             "sealed": [],
             "earlier_expired_at": self._find_expired_at(session_id),
