@@ -2,7 +2,7 @@
 
 import click
 
-from gaze_tools.command_line import MainGroup
+from gaze_tools.command_line import MainGroup, find_version
 
 COMMANDS = {
     "bench": ("gaze_tools.bench.commands:bench", "Measure how fast this machine runs the steps of the function."),
@@ -23,12 +23,25 @@ COMMANDS = {
 """Import path and first sentence of the help of each command."""
 
 
+def _print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(f"gaze {find_version()}")
+        context.exit()
+
+
 @click.group(
     cls=MainGroup,
     lazy_commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-@click.version_option(package_name="function", prog_name="gaze", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Try the function, score your own film, make saliency maps, keep sessions, write reports and plan capacity."""
 

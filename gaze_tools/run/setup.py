@@ -87,12 +87,14 @@ def setup_options(command: Command) -> Command:
             click.option(
                 "--screen-mm",
                 type=Numbers(2, "x", "344x194"),
-                help="Size of the screen without its frame.  "
+                metavar="WxH",
+                help="Size of the screen without its frame, such as 344x194.  "
                 f"[default: {screen.width_mm:g}x{screen.height_mm:g}, a 15.6-inch laptop]",
             ),
             click.option(
                 "--screen-px",
                 type=Numbers(2, "x", "1920x1080"),
+                metavar="WxH",
                 help=f"Resolution of the screen.  [default: {screen.width_px}x{screen.height_px}]",
             ),
             click.option(
@@ -104,6 +106,7 @@ def setup_options(command: Command) -> Command:
             click.option(
                 "--camera-offset-mm",
                 type=Numbers(2, ",", "0,8"),
+                metavar="X,Y",
                 help="Lens to the right of and above the middle of the screen's top edge, as the viewer sees it.  "
                 f"[default: {camera.offset_x_mm:g},{camera.offset_y_mm:g}]",
             ),
@@ -112,6 +115,7 @@ def setup_options(command: Command) -> Command:
             click.option(
                 "--viewport",
                 type=Numbers(4, ",", "0,0,1,1"),
+                metavar="X,Y,W,H",
                 help="Left, top, width and height of the film on the screen, as shares of the screen.  "
                 "[default: 0,0,1,1, the whole screen]",
             ),
