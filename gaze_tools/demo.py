@@ -125,7 +125,7 @@ def run_demo(console: Console, out: Path) -> DemoRun:
         run.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]
     print_summary(console, run, truth)
     for image in draw_images(run, truth, out):
-        console.print(f"[green]{image}", soft_wrap=True)
+        console.print(str(image), style="green", markup=False, highlight=False, soft_wrap=True)
     return run
 
 

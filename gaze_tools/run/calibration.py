@@ -10,7 +10,7 @@ from gaze_tools.run.setup import Setup
 from gaze_tools.stack.client import GazeClient, GazeClientError
 
 COLUMNS = ("frame", "x", "y", "phase")
-USES = {"calibration": "fit", "test": "validate"}
+PHASES = ("calibration", "test")
 MIN_TARGETS = 5
 
 
@@ -21,12 +21,10 @@ class CalibrationImage:
     Attributes:
         path: JPEG, PNG or WebP.
         target: Fixated target, normalised to the screen.
-        use: `fit` or `validate`.
     """
 
     path: Path
     target: tuple[float, float]
-    use: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class CalibrationFolder:
     """Images of a viewer who fixates known targets.
 
     Attributes:
-        images: Images in the order of `targets.csv`.
+        images: Images of the phase `calibration`, in the order of `targets.csv`.
         setup: Screen and camera that `recording.json` describes.
         has_unused_distance: Whether `recording.json` has a distance, but no field of view.
     """
@@ -45,8 +43,8 @@ class CalibrationFolder:
 
     @property
     def targets(self) -> int:
-        """Number of calibration targets, without those that only validate."""
-        return len({(round(x, 3), round(y, 3)) for x, y in (each.target for each in self.images if each.use == "fit")})
+        """Number of calibration targets."""
+        return len({(round(x, 3), round(y, 3)) for x, y in (each.target for each in self.images)})
 
 
 def read_calibration(folder: Path) -> CalibrationFolder:
@@ -62,7 +60,8 @@ def read_calibration(folder: Path) -> CalibrationFolder:
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(f"{targets}, line 1: the column {missing[0]} is missing; docs/recordings.md describes it")
-        images = tuple(_read_row(row, folder, f"{targets}, line {reader.line_num}") for row in reader)
+        rows = [_read_row(row, folder, f"{targets}, line {reader.line_num}") for row in reader]
+        images = tuple(image for image in rows if image is not None)
     described = _read_description(folder / "recording.json")
     setup = Setup(described.get("screen") or {}, described.get("camera") or {})
     try:
@@ -75,20 +74,21 @@ def read_calibration(folder: Path) -> CalibrationFolder:
     return found
 
 
-def _read_row(row: dict[str, str | None], folder: Path, where: str) -> CalibrationImage:
+def _read_row(row: dict[str, str | None], folder: Path, where: str) -> CalibrationImage | None:
+    """Return the image of a row; None for one that only tests."""
     name, phase = (row["frame"] or "").strip(), (row["phase"] or "").strip()
     path = folder / "frames" / name
     if not name or Path(name).name != name or not path.is_file():
         raise ValueError(f"{where}: {name!r} is not a file in {folder / 'frames'}")
-    if phase not in USES:
-        raise ValueError(f"{where}: phase must be {' or '.join(USES)}, not {phase!r}")
+    if phase not in PHASES:
+        raise ValueError(f"{where}: phase must be {' or '.join(PHASES)}, not {phase!r}")
     try:
         x, y = float(row["x"] or ""), float(row["y"] or "")
     except ValueError:
         x = y = -1.0
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise ValueError(f"{where}: x and y must be numbers from 0 to 1, shares of the screen")
-    return CalibrationImage(path, (x, y), USES[phase])
+    return CalibrationImage(path, (x, y)) if phase == "calibration" else None
 
 
 def _read_description(path: Path) -> dict[str, dict[str, object]]:
@@ -120,8 +120,8 @@ def post_calibration(
     """
     valid = 0
     for number, each in enumerate(folder.images, start=1):
-        fields = {"calibration_target": list(each.target), "calibration_use": each.use}
-        reply = client.post_image(number, each.path.read_bytes(), **fields, **setup.as_fields(with_viewport=False))
+        fields = {"calibration_target": list(each.target), **setup.as_fields(with_viewport=False)}
+        reply = client.post_image(number, each.path.read_bytes(), **fields)
         valid += reply.gaze is not None
         on_image()
     if not valid:

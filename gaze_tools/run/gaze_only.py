@@ -48,7 +48,9 @@ def run_gaze_only(out: Path, source: Path | int) -> Viewing:
             "`gaze run film.mp4`, scores. This shows the gaze alone. Nothing leaves this machine.",
             highlight=False,
         )
-        console.print(f"Starting MongoDB stand-in, session API, aggregator and function (logs in {out}/logs) …")
+        console.print(
+            f"Starting MongoDB stand-in, session API, aggregator and function (logs in {out}/logs) …", markup=False
+        )
         token_key = secrets.token_hex(32)
         upstream = stack.enter_context(start_upstream_services(out / "logs"))
         function_url = stack.enter_context(
@@ -71,5 +73,5 @@ def run_gaze_only(out: Path, source: Path | int) -> Viewing:
         draw_gaze_on_screen(gazes, path=out / "gaze_on_screen.png"),
         draw_trace(gazes, {}, path=out / "trace.png"),
     ):
-        console.print(f"[green]{image}", soft_wrap=True)
+        console.print(str(image), style="green", markup=False, highlight=False, soft_wrap=True)
     return viewing

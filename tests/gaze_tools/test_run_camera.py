@@ -1,13 +1,20 @@
 """The webcam in real time: times of arrival, a slow consumer, a camera that stops."""
 
+import contextlib
 import itertools
+import json
 import threading
+import time
 
+import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from gaze_tools.cli import main
 from gaze_tools.run import camera
 from gaze_tools.run.camera import Capture, capture_frames
+from gaze_tools.sample_clip import SAMPLE, read_frames
 
 IMAGE = np.zeros((4, 4, 3), dtype=np.uint8)
 
@@ -72,3 +79,49 @@ def test_a_consumer_that_stops_ends_the_thread():
     frames.close()
 
     assert not [thread for thread in threading.enumerate() if "run" in thread.name and thread.daemon]
+
+
+@contextlib.contextmanager
+def open_looped_clip(_number):
+    """A webcam with 10 images a second that shows the sample's person again and again."""
+    images = itertools.cycle(list(read_frames(str(SAMPLE / "clip.mp4"), 40)))
+
+    class Webcam:
+        def read(self):
+            time.sleep(0.1)
+            return True, cv2.cvtColor(next(images), cv2.COLOR_RGB2BGR)
+
+    yield Webcam()
+
+
+@pytest.mark.slow
+def test_a_film_is_scored_while_the_webcam_records(monkeypatch, tmp_path):
+    from gaze_tools.run import command
+
+    monkeypatch.setattr(command, "open_capture", open_looped_clip)
+
+    result = CliRunner().invoke(
+        main,
+        ["run", str(SAMPLE / "video.mp4"), "--camera", "0", "--every", "5", "--countdown", "1", "--out", str(tmp_path)],
+    )
+
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert said.index("Start it when this says “now”; then look at the film for 10 s.") < said.index("1 … now")
+    frames = json.loads((tmp_path / "result.json").read_text())["frames"]
+    assert 50 <= frames["expected"] <= 100
+    assert frames["scored"] > 0.8 * frames["expected"]
+
+
+@pytest.mark.slow
+def test_without_a_film_the_webcam_shows_the_gaze_alone(monkeypatch, tmp_path):
+    from gaze_tools.run import gaze_only
+
+    monkeypatch.setattr(gaze_only, "open_capture", open_looped_clip)
+    monkeypatch.setattr(gaze_only, "CAMERA_S", 2.0)
+
+    result = CliRunner().invoke(main, ["demo", "--camera", "0", "--out", str(tmp_path)])
+
+    assert result.exit_code == 0, result.output
+    assert "There is no score" in result.output
+    assert (tmp_path / "gaze_on_screen.png").exists()

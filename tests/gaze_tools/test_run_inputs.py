@@ -128,9 +128,14 @@ class TestCalibrationFolder:
     def test_the_folder_of_the_sample(self):
         found = read_calibration(RECORDING)
 
-        assert found.targets >= 5
-        assert {each.use for each in found.images} == {"fit", "validate"}
-        assert found.images[0].path.is_file()
+        assert found.targets == 5
+        assert found.images[0].path == RECORDING / "frames/0001.jpg"
+
+    def test_images_that_only_test_are_left_out(self, folder):
+        rows = (folder / "targets.csv").read_text().splitlines()
+        calibration = [row for row in rows if row.rstrip().endswith("calibration")]
+
+        assert len(read_calibration(folder).images) == len(calibration) < len(rows) - 1
 
     def test_screen_and_camera_are_those_of_the_description(self, folder):
         described = {"screen": {"width_mm": 500, "height_mm": 300}, "camera": {"tilt_deg": 3}, "distance_mm": 600}

@@ -132,11 +132,11 @@ class TestRun:
 
         result = json.loads((tmp_path / "out/result.json").read_text())
         assert result["calibration"]["dots"] == 5
-        assert result["calibration"]["validation"] is not None
+        assert result["calibration"]["used"]
         assert "Calibration: 5 targets," in said
         exported = ExportedSessions(tmp_path / "out/session.json")
         name = exported.get_session(exported.header.session_id).frames[1]["calibration_session"]
-        assert len(exported.get_session(name).frames) > 50
+        assert all("target" in record for record in exported.get_session(name).frames.values())
 
 
 class TestDemo:
