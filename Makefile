@@ -24,11 +24,11 @@ OVERLAY ?= knative/overlays/prod
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: demo-inputs $(VENV)/.installed-demo ## send a clip of a rendered person through the system to a score; your own: VIDEO=me.mp4 or CAMERA=0, and WATCHED=film.mp4
+demo: demo-inputs $(VENV)/.installed-demo ## score a rendered sample clip; your own: VIDEO=me.mp4 or CAMERA=0, WATCHED=film.mp4
 	@$(BIN)/gaze $(if $(WATCHED),run "$$WATCHED" $(if $(VIDEO),--viewer "$$VIDEO"),demo $(if $(VIDEO),--video "$$VIDEO")) \
 		$(if $(CAMERA),--camera "$(CAMERA)") $(if $(OUT),--out "$$OUT")
 
-serve: $(VENV)/.installed-demo ## run the function on port 8080 (PORT=…) with its upstream services until Ctrl-C; DATA=dir keeps the data
+serve: $(VENV)/.installed-demo ## run the function on PORT (8080) with its upstream services; DATA=dir keeps the data
 	@$(BIN)/gaze serve --port $(PORT) $(if $(DATA),--data "$$DATA")
 
 test: $(VENV)/.installed-test ## install what the tests need and run them

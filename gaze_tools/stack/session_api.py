@@ -32,14 +32,8 @@ from werkzeug.exceptions import HTTPException
 from gaze_tools.stack.server import make_server_command
 from gaze_tools.stack.session_listing import SessionListing
 from gaze_tools.stack.session_parts import INTEGER_KEY
-from gaze_tools.stack.sessions import (
-    MAX_RECORD_BYTES,
-    GoneError,
-    RefusedError,
-    SealedError,
-    Sessions,
-    Update,
-)
+from gaze_tools.stack.session_update import MAX_RECORD_BYTES, GoneError, RefusedError, SealedError, Update
+from gaze_tools.stack.sessions import Sessions
 
 DEFAULT_TTL_S = 300.0
 """Lifetime of a session after its last use."""
