@@ -59,7 +59,8 @@ def test_a_slow_consumer_loses_images_but_no_time():
     rest = list(frames)
 
     assert round(first.time_s, 1) == 0.1
-    assert capture.dropped >= 99 - 1 - camera.QUEUE_FRAMES - 1
+    # Of 99 images one was taken, 60 waited, and at most one more was read meanwhile.
+    assert 37 <= capture.dropped <= 39
     assert all(earlier.time_s < later.time_s for earlier, later in itertools.pairwise(rest))
 
 

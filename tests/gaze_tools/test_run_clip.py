@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from gaze_tools.run.check import NoFaceError, check_clip
+from gaze_tools.run.check import NoFaceError, check_clip, is_black
 from gaze_tools.run.clip import ClipFrame, probe_clip, read_clip
 from gaze_tools.run.command import describe_lengths
 from gaze_tools.run.viewing import Viewing, place_in_film
@@ -89,6 +89,22 @@ class TestUnusable:
         with pytest.raises(NoFaceError, match=r"is black in all 10 frames that were checked: was the camera covered"):
             check_clip(write_video(tmp_path / "dark.mp4", [BLACK] * 10), FakeFaceLandmarker())
 
+    def test_a_long_clip_is_checked_at_24_places(self, tmp_path):
+        path = write_video(tmp_path / "long.mp4", [GREY] * 240)
+
+        with pytest.raises(NoFaceError, match="in any of the 24 frames that were checked"):
+            check_clip(path, FakeFaceLandmarker(faces=[]))
+
+    @pytest.mark.parametrize(("level", "is_so"), [(0, True), (16, True), (17, False)])
+    def test_the_black_of_television_is_black(self, level, is_so):
+        assert is_black(np.full((48, 64, 3), level, dtype=np.uint8)) is is_so
+
+    def test_a_small_bright_face_is_not_black(self):
+        image = BLACK.copy()
+        image[8:40, 24:40] = 120
+
+        assert not is_black(image)
+
     def test_some_black_frames_are_counted(self, tmp_path):
         path = write_video(tmp_path / "mixed.mp4", [BLACK] * 4 + [GREY] * 6, codec="libx264")
 
@@ -136,6 +152,8 @@ class TestFilm:
         ("offset_s", "film_s", "said"),
         [
             (0, 10, ""),
+            (0.15, 10.15, ""),
+            (0.25, 10.25, "The score covers the film from 0.2 s to 10.2 s"),
             (0, 25, "The score covers the film from 0.0 s to 10.0 s"),
             (5, 15, "The score covers the film from 5.0 s to 15.0 s"),
             (0, 4, "Left out of the clip: 0.0 s before the film begins, 6.0 s after it has ended."),

@@ -233,7 +233,8 @@ class TestExport:
 
     def test_calibration_sessions_come_along(self, gaze, api, tmp_path):
         store = HttpSessionStore(api, timeout_s=20, retries=0)
-        store.update_session("earlier", 1, record([0.5, 0.5]), **VIEWER)
+        store.update_session("too-early", 1, record([0.5, 0.5]), **VIEWER)
+        store.update_session("earlier", 1, record([0.5, 0.5], calibration_session="too-early"), **VIEWER)
         store.update_session("calibration", 1, record([0.5, 0.5], calibration_session="earlier"), **VIEWER)
         store.update_session("s", 1, record([0.5, 0.5], calibration_session="calibration"), **VIEWER)
         store.update_session("s", 2, record([0.5, 0.5], calibration_session="expired"), **VIEWER)
@@ -243,7 +244,7 @@ class TestExport:
         assert "The calibration session expired no longer exists" in output
         assert "and 2 calibration sessions" in output
         assert list(ExportedSessions(tmp_path / "s.json").get_session("earlier").frames) == [1]
-        for name in ("s", "calibration", "earlier"):
+        for name in ("s", "calibration", "earlier", "too-early"):
             gaze("session", "delete", name, "--yes")
         gaze("session", "import", tmp_path / "s.json")
         assert {line.split()[0] for line in gaze("session", "list").splitlines()[1:]} == {"s", "calibration", "earlier"}

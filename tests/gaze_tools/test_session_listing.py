@@ -108,6 +108,11 @@ def test_use_near_the_end_still_prolongs_a_session_to_keep(api):
     assert api.get()[0] == 200
 
 
+def test_thirty_days_are_the_longest_lifetime(api):
+    assert api.make(keep_s=30 * 24 * 3600)[0] == 201
+    assert api.make("other", keep_s=30 * 24 * 3600 + 1)[0] == 400
+
+
 @pytest.mark.parametrize("keep_s", [-1, True, "60", 1e9])
 def test_a_lifetime_that_makes_no_sense_is_refused(api, keep_s):
     assert api.make(keep_s=keep_s)[0] == 400
