@@ -53,21 +53,27 @@ def run_process(
         environment: Complete environment of the process; None means that of this process.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            # Its own process group: Ctrl-C reaches only this process, which then stops the children in order.
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  no threads yet
-        )
+    # Ctrl-C waits until the child has its own process group, or it would interrupt Python in the child, too.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield process
+        with log_path.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                # Its own process group: Ctrl-C reaches only this process, which then stops the children in order.
+                start_new_session=True,
+                preexec_fn=_prepare_child,  # noqa: PLW1509  no threads yet
+            )
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            yield process
+        finally:
+            stop_process(process)
     finally:
-        stop_process(process)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def stop_process(process: subprocess.Popen[bytes], *, timeout_s: float = STOP_TIMEOUT_S) -> None:
@@ -110,6 +116,11 @@ def read_tail(log_path: Path, lines: int = 30) -> str:
     return "\n".join(log_path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _die_with_parent() -> None:
-    # Only Linux has this: without it, the children of a killed launcher would keep running.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _prepare_child() -> None:
+    # Forgets a Ctrl-C that arrived before the child had its own process group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        # Without this, the children of a killed launcher would keep running.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
