@@ -1,6 +1,7 @@
 # Targets:
 #
 #   function     the function's image, which clusters run (default, last in this file)
+#   lite         the function without MediaPipe and scikit-learn: the same networks in LiteRT, the same trees as ONNX
 #   upstream     the local session API and aggregator, for the dev overlays; never in production
 #   func-base    base image for `func build --builder=host`, which can neither skip mediapipe's dependencies nor install
 #                Debian packages
@@ -22,7 +23,7 @@ COPY requirements.lock ./
 COPY .ci/install .ci/install
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/venv \
-    && .ci/install locked /opt/venv/bin/python \
+    && .ci/install locked /opt/venv/bin/python requirements.lock \
     && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
     # Remove what is never imported: tests, type stubs, sources and headers, sample data.
     && site=$(echo /opt/venv/lib/python3.*/site-packages) \
@@ -33,6 +34,29 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     # Compile now, since a read-only root cannot store byte code; unchecked, so that file times do not matter.
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
     && find /opt/venv -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
+
+# --- the same for the lite image --------------------------------------------------------------------------------------
+FROM ${BASE_IMAGE} AS build-lite
+ARG SOURCE_DATE_EPOCH=0
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+COPY requirements-lite.lock ./
+COPY .ci/install .ci/install
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /opt/venv \
+    && .ci/install locked /opt/venv/bin/python requirements-lite.lock \
+    && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
+    && site=$(echo /opt/venv/lib/python3.*/site-packages) \
+    && find "$site/numpy" -type d -name tests -prune -exec rm -r {} + \
+    && find "$site" -type f -regex '.*\.\(pyi\|pxd\|pyx\|h\|a\|c\|cpp\)' -delete \
+    # LiteRT's accelerators, compilers and command-line tools, none of which the interpreter loads.
+    && rm -r "$site/cv2/data" "$site/ai_edge_litert/vendors" "$site/ai_edge_litert/tools" \
+    && rm "$site/ai_edge_litert/libLiteRtWebGpuAccelerator.so" \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib \
+    && find /opt/venv -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
+
+# --- our own code -----------------------------------------------------------------------------------------------------
+FROM build AS build-function
 # Our own code in a separate folder, so that a new version only adds a small layer.
 COPY pyproject.toml README.md LICENSE ./
 COPY gaze_core gaze_core
@@ -41,7 +65,7 @@ COPY models models
 COPY gaze_tools gaze_tools
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /build/tools \
-    && .ci/install locked /build/tools/bin/python setuptools \
+    && .ci/install locked /build/tools/bin/python requirements.lock setuptools \
     && /build/tools/bin/python -m pip install --quiet --no-build-isolation --no-deps --target /opt/function . \
     && mkdir /opt/upstream && mv /opt/function/gaze_tools /opt/upstream/ \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/function /opt/upstream \
@@ -62,6 +86,27 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TMPDIR=/dev/shm HOME=/dev/shm \
 # Numeric, so that Kubernetes can verify that it is not root.
 USER 65532:65532
 
+# --- the function without MediaPipe and scikit-learn ------------------------------------------------------------------
+FROM ${BASE_IMAGE} AS lite
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TMPDIR=/dev/shm HOME=/dev/shm \
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+    FACE_LANDMARKER=litert GAZE_MODEL=/opt/function/models/gaze_model.onnx
+USER 65532:65532
+COPY --from=build-lite /opt/venv /opt/venv
+COPY --from=build-function /opt/function /opt/function
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/function
+EXPOSE 8080
+ENTRYPOINT ["functions-framework", "--source=/opt/function/func/main.py", "--target=handle"]
+ARG VERSION=0.2.0
+ARG REVISION=unknown
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.title="gaze-function-lite" \
+      org.opencontainers.image.description="Webcam gaze estimation and attention scoring as a stateless function" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"
+
 # --- base for func's host builder -------------------------------------------------------------------------------------
 FROM runtime AS func-base
 USER 0:0
@@ -69,14 +114,14 @@ USER 0:0
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements.lock,target=/build/requirements.lock \
     --mount=type=bind,source=.ci/install,target=/build/.ci/install \
-    /build/.ci/install locked python3 mediapipe
+    /build/.ci/install locked python3 requirements.lock mediapipe
 USER 65532:65532
 
 # --- session API and aggregator for the dev overlays ------------------------------------------------------------------
 FROM runtime AS upstream
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /opt/function /opt/function
-COPY --from=build /opt/upstream /opt/upstream
+COPY --from=build-function /opt/function /opt/function
+COPY --from=build-function /opt/upstream /opt/upstream
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/function:/opt/upstream
 EXPOSE 8080
 ENTRYPOINT ["python", "-m"]
@@ -85,7 +130,7 @@ CMD ["gaze_tools.stack.session_api", "--host=0.0.0.0", "--port=8080"]
 # --- the function -----------------------------------------------------------------------------------------------------
 FROM runtime AS function
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /opt/function /opt/function
+COPY --from=build-function /opt/function /opt/function
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/function
 EXPOSE 8080
 ENTRYPOINT ["functions-framework", "--source=/opt/function/func/main.py", "--target=handle"]

@@ -19,6 +19,7 @@ JOBS ?= $(shell nproc)
 ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
 BASE_IMAGE ?=
 IMAGE ?= gaze-function:dev
+IMAGE_TARGET ?= function
 OVERLAY ?= knative/overlays/prod
 
 help: ## list the targets
@@ -71,6 +72,7 @@ train: $(VENV)/.installed ## fit the eye region's weights, the fusion and the ga
 	@$(BIN)/python -m research.training.eye_region
 	@$(BIN)/python -m research.training.fusion
 	@$(BIN)/python -m research.training.train
+	@$(BIN)/python -m research.training.export
 
 eye-images: $(VENV)/.installed-research ## render the eye images that train the eye network, resumable
 	@$(BIN)/python -m research.dataset.eye_images --jobs $(JOBS)
@@ -95,14 +97,15 @@ capacity: $(VENV)/.installed-demo ## show what 10 to 1,000,000 viewers need, and
 capacity-measure: $(VENV)/.installed-demo ## load two functions on this machine and compare with the capacity formulas
 	@$(BIN)/gaze capacity measure
 
-lock: $(VENV)/.installed ## rewrite requirements.lock, the image's pinned wheels and hashes, from constraints.txt
+lock: $(VENV)/.installed ## rewrite the locks, the images' pinned wheels and hashes, from constraints.txt
 	@$(BIN)/python .ci/lock.py
 
 lock-check: $(VENV)/.installed ## check that the pins resolve for Python 3.11 and 3.12, x86_64 and aarch64
 	@$(BIN)/python .ci/lock.py --check
 
-sbom: $(VENV)/.installed ## write the image's bill of materials (CycloneDX) to out/sbom.cdx.json
+sbom: $(VENV)/.installed ## write the images' bills of materials (CycloneDX) to out/sbom.cdx.json and out/sbom-lite.cdx.json
 	@$(BIN)/python .ci/sbom.py out/sbom.cdx.json
+	@$(BIN)/python .ci/sbom.py out/sbom-lite.cdx.json requirements-lite.lock
 
 audit: $(VENV)/.installed ## check the locked packages for known vulnerabilities (needs the network)
 	@$(BIN)/python -m venv .cache/pip-audit
@@ -112,8 +115,8 @@ audit: $(VENV)/.installed ## check the locked packages for known vulnerabilities
 docs: $(VENV)/.installed ## update the generated tables in docs/
 	@PYTHONPATH=. $(BIN)/python .ci/docs.py
 
-image: ## build the function's image; pin its base with BASE_IMAGE=name@sha256:…
-	@$(ENGINE) build --target function --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+image: ## build the function's image; IMAGE_TARGET=lite, BASE_IMAGE=name@sha256:…
+	@$(ENGINE) build --target $(IMAGE_TARGET) --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
 
 cluster-check: $(VENV)/.installed ## report what a cluster lacks and how to install it
@@ -154,7 +157,7 @@ $(VENV)/.installed: $(INSTALL_INPUTS)
 	$(require-python)
 	@.ci/install debian libegl1 libgles2 $(VENV_PACKAGE) $(ALSO)
 	@.ci/install venv $(PYTHON) $(VENV)
-	@.ci/install python $(BIN)/python serve,tools,research,dev --editable
+	@.ci/install python $(BIN)/python serve,lite,tools,research,dev --editable
 	@touch $(VENV)/.installed-demo $@
 
 # ALSO: one call of apt-get for all Debian packages. The tests render faces from downloaded meshes.

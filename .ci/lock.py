@@ -1,6 +1,6 @@
-"""Write requirements.lock: the image's Python packages, pinned, with the SHA-256 of each wheel.
+"""Write the locks: the Python packages of both images, pinned, with the SHA-256 of each wheel.
 
-    python .ci/lock.py           rewrite requirements.lock from constraints.txt (network)
+    python .ci/lock.py           rewrite requirements.lock and requirements-lite.lock from constraints.txt (network)
     python .ci/lock.py --check   only resolve the pins (network); on x86_64 including all extras but PyTorch's
 
 The versions come from `constraints.txt`. pip decides which packages are needed and which wheel it would choose for each
@@ -22,6 +22,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 LOCK = ROOT / "requirements.lock"
+LITE_LOCK = ROOT / "requirements-lite.lock"
 
 PYTHONS = ("3.11", "3.12")
 MACHINES = ("x86_64", "aarch64")
@@ -31,8 +32,11 @@ UNCHECKED_EXTRA = "eyes"
 GLIBC_TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_26", "manylinux_2_27", "manylinux_2_28", "manylinux_2_34")
 """Platform tags that Debian bookworm (glibc 2.36) accepts."""
 
+NOT_IN_LITE = ("joblib", "scikit-learn")
+"""Dependencies that only the gaze model's joblib file needs."""
+
 HEADER = """\
-# What the image installs: `pip install --require-hashes --no-deps -r requirements.lock`.
+# What an image installs: `pip install --require-hashes --no-deps -r FILE`.
 # Made from constraints.txt by `make lock`; do not edit. Linux wheels for Python 3.11 and 3.12, x86_64 and aarch64.
 """
 
@@ -42,34 +46,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
-    hashes: dict[str, set[str]] = defaultdict(set)
-    for python in PYTHONS:
-        for machine in MACHINES:
+    for lock in (LOCK, LITE_LOCK):
+        hashes: dict[str, set[str]] = defaultdict(set)
+        for python, machine in itertools.product(PYTHONS, MACHINES):
             # glcontext, which renders the training images, has no wheel for aarch64.
-            requirements = read_requirements(all_extras=options.check and machine == "x86_64")
-            report = resolve(requirements, python, machine)
+            all_extras = options.check and machine == "x86_64" and lock == LOCK
+            requirements = read_requirements(all_extras=all_extras, is_lite=lock == LITE_LOCK)
+            report = resolve(requirements, python, machine, with_mediapipe=lock == LOCK)
             for pin, digest in read_report(report):
                 hashes[pin].add(digest)
-            print(f"Python {python}, {machine}: {len(report['install'])} wheels")  # noqa: T201
-    if not options.check:
-        LOCK.write_text(format_lock(hashes), encoding="utf-8")
-        print(f"{LOCK.name}: {len(hashes)} packages, {LOCK.stat().st_size} bytes")  # noqa: T201
+            print(f"{lock.name}, Python {python}, {machine}: {len(report['install'])} wheels")  # noqa: T201
+        if not options.check:
+            lock.write_text(format_lock(hashes), encoding="utf-8")
+            print(f"{lock.name}: {len(hashes)} packages, {lock.stat().st_size} bytes")  # noqa: T201
 
 
-def read_requirements(*, all_extras: bool) -> list[str]:
-    """Return the requirements for building and running the function, optionally of all extras."""
+def read_requirements(*, all_extras: bool = False, is_lite: bool = False) -> list[str]:
+    """Return the requirements for building and running the function.
+
+    Args:
+        all_extras: Whether to add all extras.
+        is_lite: Whether the function runs without MediaPipe and scikit-learn.
+    """
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = settings["project"]["optional-dependencies"]
-    pinned = [packages for name, packages in extras.items() if name != UNCHECKED_EXTRA]
-    chosen = pinned if all_extras else [extras["serve"]]
-    return [*settings["build-system"]["requires"], *settings["project"]["dependencies"], *itertools.chain(*chosen)]
+    dependencies = settings["project"]["dependencies"]
+    chosen = [extras["serve"]]
+    if all_extras:
+        chosen = [packages for name, packages in extras.items() if name != UNCHECKED_EXTRA]
+    elif is_lite:
+        chosen = [extras["serve"], extras["lite"]]
+        dependencies = [package for package in dependencies if not package.startswith(NOT_IN_LITE)]
+    return [*settings["build-system"]["requires"], *dependencies, *itertools.chain(*chosen)]
 
 
-def resolve(requirements: list[str], python: str, machine: str) -> dict[str, Any]:
-    """Return pip's installation report for one platform, with mediapipe but without its dependencies."""
+def resolve(requirements: list[str], python: str, machine: str, *, with_mediapipe: bool) -> dict[str, Any]:
+    """Return pip's installation report for one platform; mediapipe comes without its dependencies."""
     with tempfile.TemporaryDirectory() as folder:
         report = run_pip(requirements, python, machine, Path(folder))
-        report["install"] += run_pip(["--no-deps", "mediapipe"], python, machine, Path(folder))["install"]
+        if with_mediapipe:
+            report["install"] += run_pip(["--no-deps", "mediapipe"], python, machine, Path(folder))["install"]
     return report
 
 

@@ -1,9 +1,9 @@
-"""Write a bill of materials of the image's Python packages and models as CycloneDX 1.6 JSON.
+"""Write a bill of materials of an image's Python packages and models as CycloneDX 1.6 JSON.
 
-    python .ci/sbom.py OUT.json
+    python .ci/sbom.py OUT.json [requirements-lite.lock]
 
-Packages, versions and hashes come from requirements.lock; licences and bundled system libraries from the installed
-packages; models from their cards. Debian packages of the base image are not included.
+Packages, versions and hashes come from the lock, requirements.lock by default; licences and bundled system libraries
+from the installed packages; models from their cards. Debian packages of the base image are not included.
 """
 
 import json
@@ -26,16 +26,16 @@ BUILD_ONLY = {"setuptools"}
 
 def main() -> None:
     """Write the file named on the command line."""
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: {sys.argv[0]} OUT.json")
-    out = Path(sys.argv[1])
+    if len(sys.argv) not in (2, 3):
+        sys.exit(f"usage: {sys.argv[0]} OUT.json [LOCK]")
+    out, lock = Path(sys.argv[1]), ROOT / (sys.argv[2] if len(sys.argv) > 2 else "requirements.lock")
     out.parent.mkdir(parents=True, exist_ok=True)
-    bom = build_bom()
+    bom = build_bom(lock)
     JsonV1Dot6(bom).output_to_file(str(out), allow_overwrite=True, indent=2)
     print(f"{out}: {len(bom.components)} components")  # noqa: T201
 
 
-def build_bom() -> Bom:
+def build_bom(lock: Path) -> Bom:
     """Return the bill of materials of the function's image."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     function = Component(
@@ -45,22 +45,22 @@ def build_bom() -> Bom:
         licenses=[LicenseFactory().make_from_string(project["license"])],
         bom_ref="gaze-function",
     )
-    bom = Bom(components=[*describe_packages(), *describe_models()])
+    bom = Bom(components=[*describe_packages(lock), *describe_models()])
     bom.metadata.component = function
     bom.register_dependency(function, bom.components)
     return bom
 
 
-def describe_packages() -> Iterable[Component]:
+def describe_packages(lock: Path) -> Iterable[Component]:
     """Yield each locked package with the hashes of its wheels."""
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", "")
+    text = lock.read_text(encoding="utf-8").replace("\\\n", "")
     for pin, *hashes in (line.split() for line in text.splitlines() if not line.startswith("#")):
         name, version = pin.split("==")
         if name in BUILD_ONLY:
             continue
         installed = distribution(name)
         if installed.version != version:
-            sys.exit(f"{name} {installed.version} is installed, but requirements.lock has {version}: run make again")
+            sys.exit(f"{name} {installed.version} is installed, but {lock.name} has {version}: run make again")
         yield Component(
             name=name,
             version=version,
@@ -107,14 +107,14 @@ def describe_models() -> Iterable[Component]:
     """Yield each model file with digest and licence from its card."""
     for path in sorted((ROOT / "models").glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        model = card.get("model", card)
-        yield Component(
-            name=model["file"],
-            type=ComponentType.MACHINE_LEARNING_MODEL,
-            licenses=[LicenseFactory().make_from_string(card["license"])],
-            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=model["sha256"])],
-            bom_ref=f"model:{model['file']}",
-        )
+        for model in filter(None, (card.get("model", card), card.get("onnx"))):
+            yield Component(
+                name=model["file"],
+                type=ComponentType.MACHINE_LEARNING_MODEL,
+                licenses=[LicenseFactory().make_from_string(card["license"])],
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=model["sha256"])],
+                bom_ref=f"model:{model['file']}",
+            )
 
 
 if __name__ == "__main__":

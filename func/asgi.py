@@ -5,14 +5,15 @@ func's scaffolding imports `new` from the package `function` (`func/shim`), call
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from func.errors import NotReadyError
+from func.errors import NotReadyError, UnusableModelError
 from func.web.exchange import Receive, Scope, Send
 from func.web.handler import Handler
 from func.web.native_output import divert_native_output
-from func.web.start import start
+from func.web.start import describe_end, start
 
 
 class Function:
@@ -32,8 +33,14 @@ class Function:
         await self._handler(scope, receive, send)
 
     def start(self, _environment: Mapping[str, str]) -> None:
-        """Load model and landmarkers. func calls it before the first request."""
-        self._load().result()
+        """Load model and landmarkers. func calls it before the first request.
+
+        Exits with one line on stderr if they stay unusable.
+        """
+        try:
+            self._load().result()
+        except UnusableModelError as error:
+            sys.exit(describe_end(error))
 
     def stop(self) -> None:
         """Accept no more work. func calls it when the server stops."""
@@ -49,10 +56,14 @@ class Function:
 
         Never blocks, because it runs in the server's event loop.
         """
-        if self._loading is None or (self._loading.done() and not self._loading.result()):
+        if self._loading is None or (self._loading.done() and not self._has_loaded()):
             self._load()
-        is_ready = self._loading is not None and self._loading.done() and self._loading.result()
+        is_ready = self._has_loaded()
         return is_ready, "ready" if is_ready else "loading"
+
+    def _has_loaded(self) -> bool:
+        loading = self._loading
+        return loading is not None and loading.done() and loading.exception() is None and loading.result()
 
     def _load(self) -> "Future[bool]":
         self._loading = self._loader.submit(self._is_loaded)
@@ -61,6 +72,8 @@ class Function:
     def _is_loaded(self) -> bool:
         try:
             self._handler.load_now()
+        except UnusableModelError:
+            raise
         except NotReadyError:  # logged where it was raised
             return False
         return True

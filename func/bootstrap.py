@@ -1,26 +1,33 @@
 """Build the application from settings. The only module that names concrete adapters."""
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from func.detectors import Detectors
-from func.errors import NotReadyError
+from func.errors import NotReadyError, PartNotLoadedError, UnusableModelError
 from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
 from func.settings import Settings
+from gaze_core.errors import EyeNetworkError, LandmarkerError, ModelError
 from gaze_core.ports import SessionStore
 
 if TYPE_CHECKING:
     from func.adapters.eye_network_opencv import OpencvEyeNetwork
+    from func.adapters.face_landmarker_litert import LitertFaceLandmarker
+    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
+    from func.adapters.landmarker_pool import LandmarkerPool
     from func.adapters.model_file import SklearnGazeModel
+    from func.adapters.model_onnx import OnnxGazeModel
 
 PROBE_TIMEOUT_S = 0.5
 """Time limit for probing all upstream services. Kubernetes gives a readiness probe one second."""
@@ -104,26 +111,21 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         observer: Counts stored and delivered results.
 
     Raises:
-        ModelError: The model cannot be loaded.
-        EyeNetworkError: The eye network is needed, and its file is unusable.
-        LandmarkerError: The landmarker cannot be created.
+        UnusableModelError: The gaze model, the landmarker or the eye network is unusable and stays so.
+        PartNotLoadedError: One of them could not be loaded now.
     """
     # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
     from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
-    from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker  # noqa: PLC0415
-    from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
 
-    model = load_gaze_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
-    landmarker = MediapipeFaceLandmarker(
-        settings.face_landmarker_model,
-        sha256=settings.face_landmarker_model_sha256,
-        landmarkers=settings.landmarkers,
-        wait_s=settings.landmarker_wait_s,
-    )
-    landmarker.warm_up()
-    eye_network_state, eye_network = load_eye_network(settings, model)
+    with _loading("gaze model", "GAZE_MODEL", by_libraries=True):
+        model = load_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
+    with _loading("face landmarker", "FACE_LANDMARKER_MODEL", by_libraries=True):
+        landmarker = create_face_landmarker(settings)
+        landmarker.warm_up()
+    with _loading("eye network", "EYE_NETWORK", by_libraries=True):
+        eye_network_state, eye_network = load_eye_network(settings, model)
     sessions = HttpSessionStore(
         settings.session_api_url,
         timeout_s=settings.http_timeout_s,
@@ -176,8 +178,51 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
     )
 
 
+def load_model(path: Path, *, sha256: str | None = None) -> "SklearnGazeModel | OnnxGazeModel":
+    """Return the gaze model in a file: ONNX if its name ends with `.onnx`, otherwise scikit-learn's by joblib.
+
+    Args:
+        path: Path of the file; its card has the same name with the suffix `.json`.
+        sha256: Required SHA-256 of the file, in addition to that of the card; None trusts the card.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    from func.adapters.model_card import is_onnx  # noqa: PLC0415
+
+    if is_onnx(path):
+        from func.adapters.model_onnx import load_onnx_model  # noqa: PLC0415
+
+        return load_onnx_model(path, sha256=sha256)
+    from func.adapters.model_file import load_gaze_model  # noqa: PLC0415
+
+    return load_gaze_model(path, sha256=sha256)
+
+
+def create_face_landmarker(settings: Settings) -> "LandmarkerPool":
+    """Return the face landmarker of the configured engine, not yet warmed up.
+
+    Args:
+        settings: The settings of the process.
+
+    Raises:
+        LandmarkerError: The bundle is missing or does not match its description.
+    """
+    engine: type[MediapipeFaceLandmarker | LitertFaceLandmarker]
+    if settings.face_landmarker == "litert":
+        from func.adapters.face_landmarker_litert import LitertFaceLandmarker as engine  # noqa: N813, PLC0415
+    else:
+        from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker as engine  # noqa: N813, PLC0415
+    return engine(
+        settings.face_landmarker_model,
+        sha256=settings.face_landmarker_model_sha256,
+        landmarkers=settings.landmarkers,
+        wait_s=settings.landmarker_wait_s,
+    )
+
+
 def load_eye_network(
-    settings: Settings, model: "SklearnGazeModel"
+    settings: Settings, model: "SklearnGazeModel | OnnxGazeModel"
 ) -> "tuple[EyeNetworkState, OpencvEyeNetwork | None]":
     """Return the eye network, warmed up, if the gaze model was trained with it and its file exists.
 
@@ -196,8 +241,7 @@ def load_eye_network(
     if "network" not in model.estimates:
         _log.info("eye network not used: the gaze model was trained without it")
         return EyeNetworkState.UNUSED, None
-    # A network that was configured with its digest must be there.
-    if settings.eye_network_sha256 is None and not os.path.isfile(settings.eye_network):  # noqa: PTH113 - never raises
+    if _lacks_eye_network(settings):
         _log.warning("eye network missing, the gaze comes from the other estimates: file=%s", settings.eye_network.name)
         return EyeNetworkState.MISSING, None
     # Frames are processed in parallel already. More threads in OpenCV would only cost time.
@@ -210,6 +254,48 @@ def load_eye_network(
     return EyeNetworkState.USED, network
 
 
+def check_model_files(settings: Settings) -> None:
+    """Check all about the model files that can be checked without the libraries that run them: 10 ms of CPU time.
+
+    Raises:
+        UnusableModelError: A file is missing or wrong.
+    """
+    from func.adapters.landmarker_bundle import read_bundle  # noqa: PLC0415
+    from func.adapters.model_bytes import read_described_model  # noqa: PLC0415
+    from func.adapters.model_card import read_checked_model  # noqa: PLC0415
+
+    with _loading("gaze model", "GAZE_MODEL"):
+        _, identity = read_checked_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
+    with _loading("face landmarker", "FACE_LANDMARKER_MODEL"):
+        read_bundle(settings.face_landmarker_model, sha256=settings.face_landmarker_model_sha256)
+    if "network" in identity.estimates and not _lacks_eye_network(settings):
+        with _loading("eye network", "EYE_NETWORK"):
+            try:
+                read_described_model(settings.eye_network, sha256=settings.eye_network_sha256)
+            except ValueError as error:
+                raise EyeNetworkError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _loading(part: str, variable: str, *, by_libraries: bool = False) -> Iterator[None]:
+    """Name the part, and the variable with its file, in errors; of libraries, also tell the operator their message."""
+    try:
+        yield
+    except (ModelError, LandmarkerError, EyeNetworkError) as error:
+        cause = str(error.__cause__ or "") if by_libraries else ""
+        raise UnusableModelError(part, variable, str(error), cause) from error
+    except ImportError as error:
+        raise UnusableModelError(part, variable, "a Python package is missing", str(error)) from error
+    except Exception as error:
+        raise PartNotLoadedError(part) from error
+
+
+def _lacks_eye_network(settings: Settings) -> bool:
+    """Return whether the file is missing and may be: a network that was configured with its digest must be there."""
+    # os.path.isfile never raises.
+    return settings.eye_network_sha256 is None and not os.path.isfile(settings.eye_network)  # noqa: PTH113
+
+
 class OncePerProcess:
     """Builds the application at the first call in each process: a forked process must not use its parent's."""
 
@@ -219,30 +305,37 @@ class OncePerProcess:
         self._lock = threading.Lock()
         self._built: tuple[int, Application] | None = None
         self._tries_again_at_s = float("-inf")
+        self._failure = NotReadyError("models not loaded")
         self._logged: set[str] = set()
 
     def __call__(self) -> Application:
         """Return this process's application. A failed build is retried after `BUILD_PAUSE_S` at the earliest.
 
         Raises:
-            NotReadyError: The application cannot be built.
+            NotReadyError: The application cannot be built; the error of the last try.
         """
         with self._lock:
             if self._built is None or self._built[0] != os.getpid():
                 started_s = self._clock()
                 if started_s < self._tries_again_at_s:
-                    raise NotReadyError("model or landmarker not loaded")
+                    raise self._failure
                 try:
                     self._built = (os.getpid(), self._build())
                 except Exception as error:
                     self._tries_again_at_s = self._clock() + BUILD_PAUSE_S
                     self._log_once(error)
-                    raise NotReadyError("model or landmarker not loaded") from error
+                    self._failure = error if isinstance(error, NotReadyError) else NotReadyError("models not loaded")
+                    raise self._failure from (None if error is self._failure else error)
                 _log.info("models loaded: duration_s=%.1f", self._clock() - started_s)
             return self._built[1]
 
     def _log_once(self, error: Exception) -> None:
-        """Log the traceback of a new kind of failure; readiness probes repeat the build every few seconds."""
+        """Log the traceback of a new kind of failure; readiness probes repeat the build every few seconds.
+
+        A failure that ends the process is reported when the process ends.
+        """
+        if isinstance(error, UnusableModelError):
+            return
         failure = f"{type(error).__name__}: {error}"
         if failure not in self._logged:
             self._logged.add(failure)

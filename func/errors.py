@@ -12,6 +12,8 @@
     │   └── UndecodableImageError
     ├── OtherViewingError
     ├── NotReadyError
+    │   └── PartNotLoadedError
+    │       └── UnusableModelError
     └── BusyError
         ├── DetectionBusyError
         ├── ThreadsBusyError
@@ -67,7 +69,7 @@ class UnknownPathError(RequestError):
     """The path is unknown."""
 
     def __init__(self) -> None:
-        super().__init__("nothing is served under this path")
+        super().__init__("nothing is served under this path; frames are sent to /gaze")
 
 
 class MethodNotAllowedError(RequestError):
@@ -106,7 +108,34 @@ class OtherViewingError(GazeError):
 
 
 class NotReadyError(GazeError):
-    """The model or the landmarker could not be loaded in this process."""
+    """The models could not be loaded in this process."""
+
+
+class PartNotLoadedError(NotReadyError):
+    """One of the models could not be loaded; another try may succeed. The message may be shown to the client.
+
+    Attributes:
+        part: `gaze model`, `face landmarker` or `eye network`.
+    """
+
+    def __init__(self, part: str, reason: str = "the log says why") -> None:
+        super().__init__(f"The {part} is not loaded: {reason}.")
+        self.part = part
+
+
+class UnusableModelError(PartNotLoadedError):
+    """A model file, or what it needs, is wrong and stays so; the process ends.
+
+    Attributes:
+        variable: Environment variable with the path of the file.
+        line: What is wrong and what to do, for the operator.
+    """
+
+    def __init__(self, part: str, variable: str, reason: str, library_message: str = "") -> None:
+        super().__init__(part, reason)
+        self.variable = variable
+        said = f" ({' '.join(library_message.split())[:200]})" if library_message else ""
+        self.line = f"{variable} cannot be used: {reason}{said}; check the file, its description and {variable}_SHA256"
 
 
 class BusyError(GazeError):
@@ -153,7 +182,11 @@ class ScoringBusyError(BusyError):
 
 
 class SettingsError(Exception):
-    """An environment variable is missing or wrong; the process cannot start."""
+    """An environment variable is missing or wrong; the process cannot start.
+
+    Attributes:
+        variable: Name of the environment variable.
+    """
 
     def __init__(self, variable: str, reason: str) -> None:
         super().__init__(f"{variable} {reason}")

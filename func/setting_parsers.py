@@ -5,7 +5,6 @@ import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:
@@ -23,10 +22,8 @@ def number(minimum: float, maximum: float, *, unit: str) -> Callable[[str], floa
     """Return a parser of numbers."""
 
     def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        is_number = re.fullmatch(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", text)
+        value = float(text) if is_number else math.nan
         if not minimum <= value <= maximum:
             raise ValueError(f"must be a number of {unit} from {minimum:g} to {maximum:g}")
         return value
@@ -55,25 +52,6 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
-
-
-def parse_base_url(text: str) -> str:
-    """Return an HTTP or HTTPS URL without a trailing slash."""
-    try:
-        url = urlsplit(text)
-        is_usable = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or url.query or url.fragment:
-        raise ValueError("must be an http:// or https:// URL without query and fragment")
-    return text.rstrip("/")
-
-
-def parse_mongo_uri(text: str) -> str:
-    """Return a MongoDB URI."""
-    if not re.fullmatch(r"mongodb(\+srv)?://[^/\s]+.*", text):
-        raise ValueError("must be a mongodb:// or mongodb+srv:// URI")
-    return text
 
 
 def parse_database(text: str) -> str:

@@ -15,14 +15,13 @@ from func.setting_fields import Setting, list_settings, read_fields, setting
 from func.setting_parsers import (
     number,
     one_of,
-    parse_base_url,
     parse_ca_bundle,
     parse_database,
-    parse_mongo_uri,
     parse_workers,
     seconds,
     whole,
 )
+from func.setting_urls import parse_base_url, parse_mongo_uri, parse_proxy_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,10 @@ class Settings:
         default="saliency_db",
     )
     face_landmarker: str = setting(
-        "FACE_LANDMARKER", one_of("mediapipe"), "Engine that detects the face landmarks.", default="mediapipe"
+        "FACE_LANDMARKER",
+        one_of("mediapipe", "litert"),
+        "Engine that detects the face landmarks: `litert` runs the same networks faster, and needs ai-edge-litert.",
+        default="mediapipe",
     )
     face_landmarker_model: Path = setting(  # noqa: RUF009 - a field, not a default
         "FACE_LANDMARKER_MODEL",
@@ -71,7 +73,7 @@ class Settings:
     gaze_model: Path = setting(  # noqa: RUF009 - a field, not a default
         "GAZE_MODEL",
         parse_model_path,
-        "Path of the gaze model, with its card beside it.",
+        "Path of the gaze model, with its card beside it: `.joblib`, or `.onnx`, which needs no scikit-learn.",
         default=lambda _: locate_packaged_model("gaze_model.joblib"),
         default_text="the packaged models/gaze_model.joblib",
     )
@@ -225,7 +227,7 @@ class Settings:
     )
     outbound_proxy: str | None = setting(
         "OUTBOUND_PROXY",
-        parse_base_url,
+        parse_proxy_url,
         "HTTP proxy for calls to upstream services; HTTP_PROXY and similar variables are ignored.",
         default="",
         default_text="none",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gaze_core.blur import BlurredMap
 from gaze_core.intervals import (
     MIN_INTERVAL_FRAMES,
     NOMINAL_STEP_S,
@@ -63,6 +64,7 @@ class Attention:
         hits: Number of scored frames whose gaze hits a salient pixel.
         off_video: Number of scored frames whose gaze is off the video: misses, excluded from NSS and both AUCs.
         final_score_percent: Share of hits among the scored frames.
+        flat: Number of scored frames whose map has no pixel that would be a hit: misses for any gaze.
         chance_level_percent: Expected share of hits for a gaze distributed uniformly over these maps.
         lift_points: Score minus chance level, frame by frame, in percentage points; chance is 0.
         nss: Normalised scanpath saliency, chance 0; None without a gaze on a map that is not flat.
@@ -76,6 +78,7 @@ class Attention:
     frames: int
     hits: int
     off_video: int
+    flat: int
     final_score_percent: Estimate
     chance_level_percent: float
     lift_points: Estimate
@@ -131,6 +134,27 @@ class FrameValues:
         return FrameValues(**{item.name: getattr(self, item.name)[positions] for item in fields(self)})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MapLookup:
+    """Gaze points at which the map of some frames is evaluated.
+
+    Attributes:
+        places: Frames in order of time, shape (m,).
+        others: Comparison gazes of each frame, shape (m, k).
+        is_used: Whether each is used, shape (m, k).
+        lagged: Gaze closest to each lag of each frame, shape (m, lags).
+        has_lagged: Whether it is close enough, shape (m, lags).
+        points: All of them, normalised to the video, shape (m × (1 + k + lags), 2).
+    """
+
+    places: Integers
+    others: Integers
+    is_used: NDArray[np.bool_]
+    lagged: Integers
+    has_lagged: NDArray[np.bool_]
+    points: Floats
+
+
 class SessionScore:
     """Scores the gaze of a session against saliency maps, which are streamed and read once.
 
@@ -167,28 +191,50 @@ class SessionScore:
         self._on_video: Integers = np.flatnonzero(self._is_on_video)
         self._values = FrameValues.empty(times.size)
 
-    def add_map(self, frames: int | Sequence[int] | Integers, saliency_map: ArrayLike) -> MapScore:
-        """Score one frame, or all frames that share a map, and return their scores.
+    def look_up(self, frames: int | Sequence[int] | Integers) -> MapLookup:
+        """Return where to evaluate the map of some frames; valid for any score of the same times and points.
 
         Args:
             frames: Positions of the frames in the constructor's arguments.
-            saliency_map: Saliency map, shape (height, width).
 
         Raises:
-            ValueError: A position does not exist or has been scored already.
-            SaliencyMapError: The map is unusable; the session is unchanged.
+            ValueError: A position does not exist.
         """
         given = np.atleast_1d(np.asarray(frames, dtype=np.int64))
         if given.size == 0 or (given < 0).any() or (given >= self._times.size).any():
             raise ValueError(f"frames must be positions from 0 to {self._times.size - 1}")
         places = self._place[given]
+        others, is_used = self._comparisons(places)
+        lagged, has_lagged = self._lagged(places)
+        points = self._points[np.concatenate([places, others.ravel(), lagged.ravel()])]
+        return MapLookup(places, others, is_used, lagged, has_lagged, points)
+
+    def add_map(
+        self,
+        frames: int | Sequence[int] | Integers,
+        saliency_map: ArrayLike | BlurredMap,
+        lookup: MapLookup | None = None,
+    ) -> MapScore:
+        """Score one frame, or all frames that share a map, and return their scores.
+
+        Args:
+            frames: Positions of the frames in the constructor's arguments.
+            saliency_map: Saliency map, shape (height, width), or a blurred one.
+            lookup: What `look_up` returns for these frames; None to compute it.
+
+        Raises:
+            ValueError: A position does not exist or has been scored already.
+            SaliencyMapError: The map is unusable; the session is unchanged.
+        """
+        found = self.look_up(frames) if lookup is None else lookup
+        places, others, lagged = found.places, found.others, found.lagged
         values = self._values
         if values.scored[places].any() or np.unique(places).size != places.size:
             raise ValueError("a frame has been scored already")
-        others, is_used = self._comparisons(places)
-        lagged, has_lagged = self._lagged(places)
-        looked_up = np.concatenate([places, others.ravel(), lagged.ravel()])
-        score = calc(self._points[looked_up], saliency_map)
+        if isinstance(saliency_map, BlurredMap):
+            score = saliency_map.score(found.points)
+        else:
+            score = calc(found.points, saliency_map)
         count = len(places)
         own = MapScore(score.hits[:count], score.ranks[:count], score.nss[:count], score.chance)
         values.scored[places] = True
@@ -196,13 +242,13 @@ class SessionScore:
         values.chance[places] = score.chance
         other_ranks = score.ranks[count : count + others.size].reshape(others.shape)
         wins = compare(own.ranks[:, None], other_ranks)
-        has_others = is_used.any(axis=1) & self._is_on_video[places]
-        is_used &= has_others[:, None]
+        has_others = found.is_used.any(axis=1) & self._is_on_video[places]
+        is_used = found.is_used & has_others[:, None]
         values.shuffled[places[has_others]] = (wins * is_used).sum(axis=1)[has_others] / is_used.sum(axis=1)[has_others]
         np.add.at(values.beaten, others[is_used], wins[is_used])
         np.add.at(values.compared, others[is_used], 1.0)
         lagged_ranks = score.ranks[count + others.size :].reshape(lagged.shape)
-        values.lagged_ranks[places] = np.where(has_lagged, lagged_ranks, math.nan)
+        values.lagged_ranks[places] = np.where(found.has_lagged, lagged_ranks, math.nan)
         return own
 
     def trace(self) -> FrameValues:
@@ -249,6 +295,7 @@ def summarise_frames(times_s: Floats, values: FrameValues) -> Attention | None:
         frames=frames,
         hits=int(hits.sum()),
         off_video=int((scored & np.isnan(values.ranks)).sum()),
+        flat=int((chance == 0).sum()),
         final_score_percent=mean_interval(hits, step_s, proportion=share, unit=100.0),
         chance_level_percent=100 * float(chance.mean()),
         lift_points=mean_interval(hits - chance, step_s, proportion=share, unit=100.0),

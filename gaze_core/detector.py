@@ -19,7 +19,7 @@ from gaze_core.features import (
     measure_face,
 )
 from gaze_core.fusion import blendshape_gaze
-from gaze_core.gaze import point_of_gaze
+from gaze_core.gaze import point_of_gaze, points_of_gaze
 from gaze_core.landmarks import Landmarks
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel
 from gaze_core.targets import HEAD_ANGLES
@@ -222,8 +222,5 @@ def locate_gaze(
         screen: Size of the viewer's screen.
         camera: Position of the camera relative to the screen.
     """
-    origins = np.asarray(origin_mm, dtype=np.float64).reshape(-1, 3)
-    return [
-        point_of_gaze(direction_deg, origin, screen, camera)
-        for direction_deg, origin in zip(directions_deg, origins, strict=True)
-    ]
+    origins_mm = np.asarray(origin_mm, dtype=np.float64).reshape(-1, 3)
+    return points_of_gaze(directions_deg, origins_mm, screen, camera)

@@ -10,13 +10,16 @@
     ├── SessionScoredError
     ├── SessionStoreError
     │   ├── SessionStoreTimeoutError
+    │   ├── SessionStoreRefusedError
     │   └── SessionStoreBusyError
     ├── SaliencyMapNotFoundError
     ├── SaliencyMapError
     ├── SaliencyStoreError
-    │   └── SaliencyStoreTimeoutError
+    │   ├── SaliencyStoreTimeoutError
+    │   └── SaliencyStoreRefusedError
     └── ResultSinkError
         ├── ResultSinkTimeoutError
+        ├── ResultSinkRefusedError
         └── ResultSinkBusyError
 
 Absence is not an error: a frame without a face has a `Validity`. Misuse raises `ValueError`.
@@ -97,6 +100,10 @@ class SessionStoreTimeoutError(SessionStoreError):
     """The session API did not answer in time."""
 
 
+class SessionStoreRefusedError(SessionStoreError):
+    """The session API, or a proxy before it, denies access; only its operator or ours can change that."""
+
+
 class SessionStoreBusyError(SessionStoreError):
     """The session API asks to be called later, or fails so often that it is not called for the moment."""
 
@@ -125,12 +132,20 @@ class SaliencyStoreTimeoutError(SaliencyStoreError):
     """The saliency store did not answer in time."""
 
 
+class SaliencyStoreRefusedError(SaliencyStoreError):
+    """The saliency store denies access; only its operator or ours can change that."""
+
+
 class ResultSinkError(GazeError):
     """The result aggregator failed or refused the result."""
 
 
 class ResultSinkTimeoutError(ResultSinkError):
     """The result aggregator did not answer in time."""
+
+
+class ResultSinkRefusedError(ResultSinkError):
+    """The result aggregator, or a proxy before it, denies access; only its operator or ours can change that."""
 
 
 class ResultSinkBusyError(ResultSinkError):

@@ -253,12 +253,37 @@ def point_of_gaze(direction_deg: ArrayLike, origin_mm: ArrayLike, screen: Screen
         screen: Size of the viewer's screen.
         camera: Position of the camera relative to the screen.
     """
-    towards = _screen_axes(camera) @ gaze_vector(direction_deg)
-    start_mm = _to_screen_mm(np.asarray(origin_mm, dtype=np.float64), camera)
-    if towards[2] > -1e-6 or start_mm[2] <= 0:
-        return None
-    x_mm, y_mm, _ = start_mm - towards * start_mm[2] / towards[2]
-    return GazePoint(float(x_mm / screen.width_mm + 0.5), float(-y_mm / screen.height_mm))
+    (point,) = points_of_gaze(
+        np.asarray(direction_deg, dtype=np.float64)[None],
+        np.asarray(origin_mm, dtype=np.float64)[None],
+        screen,
+        camera,
+    )
+    return point
+
+
+def points_of_gaze(
+    directions_deg: ArrayLike, origins_mm: ArrayLike, screen: Screen, camera: Camera
+) -> list[GazePoint | None]:
+    """Return the points where gaze rays meet the screen's plane; None for rays that point away from the screen.
+
+    Args:
+        directions_deg: Gaze directions in the camera frame, shape (n, 2).
+        origins_mm: Starts of the rays, camera frame, shape (n, 3).
+        screen: Size of the viewer's screen.
+        camera: Position of the camera relative to the screen.
+    """
+    axes = _screen_axes(camera)
+    # Sums instead of matrix products, so that a point does not depend on the number of rays.
+    towards = (gaze_vector(directions_deg)[:, None, :] * axes).sum(axis=2)
+    shift_mm = np.array([camera.offset_x_mm, camera.offset_y_mm, 0.0])
+    starts_mm = (np.asarray(origins_mm, dtype=np.float64)[:, None, :] * axes).sum(axis=2) + shift_mm
+    meets = (towards[:, 2] <= -1e-6) & (starts_mm[:, 2] > 0)
+    away = np.where(meets, towards[:, 2], -1.0)
+    points_mm = starts_mm - towards * (starts_mm[:, 2] / away)[:, None]
+    x, y = points_mm[:, 0] / screen.width_mm + 0.5, -points_mm[:, 1] / screen.height_mm
+    found = zip(meets.tolist(), x.tolist(), y.tolist(), strict=True)
+    return [GazePoint(x, y) if is_met else None for is_met, x, y in found]
 
 
 def screen_point_mm(point: GazePoint, screen: Screen, camera: Camera) -> Vector:
@@ -296,11 +321,6 @@ def _screen_axes(camera: Camera) -> Matrix:
     )
     axes: Matrix = turn @ untilted
     return axes
-
-
-def _to_screen_mm(point_mm: Vector, camera: Camera) -> Vector:
-    screen_mm: Vector = _screen_axes(camera) @ point_mm + [camera.offset_x_mm, camera.offset_y_mm, 0.0]
-    return screen_mm
 
 
 def _unit(vector: ArrayLike, name: str) -> Vector:

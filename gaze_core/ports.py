@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from gaze_core.eye_images import EyeViews
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import EyeGazes, Frame, SaliencyMap
+from gaze_core.video_times import VideoTimes
+
+PEOPLE_SHARE = 0.05
+"""Share of frames with a face from which a video shows people: ignoring fewer faces moves a score by less than 5."""
 
 
 class FaceLandmarker(Protocol):
@@ -113,11 +117,15 @@ class StoredUpdate:
         written: Write-once keys that this update wrote; all of them with an older session API.
         earlier_expired_at: Expiry time of the earlier session with this id, if the update had to create the session
             again and the frames stored before are lost; None otherwise.
+        video_id: Video id of the session; None if the session API does not report it with an update.
+        ip_address: Address of the session's viewer; None if the session API does not report it with an update.
     """
 
     stored: Mapping[str, Any]
     written: frozenset[str]
     earlier_expired_at: str | None = None
+    video_id: str | None = None
+    ip_address: str | None = None
 
 
 class SessionReader(Protocol):
@@ -234,6 +242,24 @@ class UnusableMap:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceFacts:
+    """What saliency maps know of the faces in their video.
+
+    Attributes:
+        channel: Whether faces are salient in the maps.
+        share: Share of the frames that show a face, 0 to 1; None if nobody has looked.
+    """
+
+    channel: bool
+    share: float | None = None
+
+    @property
+    def are_ignored(self) -> bool:
+        """Whether the video shows people but the maps ignore faces."""
+        return not self.channel and self.share is not None and self.share >= PEOPLE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
 class VideoMaps:
     """Saliency maps of a video, or of some of its frames.
 
@@ -242,12 +268,18 @@ class VideoMaps:
         digest: Identifier of this set of maps; None if not stored.
         fps: Frame rate of the video in frames per second; None if not stored.
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
+        times: Presentation times of the video's frames.
+        faces: What the maps know of faces; None if not stored.
+        duration_s: Duration of the video; None if not stored.
     """
 
     stored: Iterator[UsableMap | UnusableMap]
     digest: str | None
     fps: float | None = None
     held_every: int | None = None
+    times: VideoTimes = field(default_factory=VideoTimes)
+    faces: FaceFacts | None = None
+    duration_s: float | None = None
 
     @property
     def maps(self) -> Iterator[tuple[int, SaliencyMap]]:
@@ -264,7 +296,7 @@ class SaliencyMaps(Protocol):
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in order of frame number.
 
-        Maps are read lazily, so a call that only needs `fps` is cheap.
+        Maps are read lazily, so a call that only needs `fps` or `times` is cheap.
 
         Args:
             video_id: Id of the video.

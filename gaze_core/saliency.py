@@ -72,27 +72,68 @@ def calc(gaze_points: ArrayLike, saliency_map: ArrayLike) -> MapScore:
         SaliencyMapError: The map is unusable, see `check_map`.
     """
     array = check_map(saliency_map)
+    on_map, rows, columns = find_pixels(gaze_points, (array.shape[0], array.shape[1]))
+    values, counts = _count_values(array)
+    half_ranks = _half_ranks(counts)
+    is_salient = _is_salient(half_ranks, array.size)
+    chance = float(counts[is_salient].sum() / array.size)
+    positions = np.searchsorted(values, array[rows, columns])
+    hits, ranks, nss_values = _no_scores(len(on_map))
+    hits[on_map] = is_salient[positions]
+    ranks[on_map] = half_ranks[positions] / (2 * array.size)
+    nss_values[on_map] = _standardise(values, counts)[positions]
+    return MapScore(hits, ranks, nss_values, chance)
+
+
+def find_pixels(
+    gaze_points: ArrayLike, map_shape: tuple[int, int]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """Return whether each point is on the map, shape (n,), and the row and column of those that are.
+
+    Args:
+        gaze_points: x and y normalised to the map, origin top left, shape (n, 2).
+        map_shape: Height and width of the map.
+
+    Raises:
+        ValueError: The points have the wrong shape or are not finite.
+    """
     points = np.asarray(gaze_points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"gaze_points must have shape (n, 2), not {points.shape}")
     if not np.isfinite(points).all():
         raise ValueError("gaze_points must be finite")
-    values, counts = _count_values(array)
-    half_ranks = _half_ranks(counts)
-    is_salient = half_ranks * 100 >= round((1 - SALIENT_SHARE) * 100) * 2 * array.size
-    chance = float(counts[is_salient].sum() / array.size)
-    height, width = array.shape
-    on_map = ((points >= 0) & (points <= 1)).all(axis=1)
-    columns = np.minimum(np.floor(points[on_map, 0] * width).astype(int), width - 1)
-    rows = np.minimum(np.floor(points[on_map, 1] * height).astype(int), height - 1)
-    positions = np.searchsorted(values, array[rows, columns])
-    hits = np.zeros(len(points), dtype=np.bool_)
-    ranks = np.full(len(points), math.nan)
-    nss_values = np.full(len(points), math.nan)
-    hits[on_map] = is_salient[positions]
-    ranks[on_map] = half_ranks[positions] / (2 * array.size)
-    nss_values[on_map] = _standardise(values, counts)[positions]
-    return MapScore(hits, ranks, nss_values, chance)
+    height, width = map_shape
+    on_map = np.all((points >= 0) & (points <= 1), axis=1)
+    columns = np.minimum(np.floor(points[on_map, 0] * width).astype(np.int64), width - 1)
+    rows = np.minimum(np.floor(points[on_map, 1] * height).astype(np.int64), height - 1)
+    return on_map, rows, columns
+
+
+def score_values(values: Floats, on_map: NDArray[np.bool_], samples: Floats) -> MapScore:
+    """Return the score of points from their values and a sample of the map's pixels.
+
+    Args:
+        values: Value at each point on the map.
+        on_map: Whether each point is on the map, shape (n,).
+        samples: Values at pixels spread evenly over the map, ascending, shape (m,).
+    """
+    hits, ranks, nss_values = _no_scores(len(on_map))
+    half_ranks = np.searchsorted(samples, values, "left") + np.searchsorted(samples, values, "right")
+    hits[on_map] = _is_salient(half_ranks, samples.size)
+    ranks[on_map] = half_ranks / (2 * samples.size)
+    deviations = samples - samples.mean()
+    if samples[0] < samples[-1]:
+        spread = math.sqrt(float(deviations @ deviations) / (samples.size - 1))
+        nss_values[on_map] = (values - samples.mean()) / spread
+    return MapScore(hits, ranks, nss_values, _salient_share(samples))
+
+
+def _salient_share(samples: Floats) -> float:
+    """Return the share of ascending samples that would be a hit: some, none or all of those equal to the 70 % one."""
+    middle = samples[math.floor((1 - SALIENT_SHARE) * samples.size)]
+    first, last = np.searchsorted(samples, middle, "left"), np.searchsorted(samples, middle, "right")
+    are_equal_salient = _is_salient(np.array([first + last]), samples.size)[0]
+    return float(samples.size - (first if are_equal_salient else last)) / samples.size
 
 
 def rescale(values: NDArray[Any]) -> Floats:
@@ -100,6 +141,16 @@ def rescale(values: NDArray[Any]) -> Floats:
     floats = values.astype(np.float64)
     rescaled: Floats = (floats - floats.min()) / (floats.max() - floats.min())
     return rescaled
+
+
+def _no_scores(count: int) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Return hits, ranks and NSS of points off the map."""
+    return np.zeros(count, dtype=np.bool_), np.full(count, math.nan), np.full(count, math.nan)
+
+
+def _is_salient(half_ranks: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    """Return whether twice a mid-rank among `size` pixels belongs to the salient share; in exact integers."""
+    return np.asarray(half_ranks * 100 >= round((1 - SALIENT_SHARE) * 100) * 2 * size)
 
 
 def _count_values(array: SaliencyMap) -> tuple[NDArray[Any], NDArray[np.int64]]:

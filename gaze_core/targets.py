@@ -27,6 +27,9 @@ OUTLIER_FACTOR = 3.0
 OUTLIER_FLOOR_DEG = 1.0
 """Frames closer than this to the median of their target are never dropped."""
 
+SAME_PLACE_MM = 5.0
+"""A target that moves less, when the screen or camera changes, stays the same target: half a degree at 600 mm."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetFrames:
@@ -41,6 +44,8 @@ class TargetFrames:
         cues: Differences between the estimates behind the model's direction; None without the eye network.
         moments: Which time a target was shown, counted from 0 over all targets, shape (n,); None if every target was
             shown once. Frames are grouped by moment.
+        targets_mm: Place of each target in the camera frame of its frame, shape (n, 3), for frames of several screens
+            or cameras; None if all have those that the functions get.
     """
 
     targets: Floats
@@ -50,6 +55,7 @@ class TargetFrames:
     openness: Floats
     cues: GazeCues | None = None
     moments: NDArray[np.int64] | None = None
+    targets_mm: Floats | None = None
 
     def __post_init__(self) -> None:
         count = len(self.openness)
@@ -58,6 +64,8 @@ class TargetFrames:
                 raise ValueError(f"{name} must have shape ({count}, {width}), not {getattr(self, name).shape}")
         if self.cues is not None and len(self.cues) != count:
             raise ValueError(f"cues must have {count} frames, not {len(self.cues)}")
+        if self.targets_mm is not None and self.targets_mm.shape != (count, 3):
+            raise ValueError(f"targets_mm must have shape ({count}, 3), not {self.targets_mm.shape}")
 
     def __len__(self) -> int:
         return len(self.openness)
@@ -72,6 +80,7 @@ class TargetFrames:
             self.openness[rows],
             None if self.cues is None else self.cues.select(rows),
             None if self.moments is None else self.moments[rows],
+            None if self.targets_mm is None else self.targets_mm[rows],
         )
 
     def correct(self, correction: Correction | None, offset_deg: ArrayLike = 0.0) -> Floats:
@@ -133,12 +142,39 @@ class MeasuredTargets:
 
 
 def _number_targets(frames: TargetFrames) -> tuple[NDArray[np.int64], int]:
-    """Return the target number of each frame and the number of targets, compared to a thousandth of the screen."""
+    """Return the target number of each frame and the number of targets.
+
+    Frames belong to the same target if it is the same to a thousandth of the screen, and within `SAME_PLACE_MM`.
+    """
     if frames.moments is not None:
         moments, target = np.unique(frames.moments, return_inverse=True)
         return target.reshape(-1).astype(np.int64), len(moments)
     targets, target = np.unique(np.round(frames.targets, 3), axis=0, return_inverse=True)
-    return target.reshape(-1).astype(np.int64), len(targets)
+    numbers = target.reshape(-1).astype(np.int64)
+    if frames.targets_mm is None:
+        return numbers, len(targets)
+    apart = _split_places(numbers, frames.targets_mm)
+    groups, number = np.unique(np.stack([numbers, apart], axis=1), axis=0, return_inverse=True)
+    return number.reshape(-1).astype(np.int64), len(groups)
+
+
+def _split_places(numbers: NDArray[np.int64], places_mm: Floats) -> NDArray[np.int64]:
+    """Return, for each frame, the number of its target's place, counted from 0 for each target."""
+    found: dict[int, Floats] = {}
+    places = np.zeros(len(numbers), dtype=np.int64)
+    for row, (number, place_mm) in enumerate(zip(numbers.tolist(), places_mm, strict=True)):
+        known = found.setdefault(number, place_mm[None])
+        near = is_same_place(known, place_mm)
+        places[row] = near.argmax() if near.any() else len(known)
+        if not near.any():
+            found[number] = np.concatenate([known, place_mm[None]])
+    return places
+
+
+def is_same_place(places_mm: Floats, place_mm: Floats) -> NDArray[np.bool_]:
+    """Return whether places of a target, shape (..., 3), are close enough to another to count as the same."""
+    same: NDArray[np.bool_] = np.linalg.norm(places_mm - place_mm, axis=-1) <= SAME_PLACE_MM
+    return same
 
 
 def drop_blinks(frames: TargetFrames) -> TargetFrames:
@@ -153,13 +189,16 @@ def measure_targets(frames: TargetFrames, screen: Screen, camera: Camera) -> Mea
 
     Args:
         frames: Frames with open eyes, at least one.
-        screen: Screen that showed the targets.
-        camera: Camera that recorded the frames.
+        screen: Screen that showed the targets, unless the frames have `targets_mm`.
+        camera: Camera that recorded the frames, unless they have `targets_mm`.
     """
     target, count = _number_targets(frames)
-    places, place = np.unique(frames.targets, axis=0, return_inverse=True)
-    places_mm = np.array([screen_point_mm(GazePoint(x, y), screen, camera) for x, y in places.tolist()])
-    true_deg = gaze_direction(places_mm[place.reshape(-1)] - frames.origin_mm)
+    targets_mm = frames.targets_mm
+    if targets_mm is None:
+        places, place = np.unique(frames.targets, axis=0, return_inverse=True)
+        places_mm = np.array([screen_point_mm(GazePoint(x, y), screen, camera) for x, y in places.tolist()])
+        targets_mm = places_mm[place.reshape(-1)]
+    true_deg = gaze_direction(targets_mm - frames.origin_mm)
     off_deg = offsets_deg(frames.uncalibrated_deg, true_deg)
     away_deg = np.linalg.norm(off_deg - _medians(off_deg, target, count)[target], axis=1)
     limit_deg = np.maximum(OUTLIER_FACTOR * _medians(away_deg[:, None], target, count)[target, 0], OUTLIER_FLOOR_DEG)

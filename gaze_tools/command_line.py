@@ -35,8 +35,24 @@ def find_version() -> str:
     return version("function")
 
 
+class MissingAddressError(click.ClickException):
+    """The address of MongoDB is missing, which is a wrong use of the command."""
+
+    exit_code = 2
+
+
+def _require_address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    if not value:
+        raise MissingAddressError("Set MONGO_URI to the address of the MongoDB with the maps, or add --mongo-uri.")
+    return value
+
+
 mongo_uri_option = click.option(
-    "--mongo-uri", envvar="MONGO_URI", required=True, show_envvar=True, help="Address of the MongoDB with the maps."
+    "--mongo-uri",
+    envvar="MONGO_URI",
+    callback=_require_address,
+    show_envvar=True,
+    help="Address of the MongoDB with the maps.",
 )
 database_option = click.option(
     "--database", envvar="MONGO_DATABASE", default="saliency_db", show_default=True, help="Database with the maps."

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymongo import MongoClient
 
+from gaze_tools.film import open_film
 from gaze_tools.saliency.models.spectral_residual import spectral_residual
 from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.stack.launcher import UpstreamServices
@@ -36,16 +37,13 @@ def count_frames(path: str) -> int:
     Raises:
         OSError: It cannot be opened.
     """
-    with open_capture(path) as capture:
-        return sum(1 for _ in iter(capture.grab, False))
+    with open_film(Path(path)) as film:
+        return sum(1 for _ in film)
 
 
 @contextlib.contextmanager
-def open_capture(source: str | int) -> Iterator[cv2.VideoCapture]:
-    """Open a video file or a webcam.
-
-    Args:
-        source: Path of a file, or number of a webcam.
+def open_capture(source: int) -> Iterator[cv2.VideoCapture]:
+    """Open the webcam with a number.
 
     Raises:
         OSError: It cannot be opened.
@@ -59,7 +57,7 @@ def open_capture(source: str | int) -> Iterator[cv2.VideoCapture]:
         cv2.utils.logging.setLogLevel(level)
     try:
         if not capture.isOpened():
-            raise OSError(f"cannot open webcam {source}" if isinstance(source, int) else f"cannot open video {source}")
+            raise OSError(f"cannot open webcam {source}")
         yield capture
     finally:
         capture.release()
@@ -71,6 +69,11 @@ def read_frames(source: str | int, limit: int) -> Iterator[NDArray[np.uint8]]:
     Raises:
         OSError: The source cannot be opened.
     """
+    if isinstance(source, str):
+        with open_film(Path(source)) as film:
+            for film_frame in itertools.islice(film, limit):
+                yield film_frame.rgb()
+        return
     with open_capture(source) as capture:
         for _ in range(limit):
             ok, frame = capture.read()

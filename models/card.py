@@ -97,6 +97,22 @@ class ModelFile(_Record):
     seed: int
 
 
+class OnnxFile(_Record):
+    """The same model as ONNX: the trees, which correct the direction in the features.
+
+    Attributes:
+        file: File name; the file lies beside the card.
+        sha256: Digest of the file, hexadecimal.
+        size_bytes: Size of the file.
+        pitch_distrust: `FeatureDirection.pitch_distrust` of the start.
+    """
+
+    file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size_bytes: int
+    pitch_distrust: float
+
+
 class Card(_Record):
     """The model card.
 
@@ -107,6 +123,7 @@ class Card(_Record):
         not_for: Excluded uses.
         limits: Known limits.
         model: The model file.
+        onnx: The same model as ONNX; None if it was not exported.
         features: Inputs in order.
         estimates: Estimates of the eyes' direction in `iris_x`, `iris_y` and `iris_z`, among `fusion.ESTIMATES`.
         eye_network_sha256: SHA-256 of the eye network that made the estimate `network`; None without one.
@@ -124,6 +141,7 @@ class Card(_Record):
     not_for: list[str] = list(NOT_FOR)
     limits: list[str] = list(LIMITS)
     model: ModelFile
+    onnx: OnnxFile | None = None
     features: list[Quantity]
     estimates: list[str] = ["landmarks"]
     eye_network_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from func.adapters.http_client import HttpClient, UpstreamErrors
-from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
+from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkRefusedError, ResultSinkTimeoutError
 
 MODEL_TYPE = "gaze"
 
@@ -36,7 +36,7 @@ class HttpResultSink:
         self._client = HttpClient(
             base_url,
             service="aggregator",
-            errors=UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError),
+            errors=UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError, ResultSinkRefusedError),
             timeout_s=timeout_s,
             retries=retries,
             proxy=proxy,

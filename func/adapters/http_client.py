@@ -38,6 +38,7 @@ _FAIR_TIMEOUT_S = 1.0
 """If the deadline leaves less time than this, a timeout says nothing about the service."""
 _DEFAULT_RETRY_AFTER_S = 1.0
 _MAX_RETRY_AFTER_S = 3600.0
+_STATUSES_OF_DENIED_ACCESS = frozenset({401, 403, 407})
 _STATUSES_TO_REPEAT = frozenset({429, 502, 503, 504})
 _JSON_MARKS = (b"[", b"{", b",", b":")
 _BYTES_PER_JSON_MARK = 8
@@ -63,11 +64,13 @@ class UpstreamErrors:
         failed: The service failed or gave an unexpected answer.
         timed_out: The service did not answer in time.
         busy: The service asks to be called later, or fails so often that it is not called for now.
+        refused: The service denies access.
     """
 
     failed: type[GazeError]
     timed_out: type[GazeError]
     busy: MakeBusyError
+    refused: type[GazeError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,8 @@ class HttpClient:
         retry_after_s = _parse_retry_after(retry_after) if status in {429, 503} else None
         if status == 429 and retry_after_s is None:
             retry_after_s = _DEFAULT_RETRY_AFTER_S
+        if status in _STATUSES_OF_DENIED_ACCESS:
+            raise _RefusedTryError(f"was answered {status}", may_repeat=False)
         raise _FailedTryError(
             f"was answered {status}",
             is_timeout=status == 504,
@@ -314,6 +319,8 @@ class HttpClient:
 
     def _translate(self, what: str, failure: "_FailedTryError") -> GazeError:
         message = f"{self._service}: {what} {failure}"
+        if isinstance(failure, _RefusedTryError):
+            return self._errors.refused(message)
         if failure.retry_after_s is not None:
             return self._errors.busy(message, retry_after_s=failure.retry_after_s)
         return self._errors.timed_out(message) if failure.is_timeout else self._errors.failed(message)
@@ -361,6 +368,10 @@ class _FailedTryError(Exception):
         self.is_timeout = is_timeout
         self.may_repeat = may_repeat
         self.retry_after_s = retry_after_s
+
+
+class _RefusedTryError(_FailedTryError):
+    """The service denied access."""
 
 
 def _find_cause(error: BaseException) -> BaseException:

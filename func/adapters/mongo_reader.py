@@ -1,6 +1,7 @@
 """Read from MongoDB before the deadline of the request, with one retry and our own errors."""
 
 import contextlib
+import logging
 import os
 import re
 import threading
@@ -13,12 +14,17 @@ from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.cursor import Cursor
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from func.deadline import find_deadline
-from gaze_core.errors import SaliencyStoreError, SaliencyStoreTimeoutError
+from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 _REACHABLE_TIMEOUT_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+_CODES_OF_DENIED_ACCESS = frozenset({11, 13, 18, 8000})
+"""UserNotFound, Unauthorized, AuthenticationFailed, and Atlas's own error for wrong credentials."""
 
 _T = TypeVar("_T")
 Document = dict[str, Any]
@@ -48,6 +54,7 @@ class MongoReader:
         self._lock = threading.Lock()
         self._client: MongoClient[Document] | None = None
         self._client_pid = 0
+        self._has_reported_refusal = False
 
     def read(self, operation: Callable[[Database[Document]], _T]) -> _T:
         """Return the result of a read operation, restarted once if the connection breaks.
@@ -56,6 +63,7 @@ class MongoReader:
 
         Raises:
             SaliencyStoreError: Reading failed.
+            SaliencyStoreRefusedError: The store denies access.
             SaliencyStoreTimeoutError: Reading took too long.
         """
         try:
@@ -95,7 +103,13 @@ class MongoReader:
         try:
             with pymongo.timeout(min(self._timeout_s, _REACHABLE_TIMEOUT_S)):
                 self._find_database().command("ping")
-        except (PyMongoError, SaliencyStoreError):
+        except PyMongoError as error:
+            failure = _translate(error)
+            if isinstance(failure, SaliencyStoreRefusedError) and not self._has_reported_refusal:
+                self._has_reported_refusal = True
+                _log.warning("%s", failure)
+            return False
+        except SaliencyStoreError:
             return False
         return True
 
@@ -131,6 +145,11 @@ def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
 
 def _translate(error: Exception) -> SaliencyStoreError:
     """Return our error for one of the driver, without its message, which may contain host and user names."""
+    if isinstance(error, OperationFailure) and error.code in _CODES_OF_DENIED_ACCESS:
+        return SaliencyStoreRefusedError(
+            f"the saliency store denies access (code {error.code}): check user, password and authSource in MONGO_URI, "
+            "and that the user may read MONGO_DATABASE"
+        )
     if isinstance(error, PyMongoError) and error.timeout:
         return SaliencyStoreTimeoutError("the saliency store did not answer in time")
     return SaliencyStoreError(f"the saliency store failed: {type(error).__name__}")

@@ -9,8 +9,10 @@ A document may have an integer `generation`; the default is 0. The collection `v
 
 - `generation`: the current generation; the default is 0
 - `retired`: earlier generations that are kept until their last reader has finished
-- `digest`, `fps`, `map_count`, `map_height`, `map_width`
+- `digest`, `fps`, `frame_count`, `first_frame`, `map_count`, `map_height`, `map_width`
+- `duration_s`, and `frame_times` if frame n does not start at (n - 1) / fps; see `frame_times.py`
 - `held` and `every`: if `held` is true, each map is valid for `every` frames, starting with its own
+- `faces`: `channel`, whether faces are salient in the maps, and `share`, the share of the frames that show a face
 """
 
 import logging
@@ -25,10 +27,12 @@ from typing import Any
 
 from pymongo.database import Database
 
+from func.adapters.frame_times import decode_times
 from func.adapters.mongo_reader import MongoReader
 from func.adapters.saliency_documents import decode_map
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
-from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
+from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
+from gaze_core.video_times import VideoTimes
 
 VIDEOS = "videos"
 
@@ -82,7 +86,12 @@ class MongoSaliencyMaps:
         facts = self._mongo.read(lambda database: self._find_facts(database, video_id))
         asked = None if frame_nums is None else sorted({int(number) for number in frame_nums})
         return VideoMaps(
-            self._read_maps(video_id, facts, asked), facts.digest, fps=facts.fps, held_every=facts.held_every
+            self._read_maps(video_id, facts, asked),
+            facts.digest,
+            fps=facts.fps,
+            held_every=facts.held_every,
+            times=facts.times,
+            faces=facts.faces,
         )
 
     def is_reachable(self) -> bool:
@@ -180,6 +189,8 @@ class VideoFacts:
         held_every: Number of frames that a map is valid for, starting with its own; None if for its own alone.
         map_count: Number of maps.
         map_size: Height and width of the maps in pixels.
+        times: Presentation times of the frames.
+        faces: What the maps know of faces.
     """
 
     generation: int = 0
@@ -188,6 +199,8 @@ class VideoFacts:
     held_every: int | None = None
     map_count: int | None = None
     map_size: tuple[int, int] | None = None
+    times: VideoTimes = field(default_factory=VideoTimes)
+    faces: FaceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,23 +232,29 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
     """Return the facts about a video.
 
     Raises:
-        SaliencyStoreError: The generation is not an integer.
+        SaliencyStoreError: The generation is not an integer, or the frame times are malformed: a score without them
+            would be wrong.
     """
     facts = database[VIDEOS].find_one({"_id": video_id}) or {}
     generation = facts.get("generation", 0)
     if not isinstance(generation, int) or isinstance(generation, bool):
         raise SaliencyStoreError(f"the generation of {video_id!r} is not an integer")
-    digest, fps, every = facts.get("digest"), facts.get("fps"), _positive(facts.get("every"))
+    digest, every = facts.get("digest"), _positive(facts.get("every"))
+    held_every = every if facts.get("held") is True else None
     height, width = _positive(facts.get("map_height")), _positive(facts.get("map_width"))
-    if isinstance(fps, bool) or not isinstance(fps, int | float) or not (math.isfinite(fps) and fps > 0):
-        fps = None
+    try:
+        times = _read_times(facts, held_every)
+    except ValueError as error:
+        raise SaliencyStoreError(f"the frame times of {video_id!r} are malformed: {error}") from error
     return VideoFacts(
         generation=generation,
         digest=digest if isinstance(digest, str) else None,
-        fps=None if fps is None else float(fps),
-        held_every=every if facts.get("held") is True else None,
+        fps=times.fps,
+        held_every=held_every,
         map_count=_positive(facts.get("map_count")),
         map_size=(height, width) if height and width else None,
+        times=times,
+        faces=_read_faces(facts.get("faces")),
     )
 
 
@@ -249,6 +268,41 @@ def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]
         return UsableMap(frame_nums, decode_map(documents))
     except SaliencyMapError as error:
         return UnusableMap(frame_nums, str(error))
+
+
+def _read_faces(stored: object) -> FaceFacts | None:
+    if not isinstance(stored, dict) or not isinstance(stored.get("channel"), bool):
+        return None
+    share = stored.get("share")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        share = None
+    return FaceFacts(stored["channel"], None if share is None else float(share))
+
+
+def _read_times(facts: Mapping[str, Any], held_every: int | None) -> VideoTimes:
+    """Return the presentation times that the facts state.
+
+    Raises:
+        ValueError: The frame times are malformed.
+    """
+    frame_count = _positive(facts.get("frame_count"))
+    first, maps, every = (_positive(facts.get(key)) for key in ("first_frame", "map_count", "every"))
+    if frame_count and first and maps and every:
+        # Importers used to believe a file that states fewer frames than it has.
+        frame_count = max(frame_count, first + (maps - 1) * every)
+    return VideoTimes(
+        fps=_positive_float(facts.get("fps")),
+        frame_count=frame_count,
+        duration_s=_positive_float(facts.get("duration_s")),
+        starts_s=None if facts.get("frame_times") is None else decode_times(facts["frame_times"]),
+        held_every=held_every or 1,
+    )
+
+
+def _positive_float(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        return None
+    return float(value)
 
 
 def _positive(value: object) -> int | None:

@@ -14,6 +14,7 @@ from gaze_core.errors import (
     SessionScoredError,
     SessionStoreBusyError,
     SessionStoreError,
+    SessionStoreRefusedError,
     SessionStoreTimeoutError,
 )
 from gaze_core.ports import Session, StoredUpdate
@@ -76,7 +77,9 @@ class HttpSessionStore:
         self._client = HttpClient(
             base_url,
             service="session API",
-            errors=UpstreamErrors(SessionStoreError, SessionStoreTimeoutError, SessionStoreBusyError),
+            errors=UpstreamErrors(
+                SessionStoreError, SessionStoreTimeoutError, SessionStoreBusyError, SessionStoreRefusedError
+            ),
             timeout_s=timeout_s,
             retries=retries,
             proxy=proxy,
@@ -209,7 +212,8 @@ class HttpSessionStore:
             self._knows_pages = "stored" in answer.body
             _demand_text(answer, "message")
             self._ttl_s = _seconds(answer.body.get("ttl_s")) or self._ttl_s
-            return _read_update(answer, records)
+            video_id, ip_address = (_text(answer.body.get(name)) for name in ("video_id", "ip_address"))
+            return replace(_read_update(answer, records), video_id=video_id, ip_address=ip_address)
         _demand_text(answer, "error")
         if answer.status == 404:
             raise SessionNotFoundError(session_id, _text(answer.body.get("expired_at")))

@@ -3,8 +3,8 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Literal
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from func.session.frame_record import FrameRecord
 from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics, round_finite
 from gaze_core.attention import Attention, FrameValues, SessionScore
-from gaze_core.blur import blur_map, blur_sigma_px
+from gaze_core.blur import BlurredMap, blur_sigma_px, smooth_map
 from gaze_core.calibration import Calibration
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import SaliencyMaps, UnusableMap, UsableMap, VideoMaps
 from gaze_core.types import GazePoint, SaliencyMap, Screen, Viewport
+from gaze_core.video_times import VideoTimes
 
 DEFAULT_FPS = 20.0
 """Assumed frame rate of a video whose frame rate is not stored: that of the gateway's webcam frames."""
@@ -27,8 +28,8 @@ DEFAULT_FPS = 20.0
 DEFAULT_DISTANCE_MM = 600.0
 """Assumed viewing distance of a session whose records do not contain it."""
 
-_MAX_VIDEO_FRAMES = 1e15
-"""Limit of computed frame numbers, which fits into 64 bits."""
+_MAX_SIGMA = 1000.0
+"""Limit of the blur in map sizes; the map is uniform long before."""
 
 _OFF_VIDEO = GazePoint(-1.0, -1.0)
 
@@ -62,6 +63,10 @@ class SessionNumbers:
         attention: Statistics before rounding; None without a scored frame.
         attention_at_accuracy: Statistics on the blurred maps before rounding; None without them.
         bad_maps: Numbers of the frames whose map is unusable.
+        maps_without_faces: Share of the video's frames that show a face, if the maps ignore faces; None otherwise.
+        untimed: Numbers of the frames that are left out because only others have a position in the video.
+        ignored_times: Number of positions in the video that are not used, because its frame rate is unknown.
+        duration_s: Duration of the video; None if unknown.
     """
 
     statistics: Statistics
@@ -73,6 +78,10 @@ class SessionNumbers:
     attention: Attention | None = None
     attention_at_accuracy: Attention | None = None
     bad_maps: frozenset[int] = frozenset()
+    maps_without_faces: float | None = None
+    untimed: frozenset[int] = frozenset()
+    ignored_times: int = 0
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,15 +122,16 @@ def score_gazes(
     """Compare the gaze of a viewer with the saliency maps of a video.
 
     A gaze is compared with the map of the video frame on screen: the frame at `video_time_ms` of its record if that and
-    the frame rate of the video are known, otherwise the frame with its own number.
+    the times of the video's frames are known, otherwise the frame with its own number. If only some frames have a
+    position in the video, the others are left out.
 
     Args:
         maps: Store of the saliency maps.
         video_id: Video id.
         gazes: Points of gaze, normalised to the screen, by frame number.
         records: Records of the frames, by frame number.
-        screen: Screen of the viewer.
-        viewport: Position of the video on the screen, for frames without their own and for blurring the maps.
+        screen: Screen of the viewer, for frames without their own.
+        viewport: Position of the video on the screen, for frames without their own.
         accuracy: Accuracy of the gaze, to score on blurred maps too; None to skip that.
 
     Raises:
@@ -131,30 +141,61 @@ def score_gazes(
     if not gazes:
         return SessionNumbers(Statistics.from_attention(None), reason="no_valid_gaze")
     try:
-        fps = maps.extract_saliencyMap(video_id).fps
-        shown = _find_shown(gazes, records, viewport, fps)
+        times = maps.extract_saliencyMap(video_id).times
+        timed = {
+            number for number in gazes if (each := records.get(number)) is not None and each.video_time_ms is not None
+        }
+        untimed = gazes.keys() - timed if timed and times.is_known else frozenset()
+        kept = {number: gaze for number, gaze in gazes.items() if number not in untimed}
+        shown = _find_shown(kept, records, viewport, times)
         video = maps.extract_saliencyMap(video_id, frame_nums=np.unique(shown.video_frames).tolist())
-        return _score(video, shown, None if accuracy is None else _Blur(accuracy, records, screen, viewport))
+        blur = None if accuracy is None else _Blur(accuracy, records, shown.numbers.tolist(), screen, viewport)
+        numbers = _score(video, shown, blur)
+        return replace(
+            numbers,
+            lost=numbers.lost + Counter(no_time=len(untimed)),
+            untimed=frozenset(untimed),
+            ignored_times=0 if times.is_known else len(timed),
+            duration_s=times.end_s,
+        )
     except SaliencyMapNotFoundError:
         return SessionNumbers(Statistics.from_attention(None), lost=Counter(no_map=len(gazes)), reason="no_maps")
 
 
 class _Blur:
-    """Blurs saliency maps to the accuracy of a viewer's gaze."""
+    """Blurs saliency maps to the accuracy of a viewer's gaze, for the screen and viewport of each frame."""
 
     def __init__(
-        self, accuracy: GazeAccuracy, records: Mapping[int, FrameRecord | None], screen: Screen, viewport: Viewport
+        self,
+        accuracy: GazeAccuracy,
+        records: Mapping[int, FrameRecord | None],
+        numbers: Sequence[int],
+        screen: Screen,
+        viewport: Viewport,
     ) -> None:
         self.accuracy = accuracy
         self._distance_mm = _median_distance_mm(records)
-        self._screen = screen
-        self._viewport = viewport
+        setups: dict[tuple[Screen, Viewport], int] = {}
+        self._setup_of = np.zeros(len(numbers), dtype=np.int64)
+        for place, number in enumerate(numbers):
+            record = records.get(number)
+            own = (None, None) if record is None else (record.screen, record.viewport)
+            self._setup_of[place] = setups.setdefault((own[0] or screen, own[1] or viewport), len(setups))
+        self._setups = list(setups)
 
-    def __call__(self, saliency_map: SaliencyMap) -> SaliencyMap:
+    def __call__(
+        self, saliency_map: SaliencyMap, places: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], SaliencyMap | BlurredMap]]:
+        """Yield the map blurred for each setup, and the places that it is for."""
         height, width = np.shape(saliency_map)
-        degrees, size = self.accuracy.accuracy_deg, (height, width)
-        sigmas = blur_sigma_px(degrees, self._distance_mm, size, screen=self._screen, viewport=self._viewport)
-        return blur_map(saliency_map, *sigmas)
+        setups = self._setup_of[places]
+        for setup in np.unique(setups):
+            screen, viewport = self._setups[setup]
+            degrees, size = self.accuracy.accuracy_deg, (height, width)
+            sigmas = blur_sigma_px(degrees, self._distance_mm, size, screen=screen, viewport=viewport)
+            # A viewport of almost no size makes the blur infinitely wide.
+            limited = [min(sigma, _MAX_SIGMA * pixels) for sigma, pixels in zip(sigmas, size, strict=True)]
+            yield places[setups == setup], smooth_map(saliency_map, *limited)
 
 
 def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumbers:
@@ -171,9 +212,11 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
         reason = stored.reason if isinstance(stored, UnusableMap) else None
         if isinstance(stored, UsableMap):
             try:
-                plain.add_map(places, stored.saliency_map)
+                lookup = plain.look_up(places)
+                plain.add_map(places, stored.saliency_map, lookup)
                 if blur is not None and blurred is not None:
-                    blurred.add_map(places, blur(stored.saliency_map))
+                    for members, blurred_map in blur(stored.saliency_map, places):
+                        blurred.add_map(members, blurred_map, lookup if members.size == places.size else None)
             except SaliencyMapError as error:
                 reason = str(error)
         if reason is not None:
@@ -199,11 +242,20 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
         attention=attention,
         attention_at_accuracy=attention_at_accuracy,
         bad_maps=frozenset(bad_maps),
+        maps_without_faces=video.faces.share if video.faces is not None and video.faces.are_ignored else None,
+    )
+
+
+def _find_timed(gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None]) -> frozenset[int]:
+    """Return the numbers of the frames with a known position in the video."""
+    known = {number: records.get(number) for number in gazes}
+    return frozenset(
+        number for number, record in known.items() if record is not None and record.video_time_ms is not None
     )
 
 
 def _find_shown(
-    gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, fps: float | None
+    gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, times: VideoTimes
 ) -> _Shown:
     """Return the frames with a gaze in order of number, and the video frames on screen."""
     known = {number: records.get(number) for number in gazes}
@@ -211,7 +263,7 @@ def _find_shown(
     known_ms = [time_ms for time_ms in sent_ms.values() if time_ms is not None]
     has_times = len(set(known_ms)) == len(gazes)
     numbers = np.array(sorted(gazes), dtype=np.int64)
-    shown = _Shown(numbers, numbers.copy(), numbers / (fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
+    shown = _Shown(numbers, numbers.copy(), numbers / (times.fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):
         time_ms, gaze, record = sent_ms[number], gazes[number], known[number]
         own_viewport = viewport if record is None else record.viewport or viewport
@@ -221,18 +273,11 @@ def _find_shown(
             point = _OFF_VIDEO
         shown.points[position] = point.x, point.y
         if time_ms is not None:
-            if fps is not None:
-                shown.video_frames[position] = find_video_frame(time_ms, fps)
+            if times.is_known:
+                shown.video_frames[position] = times.find_frame(time_ms)
             if has_times:
                 shown.times_s[position] = time_ms / 1000
     return shown
-
-
-def find_video_frame(time_ms: float, fps: float) -> int:
-    """Return the number of the video frame on screen at a position in the video, from 1."""
-    # Positions are often rounded to milliseconds, so half a millisecond is added.
-    elapsed = (time_ms + 0.5) / 1000 * fps
-    return 1 + math.floor(min(max(elapsed, -_MAX_VIDEO_FRAMES), _MAX_VIDEO_FRAMES))
 
 
 def _median_distance_mm(records: Mapping[int, FrameRecord | None]) -> float:

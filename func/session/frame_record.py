@@ -40,6 +40,7 @@ class FrameRecord:
         viewport: Viewport described in the frame's request; None without a description.
         calibration_session: Id of the session whose calibration the request selected; None without one.
         viewing_start_ms: Start of the viewing, from the request's session token; None without a token.
+        video_id: Video id of the frame's request; None in records of earlier versions.
     """
 
     validity: Validity | None
@@ -54,6 +55,7 @@ class FrameRecord:
     viewport: Viewport | None = None
     calibration_session: str | None = None
     viewing_start_ms: int | None = None
+    video_id: str | None = None
 
 
 def make_record(
@@ -66,6 +68,7 @@ def make_record(
     setup: Mapping[str, Any] | None = None,
     image_digest: str | None = None,
     viewing_start_ms: int | None = None,
+    video_id: str | None = None,
 ) -> dict[str, Any]:
     """Return the record to store for a frame: enough to score or calibrate again without the image.
 
@@ -81,6 +84,7 @@ def make_record(
         setup: `screen`, `camera`, `viewport` and `calibration_session`; each only if it was sent.
         image_digest: Digest of the image, from `digest_image`.
         viewing_start_ms: Start of the viewing, from the session token.
+        video_id: Video id of the request.
     """
     record: dict[str, Any] = {
         "gaze": None if sample.gaze is None else [round(sample.gaze.x, 6), round(sample.gaze.y, 6)],
@@ -112,6 +116,8 @@ def make_record(
         record["image_digest"] = image_digest
     if viewing_start_ms is not None:
         record["viewing_start_ms"] = viewing_start_ms
+    if video_id is not None:
+        record["video_id"] = video_id
     return record
 
 
@@ -141,6 +147,7 @@ def read_record(value: object) -> FrameRecord | None:
     target = _point(value.get("target"))
     target_use = TargetUse.VALIDATE if value.get("calibration_use") == TargetUse.VALIDATE else TargetUse.FIT
     name, start_ms = value.get("calibration_session"), value.get("viewing_start_ms")
+    video_id = value.get("video_id")
     return FrameRecord(
         validity=validity,
         gaze=gaze,
@@ -154,6 +161,7 @@ def read_record(value: object) -> FrameRecord | None:
         viewport=_read_part(value, "viewport", Viewport),
         calibration_session=sys.intern(name) if isinstance(name, str) and name else None,
         viewing_start_ms=start_ms if isinstance(start_ms, int) and not isinstance(start_ms, bool) else None,
+        video_id=sys.intern(video_id) if isinstance(video_id, str) and video_id else None,
     )
 
 

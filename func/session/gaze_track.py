@@ -12,6 +12,7 @@ from func.session.measured import stack_measured
 from gaze_core.calibration import Calibration
 from gaze_core.detector import locate_gaze, predict_directions
 from gaze_core.drift import Drift
+from gaze_core.gaze import direction_to
 from gaze_core.ports import GazeModel, Session
 from gaze_core.smoothing import smooth_zero_lag
 from gaze_core.types import Camera, GazePoint, Screen, Validity
@@ -71,8 +72,9 @@ def find_gazes(
 ) -> dict[int, GazePoint | None]:
     """Return the point of gaze to score for each frame with a gaze; None if its corrected gaze misses the screen plane.
 
-    Without calibration and smoothing this is the stored gaze. Otherwise it is computed again with the current model
-    from the stored measurements; incomplete records keep the stored gaze.
+    Without calibration and smoothing this is the stored gaze, moved to the session's screen and camera if the frame had
+    none of its own. Otherwise it is computed again with the current model from the stored measurements; incomplete
+    records keep the stored gaze.
 
     Args:
         session: Session, for the screen and camera of frames without their own.
@@ -89,7 +91,7 @@ def find_gazes(
         if record is not None and record.validity is Validity.OK and record.gaze is not None
     }
     if smoothing == "none" and (calibration is None or calibration.correction is None):
-        return gazes
+        return gazes | move_to_setup(session, records)
     measured = {
         number: record.measured
         for number, record in sorted(records.items())
@@ -104,6 +106,26 @@ def find_gazes(
     if smoothing == "zero_lag":
         directions_deg = _smooth(records, list(measured), directions_deg)
     return gazes | _locate(session, records, list(measured), directions_deg, origin_mm)
+
+
+def move_to_setup(session: Session, records: Records) -> dict[int, GazePoint | None]:
+    """Return the stored gaze of frames without their own screen or camera, on the screen of the session.
+
+    Its detector assumed the default screen and camera, because a frame does not know what others were sent with. What
+    the camera's field of view and mirroring changed in the measurements cannot be changed any more.
+    """
+    screen, camera = read_screen(session), read_camera(session)
+    moved: dict[int, GazePoint | None] = {}
+    for number, record in records.items():
+        if record is None or record.gaze is None or record.measured is None:
+            continue
+        assumed = (record.screen or Screen(), record.camera or Camera())
+        meant = (record.screen or screen, record.camera or camera)
+        if assumed != meant:
+            direction = direction_to(record.gaze, record.measured.origin_mm, *assumed)
+            origin_mm = np.array([record.measured.origin_mm])
+            (moved[number],) = locate_gaze(direction[None], origin_mm, screen=meant[0], camera=meant[1])
+    return moved
 
 
 def _locate(

@@ -57,7 +57,7 @@ def _find_missing_deg(session: Session, records: Records, model: GazeModel) -> F
     screen, camera = read_screen(session), read_camera(session)
     missing_deg = [np.zeros((0, 2))]
     for use in TargetUse:
-        frames = drop_blinks(find_target_frames(records, use, model))
+        frames = drop_blinks(find_target_frames(records, use, model, screen=screen, camera=camera))
         if len(frames):
             missing_deg.append(measure_targets(frames, screen, camera).medians.missing_deg)
     return np.concatenate(missing_deg)

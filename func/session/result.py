@@ -5,13 +5,38 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from func.session.result_example import RESULT_EXAMPLE
 from gaze_core.attention import Attention
 from gaze_core.errors import SessionStoreError
 from gaze_core.intervals import Estimate
 
 RESULT_VERSION = 1
 
-InvalidReason = Literal["no_frames", "no_valid_gaze", "no_maps", "nothing_scored", "calibration_session"]
+InvalidReason = Literal[
+    "no_frames",
+    "no_valid_gaze",
+    "no_maps",
+    "nothing_scored",
+    "flat_maps",
+    "too_few_frames",
+    "low_coverage",
+    "calibration_session",
+]
+
+WarningCode = Literal[
+    "capture_clock_units",
+    "capture_clock_jumps",
+    "capture_clock_stopped",
+    "video_clock_units",
+    "video_clock_stopped",
+    "video_clock_outside",
+    "mixed_video_times",
+    "mixed_timestamps",
+    "video_times_unused",
+    "flat_maps",
+    "several_videos",
+    "maps_without_faces",
+]
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -41,6 +66,9 @@ class FrameCounts(ResultPart):
     scored: Annotated[Count, Field(description="Valid frames with a usable saliency map.")] = 0
     hits: Annotated[Count, Field(description="Scored frames whose gaze lies in the most salient 30 % of the map.")] = 0
     off_video: Annotated[Count, Field(description="Scored frames whose gaze is off the video; they are misses.")] = 0
+    flat_map: Annotated[
+        Count, Field(description="Scored frames whose map has no pixel that would be a hit; they are misses.")
+    ] = 0
 
 
 class LostFrames(ResultPart):
@@ -54,6 +82,7 @@ class LostFrames(ResultPart):
     unreadable: Annotated[Count, Field(description="Stored in an unknown format.")] = 0
     no_map: Annotated[Count, Field(description="The video has no saliency map for this moment.")] = 0
     bad_map: Annotated[Count, Field(description="The saliency map of this moment is unusable.")] = 0
+    no_time: Annotated[Count, Field(description="Without `video_time_ms`, in a session where others have it.")] = 0
 
 
 class CalibrationErrors(ResultPart):
@@ -232,6 +261,14 @@ class GazeTrace(ResultPart):
     shuffled: Annotated[list[float | None], Field(description="AUC against the viewer's other gazes, 0 to 1.")] = []
 
 
+class ResultWarning(ResultPart):
+    """Sign that the numbers may not mean what they seem to; it changes none of them."""
+
+    code: Annotated[WarningCode, Field(description="Name of the finding; see docs/attention-score.md.")]
+    frames: Annotated[Count, Field(description="Number of frames concerned.")]
+    detail: Annotated[str, Field(description="What was found and what to do, in plain English.")]
+
+
 class SessionFacts(ResultPart):
     """Basis of the score of a session."""
 
@@ -253,57 +290,10 @@ class SessionFacts(ResultPart):
     )
 
 
-_EXAMPLE: dict[str, Any] = {
-    "version": 1,
-    "video_id": "contents1",
-    "score_valid": True,
-    "score_invalid_reason": None,
-    "coverage": 0.75,
-    "frames": {"expected": 4, "received": 4, "valid": 3, "scored": 3, "hits": 2, "off_video": 0},
-    "lost": {
-        "missing": 0,
-        "no_face": 1,
-        "eyes_closed": 0,
-        "low_quality": 0,
-        "old_format": 0,
-        "unreadable": 0,
-        "no_map": 0,
-        "bad_map": 0,
-    },
-    "model_digest": "3f5a1c0e9d2b47866a0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566f",
-    "eye_network_digest": "c41f7d0a5e6b2938d7c6b5a4f3e2d1c0b9a8978685746352413029180f0e0d0c",
-    "smoothing": "none",
-    "calibration": None,
-    "final_score": 66.67,
-    "chance_level": 30.0,
-    "lift_points": 36.67,
-    "interval_95": None,
-    "interval_reliable": False,
-    "block_length_s": None,
-    "effective_samples": None,
-    "lift": {"value": 36.67, "interval_95": None, "interval_reliable": False, "frames": 3},
-    "nss": {"value": 0.5092, "interval_95": None, "interval_reliable": False, "frames": 3},
-    "auc": {"value": 0.6833, "interval_95": None, "interval_reliable": False, "frames": 3},
-    "shuffled_auc": None,
-    "lag": None,
-    "maps_digest": "9b74c9897bac770ffc029102a200c5de77d2f7cd0f6a1b4c8e3f5a7d9c1b2e40",
-    "at_accuracy": None,
-    "trace": {
-        "frame_number": [1, 2, 4],
-        "video_frame": [1, 2, 4],
-        "hit": [1, 1, 0],
-        "rank": [0.85, 0.85, 0.35],
-        "nss": [1.5275, 1.5275, -0.6547],
-        "chance": [0.3, 0.3, 0.3],
-        "shuffled": [None, None, None],
-    },
-}
-
-
 def _complete_schema(schema: dict[str, Any]) -> None:
-    """Add an example, and make `viewing_start_ms` optional."""
-    schema["examples"] = [_EXAMPLE]
-    schema["required"] = [name for name in schema.get("required", ()) if name != "viewing_start_ms"]
+    """Add an example, and make the keys optional that are left out without a value."""
+    schema["examples"] = [RESULT_EXAMPLE]
+    schema["required"] = [name for name in schema.get("required", ()) if name not in {"viewing_start_ms", "warnings"}]
 
 
 class SessionResult(Statistics, SessionFacts):
@@ -320,6 +310,9 @@ class SessionResult(Statistics, SessionFacts):
     viewing_start_ms: Annotated[
         int | None, Field(description="Start of the viewing, Unix time in ms; absent without session tokens.")
     ] = None
+    warnings: Annotated[
+        list[ResultWarning], Field(description="Doubts about what was sent or stored; absent without any.")
+    ] = []
 
     @property
     def is_empty(self) -> bool:

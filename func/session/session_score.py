@@ -15,6 +15,8 @@ from func.session.gaze_track import (
     read_records,
 )
 from func.session.result import RESULT_VERSION, FrameCounts, InvalidReason, LostFrames, SessionResult
+from func.session.result_warnings import find_warnings
+from func.session.score_validity import find_weakness
 from func.session.viewer_calibration import find_viewer_calibration
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
 from gaze_core.types import Validity
@@ -90,14 +92,20 @@ class SessionScorer:
         lost.update(_find_loss_reason(record) for record in records.values())
         lost.update(numbers.lost)
         lost[Validity.LOW_QUALITY] += len(gazes) - len(valid)
-        reason: InvalidReason | None = numbers.reason if records else "no_frames"
-        if is_calibration(stored.values()):
-            reason = "calibration_session"
         without_target = len(records) - sum(expected.counts(number) for number in stored)
         expected_count = expected.count(session) + without_target
-        # Absent without tokens, so that old results stay the same byte for byte.
+        usable = len(valid) - len(numbers.untimed)
+        reason: InvalidReason | None = numbers.reason or find_weakness(
+            attention, usable=usable, expected=expected_count
+        )
+        if not records:
+            reason = "calibration_session" if is_calibration(stored.values()) else "no_frames"
+        # Absent without tokens and warnings, so that old results stay the same byte for byte.
         start_ms = expected.viewing_start_ms
-        viewing: dict[str, Any] = {} if start_ms is None else {"viewing_start_ms": start_ms}
+        later_parts: dict[str, Any] = {} if start_ms is None else {"viewing_start_ms": start_ms}
+        warnings = find_warnings(records, numbers, session.video_id or video_id)
+        if warnings:
+            later_parts["warnings"] = warnings
         return SessionResult(
             version=RESULT_VERSION,
             video_id=session.video_id or video_id,
@@ -111,6 +119,7 @@ class SessionScorer:
                 scored=scored,
                 hits=0 if attention is None else attention.hits,
                 off_video=0 if attention is None else attention.off_video,
+                flat_map=0 if attention is None else attention.flat,
             ),
             lost=LostFrames(**{name: lost[name] for name in LostFrames.model_fields}),
             model_digest=self._model.digest,
@@ -121,7 +130,7 @@ class SessionScorer:
             maps_digest=numbers.maps_digest,
             at_accuracy=numbers.at_accuracy,
             trace=numbers.trace,
-            **viewing,
+            **later_parts,
         )
 
 

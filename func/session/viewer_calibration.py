@@ -23,7 +23,7 @@ from gaze_core.drift import Drift, find_drift
 from gaze_core.errors import SessionNotFoundError
 from gaze_core.ports import GazeModel, Session, SessionReader
 from gaze_core.refresh import refresh_calibration
-from gaze_core.targets import TargetAccuracy
+from gaze_core.targets import TargetAccuracy, TargetFrames, is_same_place
 from gaze_core.viewer_change import ViewerComparison
 
 MOMENT_GAP_S = 5.0
@@ -105,8 +105,8 @@ def calibrate_session(session: Session, model: GazeModel, earlier: Session | Non
         earlier: Calibration session that it refreshes, from `read_earlier`; None without one. That one's own earlier
             session does not count, so a refresh never depends on more than two sessions.
     """
-    frames = find_target_frames(read_records(session), TargetUse.FIT, model)
     screen, camera = read_screen(session), read_camera(session)
+    frames = find_target_frames(read_records(session), TargetUse.FIT, model, screen=screen, camera=camera)
     if earlier is None:
         return calibrate(frames, screen=screen, camera=camera)
     return refresh_calibration(calibrate_session(earlier, model), frames, screen=screen, camera=camera)
@@ -131,8 +131,9 @@ def validate_session(
     session: Session, records: Records, correction: Correction | None, model: GazeModel
 ) -> TargetAccuracy | None:
     """Return the errors of a correction on the validation targets of a session; None without targets."""
-    frames = find_target_frames(records, TargetUse.VALIDATE, model)
-    return measure_accuracy(correction, frames, screen=read_screen(session), camera=read_camera(session))
+    screen, camera = read_screen(session), read_camera(session)
+    frames = find_target_frames(records, TargetUse.VALIDATE, model, screen=screen, camera=camera)
+    return measure_accuracy(correction, frames, screen=screen, camera=camera)
 
 
 def track_drift(session: Session, records: Records, calibration: Calibration, model: GazeModel) -> Drift | None:
@@ -146,19 +147,29 @@ def track_drift(session: Session, records: Records, calibration: Calibration, mo
     """
     times_s = find_times_s(records)
     found = sorted(find_targets(records, TargetUse.VALIDATE), key=lambda each: (times_s[each.number], each.number))
+    screen, camera = read_screen(session), read_camera(session)
+    frames = make_target_frames(found, model, screen=screen, camera=camera)
     moments: list[int] = []
     shown_s: list[list[float]] = []
     for index, each in enumerate(found):
         last = found[index - 1] if index else None
-        if last is None or last.target != each.target or times_s[each.number] > times_s[last.number] + MOMENT_GAP_S:
+        is_shown_again = last is None or times_s[each.number] > times_s[last.number] + MOMENT_GAP_S
+        if is_shown_again or not _is_same_target(frames, index - 1, index):
             if len(shown_s) == MAX_MOMENTS:
                 break
             shown_s.append([])
         shown_s[-1].append(times_s[each.number])
         moments.append(len(shown_s) - 1)
-    frames = replace(make_target_frames(found[: len(moments)], model), moments=np.array(moments, dtype=np.int64))
+    frames = replace(frames.select(np.arange(len(moments))), moments=np.array(moments, dtype=np.int64))
     middles_s = np.array([np.median(each) for each in shown_s])
-    return find_drift(calibration, frames, middles_s, screen=read_screen(session), camera=read_camera(session))
+    return find_drift(calibration, frames, middles_s, screen=screen, camera=camera)
+
+
+def _is_same_target(frames: TargetFrames, first: int, second: int) -> bool:
+    """Return whether two frames show the same target, and screen and camera did not move it."""
+    places_mm = frames.targets_mm
+    is_moved = places_mm is not None and not is_same_place(places_mm[first], places_mm[second])
+    return bool((frames.targets[first] == frames.targets[second]).all()) and not is_moved
 
 
 def describe_calibration(

@@ -9,7 +9,7 @@ from func.session.cues import stack_cues
 from func.session.frame_record import FrameRecord, digest_image, make_record, read_record
 from func.session.measured import stack_measured
 from func.session.viewing import require_viewing
-from func.web.answer_warnings import warn_of_expired_session, warn_of_repeat
+from func.web.answer_warnings import warn_of_expired_session, warn_of_other_viewing, warn_of_repeat
 from func.web.frame_answers import answer_frame, can_answer
 from func.web.images import decode_image
 from func.web.metrics import Metrics
@@ -68,6 +68,7 @@ class FrameSteps:
             setup=metadata.describe_setup(),
             image_digest=digest_image(image),
             viewing_start_ms=self.viewing_start_ms,
+            video_id=metadata.video_id,
         )
 
     def store(self, detector: GazeDetector, record: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +109,7 @@ class FrameSteps:
                 *self.warnings,
                 *warn_of_repeat(metadata.frame_number, record, stored),
                 *warn_of_expired_session(update.earlier_expired_at),
+                *warn_of_other_viewing(update, video_id=metadata.video_id, ip_address=metadata.ip_address),
             ],
         )
 

@@ -5,6 +5,7 @@ A frame is refused early if it would wait too long. Otherwise its body is read a
 for the other frames and is scored, without keeping a landmarker or a thread of these stages.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -180,4 +181,9 @@ def choose_parser(exchange: Exchange) -> Callable[[bytes], ParsedFrame]:
         return parse_json_request
     if media_type == "multipart/form-data" and parameters.get("boundary"):
         return partial(parse_multipart_request, boundary=parameters["boundary"])
-    raise UnsupportedMediaTypeError("the body must be application/json or multipart/form-data with a boundary")
+    if media_type == "multipart/form-data":
+        raise UnsupportedMediaTypeError("the content type lacks the boundary; let the HTTP library set this header")
+    sent = f", not {media_type}" if re.fullmatch(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,80}", media_type) else ""
+    if not media_type:
+        sent = "; the header Content-Type is missing"
+    raise UnsupportedMediaTypeError(f"the body must be application/json or multipart/form-data with a boundary{sent}")

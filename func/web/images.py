@@ -17,6 +17,7 @@ from func.errors import (
     UnsupportedMediaTypeError,
 )
 from func.web import jpeg, png, webp
+from func.web.image_kinds import describe_other_format
 from gaze_core.types import Frame
 
 MAX_IMAGE_SIDE_PX = 16_383
@@ -139,7 +140,7 @@ def read_image_header(data: bytes) -> ImageHeader:
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         image_format = "webp"
     else:
-        raise UnsupportedMediaTypeError("the image is not a JPEG, PNG or WebP")
+        raise UnsupportedMediaTypeError(f"the image is not a JPEG, PNG or WebP, but {describe_other_format(data)}")
     try:
         size = _CONTAINERS[image_format].read_size(data)
     except (struct.error, IndexError):  # truncated

@@ -64,6 +64,8 @@ def split_multipart(body: bytes, boundary: str) -> list[Part]:
     mark = b"--" + boundary.encode("latin-1", "replace")
     if not 2 < len(mark) <= MAX_BOUNDARY_BYTES + 2:
         raise MultipartError(f"the boundary must have 1 to {MAX_BOUNDARY_BYTES} characters")
+    if mark not in body:
+        raise MultipartError("the boundary in the content type is not in the body")
     opening = _find_delimiter(body, mark, 0)
     line_break = opening.line_break
     parts: list[Part] = []
@@ -82,7 +84,7 @@ def _find_delimiter(body: bytes, mark: bytes, start: int) -> _Delimiter:
     for _ in range(_MAX_FALSE_BOUNDARIES):
         at = body.find(mark, at)
         if at < 0:
-            raise MultipartError("the closing boundary is missing")
+            raise MultipartError("the closing boundary is missing, so the body may be cut off")
         rest = _REST_OF_BOUNDARY_LINE.match(body, at + len(mark))
         begins_line = not mark.startswith(b"-") or at == 0 or body[at - 1] == 0x0A
         if rest and begins_line:

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from func.errors import NotReadyError
 from func.web.problems import PROBLEMS, Problem
 from func.web.schemas import (
+    MULTIPART_CONDITION,
     CompletedAnswer,
     FrameAnswer,
     FrameMetadata,
@@ -19,6 +20,12 @@ from func.web.schemas import (
     ProblemDocument,
     ReadinessAnswer,
 )
+
+_SOMETIMES_ABSENT = {
+    "CalibrationSummary": {"refreshed", "refreshed_by_deg", "other_viewer"},
+    "CalibrationCheck": {"drift"},
+}
+"""Keys of answers that are not always there, unlike all others with a default."""
 
 
 @cache
@@ -36,6 +43,9 @@ def describe_api() -> dict[str, Any]:
         [*((model, "validation") for model in requests), *((model, "serialization") for model in answers)],
         ref_template="#/components/schemas/{model}",
     )
+    for model, names in _SOMETIMES_ABSENT.items():
+        described = schemas["$defs"][model]
+        described["required"] = [name for name in described["required"] if name not in names]
     multipart = {
         "schema": {
             "type": "object",
@@ -47,6 +57,7 @@ def describe_api() -> dict[str, Any]:
                     "contentMediaType": "application/octet-stream",
                 },
             },
+            **MULTIPART_CONDITION,
         },
         "encoding": {
             "metadata": {"contentType": "application/json"},

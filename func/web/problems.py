@@ -11,6 +11,7 @@ from func.errors import (
     MethodNotAllowedError,
     NotReadyError,
     OtherViewingError,
+    PartNotLoadedError,
     PayloadTooLargeError,
     RequestError,
     RequestTimeoutError,
@@ -20,6 +21,7 @@ from func.errors import (
     UndecodableImageError,
     UnknownPathError,
     UnsupportedMediaTypeError,
+    UnusableModelError,
     WaitingListFullError,
 )
 from gaze_core.errors import (
@@ -30,16 +32,19 @@ from gaze_core.errors import (
     ModelError,
     ResultSinkBusyError,
     ResultSinkError,
+    ResultSinkRefusedError,
     ResultSinkTimeoutError,
     SaliencyMapError,
     SaliencyMapNotFoundError,
     SaliencyStoreError,
+    SaliencyStoreRefusedError,
     SaliencyStoreTimeoutError,
     SessionExpiredError,
     SessionNotFoundError,
     SessionScoredError,
     SessionStoreBusyError,
     SessionStoreError,
+    SessionStoreRefusedError,
     SessionStoreTimeoutError,
 )
 
@@ -64,6 +69,11 @@ class Problem:
 
 
 _RETRY_DETAIL = "Repeat the request unchanged; frames that are already stored count once."
+
+_DENIED_DETAIL = (
+    "Access was denied. Repeating the request fails until an operator corrects the credentials. Frames that are "
+    "already stored are kept as long as their session; repeating the request afterwards counts them once."
+)
 
 PROBLEMS: Mapping[type[GazeError], Problem] = {
     GazeError: Problem(500, "internal-error", "Internal error", "The request could not be answered."),
@@ -99,10 +109,13 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     # service, not of the client. A video without any map is not an error; the result says so.
     SessionNotFoundError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
     SessionStoreError: Problem(502, "session-api-failed", "Session API failed", _RETRY_DETAIL),
+    SessionStoreRefusedError: Problem(502, "session-api-denied", "Session API denied access", _DENIED_DETAIL),
     SaliencyMapNotFoundError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     SaliencyMapError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
     SaliencyStoreError: Problem(502, "saliency-store-failed", "Saliency store failed", _RETRY_DETAIL),
+    SaliencyStoreRefusedError: Problem(502, "saliency-store-denied", "Saliency store denied access", _DENIED_DETAIL),
     ResultSinkError: Problem(502, "aggregator-failed", "Result aggregator failed", _RETRY_DETAIL),
+    ResultSinkRefusedError: Problem(502, "aggregator-denied", "Result aggregator denied access", _DENIED_DETAIL),
     LandmarkerBusyError: Problem(503, "busy", "Over capacity", "All landmarkers are busy.", retry_after_s=1),
     BusyError: Problem(503, "busy", "Over capacity", "Try again later."),
     DetectionBusyError: Problem(503, "busy", "Over capacity", "The frame would wait too long for a landmarker."),
@@ -110,7 +123,9 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
     BodiesFullError: Problem(503, "busy", "Over capacity", "Request bodies use all the memory allowed for them."),
     WaitingListFullError: Problem(503, "busy", "Over capacity", "Too many last frames are waiting."),
     ScoringBusyError: Problem(503, "busy", "Over capacity", "Too many sessions are being scored."),
-    NotReadyError: Problem(503, "not-ready", "Not ready", "The model or landmarker is not loaded.", retry_after_s=5),
+    NotReadyError: Problem(503, "not-ready", "Not ready", "The models are not loaded.", retry_after_s=5),
+    PartNotLoadedError: Problem(503, "not-ready", "Not ready", retry_after_s=5),
+    UnusableModelError: Problem(503, "not-ready", "Not ready", retry_after_s=5),
     SessionStoreBusyError: Problem(503, "session-api-busy", "Session API busy", _RETRY_DETAIL, retry_after_s=1),
     ResultSinkBusyError: Problem(503, "aggregator-busy", "Result aggregator busy", _RETRY_DETAIL, retry_after_s=1),
     SessionStoreTimeoutError: Problem(504, "session-api-timeout", "Session API timed out", _RETRY_DETAIL),

@@ -3,10 +3,10 @@
 A body is JSON with a base64 image, or multipart with a binary image; both have the fields of `FrameMetadata`.
 """
 
-import binascii
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from func.errors import BadRequestError, FieldProblem, PayloadTooLargeError
 from func.json_limits import LONG_STRING_BYTES, JsonLimitError, JsonLimits, check_json
-from func.web.answer_warnings import warn_of_unknown_fields
+from func.web.answer_warnings import find_misspelt, shorten, warn_of_unknown_fields
+from func.web.image_text import ImageTextError, decode_image_text, read_image_part
 from func.web.multipart import MultipartError, split_multipart
 from func.web.schemas import FrameMetadata, FrameRequest, RequestPart
 
@@ -27,10 +28,8 @@ MAX_FIELDS_BYTES = 256 * 1024
 
 MAX_LONG_STRINGS = 64
 
-_DATA_URL_PREFIX = re.compile(
-    rb"data:(?:image/[a-z0-9.+-]{1,32}|application/octet-stream)?(?:;[a-z0-9-]{1,32}=[^;,]{0,64}){0,4};base64,",
-    re.IGNORECASE,
-)
+MAX_DIGITS = 400
+"""Maximum length of an integer; the longest number that a double holds has 309 digits."""
 
 _ESCAPES = {
     rb"\/": b"/",
@@ -45,8 +44,6 @@ _ESCAPES = {
     rb"\u003D": b"=",
 }
 """JSON escapes of base64 characters and of white space."""
-
-_WHITESPACE = b" \t\r\n\f\v"
 
 _PLACEHOLDER = re.compile(f"~{{{LONG_STRING_BYTES}}}([0-9]{{1,2}})")
 
@@ -91,7 +88,7 @@ def parse_json_request(body: bytes) -> ParsedFrame:
         PayloadTooLargeError: The fields other than the image are too large.
     """
     parsed = _parse_shortened(body, "the body")
-    request = _validate(FrameRequest, parsed.value)
+    request = _validate(FrameRequest, parsed.value, "body")
     image = (_decode_frame(request.frame, parsed) or None) if request.frame else None
     warnings = warn_of_unknown_fields(parsed.value, FrameRequest)
     return _require_image(request.model_copy(update={"frame": None}), image, warnings)
@@ -110,10 +107,15 @@ def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
     """
     parts = _read_parts(body, boundary)
     if "metadata" not in parts:
-        raise BadRequestError("a part is missing", [FieldProblem("metadata", "is required")])
+        requirement = "is required: a part with all fields but the image, as JSON"
+        raise BadRequestError("a part is missing", [FieldProblem("metadata", requirement)])
     value = parse_json(parts["metadata"], "the part `metadata`")
-    metadata = _validate(FrameMetadata, value)
-    return _require_image(metadata, parts.get("frame") or None, warn_of_unknown_fields(value, FrameMetadata))
+    metadata = _validate(FrameMetadata, value, "metadata")
+    image = read_image_part(parts["frame"]) if parts.get("frame", b"").strip(b"\r\n") else None
+    if image is None and isinstance(value, Mapping) and value.get("frame"):
+        requirement = "must be a part of its own, not a field of `metadata`"
+        raise BadRequestError("a part is missing", [FieldProblem("frame", requirement)])
+    return _require_image(metadata, image, warn_of_unknown_fields(value, FrameMetadata))
 
 
 def parse_json(text: bytes, name: str) -> object:
@@ -122,8 +124,8 @@ def parse_json(text: bytes, name: str) -> object:
     Strings of more than `LONG_STRING_BYTES` bytes are replaced by placeholders, which no field accepts.
 
     Raises:
-        BadRequestError: The text is malformed, nests too deeply, has too many elements, contains a duplicate key, or
-            has a number that is not finite.
+        BadRequestError: The text is malformed or not in UTF-8, nests too deeply, has too many elements, contains a
+            duplicate key, or has a number that is not finite or has too many digits.
         PayloadTooLargeError: The text is too large, not counting long strings.
     """
     return _parse_shortened(text, name).value
@@ -137,6 +139,12 @@ def _parse_shortened(text: bytes, name: str) -> _Parsed:
     """
     if text.startswith(codecs.BOM_UTF8):
         text = text[len(codecs.BOM_UTF8) :]
+    if not text.strip():
+        raise BadRequestError(f"{name} is empty")
+    encoding = json.detect_encoding(text[:4])
+    if encoding != "utf-8":
+        raise BadRequestError(f"{name} is in {encoding.upper()}; send it in UTF-8")
+    long_strings: list[slice] = []
     try:
         long_strings = check_json(text, JSON_LIMITS)
         if len(text) - sum(string.stop - string.start for string in long_strings) > MAX_FIELDS_BYTES:
@@ -149,12 +157,30 @@ def _parse_shortened(text: bytes, name: str) -> _Parsed:
             pieces += [text[at : string.start], b"~" * LONG_STRING_BYTES, b"%d" % number]
             at = string.stop
         shortened = b"".join((*pieces, text[at:])).decode("utf-8")
-        value = json.loads(shortened, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        value = json.loads(
+            shortened, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_int=_read_integer
+        )
     except (BadRequestError, JsonLimitError) as error:
         raise BadRequestError(f"{name} {error}") from None
+    except UnicodeDecodeError as error:
+        at = _find_position(error.start, long_strings)
+        raise BadRequestError(f"{name} is not UTF-8 at byte {at}, perhaps Latin-1; send it in UTF-8") from error
+    except json.JSONDecodeError as error:
+        at = _find_position(error.pos, long_strings)
+        raise BadRequestError(f"{name} is not valid JSON at character {at}") from error
     except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"{name} is not valid JSON in UTF-8") from error
+        raise BadRequestError(f"{name} is not valid JSON: a string is not terminated") from error
     return _Parsed(value, text, long_strings)
+
+
+def _find_position(position: int, long_strings: Iterable[slice]) -> int:
+    """Return the position in the whole text, counted from 1, of one in the shortened text, counted from 0."""
+    for number, string in enumerate(long_strings):
+        placeholder = LONG_STRING_BYTES + len(str(number))
+        if position < string.start + placeholder:
+            break
+        position += string.stop - string.start - placeholder
+    return position + 1
 
 
 def _require_image(metadata: FrameMetadata, image: bytes | None, warnings: Iterable[str]) -> ParsedFrame:
@@ -168,29 +194,16 @@ def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
     placeholder = _PLACEHOLDER.fullmatch(frame)
     try:
         if placeholder is None or int(placeholder[1]) >= len(parsed.long_strings):
-            return _decode_base64(frame.encode("ascii"))
+            return decode_image_text(frame.encode("utf-8", "surrogatepass"))
         string = parsed.long_strings[int(placeholder[1])]
         if parsed.text.find(b"\\", string.start, string.stop) < 0:
-            return _decode_base64(parsed.text, string.start, string.stop)
+            return decode_image_text(parsed.text, string.start, string.stop)
         written = parsed.text[string]
         for escape, character in _ESCAPES.items():
             written = written.replace(escape, character)
-        return _decode_base64(written)
-    except (binascii.Error, ValueError) as error:
-        raise BadRequestError("a field is invalid", [FieldProblem("frame", "must be base64")]) from error
-
-
-def _decode_base64(text: bytes, start: int = 0, stop: int | None = None) -> bytes:
-    """Decode base64 with an optional data URL prefix and white space.
-
-    Copies the text only if it contains white space.
-    """
-    stop = len(text) if stop is None else stop
-    prefix = _DATA_URL_PREFIX.match(text, start, stop)
-    start = prefix.end() if prefix else start
-    if any(text.find(space, start, stop) >= 0 for space in _WHITESPACE):
-        return binascii.a2b_base64(text[start:stop].translate(None, _WHITESPACE), strict_mode=True)
-    return binascii.a2b_base64(memoryview(text)[start:stop], strict_mode=True)
+        return decode_image_text(written)
+    except ImageTextError as error:
+        raise BadRequestError("a field is invalid", [FieldProblem("frame", str(error))]) from error
 
 
 def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
@@ -210,7 +223,9 @@ def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        raise BadRequestError("contains a duplicate key")
+        count = Counter(name for name, _ in pairs)
+        duplicate = next(name for name in count if count[name] > 1)
+        raise BadRequestError(f"contains the key {shorten(duplicate)} twice")
     return unique
 
 
@@ -218,15 +233,34 @@ def _refuse_constant(_: str) -> NoReturn:
     raise BadRequestError("contains a number that is not finite")
 
 
-def _validate(model: type[_Part], value: object) -> _Part:
+def _read_integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise BadRequestError(f"contains a number of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _validate(model: type[_Part], value: object, name: str) -> _Part:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = [
-            FieldProblem(".".join(map(str, entry["loc"])) or "body", _explain(entry["type"], entry.get("ctx", {})))
-            for entry in error.errors(include_url=False, include_input=False)
-        ]
+        problems = []
+        for entry in error.errors(include_url=False, include_input=False):
+            field = ".".join(map(str, entry["loc"])) or name
+            detail = _explain(entry["type"], entry.get("ctx", {}))
+            if entry["type"] == "missing":
+                near = find_misspelt(field, value, model)
+                detail += f"; did you mean it by `{near}`?" if near else ""
+            elif entry["type"] in {"greater_than_equal", "less_than_equal"}:
+                detail += _UNITS.get(field.split(".")[0], "")
+            problems.append(FieldProblem(field, detail))
         raise BadRequestError("fields are missing or invalid", problems) from error
+
+
+_UNITS = {
+    "viewport": ", as a share of the screen, not in pixels",
+    "calibration_target": ", as a share of the screen, not in pixels",
+}
+"""What is often mistaken about the numbers of a field."""
 
 
 _EXPLANATIONS = {

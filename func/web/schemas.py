@@ -1,8 +1,10 @@
 """Pydantic models of requests and answers, which validate them and define the OpenAPI schemas.
 
-Types are strict: `true` is not an integer. Unknown fields are ignored, for compatibility with other client versions.
+Types are those of JSON Schema: 17.0 is an integer, "17" and true are not. Unknown fields are ignored, for compatibility
+with other client versions.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -17,12 +19,16 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from func.session.result import SessionResult
 from func.session_token import MAX_TOKEN_LENGTH
 from gaze_core.types import Camera, Screen, Validity, Viewport
 
 MAX_FRAME_NUMBER = 2**31 - 1
+
+_PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$"
+"""No control characters or line breaks. Every common dialect of regular expressions reads it alike."""
 
 
 def _check_session_id(value: str) -> str:
@@ -40,14 +46,34 @@ def _check_video_id(value: str) -> str:
 
 
 def _check_ip_address(value: str) -> str:
-    if not value.isprintable():
+    if not re.fullmatch(_PRINTABLE, value) or re.search("[\ud800-\udfff]", value):
         raise ValueError("must be printable text")
     return value
 
 
-SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$"), AfterValidator(_check_session_id)]
+def _take_whole_number(value: object) -> object:
+    """Convert 17.0, which is an integer in JSON Schema, to 17."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
-VideoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$"), AfterValidator(_check_video_id)]
+
+SessionId = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", json_schema_extra={"not": {"enum": [".", ".."]}}),
+    AfterValidator(_check_session_id),
+]
+
+VideoId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        json_schema_extra={
+            "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+            "maxLength": 100,
+            "not": {"anyOf": [{"const": "videos"}, {"pattern": r"^system\."}]},
+        },
+    ),
+    AfterValidator(_check_video_id),
+]
 
 IpAddress = Annotated[
     str,
@@ -55,20 +81,22 @@ IpAddress = Annotated[
         min_length=1,
         max_length=200,
         description="Address of the viewer as identified by the gateway: any printable text, stored unchanged.",
+        json_schema_extra={"pattern": _PRINTABLE},
     ),
     AfterValidator(_check_ip_address),
 ]
 
 Token = Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)]
 
-FrameNumber = Annotated[int, Field(ge=1, le=MAX_FRAME_NUMBER)]
+# The validator stands last, or pydantic's JSON Schema would contain `ge` instead of `minimum`.
+FrameNumber = Annotated[int, Field(ge=1, le=MAX_FRAME_NUMBER), BeforeValidator(_take_whole_number)]
 
 # Beyond 1e15, doubles cannot represent every millisecond with a margin.
 Milliseconds = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 SizeMm = Annotated[float, Field(ge=10, le=100_000)]
 
-SizePx = Annotated[int, Field(ge=1, le=100_000)]
+SizePx = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_take_whole_number)]
 
 OffsetMm = Annotated[float, Field(ge=-100_000, le=100_000)]
 
@@ -92,6 +120,17 @@ class RequestPart(BaseModel):
 
 class ScreenPart(RequestPart):
     """Screen of the viewer. The defaults are those of a 15.6-inch laptop."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentRequired": {
+                "width_mm": ["height_mm"],
+                "height_mm": ["width_mm"],
+                "width_px": ["height_px"],
+                "height_px": ["width_px"],
+            }
+        }
+    )
 
     width_mm: SizeMm = Screen().width_mm
     height_mm: SizeMm = Screen().height_mm
@@ -133,8 +172,29 @@ class ViewportPart(RequestPart):
     height: Annotated[float, Field(ge=0.001, le=10)] = Viewport().height
 
 
+_IF_USE_THEN_TARGET: JsonDict = {
+    "if": {"properties": {"calibration_use": {"type": "string"}}, "required": ["calibration_use"]},
+    "then": {"properties": {"calibration_target": {"type": "array"}}, "required": ["calibration_target"]},
+}
+
+_UNLESS_LAST_FRAME: JsonDict = {"properties": {"last_frame": {"const": False}}}
+
+_IF_NOT_LAST_THEN_IMAGE: JsonDict = {
+    "if": _UNLESS_LAST_FRAME,
+    "then": {"properties": {"frame": {"type": "string", "minLength": 1}}, "required": ["frame"]},
+}
+
+MULTIPART_CONDITION: JsonDict = {
+    "if": {"properties": {"metadata": _UNLESS_LAST_FRAME}},
+    "then": {"required": ["frame"]},
+}
+"""JSON Schema of a multipart request: the image is required unless `last_frame` in the metadata is true."""
+
+
 class FrameMetadata(RequestPart):
     """Fields of a frame other than the image: the part `metadata` of a multipart request."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_IF_USE_THEN_TARGET]})
 
     session_id: SessionId
     video_id: VideoId
@@ -201,11 +261,13 @@ class FrameMetadata(RequestPart):
 class FrameRequest(FrameMetadata):
     """JSON request."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [_IF_USE_THEN_TARGET, _IF_NOT_LAST_THEN_IMAGE]})
+
     frame: Annotated[
         str | None,
         Field(
             description="JPEG, PNG or WebP in base64, optionally with line breaks and the prefix "
-            "`data:image/...;base64,`; required unless `last_frame`.",
+            "`data:image/...;base64,`; required unless `last_frame`. Either alphabet of base64, padding optional.",
             json_schema_extra={"contentEncoding": "base64"},
         ),
     ] = None
@@ -229,7 +291,7 @@ class HeadPoseAnswer(BaseModel):
 
 Warnings = Annotated[
     list[str] | None,
-    Field(description="Parts of the request that had no effect, and why; omitted if empty."),
+    Field(description="Parts of the request that had no effect or contradict the session, and why; omitted if empty."),
 ]
 
 

@@ -7,6 +7,8 @@ functions-framework serves an ASGI function with the worker class `uvicorn_worke
 import asyncio
 import contextlib
 import ctypes
+import logging
+import os
 import resource
 import signal
 import socket
@@ -20,12 +22,13 @@ import uvicorn_worker  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
-from func.errors import NotReadyError
+from func.errors import NotReadyError, UnusableModelError
 from func.settings import Settings
 from func.web.connections import Connections, GuardedProtocol, Limits
 from func.web.handler import Handler
 from func.web.metrics import Metrics
 from func.web.native_output import divert_native_output
+from func.web.start import describe_end
 
 KEEP_ALIVE_S = 95.0
 """Maximum idle time of a connection. Longer than the 90 s of Go clients such as queue-proxy: they close first, and no
@@ -56,6 +59,7 @@ def install_worker(handler: Handler, settings: Settings, metrics: Metrics) -> No
     """Make functions-framework use `Worker` for this handler."""
     Worker.handler, Worker.settings, Worker.metrics = handler, settings, metrics
     uvicorn_worker.UvicornWorker = Worker  # gunicorn finds the class by this name
+    logging.getLogger("gunicorn.error").addFilter(_EndOfWorker())
 
 
 class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
@@ -109,8 +113,30 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
 
 
 async def _load_early(handler: Handler) -> None:
-    with contextlib.suppress(NotReadyError):  # logged; the next readiness probe retries
+    """Load the models. If they stay unusable, end this process and its parent, which would only start it again."""
+    try:
         await handler.load()
+    except UnusableModelError as error:
+        sys.stderr.write(describe_end(error) + "\n")
+        sys.stderr.flush()
+        # MediaPipe's library may hang in the normal exit of a forked process.
+        os._exit(Arbiter.APP_LOAD_ERROR)
+    except NotReadyError:  # logged; the next readiness probe retries
+        pass
+
+
+class _EndOfWorker(logging.Filter):
+    """Drops gunicorn's lines about a worker that could not load the models: its own line says more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_ending = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to keep a line."""
+        if "exited with code" in record.msg and record.args and record.args[-1] == Arbiter.APP_LOAD_ERROR:  # type: ignore[index]
+            self._is_ending = True
+        return not (self._is_ending and record.msg.startswith(("Worker (pid", "Shutting down", "Reason")))
 
 
 class DrainingServer(uvicorn.Server):

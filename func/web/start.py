@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from func.bootstrap import OncePerProcess, build_application
+from func.bootstrap import OncePerProcess, build_application, check_model_files
 from func.core_dumps import disable_core_dumps
-from func.errors import SettingsError
+from func.errors import SettingsError, UnusableModelError
 from func.settings import Settings, read_settings
 from func.web.handler import Handler
 from func.web.log_lines import RateLimit
@@ -26,17 +26,25 @@ class Started:
     metrics: Metrics
 
 
+def describe_end(error: UnusableModelError) -> str:
+    """Return the line on stderr with which the process ends."""
+    return f"gaze-function cannot start: {error.line}"
+
+
 def start(environ: Mapping[str, str]) -> Started:
     """Read the settings, configure logging and create the handler.
 
-    Exits with one line on stderr if a setting is invalid. Runs before a server forks; models and landmarkers are loaded
-    later, in the process that serves.
+    Exits with one line on stderr if a setting is invalid or a model file is wrong. Runs before a server forks; models
+    and landmarkers are loaded later, in the process that serves.
     """
     disable_core_dumps()
     try:
         settings = read_settings(environ)
+        check_model_files(settings)
     except SettingsError as error:
         sys.exit(f"gaze-function cannot start: {error}")
+    except UnusableModelError as error:
+        sys.exit(describe_end(error))
     metrics = Metrics()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for handler in logging.getLogger().handlers:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
+from func.bootstrap import load_model
 from func.errors import SettingsError
 from func.model_paths import parse_sha256, require_digest
 from gaze_core.errors import SessionNotFoundError
@@ -15,6 +15,7 @@ from gaze_core.ports import Session, SessionReader
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
+from gaze_tools.saliency.connection import check_connection
 from gaze_tools.session.api import SessionApi, describe_missing
 from gaze_tools.session.export_file import ExportedSessions, is_export
 from models import GAZE_MODEL_PATH
@@ -98,13 +99,12 @@ def report(
         require_digest("GAZE_MODEL", gaze_model, gaze_model_sha256)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    check_connection(mongo_uri)
     with translated_errors():
         sessions, session = _find_session(session_id, session_api)
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         notes: list[str] = []
-        gazes, accuracy = read_gazes(
-            session, sessions, lambda: load_gaze_model(gaze_model, sha256=gaze_model_sha256), notes
-        )
+        gazes, accuracy = read_gazes(session, sessions, lambda: load_model(gaze_model, sha256=gaze_model_sha256), notes)
         examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)
         page = write_report(examined, maps, out, video=video)
         console.print(f"[green]{page}")

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from func.session.attention_score import GazeAccuracy, find_accuracy, score_gazes
 from func.session.frame_record import read_calibration_session, read_screen, read_viewport
-from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, read_records
+from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, move_to_setup, read_records
 from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import find_viewer_calibration
 from gaze_core.attention import Attention
 from gaze_core.errors import SaliencyMapNotFoundError, SessionStoreError
 from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionReader
 from gaze_core.types import GazePoint, Screen, Viewport
+from gaze_core.video_times import VideoTimes
 from gaze_tools.report.eye_events import EyeEvents, find_events
 from gaze_tools.report.trace import TraceRow, add_scores, make_rows
 
@@ -38,6 +39,7 @@ class Report:
         stored_result: Result stored in the session; None before the session is complete.
         screen: The viewer's screen.
         viewport: Position of the video on the screen.
+        setups: Screen and viewport of each frame, by frame number.
         notes: Remarks for the reader.
     """
 
@@ -53,6 +55,7 @@ class Report:
     stored_result: SessionResult | None
     screen: Screen = field(default_factory=Screen)
     viewport: Viewport = field(default_factory=Viewport)
+    setups: Mapping[int, tuple[Screen, Viewport]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -64,6 +67,10 @@ class Report:
     def coverage(self) -> float:
         """Share of the expected frames that were scored."""
         return self.statuses["scored"] / len(self.rows) if self.rows else 0.0
+
+    def setup_of(self, frame_number: int) -> tuple[Screen, Viewport]:
+        """Return the screen and viewport of a frame."""
+        return self.setups.get(frame_number, (self.screen, self.viewport))
 
 
 def read_gazes(
@@ -92,7 +99,7 @@ def read_gazes(
         stored: dict[int, GazePoint | None] = {
             number: each.gaze for number, each in records.items() if each is not None and each.gaze is not None
         }
-        return stored, find_accuracy(None, usual_deg)
+        return stored | move_to_setup(session, records), find_accuracy(None, usual_deg)
     model = load_model()
     if result is not None and result.model_digest not in (None, model.digest):
         notes.append("The gaze was recomputed with another model than the one that scored the session.")
@@ -134,18 +141,28 @@ def examine_session(
     notes = list(notes)
     screen, viewport, stored = read_screen(session), read_viewport(session), _read_result(session)
     records = {number: each for number, each in find_video_frames(read_records(session)).items() if number >= 1}
-    fps, digest = None, None
+    times, digest = VideoTimes(), None
     with contextlib.suppress(SaliencyMapNotFoundError):
         facts = maps.extract_saliencyMap(session.video_id)
-        fps, digest = facts.fps, facts.digest
+        times, digest = facts.times, facts.digest
     valid = {number: gaze for number, gaze in gazes.items() if gaze is not None and number in records}
     numbers = score_gazes(maps, session.video_id, valid, records, screen=screen, viewport=viewport, accuracy=accuracy)
     attention = numbers.attention
     missing = 0 if stored is None else min(stored.lost.missing, MAX_MISSING)
-    rows = make_rows(session, records, valid, viewport, fps, missing=missing)
+    rows = make_rows(session, records, valid, viewport, times, missing=missing)
     rows, events = find_events(add_scores(rows, numbers), session, records)
     if events.fixations is None and any(row.screen_x is not None for row in rows):
         notes.append("The records lack the position of the eyes, so there are no fixations and saccades.")
+    setups = {
+        number: (each.screen or screen, each.viewport or viewport)
+        for number, each in records.items()
+        if each is not None
+    }
+    if len(set(setups.values())) > 1:
+        notes.append("Screen or viewport changed during the session; each frame is scored with its own.")
+    if stored is not None and not stored.score_valid and stored.score_invalid_reason is not None:
+        notes.append(f"The score is not valid: {stored.score_invalid_reason.replace('_', ' ')}.")
+    notes += [] if stored is None else [f"{each.frames} frames: {each.detail}." for each in stored.warnings]
     if stored is None:
         notes.append("The session is not complete: it has no stored result yet.")
     elif attention is not None and not _agrees(attention, stored):
@@ -160,10 +177,11 @@ def examine_session(
         accuracy=accuracy,
         events=events,
         maps_digest=digest,
-        fps=fps,
+        fps=times.fps,
         stored_result=stored,
         screen=screen,
         viewport=viewport,
+        setups=setups,
         notes=tuple(notes),
     )
 

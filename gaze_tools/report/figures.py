@@ -110,7 +110,8 @@ def _draw_key_frames(report: Report, maps: SaliencyMaps, video: Path | None, pat
     for video_frame, row in chosen.items():
         near = [_on_video(each) for each in gazed if abs(each.time_s - row.time_s) <= window_s]
         shape = frames[video_frame].shape[:2] if video_frame in frames else (270, 480)
-        sigmas = blur_sigma_px(ASSUMED_ACCURACY_DEG, distance_mm, shape, screen=report.screen, viewport=report.viewport)
+        screen, viewport = report.setup_of(row.frame_number)
+        sigmas = blur_sigma_px(ASSUMED_ACCURACY_DEG, distance_mm, shape, screen=screen, viewport=viewport)
         moments.append(
             plots.KeyFrame(
                 title=f"{clock_time(row.time_s)}  gaze ± {window_s:.0f} s" if window_s >= 1 else clock_time(row.time_s),
@@ -146,8 +147,9 @@ def _draw_fixations(report: Report, path: Path) -> Path:
     fixations = report.events.fixations or ()
     table = np.array([[each.onset_s, each.duration_s, each.x, each.y] for each in fixations])
     shape = report.screen.width_mm / report.screen.height_mm
-    view = report.viewport
-    return plots.draw_fixations(table, shape, (view.x, view.y, view.width, view.height), path=path)
+    views = dict.fromkeys(report.setup_of(row.frame_number)[1] for row in report.rows if row.screen_x is not None)
+    viewports = [(view.x, view.y, view.width, view.height) for view in views]
+    return plots.draw_fixations(table, shape, viewports, path=path)
 
 
 def _on_video(row: TraceRow) -> tuple[float, float]:

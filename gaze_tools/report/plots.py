@@ -24,6 +24,9 @@ PAGE_WIDTH, PAGE_DPI = 5.0, 190
 MAX_PATH_FIXATIONS = 150
 """Above this number, lines between fixations are unreadable and left out."""
 
+MAX_VIEWPORTS = 20
+"""Maximum number of positions of the video that are drawn."""
+
 OFF_SCREEN = 0.15
 """Maximum distance from the screen, in screen sizes, at which a fixation is drawn."""
 
@@ -35,6 +38,7 @@ STATUS_COLOURS: Mapping[str, str] = {
     "missing": "#b0b7bf",
     "no_map": "#5b8fd1",
     "bad_map": "#2f4b7c",
+    "no_time": "#7a5195",
     "old_format": "#8d6e63",
     "unreadable": "#444444",
 }
@@ -254,21 +258,22 @@ def draw_coverage(times_s: NDArray[np.float64], statuses: Sequence[str], *, path
 
 
 def draw_fixations(
-    fixations: NDArray[np.float64], shape: float, viewport: tuple[float, float, float, float], *, path: Path
+    fixations: NDArray[np.float64], shape: float, viewports: Sequence[tuple[float, float, float, float]], *, path: Path
 ) -> Path:
     """Draw the fixations on the screen; return `path`.
 
     Args:
         fixations: Onset and duration in seconds, x and y normalised to the screen, shape (n, 4).
         shape: Aspect ratio of the screen, width over height.
-        viewport: x, y, width and height of the video on the screen, normalised.
+        viewports: x, y, width and height of each position of the video on the screen, normalised.
         path: PNG file to write.
     """
     figure = Figure(figsize=(PAGE_WIDTH, PAGE_WIDTH / shape + 0.5), layout="constrained")
     axis = figure.subplots()
     axis.add_patch(Rectangle((0, 0), shape, 1, facecolor="0.96", edgecolor="0.4"))
-    if viewport != (0, 0, 1, 1):
-        left, top, width, height = viewport
+    for left, top, width, height in viewports[:MAX_VIEWPORTS]:
+        if (left, top, width, height) == (0, 0, 1, 1):
+            continue
         axis.add_patch(
             Rectangle((left * shape, top), width * shape, height, fill=False, edgecolor="0.4", linestyle=":")
         )

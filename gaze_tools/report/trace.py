@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from func.session.attention_score import DEFAULT_FPS, SessionNumbers, find_video_frame
+from func.session.attention_score import DEFAULT_FPS, SessionNumbers
 from func.session.gaze_track import Records
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import Session
 from gaze_core.types import GazePoint, Validity, Viewport
+from gaze_core.video_times import VideoTimes
 
 COLUMNS: Mapping[str, str] = {
     "frame_number": "Number of the webcam frame, from 1.",
     "time_s": "Position in the video: reported by the client, otherwise computed from frame number and frame rate.",
     "video_frame": "Video frame shown at that time; its saliency map is used.",
     "status": "scored, or the reason why not: missing, no_face, eyes_closed, low_quality, old_format, unreadable, "
-    "no_map or bad_map.",
+    "no_map, bad_map or no_time.",
     "screen_x": "Horizontal point of gaze on the screen: 0 left edge, 1 right edge; may lie outside.",
     "screen_y": "Vertical point of gaze on the screen: 0 top edge, 1 bottom edge; may lie outside.",
     "video_x": "Horizontal point of gaze on the video: 0 left edge, 1 right edge.",
@@ -63,7 +64,7 @@ def make_rows(
     records: Records,
     gazes: Mapping[int, GazePoint],
     viewport: Viewport,
-    fps: float | None,
+    times: VideoTimes,
     *,
     missing: int,
 ) -> list[TraceRow]:
@@ -73,13 +74,13 @@ def make_rows(
         session: Session with the stored frames.
         records: Parsed records by frame number.
         gazes: Point of gaze by frame number.
-        viewport: Position of the video on the screen.
-        fps: Frame rate of the video; None if unknown.
+        viewport: Position of the video on the screen, for frames without their own.
+        times: Presentation times of the video's frames.
         missing: Number of frames that the session's result counts as missing.
     """
     rows = []
     for number in _expected_frames(session, records, missing):
-        nominal_s = (number - 1) / (fps or DEFAULT_FPS)
+        nominal_s = (number - 1) / (times.fps or DEFAULT_FPS)
         record = records.get(number)
         if record is None:
             rows.append(TraceRow(number, nominal_s, number, "unreadable" if number in records else "missing"))
@@ -87,12 +88,12 @@ def make_rows(
         time_s, video_frame = nominal_s, number
         if record.video_time_ms is not None:
             time_s = record.video_time_ms / 1000
-            if fps is not None:
-                video_frame = find_video_frame(record.video_time_ms, fps)
+            if times.is_known:
+                video_frame = times.find_frame(record.video_time_ms)
         row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
         gaze = gazes.get(number)
         if gaze is not None:
-            point = screen_to_video(gaze, viewport)
+            point = screen_to_video(gaze, record.viewport or viewport)
             value = session.frames[number]
             row = replace(
                 row,
@@ -117,6 +118,8 @@ def add_scores(rows: Sequence[TraceRow], numbers: SessionNumbers) -> list[TraceR
         place = places.get(row.frame_number)
         if row.frame_number in numbers.bad_maps:
             scored[index] = replace(row, status="bad_map")
+        elif row.frame_number in numbers.untimed:
+            scored[index] = replace(row, status="no_time")
         elif trace is not None and place is not None and trace.hit[place] is not None:
             values = {name: getattr(trace, name)[place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
             scored[index] = replace(row, status="scored", **values)

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from gaze_core.errors import GazeError
 from gaze_tools.command_line import console
+from gaze_tools.film import read_times
 from gaze_tools.run.calibration import CalibrationFolder, read_calibration
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
 from gaze_tools.run.check import check_clip
-from gaze_tools.run.clip import Clip, ClipFrame, probe_clip, read_clip
+from gaze_tools.run.clip import Clip, ClipFrame, read_clip
 from gaze_tools.run.film import FilmRun, FilmScore, count_down, make_out_dir, run_film
 from gaze_tools.run.setup import Setup, read_setup, setup_options
 from gaze_tools.saliency.compute import probe_video
@@ -110,7 +111,7 @@ def _run(
     if (viewer is None) == (camera is None):
         raise click.UsageError("Give either --viewer CLIP or --camera N.")
     out = make_out_dir(out, overwrite=overwrite)
-    film_s = probe_clip(film).duration_s
+    film_s = read_times(film).duration_s
     calibration = None if calibrate is None else read_calibration(calibrate)
     if calibration is not None:
         setup = setup.over(calibration.setup)

@@ -15,9 +15,9 @@ from typing import Any
 import click
 from pymongo import MongoClient
 
-from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
+from func.bootstrap import load_model
 from gaze_tools.command_line import TIMEOUT_S, console, make_progress
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
@@ -176,7 +176,7 @@ def _write_files(
     maps = MongoSaliencyMaps(upstream.mongo_uri, timeout_s=TIMEOUT_S)
     session = store.get_session(session_id)
     notes: list[str] = []
-    gazes, accuracy = read_gazes(session, store, lambda: load_gaze_model(GAZE_MODEL_PATH), notes)
+    gazes, accuracy = read_gazes(session, store, lambda: load_model(GAZE_MODEL_PATH), notes)
     page = write_report(
         examine_session(session, maps, gazes, notes, accuracy=accuracy), maps, run.out, video=run.film.path
     )

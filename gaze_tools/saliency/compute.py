@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from pymongo.database import Database
 
+from gaze_tools.film import open_film
+from gaze_tools.film_times import FilmTimes
+from gaze_tools.saliency.face_search import FaceSearch
+from gaze_tools.saliency.models.faces import CHANNEL_VERSION, FaceAwareModel
 from gaze_tools.saliency.models.model import Frame, SaliencyModel
-from gaze_tools.saliency.writer import GRACE_S, VideoDescription, open_generation, prune
+from gaze_tools.saliency.writer import GRACE_S, Generation, VideoDescription, open_generation, prune
 
 DEFAULT_WIDTH_PX = 480
 
@@ -24,7 +26,7 @@ class Video:
 
     Attributes:
         path: Path of the file.
-        fps: Frame rate according to the file.
+        fps: Frame rate according to the file; None if it states none.
         width: Displayed width in pixels.
         height: Displayed height in pixels.
         stated_frames: Number of frames according to the file, which may be wrong.
@@ -32,7 +34,7 @@ class Video:
     """
 
     path: Path
-    fps: float
+    fps: float | None
     width: int
     height: int
     stated_frames: int
@@ -48,9 +50,12 @@ class Computed:
         maps: Number of stored maps.
         made: Number of maps made in this run; 0 if all were stored already.
         digest: Digest of the maps; None if all were stored already.
+        flat: Numbers of the frames with a flat map.
+        faces: Share of the frames with a face among those that were searched; None if none was.
         decode_s: Time spent decoding the video.
         model_s: Time spent in the model.
         store_s: Time spent storing.
+        times: Presentation times of the frames; None if all maps were stored already.
     """
 
     frames: int
@@ -60,22 +65,9 @@ class Computed:
     decode_s: float
     model_s: float
     store_s: float
-
-
-@contextlib.contextmanager
-def open_video(path: Path) -> Iterator[cv2.VideoCapture]:
-    """Open a video file.
-
-    Raises:
-        OSError: The file does not exist or is not a video.
-    """
-    capture = cv2.VideoCapture(str(path))
-    try:
-        if not path.is_file() or not capture.isOpened():
-            raise OSError(f"cannot read {path} as a video")
-        yield capture
-    finally:
-        capture.release()
+    times: FilmTimes | None = None
+    flat: tuple[int, ...] = ()
+    faces: float | None = None
 
 
 def probe_video(path: Path) -> Video:
@@ -84,17 +76,9 @@ def probe_video(path: Path) -> Video:
     Raises:
         OSError: The file does not exist, is not a video, or has no frames.
     """
-    with open_video(path) as capture:
-        ok, frame = capture.read()
-        if not ok:
-            raise OSError(f"{path} contains no decodable frame")
-        fps = float(capture.get(cv2.CAP_PROP_FPS))
-        stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if not 0 < fps < 1000:
-        raise OSError(f"{path} does not state a frame rate")
-    with path.open("rb") as file:
+    with open_film(path) as film, path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Video(path, fps, frame.shape[1], frame.shape[0], max(stated, 1), sha256)
+        return Video(path, film.fps, film.width, film.height, film.stated_frames, sha256)
 
 
 def default_size(video: Video) -> tuple[int, int]:
@@ -113,6 +97,7 @@ def compute_maps(
     size: tuple[int, int] | None = None,
     again: bool = False,
     grace_s: float = GRACE_S,
+    face_search: FaceSearch | None = None,
     on_frame: Callable[[int, int], None] = lambda _number, _made: None,
 ) -> Computed:
     """Make a map of every n-th frame, starting with the first, and publish them once all are stored.
@@ -129,6 +114,7 @@ def compute_maps(
         size: Height and width of the maps; None means `default_size`.
         again: Make the maps even if they are stored.
         grace_s: Time for which replaced maps are kept for running readers.
+        face_search: Search for faces, once a second, if the model does not do it itself; None does not look for them.
         on_frame: Called after each frame with its number and the number of maps made so far.
 
     Raises:
@@ -146,6 +132,8 @@ def compute_maps(
         "map_height": height,
         "map_width": width,
         "video_sha256": video.sha256,
+        "faces": CHANNEL_VERSION if isinstance(model, FaceAwareModel) else 0,
+        "frame_times": 1,  # earlier versions stored none
     }
     generation = open_generation(database, video_id, recipe, again=again)
     if generation is None:
@@ -158,38 +146,76 @@ def compute_maps(
     def is_due(frame_num: int) -> bool:
         return frame_num >= 1 and (frame_num - 1) % every == 0 and frame_num not in generation.done
 
-    with open_video(video.path) as capture:
+    with open_film(video.path) as film, _kept_on_ctrl_c(generation):
+        frames = iter(film)
         while True:
             with _timed(spent, "decode"):
-                if not capture.grab():
+                film_frame = next(frames, None)
+                if film_frame is None:
                     break
-                number += 1
+                number = film_frame.number
                 wanted = is_due(number)
                 remembered = any(is_due(number + ahead) for ahead in range(1, model.memory_frames + 1))
-                frame = _retrieve(capture, number, video.path) if wanted or remembered else None
+                frame = film_frame.rgb() if wanted or remembered else None
             if frame is not None and wanted:
                 with _timed(spent, "model"):
                     saliency_map = model.map_frame(frame)
+                    is_searched = (number - 1) % max(1, round(video.fps or 25)) < every
+                    faces = _count_faces(model, face_search if is_searched else None, frame)
                 with _timed(spent, "store"):
-                    generation.write(number, saliency_map)
+                    generation.write(number, saliency_map, faces=faces)
                 made += 1
             elif frame is not None:
                 with _timed(spent, "model"):
                     model.see(frame)
             on_frame(number, made)
+        times = film.times()
     with _timed(spent, "store"):
+        share = generation.share_of_faces()
         description = VideoDescription(
-            fps=video.fps,
+            fps=times.fps,
             width=video.width,
             height=video.height,
             how=f"{model.name} ({model.source})",
             frame_count=number,
             held=every > 1,
             every=every,
+            starts_s=times.table_s,
+            duration_s=times.duration_s,
+            warnings=times.warnings,
+            faces={"channel": isinstance(model, FaceAwareModel), "share": share},
         )
         digest = generation.finish(description)
         prune(database, video_id, grace_s=grace_s)
-    return Computed(number, len(generation.done), made, digest, spent["decode"], spent["model"], spent["store"])
+    return Computed(
+        number,
+        len(generation.done),
+        made,
+        digest,
+        spent["decode"],
+        spent["model"],
+        spent["store"],
+        times=times,
+        flat=tuple(generation.flat),
+        faces=share,
+    )
+
+
+@contextlib.contextmanager
+def _kept_on_ctrl_c(generation: Generation) -> Iterator[None]:
+    """Store the maps that are still in memory before an interrupt ends the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        generation.flush()
+        raise
+
+
+def _count_faces(model: SaliencyModel, search: FaceSearch | None, frame: Frame) -> int | None:
+    """Return the number of faces in a frame that was just mapped; None if nobody has looked."""
+    if isinstance(model, FaceAwareModel):
+        return model.faces_found
+    return None if search is None else len(search.find(frame))
 
 
 @contextlib.contextmanager
@@ -201,22 +227,14 @@ def _timed(spent: dict[str, float], what: str) -> Iterator[None]:
         spent[what] += time.perf_counter() - started
 
 
-def _retrieve(capture: cv2.VideoCapture, number: int, path: Path) -> Frame:
-    ok, frame = capture.retrieve()
-    if not ok:
-        raise OSError(f"frame {number} of {path} cannot be decoded")
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
 def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]:
     """Return some frames of a video file, RGB, by frame number (from 1)."""
     frames: dict[int, Frame] = {}
-    with open_video(video) as capture:
-        for number in range(1, max(numbers) + 1):
-            if not capture.grab():
+    last = max(numbers, default=0)
+    with open_film(video) as film:
+        for frame in film:
+            if frame.number in numbers:
+                frames[frame.number] = frame.rgb()
+            if frame.number >= last:
                 break
-            if number in numbers:
-                ok, frame = capture.retrieve()
-                if ok:
-                    frames[number] = np.asarray(frame[..., ::-1], dtype=np.uint8)
     return frames

@@ -19,7 +19,7 @@ from gaze_tools.saliency.sources import COLLECTION_PREFIX, open_source
 @click.command()
 @click.argument("maps")
 @click.argument("fixations", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--first", "first_frame", type=int, default=1, show_default=True, help="Frame number of the first map.")
+@click.option("--first", "first_frame", type=int, help="Frame number of the first map.  [default: its own, else 1]")
 @click.option("--every", type=click.IntRange(min=1), help="Frames from one map to the next, for .npy and video maps.")
 @click.option("--held", is_flag=True, help="Each map also applies to the frames up to the next one.")
 @click.option(
@@ -43,7 +43,7 @@ def metrics(
     *,
     maps: str,
     fixations: Path,
-    first_frame: int,
+    first_frame: int | None,
     every: int | None,
     held: bool,
     density_sigma: float,
@@ -62,16 +62,16 @@ def metrics(
         stack.enter_context(translated_errors())
         needs_mongo = any(each.startswith(COLLECTION_PREFIX) for each in (maps, density or ""))
         opened = stack.enter_context(open_database(mongo_uri, database)) if mongo_uri and needs_mongo else None
-        numbered, facts = open_source(maps, first_frame=first_frame, every=every, database=opened, mongo_uri=mongo_uri)
+        source = open_source(maps, first_frame=first_frame, every=every, database=opened, mongo_uri=mongo_uri)
         densities: dict[int, SaliencyMap] | None = None
         if density is not None:
-            read, _ = open_source(density, first_frame=first_frame, every=every, database=opened, mongo_uri=mongo_uri)
-            densities = {number: found for number, found in read if not isinstance(found, SaliencyMapError)}
+            read = open_source(density, first_frame=first_frame, every=every, database=opened, mongo_uri=mongo_uri)
+            densities = {number: found for number, found in read.maps if not isinstance(found, SaliencyMapError)}
         scored = list(
             score_maps(
-                numbered,
+                source.maps,
                 read_fixations(fixations),
-                held=held or facts.get("held") is True,
+                held=held or source.facts.get("held") is True,
                 density_sigma=density_sigma,
                 densities=densities,
             )

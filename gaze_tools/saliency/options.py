@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from pymongo import MongoClient
 from pymongo.database import Database
 
-from gaze_tools.command_line import TIMEOUT_S, console, translated_errors
+from gaze_tools.command_line import INTERRUPTED, console, translated_errors
+from gaze_tools.saliency.connection import connect
 from gaze_tools.saliency.writer import GRACE_S, ReplacedError, prune
 
 
@@ -44,13 +44,21 @@ video_id_option = click.option("--video-id", required=True, help="Id of the vide
 @contextlib.contextmanager
 def open_database(mongo_uri: str, database: str) -> Iterator[Database[dict[str, Any]]]:
     """Yield the database with the maps; errors become one line for the user."""
-    client: MongoClient[dict[str, Any]]
-    wait_ms = round(min(TIMEOUT_S, 10.0) * 1000)
-    with translated_errors(), MongoClient(mongo_uri, serverSelectionTimeoutMS=wait_ms, appname="gaze") as client:
+    with translated_errors(), connect(mongo_uri) as client:
         try:
             yield client[database]
         except ReplacedError as error:
             raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def explained_interrupt(consequence: str) -> Iterator[None]:
+    """Turn Ctrl-C into one line that says what is left of the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. {consequence}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def await_grace(maps: Database[dict[str, Any]], video_id: str, grace_s: float) -> None:

@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pymongo.database import Database
 
 from gaze_core.types import SaliencyMap
@@ -21,6 +23,8 @@ def seed_saliency_maps(
     how: str,
     held: bool = False,
     frame_count: int | None = None,
+    starts_s: NDArray[np.float64] | None = None,
+    duration_s: float | None = None,
     grace_s: float = GRACE_S,
 ) -> str:
     """Replace the maps of a video and return the digest of the new ones.
@@ -39,6 +43,8 @@ def seed_saliency_maps(
         how: Description of how the maps were made.
         held: Whether a map also applies to the frames up to the next one.
         frame_count: Number of frames of the video; None means up to the last map.
+        starts_s: Presentation time of each frame from frame 1 on, shape (n,); None if frame n starts at (n - 1) / fps.
+        duration_s: Position at which the video ends; None if unknown.
         grace_s: Time for which replaced maps are kept for running readers.
 
     Raises:
@@ -55,7 +61,16 @@ def seed_saliency_maps(
         generation.write(frame_num, saliency_map)
         previous_num = frame_num
     digest = generation.finish(
-        VideoDescription(fps=fps, width=width, height=height, how=how, held=held, frame_count=frame_count)
+        VideoDescription(
+            fps=fps,
+            width=width,
+            height=height,
+            how=how,
+            held=held,
+            frame_count=frame_count,
+            starts_s=starts_s,
+            duration_s=duration_s,
+        )
     )
     prune(database, video_id, grace_s=grace_s)
     return digest

@@ -5,6 +5,8 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,17 +23,48 @@ from func.adapters.saliency_store import VIDEOS, MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapError
 from gaze_core.ports import UnusableMap, UsableMap
 from gaze_core.types import SaliencyMap
+from gaze_core.video_times import VideoTimes
 from gaze_tools.command_line import TIMEOUT_S
-from gaze_tools.saliency.compute import open_video, probe_video
+from gaze_tools.film import FilmFrame, open_film
+from gaze_tools.film_times import FilmTimes
+from gaze_tools.saliency.colour import to_grey
+from gaze_tools.saliency.map_times import frame_times_of
+from gaze_tools.saliency.map_video import open_map_video
 
 COLLECTION_PREFIX = "collection:"
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+TARGET_SUFFIXES = (".npy", ".mkv", ".mp4")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+_DEFAULT_FPS = 25.0  # of an exported video without a frame rate
 
 NumberedMap = tuple[int, SaliencyMap | SaliencyMapError]
 
 
-def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
+@dataclass(slots=True, eq=False)
+class Source:
+    """Maps that were made elsewhere.
+
+    Attributes:
+        maps: Maps by rising frame number; to be read once.
+        facts: What the source reveals about the video.
+        own_times: Presentation times of the maps of a map video; None for other sources and before all maps were read.
+        notes: Remarks for the user.
+    """
+
+    maps: Iterator[NumberedMap]
+    facts: dict[str, Any]
+    own_times: FilmTimes | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def read_source(
+    path: Path,
+    *,
+    first_frame: int = 1,
+    allow_colour: bool = False,
+    on_times: Callable[[FilmTimes], None] = lambda _times: None,
+) -> Iterator[NumberedMap]:
     """Yield the maps of a file or directory by rising frame number; an unusable map is yielded as its error.
 
     Args:
@@ -39,20 +72,22 @@ def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
             frame number, a video of greyscale maps, or a `.bson` (mongodump) or `.json` file (mongoexport) of a
             collection in any form.
         first_frame: Frame number of the first map, if the source has no numbers.
+        allow_colour: Take the brightness of images in colour instead of refusing them.
+        on_times: Called with the presentation times of a map video after its last map.
 
     Raises:
-        ValueError: The format is unknown, or the frame numbers are malformed.
+        ValueError: The format is unknown, the frame numbers are malformed, or an image is in colour.
         OSError: The path cannot be read.
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, allow_colour)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     if suffix == ".npy":
         return _read_array(path, first_frame)
     if suffix in VIDEO_SUFFIXES:
-        return _read_video(path, first_frame)
+        return _read_video(path, first_frame, allow_colour, on_times)
     if suffix == ".bson":
         return _read_bson(path)
     if suffix in (".json", ".jsonl", ".ndjson"):
@@ -60,20 +95,38 @@ def read_source(path: Path, *, first_frame: int = 1) -> Iterator[NumberedMap]:
     raise ValueError(f"{path.name} is not .npy, .bson, .json, a video ({', '.join(VIDEO_SUFFIXES)}) or a directory")
 
 
-def write_target(path: Path, maps: Iterable[tuple[int, SaliencyMap]], *, count: int, fps: float) -> list[int]:
+def check_target(path: Path) -> None:
+    """Raise `ValueError` if a target has a suffix that is not a known format and is not a directory."""
+    if path.suffix and path.suffix.lower() not in TARGET_SUFFIXES and not path.is_dir():
+        raise ValueError(
+            f"{path.name}: maps are written to {', '.join(TARGET_SUFFIXES)}, or to a directory of PNG files if the "
+            "name has no suffix or the directory exists"
+        )
+
+
+def write_target(
+    path: Path,
+    maps: Iterable[tuple[int, SaliencyMap]],
+    *,
+    count: int,
+    fps: float,
+    times: VideoTimes | None = None,
+) -> list[int]:
     """Write maps to a file or directory and return their frame numbers.
 
     Args:
-        path: `.npy` (first axis: frames), `.mkv` (FFV1, lossless), `.mp4` (lossy), or any other name for a directory of
-            PNG files named by frame number.
+        path: `.npy` (first axis: frames), `.mkv` (FFV1, lossless), `.mp4` (lossy), or a name without suffix or an
+            existing directory for PNG files named by frame number.
         maps: Frame numbers and maps of the same size, uint8 or floats from 0 to 1.
         count: Number of maps.
         fps: Frame rate of a video.
+        times: Presentation times, which a video keeps; None means those of a constant frame rate.
 
     Raises:
-        ValueError: There are no maps, or they differ in size.
+        ValueError: There are no maps, they differ in size, or the suffix is unknown.
         OSError: The target cannot be written.
     """
+    check_target(path)
     iterator = iter(maps)
     head = next(iterator, None)
     if head is None:
@@ -81,7 +134,7 @@ def write_target(path: Path, maps: Iterable[tuple[int, SaliencyMap]], *, count: 
     size = head[1].shape
     numbers: list[int] = []
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_target(path, count, size, fps) as put:
+    with _open_target(path, count, size, times or VideoTimes(fps)) as put:
         for number, saliency_map in itertools.chain([head], iterator):
             if saliency_map.shape != size:
                 raise ValueError(f"the map of frame {number} differs in size from those before")
@@ -92,7 +145,7 @@ def write_target(path: Path, maps: Iterable[tuple[int, SaliencyMap]], *, count: 
 
 @contextlib.contextmanager
 def _open_target(
-    path: Path, count: int, size: tuple[int, ...], fps: float
+    path: Path, count: int, size: tuple[int, ...], times: VideoTimes
 ) -> Iterator[Callable[[int, SaliencyMap], object]]:
     """Yield a function that writes the uint8 map of a frame."""
     suffix = path.suffix.lower()
@@ -102,17 +155,16 @@ def _open_target(
         yield lambda _number, pixels: array.__setitem__(next(places), pixels)
         array.flush()
     elif suffix in (".mkv", ".mp4"):
-        codec = cv2.VideoWriter.fourcc(*("FFV1" if suffix == ".mkv" else "mp4v"))
-        writer = cv2.VideoWriter(str(path), codec, fps, (size[1], size[0]), isColor=False)
-        try:
-            if not writer.isOpened():
-                raise OSError(f"cannot write a video to {path}")
-            yield lambda _number, pixels: writer.write(pixels)
-        finally:
-            writer.release()
+        with open_map_video(path, (size[0], size[1]), times.fps or _DEFAULT_FPS) as write:
+            yield lambda number, pixels: write(pixels, _time_s(number, times))
     else:
         path.mkdir(exist_ok=True)
         yield lambda number, pixels: _write_image(path / f"{number:06d}.png", pixels)
+
+
+def _time_s(number: int, times: VideoTimes) -> float:
+    found = frame_times_of([number], times)
+    return (number - 1) / _DEFAULT_FPS if found is None else found[0]
 
 
 def _write_image(path: Path, pixels: SaliencyMap) -> None:
@@ -134,10 +186,11 @@ def _read_array(path: Path, first_frame: int) -> Iterator[NumberedMap]:
         yield number, np.array(saliency_map)
 
 
-def _read_folder(path: Path) -> Iterator[NumberedMap]:
+def _read_folder(path: Path, allow_colour: bool) -> Iterator[NumberedMap]:
     files: dict[int, Path] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in (*IMAGE_SUFFIXES, ".npy"):
+        # macOS adds a hidden `._0001.png` to every file that it copies to a foreign disk or archive.
+        if file.name.startswith(".") or file.suffix.lower() not in (*IMAGE_SUFFIXES, ".npy") or not file.is_file():
             continue
         digits = re.search(r"(\d+)\D*$", file.stem)
         if digits is None:
@@ -149,28 +202,35 @@ def _read_folder(path: Path) -> Iterator[NumberedMap]:
     if not files:
         raise ValueError(f"{path} contains no images and no .npy files")
     for number, file in sorted(files.items()):
-        yield number, _read_image(file)
+        yield number, _read_image(file, allow_colour)
 
 
-def _read_image(file: Path) -> SaliencyMap | SaliencyMapError:
+def _read_image(file: Path, allow_colour: bool) -> SaliencyMap | SaliencyMapError:
     if file.suffix.lower() == ".npy":
         try:
             return np.asarray(np.load(file, allow_pickle=False))
         except (ValueError, OSError, EOFError):
             return SaliencyMapError(f"{file.name} cannot be read as an array")
-    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if image is None:
         return SaliencyMapError(f"{file.name} cannot be read as an image")
-    return image / 65535.0 if image.dtype == np.uint16 else np.asarray(image)
+    grey = to_grey(image, name=file.name, allow_colour=allow_colour)
+    return grey / 65535.0 if grey.dtype == np.uint16 else grey
 
 
-def _read_video(path: Path, first_frame: int) -> Iterator[NumberedMap]:
-    with open_video(path) as capture:
-        for number in itertools.count(first_frame):
-            ok, frame = capture.read()
-            if not ok:
-                return
-            yield number, frame if frame.ndim == 2 else np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+def _read_video(
+    path: Path, first_frame: int, allow_colour: bool, on_times: Callable[[FilmTimes], None]
+) -> Iterator[NumberedMap]:
+    with open_film(path) as film:
+        for number, frame in enumerate(film, start=first_frame):
+            yield number, _read_frame(frame, f"frame {number} of {path.name}", allow_colour)
+        on_times(film.times())
+
+
+def _read_frame(frame: FilmFrame, name: str, allow_colour: bool) -> SaliencyMap:
+    if frame.is_grey:
+        return frame.grey()
+    return to_grey(frame.rgb()[..., ::-1], name=name, allow_colour=allow_colour)
 
 
 def _read_bson(path: Path) -> Iterator[NumberedMap]:
@@ -256,22 +316,25 @@ def _decode(documents: list[Mapping[str, Any]]) -> SaliencyMap | SaliencyMapErro
 def open_source(
     source: str,
     *,
-    first_frame: int,
+    first_frame: int | None,
     every: int | None,
     database: Database[dict[str, Any]] | None,
     mongo_uri: str | None,
-) -> tuple[Iterator[NumberedMap], dict[str, Any]]:
+    allow_colour: bool = False,
+) -> Source:
     """Return the maps of a source by rising frame number, and what the source reveals about the video.
 
     Args:
         source: File or directory as in `read_source`, or `collection:NAME`.
-        first_frame: Frame number of the first map, if the source has no numbers.
+        first_frame: Frame number of the first map. A source with its own numbers is renumbered, so that the distances
+            between them remain. None means the source's own numbers, or 1 if it has none.
         every: Frames from one map to the next, if the source has no numbers; None means 1.
         database: Database with the collections; None if there is none.
         mongo_uri: Address of this database.
+        allow_colour: Take the brightness of images in colour instead of refusing them.
 
     Raises:
-        ValueError: The source is malformed, or a collection without a database.
+        ValueError: The source is malformed or in colour, or a collection without a database.
         OSError: The source cannot be read.
         SaliencyMapNotFoundError: The collection has no maps.
     """
@@ -281,30 +344,44 @@ def open_source(
         name = source.removeprefix(COLLECTION_PREFIX)
         store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=TIMEOUT_S)
         stored = database[VIDEOS].find_one({"_id": name}) or {}
-        known: dict[str, Any] = {
-            key: stored[key] for key in ("fps", "width", "height", "how", "held", "every") if key in stored
-        }
-        return _number_maps(store.extract_saliencyMap(name).stored), known
-    path = Path(source)
-    facts: dict[str, Any] = {}
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES
-    if is_video:
-        facts = {"fps": probe_video(path).fps / (every or 1)}
-    numbered = read_source(path, first_frame=first_frame)
-    if every and (is_video or path.suffix.lower() == ".npy"):
-        numbered = ((first_frame + (number - first_frame) * every, found) for number, found in numbered)
-        facts = {}
-    return numbered, facts
-
-
-def normalise_map(found: SaliencyMap | SaliencyMapError) -> SaliencyMap | SaliencyMapError:
-    """Return a map divided by its largest value; an unusable map is returned unchanged."""
-    if isinstance(found, Exception):
+        kept = ("fps", "width", "height", "how", "held", "every", "frame_count", "duration_s", "warnings", "faces")
+        known: dict[str, Any] = {key: stored[key] for key in kept if key in stored}
+        video = store.extract_saliencyMap(name)
+        if video.times.starts_s is not None:
+            known["starts_s"] = video.times.starts_s
+        found = Source(iter(()), known)
+        found.maps = _renumber(_number_maps(video.stored), first_frame, found)
         return found
-    floats = found.astype(np.float64)
-    highest = float(floats.max(initial=0))
-    scaled: SaliencyMap = floats / highest if np.isfinite(highest) and highest > 0 else floats
-    return scaled
+    path = Path(source)
+    found = Source(iter(()), {})
+    has_numbers = not (path.is_file() and path.suffix.lower() in (".npy", *VIDEO_SUFFIXES))
+    first = 1 if first_frame is None or has_numbers else first_frame
+    numbered = read_source(
+        path, first_frame=first, allow_colour=allow_colour, on_times=partial(setattr, found, "own_times")
+    )
+    if has_numbers:
+        found.maps = _renumber(numbered, first_frame, found)
+    else:
+        step = every or 1
+        found.maps = ((first + (number - first) * step, each) for number, each in numbered)
+    return found
+
+
+def _renumber(numbered: Iterator[NumberedMap], first_frame: int | None, source: Source) -> Iterator[NumberedMap]:
+    """Yield maps with numbers shifted so that the first one is `first_frame`; None shifts nothing."""
+    shift = None
+    for number, each in numbered:
+        if shift is None:
+            shift = 0 if first_frame is None else first_frame - number
+            if shift:
+                source.notes.append(
+                    f"The first map is frame {number} in the source; all numbers were shifted by {shift:+}."
+                )
+                if source.facts.pop("starts_s", None) is not None:
+                    source.notes.append("The presentation times of the source do not fit shifted numbers: not used.")
+                for key in ("frame_count", "duration_s"):
+                    source.facts.pop(key, None)
+        yield number + shift, each
 
 
 def _number_maps(stored: Iterable[UsableMap | UnusableMap]) -> Iterator[NumberedMap]:

@@ -24,10 +24,11 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from func.adapters.frame_times import digest_times, encode_times
 from func.adapters.saliency_documents import decode_map
 from func.adapters.saliency_store import VIDEOS, check_video_id, of_generation
-from gaze_core.saliency import check_map
 from gaze_core.types import SaliencyMap
+from gaze_tools.saliency.pixels import quantise, update_digest
 
 GRACE_S = 120.0
 """Twice the time that scoring an hour of video takes."""
@@ -39,6 +40,7 @@ _MAPS_PER_BATCH = 32
 _TOUCH_EVERY_S = 60.0
 _COMPRESSION_LEVEL = 3  # level 6 takes twice the time and saves 20 %
 _DUPLICATE_KEY = 11000
+_OPTIONAL = ("duration_s", "faces", "frame_times", "times_digest", "warnings")  # facts that not every video has
 
 Document = dict[str, Any]
 
@@ -52,22 +54,30 @@ class VideoDescription:
     """Facts about a video that are stored with its maps.
 
     Attributes:
-        fps: Frame rate.
+        fps: Frame rate, the mean one if it varies; None if unknown.
         width: Width of the video in pixels.
         height: Height of the video in pixels.
         how: Description of how the maps were made.
         frame_count: Number of frames of the video; None means up to the last map.
         held: Whether a map also applies to the frames up to the next one.
         every: Frames from one map to the next; None derives it from regular frame numbers.
+        starts_s: Presentation time of each frame from frame 1 on, shape (n,); None if frame n starts at (n - 1) / fps.
+        duration_s: Position at which the video ends; None if unknown.
+        warnings: What is wrong with the video, one sentence each.
+        faces: What the maps know of faces: `channel` and `share`, as `FaceFacts`; None if unknown.
     """
 
-    fps: float
+    fps: float | None
     width: int
     height: int
     how: str
     frame_count: int | None = None
     held: bool = False
     every: int | None = None
+    starts_s: NDArray[np.float64] | None = None
+    duration_s: float | None = None
+    warnings: tuple[str, ...] = ()
+    faces: Mapping[str, Any] | None = None
 
 
 class Generation:
@@ -85,13 +95,16 @@ class Generation:
             document["frame_num"] for document in self._collection.find(of_generation(number), {"frame_num": 1})
         }
         """Numbers of the frames with a stored map."""
+        self.flat: list[int] = []
+        """Numbers of the frames with a flat map, filled by `finish`."""
 
-    def write(self, frame_num: int, saliency_map: SaliencyMap) -> None:
+    def write(self, frame_num: int, saliency_map: SaliencyMap, *, faces: int | None = None) -> None:
         """Add a map; maps are stored in batches.
 
         Args:
             frame_num: Frame number; a repeated number has no effect.
             saliency_map: Shape (rows, columns), uint8 or floats from 0 to 1, which are stored in steps of 1/255.
+            faces: Number of faces in the frame; None if nobody has looked.
 
         Raises:
             ValueError: The map has another type or values above 1.
@@ -111,6 +124,7 @@ class Generation:
                 "dtype": "uint8",
                 "encoding": "zlib",
                 "saliency_map": zlib.compress(pixels.tobytes(), _COMPRESSION_LEVEL),
+                **({} if faces is None else {"faces": faces}),
             }
         )
         if len(self._waiting) == _MAPS_PER_BATCH:
@@ -133,6 +147,15 @@ class Generation:
                 {"$set": {"building.$.touched_at": self._touched_at}},
             )
 
+    def share_of_faces(self) -> float | None:
+        """Return the share of the frames with a face among those that were searched; None if none was."""
+        self.flush()
+        counts = [
+            self._collection.count_documents({**of_generation(self.number), "faces": {"$gte": least}})
+            for least in (0, 1)
+        ]
+        return counts[1] / counts[0] if counts[0] else None
+
     def finish(self, description: VideoDescription) -> str:
         """Read all maps back, publish them, and return their digest.
 
@@ -141,7 +164,8 @@ class Generation:
             order.
 
         Raises:
-            ValueError: There are no maps, they differ in size, or held maps are irregularly spaced.
+            ValueError: There are no maps, they differ in size, held maps are irregularly spaced, or there are times for
+                fewer frames than have maps.
             ReplacedError: The generation or one of its maps was removed meanwhile.
         """
         self.flush()
@@ -151,9 +175,14 @@ class Generation:
         every = description.every or _regular_step(numbers)
         if description.held and every is None:
             raise ValueError("irregularly spaced maps cannot be held")
+        frame_count = max(description.frame_count or 0, numbers[-1])
+        times = _describe_times(description, frame_count)
         digest = hashlib.sha256()
         size: tuple[int, int] | None = None
+        self.flat.clear()
         for number, pixels in self._read_back(numbers):
+            if pixels.min() == pixels.max():
+                self.flat.append(number)
             rows, columns = pixels.shape
             size = size or (rows, columns)
             if (rows, columns) != size:
@@ -167,7 +196,7 @@ class Generation:
             "fps": description.fps,
             "width": description.width,
             "height": description.height,
-            "frame_count": description.frame_count or numbers[-1],
+            "frame_count": frame_count,
             "first_frame": numbers[0],
             "every": every,
             "held": description.held,
@@ -177,6 +206,9 @@ class Generation:
             "how": description.how,
             "recipe": self._recipe,
             "digest": digest.hexdigest(),
+            **times,
+            "published_at": _now(),
+            **({} if description.faces is None else {"faces": dict(description.faces)}),
         }
         self._move_pointer(facts)
         return digest.hexdigest()
@@ -187,7 +219,7 @@ class Generation:
             current = before.get("generation")
             update: Document = {
                 "$set": facts,
-                "$unset": {"deleted": ""},
+                "$unset": dict.fromkeys({"deleted", *_OPTIONAL} - facts.keys(), ""),
                 "$pull": {"building": {"generation": self.number}},
             }
             if current == self.number:
@@ -299,7 +331,7 @@ def hide(database: Database[Document], video_id: str) -> bool:
     retired = {"generation": (before or {}).get("generation", 0), "since": _now()}
     unfinished = [each["generation"] for each in (before or {}).get("building", [])]
     empty = _take_number(videos, video_id)
-    gone = dict.fromkeys(("digest", "recipe", "map_count", "how", "held", "building"), "")
+    gone = dict.fromkeys(("digest", "recipe", "map_count", "how", "held", "building", "published_at", *_OPTIONAL), "")
     videos.update_one(
         {"_id": video_id},
         {
@@ -310,28 +342,6 @@ def hide(database: Database[Document], video_id: str) -> bool:
         },
     )
     return True
-
-
-def quantise(saliency_map: SaliencyMap) -> NDArray[np.uint8]:
-    """Return a map as uint8, floats in steps of 1/255.
-
-    Raises:
-        ValueError: The map is neither uint8 nor floats from 0 to 1.
-        SaliencyMapError: The map is unusable.
-    """
-    array = check_map(saliency_map)
-    if array.dtype == np.uint8:
-        return array
-    if not np.issubdtype(array.dtype, np.floating) or array.max() > 1:
-        raise ValueError("a saliency map must be uint8 or floats from 0 to 1")
-    return np.round(array * 255).astype(np.uint8)
-
-
-def update_digest(digest: "hashlib._Hash", frame_num: int, pixels: NDArray[np.uint8]) -> None:
-    """Update the digest of a video's maps with a map."""
-    for number in (frame_num, *pixels.shape):
-        digest.update(number.to_bytes(8, "big"))
-    digest.update(pixels.tobytes())
 
 
 def find_missing(facts: Mapping[str, Any], present: Collection[int]) -> list[int]:
@@ -357,6 +367,21 @@ def _forget(database: Database[Document], video_id: str, empty: int) -> None:
     )
     if forgotten.deleted_count:
         database.drop_collection(video_id)
+
+
+def _describe_times(description: VideoDescription, frame_count: int) -> Document:
+    """Return the facts about presentation times."""
+    facts: Document = {}
+    if description.duration_s is not None:
+        facts["duration_s"] = description.duration_s
+    if description.starts_s is not None:
+        if description.starts_s.size < frame_count:
+            raise ValueError(f"there are times for {description.starts_s.size} frames, but {frame_count} frames")
+        facts["frame_times"] = encode_times(description.starts_s[:frame_count])
+        facts["times_digest"] = digest_times(facts["frame_times"], description.duration_s)
+    if description.warnings:
+        facts["warnings"] = list(description.warnings)
+    return facts
 
 
 def _regular_step(numbers: list[int]) -> int | None:

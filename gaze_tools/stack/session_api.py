@@ -3,7 +3,8 @@
 Guarantees beyond the basic contract, with any number of processes on one database:
 
 - Integer keys (frame numbers) and `result` are write-once: the first value is kept. Every PUT returns the stored values
-  (`stored`) and the keys that it wrote itself (`written`). Other keys are replaced.
+  (`stored`), the keys that it wrote itself (`written`), and the session's `ip_address` and `video_id`, so that a
+  frame of another viewing is noticed without reading the session. Other keys are replaced.
 - Once the result is visible, no integer key is added: the component is sealed before the result is stored, and new
   integer keys are refused with 409 from then on. A PUT between the read that the result is based on and the sealing is
   answered with 200; its frame is in the session but not in the result.
@@ -88,13 +89,16 @@ def create_app(
     @app.put("/update_session/<session_id>")
     def update_session(session_id: str) -> Response:
         body = _read_body()
-        stored, written = sessions.update(session_id, _read_updates(body), created_at=_read_text(body, "created_at"))
-        values = ",".join(f"{json.dumps(key)}:{text}" for key, text in stored.items())
-        message = '"message":"Session Updated Successfully"'
-        return Response(
-            f'{{{message},"stored":{{{values}}},"written":{json.dumps(written)},"ttl_s":{json.dumps(ttl_s)}}}',
-            mimetype="application/json",
-        )
+        done = sessions.update(session_id, _read_updates(body), created_at=_read_text(body, "created_at"))
+        values = ",".join(f"{json.dumps(key)}:{text}" for key, text in done.stored.items())
+        head = {
+            "message": "Session Updated Successfully",
+            "ip_address": done.ip_address,
+            "video_id": done.video_id,
+            "written": done.written,
+            "ttl_s": ttl_s,
+        }
+        return Response(f'{json.dumps(head)[:-1]}, "stored": {{{values}}}}}', mimetype="application/json")
 
     if operator_calls:
         _add_operator_calls(app, SessionListing(database, clock=clock), ttl_s)

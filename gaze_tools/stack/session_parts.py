@@ -1,10 +1,11 @@
-"""Names and keys of the parts that hold a session's values.
+"""Names and keys of the parts that hold a session's values, and the outcome of an update.
 
 A part is named `bucket:component` for frames and `settings:component` for everything else.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 FRAMES_PER_PART = 100
@@ -67,3 +68,20 @@ def escape(key: str) -> str:
 def unescape(key: str) -> str:
     """Return the key of a MongoDB field name."""
     return re.sub("%(..)", lambda found: chr(int(found[1], 16)), key)
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """Outcome of an update.
+
+    Attributes:
+        stored: Stored JSON text of each write-once key.
+        written: Write-once keys that this call wrote.
+        ip_address: Address of the session's viewer.
+        video_id: Video id of the session.
+    """
+
+    stored: Mapping[str, str]
+    written: Sequence[int | str]
+    ip_address: str
+    video_id: str

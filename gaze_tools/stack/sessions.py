@@ -23,6 +23,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gaze_tools.stack.session_parts import (
     SETTINGS_PREFIX,
+    Updated,
     component_of,
     escape,
     find_next,
@@ -149,13 +150,8 @@ class Sessions:
         more = "" if last is None else f',"next_from":{json.dumps(find_next(session["parts"], component, last))}'
         return f'{json.dumps(head)[:-1]},"components":{{{components}}}{more}}}'
 
-    def update(
-        self, session_id: str, updates: Sequence[Update], *, created_at: str = ""
-    ) -> tuple[dict[str, str], list[int | str]]:
+    def update(self, session_id: str, updates: Sequence[Update], *, created_at: str = "") -> Updated:
         """Merge values into a session; with `created_at` only into the session created at that time.
-
-        Returns:
-            The stored JSON text of each write-once key, and those of the keys that this call wrote.
 
         Raises:
             GoneError: The session does not exist.
@@ -186,7 +182,7 @@ class Sessions:
                 stored["result"], is_new = self._write_result(session, update.component, update.result)
                 if is_new:
                     written.append("result")
-        return stored, written
+        return Updated(stored, written, session["ip_address"], session["video_id"])
 
     def _find(self, session_id: str, *, components: Collection[str] | None = None) -> dict[str, Any]:
         """Return a session's document and record the use of the session or of these components."""

@@ -6,7 +6,7 @@ from func.adapters.circuit_breaker import CircuitBreaker
 from func.adapters.http_client import HttpClient, UpstreamErrors
 from func.adapters.retry_budget import RetryBudget
 from func.deadline import limit_calls
-from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
+from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkRefusedError, ResultSinkTimeoutError
 from tests.adapters.upstream_services import Answer, Hang, misbehave
 from tests.fakes.clock import FakeClock
 
@@ -28,7 +28,7 @@ def make_client(service, clock, *, retries=2, timeout_s=30, budget=None, failure
     return HttpClient(
         service.url,
         service="aggregator",
-        errors=UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError),
+        errors=UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError, ResultSinkRefusedError),
         timeout_s=timeout_s,
         retries=retries,
         retry_budget=budget,
@@ -184,6 +184,15 @@ def test_a_client_error_is_not_a_failure_of_the_service(clock, status):
                 call(client)
 
         assert len(service.requests) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+def test_denied_access_is_an_error_of_its_own_and_not_repeated(clock, status):
+    with misbehave(Answer(status, {})) as service:
+        with pytest.raises(ResultSinkRefusedError, match=f"was answered {status}"):
+            call(make_client(service, clock))
+
+        assert len(service.requests) == 1
 
 
 def test_a_timeout_counts_as_a_failure(clock):

@@ -11,7 +11,7 @@ import pytest
 
 from func.adapters.http_client import HttpClient, UpstreamErrors
 from func.deadline import limit_calls
-from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkTimeoutError
+from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkRefusedError, ResultSinkTimeoutError
 from tests.adapters.hostile_servers import (
     answer,
     drip,
@@ -83,7 +83,7 @@ def reach(request, certificate):
 
 
 def make_client(url, *, timeout_s=TIMEOUT_S, retries=0, **kwargs):
-    errors = UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError)
+    errors = UpstreamErrors(ResultSinkError, ResultSinkTimeoutError, ResultSinkBusyError, ResultSinkRefusedError)
     return HttpClient(url, service="aggregator", errors=errors, timeout_s=timeout_s, retries=retries, **kwargs)
 
 

@@ -6,7 +6,7 @@ import pytest
 from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure
 
 from func.adapters.mongo_reader import MongoReader, find_tls_options
-from gaze_core.errors import SaliencyStoreError, SaliencyStoreTimeoutError
+from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 BUNDLE = Path("/etc/ca.pem")
 
@@ -40,8 +40,13 @@ def test_a_read_is_retried_once_after_a_broken_connection(reader):
         ([AutoReconnect("x")] * 2, SaliencyStoreError, 2),
         ([NetworkTimeout("x")], SaliencyStoreTimeoutError, 1),
         ([OperationFailure("x")], SaliencyStoreError, 1),
+        ([OperationFailure("bad auth: user viewer", 18)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("not authorized", 13)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("user not found", 11)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("bad auth", 8000)], SaliencyStoreRefusedError, 1),
+        ([OperationFailure("cursor not found", 43)], SaliencyStoreError, 1),
     ],
-    ids=["broken again", "too slow", "refused"],
+    ids=["broken again", "too slow", "failed", "password", "rights", "user", "atlas", "cursor"],
 )
 def test_any_other_failure_is_an_error(reader, errors, kind, reads):
     operation = Reads(*errors)
@@ -89,3 +94,20 @@ def test_the_driver_gets_the_bundle():
 
     with pytest.raises(SaliencyStoreError, match="URI or CA bundle cannot be used"):
         reader.read(Reads())
+
+
+class DenyingDatabase:
+    """Database of a server that denies access."""
+
+    def command(self, _name):
+        raise OperationFailure("Authentication failed: user viewer", 18)
+
+
+def test_denied_access_is_logged_once_with_what_to_check_and_without_the_server_s_message(reader, monkeypatch, caplog):
+    monkeypatch.setattr(reader, "_find_database", DenyingDatabase)
+
+    assert [reader.is_reachable(), reader.is_reachable()] == [False, False]
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "check user, password and authSource in MONGO_URI" in line
+    assert "viewer" not in line

@@ -6,6 +6,7 @@ import pytest
 from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.ports import UnusableMap, UsableMap
+from gaze_core.video_times import VideoTimes
 from tests.fakes.saliency_store import FakeSaliencyMaps
 
 
@@ -21,12 +22,23 @@ def make_store(request):
         return FakeSaliencyMaps
     uri, database = request.getfixturevalue("mongo_uri"), request.getfixturevalue("database")
 
-    def make(by_video, *, fps=20.0, held_every=None):
+    def make(by_video, *, fps=20.0, held_every=None, times=None):
         from gaze_tools.saliency.seed import seed_saliency_maps
 
         for video_id, maps in by_video.items():
             usable = {number: each for number, each in maps.items() if not isinstance(each, Exception)}
-            seed_saliency_maps(database, video_id, usable, fps=fps, width=3, height=2, how="by hand")
+            seed_saliency_maps(
+                database,
+                video_id,
+                usable,
+                fps=fps if times is None else times.fps,
+                width=3,
+                height=2,
+                how="by hand",
+                frame_count=None if times is None else times.frame_count,
+                starts_s=None if times is None else times.starts_s,
+                duration_s=None if times is None else times.duration_s,
+            )
             for number in maps.keys() - usable.keys():
                 database[video_id].insert_one({"generation": 1, "frame_num": number, "saliency_map": "not a map"})
             if held_every:
@@ -122,6 +134,31 @@ class TestHeldMaps:
 
 def test_the_frame_rate_is_known_without_reading_a_map(make_store):
     assert make_store({"v": {1: make_map(1)}}, fps=29.97).extract_saliencyMap("v").fps == 29.97
+
+
+class TestTimes:
+    def test_frames_are_found_by_the_frame_rate(self, make_store):
+        times = make_store({"v": {1: make_map(1), 2: make_map(2)}}, fps=25.0).extract_saliencyMap("v").times
+
+        assert [times.find_frame(position_ms) for position_ms in (0.0, 39.0, 40.0)] == [1, 1, 2]
+
+    def test_times_of_their_own_come_first(self, make_store):
+        starts_s = np.array([0.0, 1.0, 1.04])
+        stored = VideoTimes(fps=1.9, frame_count=3, duration_s=5.0, starts_s=starts_s)
+
+        times = make_store({"v": {1: make_map(1), 3: make_map(3)}}, times=stored).extract_saliencyMap("v").times
+
+        assert np.allclose(times.starts_s, starts_s, rtol=0, atol=1e-6)
+        assert [times.find_frame(position_ms) for position_ms in (999, 1000, 1040, 5000)] == [1, 2, 3, 3]
+        assert (times.fps, times.duration_s, times.frame_count) == (1.9, 5.0, 3)
+
+    def test_a_position_after_the_end_has_no_held_map(self, make_store):
+        stored = VideoTimes(fps=10.0, frame_count=7, duration_s=0.7, held_every=5)
+        store = make_store({"v": {1: make_map(1), 6: make_map(6)}}, times=stored, held_every=5)
+
+        numbers = [store.extract_saliencyMap("v").times.find_frame(position_ms) for position_ms in (700, 1000)]
+
+        assert [number for number, _ in read(store, "v", frame_nums=numbers)] == [7]
 
 
 def test_an_unusable_map_does_not_affect_others(make_store):

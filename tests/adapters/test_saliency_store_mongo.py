@@ -8,6 +8,7 @@ import zlib
 import bson
 import numpy as np
 import pytest
+from bson.int64 import Int64
 
 from func.adapters.saliency_store import MongoSaliencyMaps
 from gaze_core.errors import (
@@ -16,7 +17,7 @@ from gaze_core.errors import (
     SaliencyStoreError,
     SaliencyStoreTimeoutError,
 )
-from gaze_core.ports import UnusableMap
+from gaze_core.ports import FaceFacts, UnusableMap
 from tests.adapters.upstream_services import refused_url
 
 FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
@@ -89,8 +90,18 @@ class TestForms:
         assert list(found) == [1, 2, 3]
         assert found == {1: FLOATS, 2: FLOATS, 3: [[1, 2, 3], [4, 5, 6]]}
 
-    def test_a_frame_number_may_be_a_whole_float(self, read):
-        assert read(whole(7.0), frame_nums=[7]) == {7: FLOATS}
+    @pytest.mark.parametrize("number", [7.0, Int64(7), 7], ids=["double", "int64", "int32"])
+    def test_a_frame_number_may_have_any_type_of_whole_number(self, read, number):
+        assert read(whole(number), *chunks(number - 1, 20), frame_nums=[6, 7]) == {6: FLOATS, 7: FLOATS}
+
+    def test_chunks_of_frames_may_be_mixed_and_their_numbers_of_different_types(self, read):
+        mixed = [*chunks(2.0, 20), *chunks(Int64(1), 20), *chunks(3, 20)]
+        mixed.sort(key=lambda document: document["chunk_index"] * 5 % 7)
+        assert read(*mixed) == {
+            1: FLOATS,
+            2: FLOATS,
+            3: FLOATS,
+        }
 
     def test_documents_without_a_frame_number_are_left_out(self, read):
         assert read(whole("7"), whole(None), whole(7.5), whole(float("nan")), whole(8)) == {8: FLOATS}
@@ -387,3 +398,23 @@ def test_threads_share_one_client(mongo_uri, database):
         thread.join()
 
     assert counts == [20] * 6
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ({"channel": True, "share": 0.5}, FaceFacts(channel=True, share=0.5)),
+        ({"channel": False, "share": None}, FaceFacts(channel=False)),
+        ({"channel": False}, FaceFacts(channel=False)),
+        ({"channel": False, "share": 2}, FaceFacts(channel=False)),
+        ({"channel": False, "share": True}, FaceFacts(channel=False)),
+        ({"channel": 1, "share": 0.5}, None),
+        ("yes", None),
+        (None, None),
+    ],
+)
+def test_what_is_known_of_faces_comes_with_the_maps(mongo_uri, database, stored, read):
+    database["v"].insert_one(whole(1))
+    database["videos"].insert_one({"_id": "v", "faces": stored})
+
+    assert MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").faces == read

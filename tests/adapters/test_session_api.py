@@ -78,6 +78,14 @@ def test_the_first_record_of_a_frame_stays(store):
     assert store.get_session("s").frames == {17: FIRST}
 
 
+def test_an_update_reports_whose_session_it_is(store):
+    first = store.update_session("s", 17, FIRST, ip_address="203.0.113.7", video_id="contents1")
+    second = store.update_session("s", 18, FIRST, ip_address="198.51.100.9", video_id="contents2")
+
+    for update in (first, second):
+        assert (update.video_id, update.ip_address) == ("contents1", "203.0.113.7")
+
+
 def test_a_new_frame_is_reported_as_written(store):
     update = store.update_session("s", 17, FIRST, **VIEWER)
 

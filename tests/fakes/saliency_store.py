@@ -6,16 +6,22 @@ from func.adapters.saliency_store import check_video_id
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.ports import UnusableMap, UsableMap, VideoMaps
 from gaze_core.saliency import check_map
+from gaze_core.video_times import VideoTimes
 
 
 class FakeSaliencyMaps:
     """Streams the maps of `by_video`: arrays or errors, by video and frame number."""
 
-    def __init__(self, by_video=None, *, digest=None, fps=None, held_every=None):
+    def __init__(
+        self, by_video=None, *, digest=None, fps=None, held_every=None, duration_s=None, times=None, faces=None
+    ):
         self.by_video = {} if by_video is None else by_video
         self.digest = digest
         self.fps = fps
         self.held_every = held_every
+        self.times = times
+        self.faces = faces
+        self.duration_s = duration_s
         self.error = None
         """Error to raise on every call except `is_reachable`; None for none."""
         self.is_up = True
@@ -34,7 +40,9 @@ class FakeSaliencyMaps:
             if stored is not None:
                 stands_for.setdefault(stored, []).append(number)
         found = (_check(maps[stored], tuple(frames)) for stored, frames in stands_for.items())
-        return VideoMaps(found, self.digest, fps=self.fps, held_every=self.held_every)
+        count = None if self.fps is None or self.duration_s is None else round(self.fps * self.duration_s)
+        times = self.times or VideoTimes(self.fps, count, self.duration_s, held_every=self.held_every or 1)
+        return VideoMaps(found, self.digest, fps=times.fps, held_every=self.held_every, times=times, faces=self.faces)
 
     def is_reachable(self):
         return self.is_up

@@ -79,7 +79,10 @@ class FakeSessionStore:
             if is_new:
                 frames[frame_number] = record
             key = str(frame_number)
-            return StoredUpdate({key: frames[frame_number]}, frozenset({key} if is_new else ()), earlier)
+            viewer = {}
+            if self._remembers:
+                viewer = dict(zip(("ip_address", "video_id"), self._viewers[session_id][:2], strict=True))
+            return StoredUpdate({key: frames[frame_number]}, frozenset({key} if is_new else ()), earlier, **viewer)
 
     def store_settings(self, session_id, settings, *, created_at=None):
         self._start_call("store_settings")

@@ -79,6 +79,7 @@ def stop_under_load(folder):
     return status, outcomes, errors, max(client.slowest_answer_s for client in clients)
 
 
+@pytest.mark.slow
 def test_stopping_under_load_resets_nobody(tmp_path):
     status, outcomes, errors, _ = stop_under_load(tmp_path)
 

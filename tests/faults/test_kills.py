@@ -59,6 +59,7 @@ def stream_among_kills(folder, *, seed, sessions, frames, kills):
     return ledger, tally, names[:kills]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_no_acknowledged_frame_and_no_result_is_lost_or_doubled(tmp_path):
     ledger, tally, killed = stream_among_kills(tmp_path, seed=1, sessions=12, frames=20, kills=6)

@@ -167,7 +167,7 @@ def check_session(session_api_url, viewer, tally):
     problems = []
     if wrong:
         problems.append(f"{viewer.session_id}: frames {wrong} are not stored as they were answered")
-    if not result["score_valid"]:
+    if result["score_invalid_reason"] not in {None, "too_few_frames"}:
         problems.append(f"{viewer.session_id}: {result['score_invalid_reason']}")
     if stored["result"]["final_score"] != viewer.completed["final_score"]:
         problems.append(f"{viewer.session_id}: another result than the answered one is stored")

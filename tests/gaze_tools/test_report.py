@@ -102,6 +102,37 @@ class TestNumbers:
 
         assert (report.rows[0].screen_x, report.rows[0].video_x, report.rows[0].hit) == (0.5, 0.0, 0)
 
+    def test_each_frame_has_its_own_viewport(self):
+        window = {"x": 0.5, "y": 0.25, "width": 0.5, "height": 0.5}
+        frames = {1: record([0.975, 0.5], viewport=window), 2: record(LOOKS_RIGHT)}
+        frames[2]["viewport"] = {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0}
+        report, _ = examine(frames, maps_for(frames))
+
+        assert [(row.video_x, row.video_y, row.hit) for row in report.rows] == [
+            (pytest.approx(0.95), 0.5, 1),
+            (0.95, 0.5, 1),
+        ]
+        assert report.setup_of(1)[1].width == 0.5
+        assert report.setup_of(2)[1].width == 1.0
+        assert "Screen or viewport changed during the session; each frame is scored with its own." in report.notes
+
+    def test_frames_without_a_position_in_the_video_are_listed_as_such(self):
+        frames = {1: record(LOOKS_RIGHT, video_time_ms=0.0), 2: record(LOOKS_RIGHT)}
+        report, _ = examine(frames, maps_for(frames))
+
+        assert [row.status for row in report.rows] == ["scored", "no_time"]
+
+    def test_the_report_says_why_a_score_is_invalid_and_what_is_doubtful(self):
+        frames = right_and_left()
+        doubt = {"code": "flat_maps", "frames": 7, "detail": "the maps are flat"}
+        result = result_of(25.0, maps_digest="d1", warnings=[doubt]) | {
+            "score_valid": False,
+            "score_invalid_reason": "too_few_frames",
+        }
+        report, _ = examine(frames, maps_for(frames), result=result)
+
+        assert report.notes == ("The score is not valid: too few frames.", "7 frames: the maps are flat.")
+
     def test_the_position_in_the_video_chooses_the_map(self):
         frames = {1: record(LOOKS_RIGHT, video_time_ms=150), 2: record(LOOKS_RIGHT, video_time_ms=100)}
         report, _ = examine(frames, {3: RIGHT[:, ::-1], 4: RIGHT})

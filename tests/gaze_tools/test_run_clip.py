@@ -50,7 +50,7 @@ class TestUnusable:
     def test_a_file_that_is_not_a_video(self, tmp_path):
         (tmp_path / "text.mp4").write_text("not a video")
 
-        with pytest.raises(OSError, match="cannot be read as a video: Invalid data"):
+        with pytest.raises(OSError, match="as a video: Invalid data"):
             probe_clip(tmp_path / "text.mp4")
 
     def test_an_empty_file(self, tmp_path):

@@ -94,7 +94,7 @@ class TestBeforeTheStart:
         [
             (["--camera", "99"], "cannot open webcam 99"),
             (["--viewer", SAMPLE / "clip.mp4", "--offset", "60"], "was recorded during the film"),
-            (["--viewer", "text.mp4"], "cannot be read as a video"),
+            (["--viewer", "text.mp4"], "as a video"),
             (["--viewer", SAMPLE / "clip.mp4", "--calibrate", "."], "targets.csv"),
         ],
     )

@@ -42,14 +42,14 @@ def test_a_video_says_what_it_is(video):
 
 
 def test_every_frame_gets_a_map_numbered_from_1(database, store, video):
-    done = compute_maps(database, "v", video, make_model("spectral_residual"))
+    done = compute_maps(database, "v", video, make_model("spectral_residual", faces=False))
 
     assert (done.frames, done.maps, done.made) == (30, 30, 30)
     assert numbers(store) == list(range(1, 31))
 
 
 def test_maps_of_every_n_th_frame_are_held_between(database, store, video):
-    done = compute_maps(database, "v", video, make_model("spectral_residual"), every=7)
+    done = compute_maps(database, "v", video, make_model("spectral_residual", faces=False), every=7)
 
     assert done.maps == 5
     assert numbers(store) == [1, 8, 15, 22, 29]
@@ -61,14 +61,14 @@ def test_maps_of_every_n_th_frame_are_held_between(database, store, video):
 
 
 def test_the_map_follows_the_square(database, store, video):
-    compute_maps(database, "v", video, make_model("itti_koch"), size=(18, 32))
+    compute_maps(database, "v", video, make_model("itti_koch", faces=False), size=(18, 32))
 
     peaks = [int(each.max(axis=0).argmax()) for _, each in store.extract_saliencyMap("v", frame_nums=[5, 15, 25]).maps]
     assert peaks[0] + 3 < peaks[1] < peaks[2] - 3
 
 
 def test_the_facts_say_how_the_maps_were_made(database, video):
-    compute_maps(database, "v", video, make_model("itti_koch"), every=5, size=(18, 32))
+    compute_maps(database, "v", video, make_model("itti_koch", faces=False), every=5, size=(18, 32))
 
     facts = database["videos"].find_one()
     assert facts["how"] == "itti_koch (Itti, Koch and Niebur 1998; Itti, Dhavale and Pighin 2003)"
@@ -78,10 +78,10 @@ def test_the_facts_say_how_the_maps_were_made(database, video):
 
 
 def test_the_same_again_makes_nothing(database, video):
-    compute_maps(database, "v", video, make_model("spectral_residual"))
+    compute_maps(database, "v", video, make_model("spectral_residual", faces=False))
 
-    assert compute_maps(database, "v", video, make_model("spectral_residual")).made == 0
-    assert compute_maps(database, "v", video, make_model("spectral_residual"), again=True).made == 30
+    assert compute_maps(database, "v", video, make_model("spectral_residual", faces=False)).made == 0
+    assert compute_maps(database, "v", video, make_model("spectral_residual", faces=False), again=True).made == 30
 
 
 @pytest.mark.parametrize("every", [1, 4])
@@ -91,13 +91,13 @@ def test_a_run_that_broke_off_goes_on_and_ends_with_the_same_maps(database, vide
         if number == 17:
             raise KeyboardInterrupt
 
-    whole = compute_maps(database, "whole", video, make_model(model), every=every)
+    whole = compute_maps(database, "whole", video, make_model(model, faces=False), every=every)
     # 32 maps are stored at a time: what waits in memory is lost with the process.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gaze_tools.saliency.writer._MAPS_PER_BATCH", 3)
         with pytest.raises(KeyboardInterrupt):
-            compute_maps(database, "v", video, make_model(model), every=every, on_frame=break_off)
-        done = compute_maps(database, "v", video, make_model(model), every=every)
+            compute_maps(database, "v", video, make_model(model, faces=False), every=every, on_frame=break_off)
+        done = compute_maps(database, "v", video, make_model(model, faces=False), every=every)
 
     assert 0 < done.made < whole.made
     assert done.digest == whole.digest
@@ -105,10 +105,10 @@ def test_a_run_that_broke_off_goes_on_and_ends_with_the_same_maps(database, vide
 
 def test_another_file_under_the_same_name_begins_anew(database, tmp_path):
     path = write_video(tmp_path / "one.mkv")
-    compute_maps(database, "v", probe_video(path), make_model("spectral_residual"))
+    compute_maps(database, "v", probe_video(path), make_model("spectral_residual", faces=False))
     write_video(path, frames=12)
 
-    assert compute_maps(database, "v", probe_video(path), make_model("spectral_residual")).made == 12
+    assert compute_maps(database, "v", probe_video(path), make_model("spectral_residual", faces=False)).made == 12
 
 
 def test_a_map_is_as_the_video_is_shaped_and_at_most_480_wide(tmp_path):
@@ -132,7 +132,7 @@ def test_what_is_no_video_is_said(tmp_path):
 def test_a_command_killed_hard_goes_on_without_computing_anything_twice(mongo_uri, database, store, tmp_path):
     path = write_video(tmp_path / "long.mkv", frames=400, width=320, height=180)
     command = [sys.executable, "-m", "gaze_tools.cli", "saliency", "compute", str(path), "--video-id", "v"]
-    command += ["--model", "itti_koch", "--every", "2", "--grace", "0"]
+    command += ["--model", "itti_koch", "--every", "2", "--grace", "0", "--no-faces"]
     environment = {**os.environ, "MONGO_URI": mongo_uri, "MONGO_DATABASE": database.name}
     for stored_before_kill in (32, 96):
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
@@ -151,5 +151,5 @@ def test_a_command_killed_hard_goes_on_without_computing_anything_twice(mongo_ur
     assert f"{200 - len(stored)} maps made in" in last.stdout
     assert {each["_id"] for each in database["v"].find({"from_before": True}, {"_id": 1})} == stored
     assert numbers(store) == list(range(1, 401, 2))
-    whole = compute_maps(database, "whole", probe_video(path), make_model("itti_koch"), every=2)
+    whole = compute_maps(database, "whole", probe_video(path), make_model("itti_koch", faces=False), every=2)
     assert store.extract_saliencyMap("v").digest == whole.digest

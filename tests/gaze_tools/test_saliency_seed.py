@@ -1,5 +1,6 @@
 """Writing saliency maps: what is stored, and how a video's maps are replaced."""
 
+import datetime as dt
 import hashlib
 
 import numpy as np
@@ -25,6 +26,7 @@ def test_the_facts_of_a_video_are_kept(database):
 
     facts = database["videos"].find_one()
     assert facts.pop("recipe")["how"] == "by hand"
+    assert abs(facts.pop("published_at") - dt.datetime.now(dt.UTC).replace(tzinfo=None)) < dt.timedelta(minutes=1)
     assert facts == {
         "_id": "v",
         "last_generation": 1,

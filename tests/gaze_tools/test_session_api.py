@@ -121,6 +121,13 @@ class TestWrittenOnce:
         assert api.put({"17": 1, "result": 2, "screen": 3})[1]["written"] == [17, "result"]
         assert api.put({"17": 1, "result": 2, "screen": 3})[1]["written"] == []
 
+    def test_a_put_returns_whose_session_it_is(self, api):
+        api.make()
+
+        answer = api.put({"17": 1})[1]
+
+        assert (answer["video_id"], answer["ip_address"]) == ("contents1", "203.0.113.7")
+
     @pytest.mark.parametrize("key", ["0", "-1", "299", "300", "999999999999999"])
     def test_any_integer_is_written_once(self, api, key):
         api.make()

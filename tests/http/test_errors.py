@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 import func.errors
@@ -279,6 +280,40 @@ def test_no_free_place_for_scoring_is_503_with_retry_after(make_world, make_body
     assert_problem(answers[0], 503)
     assert 2 <= int(answers[0].headers["Retry-After"]) <= 5
     assert list(world.frames("other")) == [1]
+
+
+@pytest.mark.parametrize(
+    ("error", "slug"),
+    [
+        (core_errors.SessionStoreRefusedError("x"), "session-api-denied"),
+        (core_errors.SaliencyStoreRefusedError("x"), "saliency-store-denied"),
+        (core_errors.ResultSinkRefusedError("x"), "aggregator-denied"),
+    ],
+)
+def test_denied_access_is_not_told_to_be_repeated_unchanged(error, slug):
+    problem = PROBLEMS[type(error)]
+
+    assert (problem.status, problem.slug, problem.retry_after_s) == (502, slug, None)
+    assert "until an operator corrects the credentials" in problem.detail
+    assert "Repeat the request unchanged" not in problem.detail
+
+
+def test_a_last_frame_is_scored_by_a_repetition_after_the_credentials_are_corrected(world, make_body):
+    world.maps.by_video["contents1"] = {1: np.eye(4)}
+    read_maps = world.maps.extract_saliencyMap
+
+    def deny(*_args, **_kwargs):
+        raise core_errors.SaliencyStoreRefusedError("password of viewer")
+
+    world.maps.extract_saliencyMap = deny
+    denied = world.post(make_body(frame_number=1, last_frame=True))
+    world.maps.extract_saliencyMap = read_maps
+    repeated = world.post(make_body(frame_number=1, last_frame=True))
+
+    problem = assert_problem(denied, 502)
+    assert problem["type"] == "/problems/saliency-store-denied"
+    assert "password of" not in denied.get_data(as_text=True)
+    assert repeated.get_json()["result"]["frames"]["received"] == 1
 
 
 def test_a_model_that_cannot_be_loaded_is_503(world, make_body):

@@ -1,5 +1,7 @@
 """Each field of a request: what is refused, and that the answer names it."""
 
+import json
+
 import pytest
 
 from func.web.schemas import CameraPart, ScreenPart, ViewportPart
@@ -7,6 +9,9 @@ from gaze_core.types import Camera, Screen, Viewport
 from tests.http.image_files import make_image
 
 SESSION_ID_RULE = "must match ^[A-Za-z0-9._:-]{1,128}$"
+
+DATA_URL_RULE = "must be base64 or the data URL of an image, such as data:image/jpeg;base64,…"
+SHARE = ", as a share of the screen, not in pixels"
 
 REFUSED = [
     ({"session_id": None}, "session_id", "is required"),
@@ -32,7 +37,9 @@ REFUSED = [
     ({"ip_address": "\x00"}, "ip_address", "must be printable text"),
     ({"frame_number": None}, "frame_number", "is required"),
     ({"frame_number": True}, "frame_number", "must be an integer"),
-    ({"frame_number": 17.0}, "frame_number", "must be an integer"),
+    ({"frame_number": 17.5}, "frame_number", "must be an integer"),
+    ({"frame_number": -0.0}, "frame_number", "must be at least 1"),
+    ({"frame_number": 1e300}, "frame_number", "must be at most 2147483647"),
     ({"frame_number": "17"}, "frame_number", "must be an integer"),
     ({"frame_number": 0}, "frame_number", "must be at least 1"),
     ({"frame_number": 2**31}, "frame_number", "must be at most 2147483647"),
@@ -41,14 +48,19 @@ REFUSED = [
     ({"last_frame": 1}, "last_frame", "must be true or false"),
     ({"frame": None}, "frame", "is required unless last_frame is true"),
     ({"frame": 7}, "frame", "must be a string"),
-    ({"frame": "?"}, "frame", "must be base64"),
-    ({"frame": "AAA"}, "frame", "must be base64"),
-    ({"frame": "AAAA AAA"}, "frame", "must be base64"),
-    ({"frame": "AAAA\u00a0AAAA"}, "frame", "must be base64"),
-    ({"frame": "AAAA-_AA"}, "frame", "must be base64"),
+    ({"frame": "?"}, "frame", "must be base64; its character 1 is not"),
+    ({"frame": "AAAA\u00a0AAAA"}, "frame", "must be base64; its character 5 is not"),
+    ({"frame": "b'AAAA'"}, "frame", "must be base64; its character 2 is not"),
+    ({"frame": "AAAA A"}, "frame", "must be base64; this one is cut off, because a length like this is impossible"),
+    ({"frame": "AA=A"}, "frame", "must be base64"),
+    ({"frame": "AA%2BAAAA%3D"}, "frame", "must be base64 without percent-encoding"),
+    ({"frame": "ffd8ffe000104a464946"}, "frame", "must be base64, not hexadecimal"),
+    ({"frame": "https://example.net/face.jpg"}, "frame", "must contain the image itself in base64, not its address"),
     ({"frame": " \r\n"}, "frame", "is required unless last_frame is true"),
-    ({"frame": "ä"}, "frame", "must be base64"),
-    ({"frame": "data:text/plain;base64,AAAA"}, "frame", "must be base64"),
+    ({"frame": "ä"}, "frame", "must be base64; its character 1 is not"),
+    ({"frame": "data:text/plain;base64,AAAA"}, "frame", DATA_URL_RULE),
+    ({"frame": "data:,"}, "frame", DATA_URL_RULE),
+    ({"frame": "data:image/jpeg,AAAA"}, "frame", DATA_URL_RULE),
     ({"timestamp_ms": "now"}, "timestamp_ms", "must be a number"),
     ({"timestamp_ms": True}, "timestamp_ms", "must be a number"),
     ({"video_time_ms": 1e16}, "video_time_ms", "must be at most 1000000000000000.0"),
@@ -62,11 +74,12 @@ REFUSED = [
     ({"camera": {"tilt_deg": -61}}, "camera.tilt_deg", "must be at least -60.0"),
     ({"camera": {"mirrored": "no"}}, "camera.mirrored", "must be true or false"),
     ({"camera": {"offset_x_mm": 1e300}}, "camera.offset_x_mm", "must be at most 100000.0"),
-    ({"viewport": {"width": 0}}, "viewport.width", "must be at least 0.001"),
+    ({"viewport": {"width": 0}}, "viewport.width", f"must be at least 0.001{SHARE}"),
+    ({"viewport": {"width": 1920}}, "viewport.width", f"must be at most 10.0{SHARE}"),
     ({"calibration_target": 7}, "calibration_target", "must be a list of two numbers"),
     ({"calibration_target": [0.5]}, "calibration_target", "must be a list of two numbers"),
     ({"calibration_target": [0.5, "a"]}, "calibration_target.1", "must be a number"),
-    ({"calibration_target": [1.5, 0.5]}, "calibration_target.0", "must be at most 1.0"),
+    ({"calibration_target": [1.5, 0.5]}, "calibration_target.0", f"must be at most 1.0{SHARE}"),
     ({"calibration_target": [0.5, 0.5], "calibration_use": "test"}, "calibration_use", "must be 'fit' or 'validate'"),
     ({"calibration_target": 7, "calibration_use": "fit"}, "calibration_target", "must be a list of two numbers"),
     ({"calibration_use": "fit"}, "calibration_use", "needs a calibration_target"),
@@ -90,6 +103,50 @@ def test_all_invalid_fields_are_listed_at_once(world, make_body):
 
     names = [error["field"] for error in response.get_json()["errors"]]
     assert names == ["session_id", "frame_number", "camera.tilt_deg"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frame_number": 17.0},
+        {"total_frames": 20.0, "last_frame": True},
+        {"screen": {"width_px": 1920.0, "height_px": 1080.0}},
+    ],
+)
+def test_a_whole_number_may_have_a_decimal_point(world, make_body, fields):
+    assert world.post(make_body(**fields)).status_code == 200
+    assert world.frames(make_body()["session_id"]).keys() == {17}
+
+
+def test_a_whole_number_is_stored_as_an_integer(world, make_body):
+    world.post(make_body(screen={"width_px": 1920.0, "height_px": 1080.0}))
+
+    stored = world.frames(make_body()["session_id"])[17]["screen"]
+    assert [type(size) for size in stored.values()] == [int, int]
+
+
+@pytest.mark.parametrize("number", ["1e400", "17.5", '"17"', "true", "null", "[17]"])
+def test_what_is_no_integer_is_refused_in_json_and_multipart(world, make_body, number):
+    text = json.dumps(make_body(frame=None)).replace('"frame_number": 17', f'"frame_number": {number}')
+
+    in_json = world.client.post("/gaze", data=text, content_type="application/json")
+    in_parts = world.client.post("/gaze", data={"metadata": text}, content_type="multipart/form-data")
+
+    for response in (in_json, in_parts):
+        assert response.status_code == 400
+        assert response.get_json()["errors"] == [{"field": "frame_number", "detail": "must be an integer"}]
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "field"), [("frameNumber", "frame_number"), ("sesion_id", "session_id"), ("Video-ID", "video_id")]
+)
+def test_a_missing_field_with_a_misspelt_name_is_recognised(world, make_body, misspelt, field):
+    body = make_body()
+    body[misspelt] = body.pop(field)
+
+    assert world.post(body).get_json()["errors"] == [
+        {"field": field, "detail": f"is required; did you mean it by `{misspelt}`?"}
+    ]
 
 
 def test_the_answer_does_not_contain_the_invalid_value(world, make_body):

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from func.bootstrap import EyeNetworkState, OncePerProcess, UpstreamProbes
-from func.errors import NotReadyError
-from gaze_core.errors import ModelError
+from func.bootstrap import EyeNetworkState, OncePerProcess, UpstreamProbes, build_application
+from func.errors import NotReadyError, PartNotLoadedError, UnusableModelError
+from func.settings import read_settings
+from gaze_core.errors import LandmarkerBusyError, ModelError
 
 
 def test_liveness_does_not_build_the_application(world):
@@ -62,6 +63,47 @@ def test_the_function_is_not_ready_without_a_model(world):
 
     assert (response.status_code, response.content_type) == (503, "application/problem+json")
     assert 5 <= int(response.headers["Retry-After"]) <= 11
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (NotReadyError("/srv/models"), "The models are not loaded."),
+        (PartNotLoadedError("eye network"), "The eye network is not loaded: the log says why."),
+        (
+            UnusableModelError("gaze model", "GAZE_MODEL", "a.joblib does not match a.json", "/srv: no such file"),
+            "The gaze model is not loaded: a.joblib does not match a.json.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", ["/health/readiness", "/gaze"])
+def test_a_function_that_is_not_ready_names_the_part_without_paths(world, make_body, path, error, detail):
+    world.build_error = error
+
+    response = world.client.get(path) if path != "/gaze" else world.post(make_body())
+
+    assert (response.status_code, response.get_json()["detail"]) == (503, detail)
+
+
+def test_the_message_of_a_library_is_for_the_operator_and_one_line():
+    error = UnusableModelError("gaze model", "GAZE_MODEL", "a.joblib cannot be unpickled", "bad\nbyte " + "x" * 300)
+
+    assert error.line.startswith("GAZE_MODEL cannot be used: a.joblib cannot be unpickled (bad byte xxx")
+    assert "\n" not in error.line
+    assert len(error.line) < 330
+
+
+@pytest.mark.parametrize("kind", [MemoryError, OSError, LandmarkerBusyError])
+def test_a_failure_that_may_pass_is_not_final(monkeypatch, kind):
+    def fail(*_args, **_kwargs):
+        raise kind(1)
+
+    monkeypatch.setattr("func.adapters.model_file.load_gaze_model", fail)
+
+    with pytest.raises(PartNotLoadedError) as caught:
+        build_application(read_settings({"MONGO_URI": "mongodb://h"}), observer=None)
+
+    assert (type(caught.value), caught.value.part) == (PartNotLoadedError, "gaze model")
 
 
 def test_upstream_services_are_probed_in_parallel():

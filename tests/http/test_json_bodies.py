@@ -54,7 +54,8 @@ def test_base64_may_be_escaped_as_json_writers_do(size, escapes):
 
 
 @pytest.mark.parametrize(
-    "text", ["A" * 5001, "A" * 4996 + "!AAA", "A" * 4999 + "é", "data:text/html;base64," + "A" * 5000]
+    "text",
+    ["A" * 5001, "A" * 4997 + "=AAA", "A" * 4996 + "!AAA", "A" * 4999 + "é", "data:text/html;base64," + "A" * 5000],
 )
 def test_a_long_string_that_is_not_base64_is_refused(text):
     with pytest.raises(BadRequestError) as caught:
@@ -67,6 +68,57 @@ def test_a_byte_order_mark_is_skipped():
     body = codecs.BOM_UTF8 + json.dumps({**FIELDS, "frame": "A" * 8000}).encode()
 
     assert parse_json_request(body).image == bytes(6000)
+
+
+TEXT = json.dumps({**FIELDS, "frame": "A" * 8000})
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16-LE"),
+        ("utf-16-be", "UTF-16-BE"),
+        ("utf-32", "UTF-32"),
+        ("utf-32-le", "UTF-32-LE"),
+        ("utf-32-be", "UTF-32-BE"),
+    ],
+)
+def test_another_unicode_encoding_is_named(encoding, name):
+    with pytest.raises(BadRequestError, match=f"^the body is in {name}; send it in UTF-8$"):
+        parse_json_request(TEXT.encode(encoding))
+
+
+@pytest.mark.parametrize("frame", ["AAAA", "A" * 8000])
+def test_latin_1_is_named_with_the_position_in_the_whole_body(frame):
+    body = json.dumps({"frame": frame, **FIELDS, "video_id": "café"}, ensure_ascii=False).encode("latin-1")
+    at = body.index(b"\xe9") + 1
+
+    with pytest.raises(
+        BadRequestError, match=f"^the body is not UTF-8 at byte {at}, perhaps Latin-1; send it in UTF-8$"
+    ):
+        parse_json_request(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "the body is empty"),
+        (b" \r\n", "the body is empty"),
+        (codecs.BOM_UTF8, "the body is empty"),
+        (b"{'session_id': 's'}", "the body is not valid JSON at character 2"),
+        (b'{"session_id": "s",}', "the body is not valid JSON at character 20"),
+        (b'{"frame": "' + b"A" * 8000 + b'",}', "the body is not valid JSON at character 8014"),
+        (b'{"session_id": "s', "the body is not valid JSON: a string is not terminated"),
+        (b'{"a": {"frame_number": 1, "frame_number": 2}}', "the body contains the key frame_number twice"),
+        (b"[" + b"1" * 401 + b"]", "the body contains a number of more than 400 digits"),
+    ],
+)
+def test_a_malformed_body_is_described(text, problem):
+    with pytest.raises(BadRequestError) as caught:
+        parse_json_request(text)
+
+    assert str(caught.value) == problem
 
 
 def test_the_image_is_found_among_other_long_strings():

@@ -27,7 +27,7 @@ def test_the_last_frame_is_answered_with_the_score(watched, make_body):
     answer = response.get_json()
     assert list(answer) == ["status", "message", "session_id", "final_score", "result"]
     assert response.get_data().startswith(b'{"status": "success", "message": "Video processing completed", ')
-    assert (answer["final_score"], answer["result"]["score_valid"]) == (100.0, True)
+    assert (answer["final_score"], answer["result"]["frames"]["scored"]) == (100.0, 2)
     (delivered,) = watched.sink.results.values()
     assert (delivered["final_score"], delivered["video_id"], delivered["ip_address"]) == (
         100.0,

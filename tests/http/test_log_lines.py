@@ -1,10 +1,16 @@
 """The log: rate limit per event, and output of C libraries."""
 
 import logging
+import re
 import subprocess
 import sys
 
+import pytest
+import requests
+
 from func.web.log_lines import RateLimit
+from tests.http.image_files import make_image
+from tests.running import run_function, serve_upstream
 
 
 class Clock:
@@ -51,6 +57,21 @@ def test_each_level_and_logger_is_a_separate_event():
             logger.log(level, "same")
 
     assert lines == ["same"] * 4
+
+
+@pytest.mark.slow
+def test_a_damaged_image_writes_no_line_of_a_library_to_the_log(tmp_path):
+    image = make_image()
+    scan = image.index(b"\xff\xda") + 500
+    damaged = image[:scan] + b"\x55" * 3000 + image[scan + 3000 :]
+    metadata = '{"session_id": "s", "video_id": "v", "ip_address": "::1", "frame_number": 1}'
+
+    with serve_upstream() as upstream, run_function(upstream, tmp_path, LANDMARKERS="1") as running:
+        files = {"metadata": (None, metadata, "application/json"), "frame": ("a.jpg", damaged)}
+        requests.post(running.url("/gaze"), files=files, timeout=60)
+
+    lines = running.log_path.read_text().splitlines()
+    assert [line for line in lines if not re.match(r"\d{4}-\d\d-\d\d .* (INFO|WARNING) func\.", line)] == []
 
 
 PROGRAM = """

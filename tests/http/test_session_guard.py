@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from func.session_token import Viewing, sign_viewing
+from func.web.answer_warnings import warn_of_other_viewing, warn_of_repeat
+from gaze_core.ports import StoredUpdate
 from tests.fakes.synthetic_face import make_face
 from tests.http.image_files import as_base64, make_image
 
@@ -227,6 +229,39 @@ def test_a_repeat_with_another_image_is_reported(open_world):
 
 def test_a_repeat_with_the_same_content_has_no_warnings(open_world):
     assert "warnings" not in open_world.send(frame_number=1).get_json()
+
+
+def test_a_frame_for_another_video_than_its_session_s_is_reported(open_world):
+    answer = open_world.send(frame_number=5, video_id="contents2").get_json()
+
+    assert answer["warnings"] == [
+        "the session was created with another video_id, which is the one that is scored: contents1"
+    ]
+
+
+def test_a_frame_from_another_address_is_reported_without_showing_the_first(open_world):
+    answer = open_world.send(frame_number=5, ip_address="198.51.100.9").get_json()
+
+    assert answer["warnings"] == ["the session was created with another ip_address, with which its result is sent"]
+
+
+def test_a_repeat_for_another_video_is_reported(open_world):
+    answer = open_world.send(frame_number=1, video_id="contents2").get_json()
+
+    assert "frame 1 was already stored with other values, which are kept: video_id" in answer["warnings"]
+
+
+def test_a_repeat_of_a_frame_of_an_earlier_version_without_video_id_has_no_warning(open_world):
+    stored = {"validity": "no_face", "image_digest": "00"}
+
+    assert warn_of_repeat(1, {**stored, "video_id": "contents1"}, stored) == []
+
+
+@pytest.mark.parametrize("video_id", [None, "", "contents1"])
+def test_without_another_video_id_in_the_answer_nothing_is_reported(video_id):
+    update = StoredUpdate({}, frozenset(), video_id=video_id)
+
+    assert warn_of_other_viewing(update, video_id="contents1", ip_address="::1") == []
 
 
 def test_a_last_frame_for_another_video_is_reported(open_world):

@@ -171,5 +171,10 @@ def function_image(builder):
 
 
 @pytest.fixture(scope="session")
+def lite_image(builder, function_image):
+    return builder.build("lite")
+
+
+@pytest.fixture(scope="session")
 def upstream_image(builder, function_image):
     return builder.build("upstream")

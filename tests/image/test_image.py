@@ -15,7 +15,7 @@ from gaze_tools.stack.launcher import start_upstream_services
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-MAX_BYTES = 900e6
+MAX_BYTES, MAX_LITE_BYTES = 900e6, 500e6
 CLIP = Path(__file__).parents[2] / "gaze_tools/sample/clip.mp4"
 NOBODY = np.full((480, 640, 3), 90, np.uint8)
 
@@ -37,7 +37,9 @@ def list_packages(image):
     return {path.name for path in site.iterdir()}
 
 
-def test_the_function_serves_frames_as_nobody_from_a_read_only_root(function_image, tmp_path):
+@pytest.mark.parametrize("name", ["function_image", "lite_image"])
+def test_the_function_serves_frames_as_nobody_from_a_read_only_root(name, request, tmp_path):
+    function_image = request.getfixturevalue(name)
     log_path = tmp_path / "function.log"
     settings = {"THREADS": "10", "LANDMARKERS": "2", "BARRIER_TIMEOUT_S": "1"}
     with (
@@ -118,6 +120,7 @@ def test_it_has_the_models_with_their_cards(function_image):
         "face_landmarker.task",
         "gaze_model.joblib",
         "gaze_model.json",
+        "gaze_model.onnx",
         "py.typed",
     }
 
@@ -131,6 +134,25 @@ def test_it_is_small_enough(function_image):
     )
 
     assert int(done.stdout.split()[0]) < MAX_BYTES
+
+
+def test_the_lite_image_has_neither_mediapipe_nor_scikit_learn_nor_their_libraries(lite_image):
+    packages = list_packages(lite_image)
+
+    assert {"ai_edge_litert", "cv2", "numpy", "functions_framework"} <= packages
+    assert not {"mediapipe", "sklearn", "scipy", "joblib", "pip", "setuptools"} & packages
+    assert not list((lite_image.root / "usr/lib").rglob("libEGL*"))
+
+
+def test_the_lite_image_is_half_as_large(lite_image):
+    done = subprocess.run(
+        ["du", "--summarize", "--bytes", "--one-file-system", lite_image.root],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert int(done.stdout.split()[0]) < MAX_LITE_BYTES
 
 
 def test_its_configuration_is_that_of_a_careful_image(function_image):

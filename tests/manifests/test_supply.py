@@ -14,12 +14,14 @@ from cyclonedx.validation.json import JsonStrictValidator
 from tests.manifests.conftest import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text()
+LITE_LOCK = (ROOT / "requirements-lite.lock").read_text()
 PINS = (ROOT / "constraints.txt").read_text().split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_every_pin_of_the_lock_is_one_of_the_constraints():
-    locked = re.findall(r"^([^#\s]\S*) ", LOCK, re.MULTILINE)
+@pytest.mark.parametrize("lock", [LOCK, LITE_LOCK], ids=["standard", "lite"])
+def test_every_pin_of_a_lock_is_one_of_the_constraints(lock):
+    locked = re.findall(r"^([^#\s]\S*) ", lock, re.MULTILINE)
 
     assert len(locked) > 30
     assert sorted(set(locked) - set(PINS)) == []
@@ -32,8 +34,24 @@ def test_the_lock_has_what_the_function_depends_on():
     assert names <= {name.lower().replace("-", "_") for name in re.findall(r"^([\w.-]+)==", LOCK, re.MULTILINE)}
 
 
-def test_the_lock_is_pins_and_hashes_and_nothing_else():
-    lines = [line.removesuffix(" \\") for line in LOCK.splitlines() if not line.startswith("#")]
+def test_the_lite_lock_has_litert_instead_of_mediapipe_and_scikit_learn():
+    standard, lite = (set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)) for lock in (LOCK, LITE_LOCK))
+
+    assert standard - lite == {
+        "cloudpickle",
+        "joblib",
+        "mediapipe",
+        "narwhals",
+        "scikit-learn",
+        "scipy",
+        "threadpoolctl",
+    }
+    assert "ai-edge-litert" in lite - standard
+
+
+@pytest.mark.parametrize("lock", [LOCK, LITE_LOCK], ids=["standard", "lite"])
+def test_a_lock_is_pins_and_hashes_and_nothing_else(lock):
+    lines = [line.removesuffix(" \\") for line in lock.splitlines() if not line.startswith("#")]
 
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+|    --hash=sha256:[0-9a-f]{64}", line)] == []
 
@@ -42,8 +60,9 @@ def test_the_constraints_are_pins_and_nothing_else():
     assert [pin for pin in PINS if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
 
 
-def test_every_locked_package_has_a_hash():
-    entries = LOCK[LOCK.index("\n", LOCK.rindex("# ")) :].replace("\\\n", "").split("\n")
+@pytest.mark.parametrize("lock", [LOCK, LITE_LOCK], ids=["standard", "lite"])
+def test_every_locked_package_has_a_hash(lock):
+    entries = lock[lock.index("\n", lock.rindex("# ")) :].replace("\\\n", "").split("\n")
 
     assert all("--hash=sha256:" in entry for entry in entries if entry)
 
@@ -63,6 +82,16 @@ def test_it_names_every_locked_package_but_the_build_tool(bom):
     components = {f"{each['name']}=={each['version']}" for each in json.loads(bom)["components"] if "version" in each}
 
     assert components == {pin for pin in re.findall(r"^([\w.-]+==\S+)", LOCK, re.MULTILINE) if "setuptools" not in pin}
+
+
+def test_the_lite_image_has_a_bill_of_materials_too(tmp_path):
+    path = tmp_path / "sbom.cdx.json"
+    command = [sys.executable, ROOT / ".ci/sbom.py", path, "requirements-lite.lock"]
+    subprocess.run(command, check=True, timeout=60, cwd=ROOT)
+
+    names = {each["name"] for each in json.loads(path.read_text())["components"]}
+    assert "ai-edge-litert" in names
+    assert "mediapipe" not in names
 
 
 def test_it_names_every_model_with_its_digest(bom):

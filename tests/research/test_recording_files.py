@@ -123,7 +123,7 @@ def test_a_table_that_cannot_be_read_is_refused(folder, table, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "recording.json is not valid JSON in UTF-8"),
+        ("{", "recording.json is not valid JSON at character 2"),
         ("[]", "recording.json must be a JSON object"),
         ('{"camera": {"vertical_fov_deg": 5}}', "recording.json: camera.vertical_fov_deg must be at least 10.0"),
         ('{"screen": {"width_mm": 300}}', "recording.json: screen must have width_mm and height_mm together"),
@@ -133,7 +133,7 @@ def test_a_table_that_cannot_be_read_is_refused(folder, table, problem):
         ('{"distance_mm": "550"}', "recording.json: distance_mm must be a number from 100 to 5000"),
         ('{"distance_mm": true}', "recording.json: distance_mm must be a number from 100 to 5000"),
         ('{"distance_mm": NaN}', "recording.json contains a number that is not finite"),
-        ('{"distance_mm": 550, "distance_mm": 400}', "recording.json contains a duplicate key"),
+        ('{"distance_mm": 550, "distance_mm": 400}', "recording.json contains the key distance_mm twice"),
     ],
 )
 def test_a_description_that_the_service_would_refuse_is_refused(folder, text, problem):

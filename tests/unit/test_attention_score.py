@@ -7,6 +7,7 @@ from func.session.attention_score import GazeAccuracy, score_gazes
 from func.session.frame_record import FrameRecord
 from func.session.measured import Measured
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
+from gaze_core.video_times import VideoTimes
 from tests.fakes.saliency_store import FakeSaliencyMaps
 
 
@@ -83,3 +84,91 @@ def test_the_accuracy_has_three_decimals():
     scored = score({1: ramp}, {1: GazePoint(0.1, 0.5)}, accuracy=GazeAccuracy(1.23456, "calibration"))
 
     assert (scored.at_accuracy.accuracy_deg, scored.at_accuracy.source) == (1.235, "calibration")
+
+
+SIDE = Viewport(width=0.5)
+"""The left half of the screen."""
+
+
+@pytest.mark.parametrize("first", [Viewport(), SIDE, Viewport(width=0.25)], ids=["full", "half", "quarter"])
+def test_maps_are_blurred_for_the_viewport_of_each_frame(first):
+    # Full screen, the blur of the bright pixel ends after 97 of 1000 pixels, and at half the width after twice as many.
+    bright = np.zeros((1, 1000))
+    bright[0, 500] = 1.0
+    places = {1: (0.5805, Viewport()), 2: (0.6105, Viewport()), 3: (0.6105, SIDE), 4: (0.7105, SIDE)}
+    records = {number: FrameRecord(Validity.OK, viewport=own) for number, (_, own) in places.items()}
+    gazes = {number: GazePoint(own.width * x, 0.5) for number, (x, own) in places.items()}
+
+    numbers = score_gazes(
+        FakeSaliencyMaps({"v": dict.fromkeys(range(1, 5), bright)}),
+        "v",
+        gazes,
+        records,
+        screen=Screen(width_mm=345),
+        viewport=first,
+        accuracy=GazeAccuracy(1.0, "setting"),
+    )
+
+    # Hits: 1 (80 pixels away, full screen) and 3 (110 pixels away, half the width).
+    assert numbers.attention_at_accuracy.hits == 2
+
+
+@pytest.mark.parametrize(("width_mm", "expected"), [(345, 0.0), (172.5, 100.0)])
+def test_maps_are_blurred_for_the_screen_of_each_frame(width_mm, expected):
+    bright = np.zeros((1, 1000))
+    bright[0, 500] = 1.0
+    records = {1: FrameRecord(Validity.OK, screen=Screen(width_mm=width_mm))}
+
+    blurred = score({1: bright}, {1: GazePoint(0.6105, 0.5)}, records, accuracy=GazeAccuracy(1.0, "setting"))
+
+    assert blurred.at_accuracy.final_score == expected
+
+
+def test_one_map_is_blurred_for_all_viewports_of_the_frames_that_it_is_held_for():
+    bright = np.zeros((1, 1000))
+    bright[0, 500] = 1.0
+    records = {1: FrameRecord(Validity.OK, viewport=Viewport()), 2: FrameRecord(Validity.OK, viewport=SIDE)}
+    maps = FakeSaliencyMaps({"v": {1: bright}}, held_every=2)
+    gazes = {1: GazePoint(0.6105, 0.5), 2: GazePoint(0.30525, 0.5)}
+
+    numbers = score_gazes(
+        maps,
+        "v",
+        gazes,
+        records,
+        screen=Screen(width_mm=345),
+        viewport=Viewport(),
+        accuracy=GazeAccuracy(1.0, "setting"),
+    )
+
+    assert (numbers.attention_at_accuracy.frames, numbers.attention_at_accuracy.hits) == (2, 1)
+
+
+def test_a_viewport_of_almost_no_size_blurs_the_map_until_it_is_uniform():
+    ramp = np.arange(100.0)[None, :]
+    records = {1: FrameRecord(Validity.OK, viewport=Viewport(width=1e-320, height=1e-320))}
+
+    scored = score({1: ramp}, {1: GazePoint(0.5, 0.5)}, records, accuracy=GazeAccuracy(1.0, "setting"))
+
+    assert scored.at_accuracy.final_score == 0.0
+
+
+def test_a_gaze_is_compared_with_the_frame_that_starts_last_before_its_position():
+    left, right = np.array([[9.0, 0, 0, 0]]), np.array([[0, 0, 0, 9.0]])
+    times = VideoTimes(fps=1.0, starts_s=np.array([0.0, 2.0]), duration_s=3.0)
+    gazes = {1: GazePoint(0.1, 0.5), 2: GazePoint(0.9, 0.5), 3: GazePoint(0.9, 0.5), 4: GazePoint(0.9, 0.5)}
+    positions_ms = {1: 1999.0, 2: 2000.0, 3: 3000.0, 4: 4000.0}
+    records = {number: FrameRecord(Validity.OK, video_time_ms=each) for number, each in positions_ms.items()}
+
+    scored = score_gazes(
+        FakeSaliencyMaps({"v": {1: left, 2: right}}, times=times),
+        "v",
+        gazes,
+        records,
+        screen=Screen(width_mm=345),
+        viewport=Viewport(),
+    )
+
+    assert scored.trace.video_frame == [1, 2, 2, 3]
+    assert scored.trace.hit == [1, 1, 1, None]
+    assert scored.lost["no_map"] == 1

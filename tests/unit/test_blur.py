@@ -1,5 +1,7 @@
 """Blur of saliency maps to the accuracy of the gaze."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pytest import approx
 
-from gaze_core.blur import blur_map, blur_sigma_px
+from gaze_core.blur import BlurredMap, blur_map, blur_sigma_px, smooth_map
+from gaze_core.saliency import calc
 from gaze_core.types import Screen, Viewport
 
 
@@ -71,6 +74,93 @@ def test_a_flat_map_stays_flat():
 def test_the_standard_deviation_must_be_finite_and_not_negative(sigma_px):
     with pytest.raises(ValueError, match="standard deviation"):
         blur_map(np.arange(10.0).reshape(2, 5), sigma_px, 1.0)
+
+
+def make_clouds(seed, shape=(270, 480)):
+    """Return a uint8 map with structures of all sizes and few salient places."""
+    noise = np.fft.rfft2(np.random.default_rng(seed).standard_normal(shape))
+    rows, columns = np.fft.fftfreq(shape[0])[:, None] * shape[0], np.fft.rfftfreq(shape[1]) * shape[1]
+    clouds = np.fft.irfft2(noise / (1 + np.hypot(rows, columns) / 4) ** 1.5, s=shape)
+    clouds = (clouds - clouds.min()) / np.ptp(clouds)
+    return (255 * clouds**2).round().astype(np.uint8)
+
+
+POINTS = np.random.default_rng(0).random((2000, 2))
+
+
+class TestSmoothMap:
+    @pytest.mark.parametrize("sigmas_px", [(12, 12), (25, 25), (50, 90), (90, 20), (0, 40), (300, 300)])
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+    def test_scores_are_those_of_the_whole_blurred_map(self, sigmas_px, dtype):
+        for seed in range(3):
+            clouds = make_clouds(seed).astype(dtype) / (1 if dtype == np.uint8 else 255)
+            smooth = smooth_map(clouds, *sigmas_px)
+            assert isinstance(smooth, BlurredMap)
+            score, exact = smooth.score(POINTS), calc(POINTS, blur_map(clouds, *sigmas_px))
+
+            assert np.abs(score.ranks - exact.ranks).mean() < 0.006
+            assert abs((score.ranks - exact.ranks).mean()) < 0.005
+            assert (score.hits != exact.hits).mean() < 0.012
+            assert abs(score.hits.mean() - exact.hits.mean()) < 0.012
+            assert np.abs(score.nss - exact.nss).mean() < 0.02
+            assert score.chance == approx(exact.chance, abs=0.012)
+
+    def test_a_narrow_blur_computes_all_pixels(self):
+        clouds = make_clouds(0)
+
+        # Cells of 2 × 2 pixels would be 32,400.
+        assert np.array_equal(smooth_map(clouds, 8.0, 8.0), blur_map(clouds, 8.0, 8.0))
+
+    def test_cells_are_a_quarter_of_a_standard_deviation_wide_and_samples_half_of_one(self):
+        wide, narrow = smooth_map(make_clouds(0), 24.0, 24.0), smooth_map(make_clouds(0), 12.0, 12.0)
+
+        assert (wide.cells.shape, wide.samples.size) == ((45, 80), 48 * 48)
+        assert (narrow.cells.shape, narrow.samples.size) == ((90, 160), 48 * 80)
+
+    def test_an_axis_has_16_cells_or_more(self):
+        assert smooth_map(make_clouds(0), 300.0, 300.0).cells.shape == (17, 16)
+
+    def test_a_blur_wider_than_the_map_keeps_the_slope(self):
+        ramp = np.repeat([np.arange(480.0)], 270, axis=0)
+
+        ranks = smooth_map(ramp, 2000.0, 2000.0).score([[0.01, 0.5], [0.5, 0.5], [0.99, 0.5]]).ranks
+
+        assert ranks == approx([0.01, 0.5, 0.99], abs=0.02)
+
+    def test_equal_pixels_stay_equal(self):
+        saliency_map = np.full((270, 480), 77, dtype=np.uint8)
+        saliency_map[:, 400:] = 200
+        score = smooth_map(saliency_map, 12.0, 12.0).score([[0.1, 0.1], [0.3, 0.7], [0.5, 0.2]])
+
+        # Most of the map has the value 77, and the ranks are in the middle of it.
+        assert score.ranks.tolist() == [score.ranks[0]] * 3
+        assert score.ranks[0] == approx(0.74 / 2, abs=0.02)
+
+    def test_points_off_the_map_are_misses_without_a_rank(self):
+        score = smooth_map(make_clouds(0), 25.0, 25.0).score([[1.1, 0.5], [0.5, -0.1], [1.0, 1.0]])
+
+        assert np.isnan(score.ranks).tolist() == np.isnan(score.nss).tolist() == [True, True, False]
+        assert score.hits[:2].tolist() == [False, False]
+
+    def test_a_flat_map_stays_flat(self):
+        assert np.unique(smooth_map(np.full((270, 480), 0.1), 30, 30)).tolist() == [0.1]
+
+    def test_products_are_small_enough_for_one_thread(self):
+        """OpenBLAS starts threads beyond 262,144 products."""
+        sizes = []
+
+        class Watched(np.ndarray):
+            def __array_ufunc__(self, ufunc, method, *inputs, **options):
+                plain = [np.asarray(each) for each in inputs]
+                if ufunc is np.matmul:
+                    sizes.append(plain[0].shape[0] * plain[0].shape[1] * plain[1].shape[1])
+                return getattr(ufunc, method)(*plain, **options)
+
+        smooth = smooth_map(make_clouds(0), 12.0, 12.0)
+        replace(smooth, cells=smooth.cells.view(Watched)).score(POINTS)
+
+        assert sum(sizes) == len(POINTS) * smooth.cells.size
+        assert max(sizes) <= 262_144
 
 
 def test_a_degree_at_573_mm_is_ten_mm_of_mean_error():

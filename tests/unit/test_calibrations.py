@@ -8,11 +8,12 @@ from func.session.frame_record import FrameRecord, TargetUse
 from func.session.gaze_track import find_gazes, find_video_frames, is_calibration
 from func.session.measured import Measured
 from func.session.target_frames import find_target_frames
-from gaze_core.calibration import Calibration, Fitted
+from func.session.viewer_calibration import validate_session
+from gaze_core.calibration import Calibration, Fitted, measure_accuracy
 from gaze_core.correction import Correction
 from gaze_core.gaze import gaze_vector
 from gaze_core.ports import Session
-from gaze_core.types import GazePoint, Screen, Validity
+from gaze_core.types import Camera, GazePoint, Screen, Validity
 from tests.fakes.viewer import StraightGazeModel
 
 PLAIN = FrameRecord(Validity.OK, GazePoint(0.2, 0.3))
@@ -68,6 +69,61 @@ def test_a_corrected_gaze_is_on_the_screen_of_its_own_frame():
     assert gazes[3] == gazes[1]
     assert gazes[2].x - 0.5 == pytest.approx((gazes[1].x - 0.5) / 2)
     assert abs(gazes[1].x - 0.5) > 0.01
+
+
+class TestFramesWithoutTheirOwnScreen:
+    """The client sends `screen` and `camera` with its first frame only, so the others assumed the default."""
+
+    def find(self, **setup):
+        measured = Measured.pack((0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 600.0), (0.0, 0.0, 600.0), 0.3)
+        first = replace(PLAIN, measured=measured, gaze=GazePoint(0.75, 0.5), **setup)
+        second = replace(PLAIN, measured=measured, gaze=GazePoint(0.75, 0.5))
+        session = Session("s", "203.0.113.7", "v", "", frames={1: first, 2: second}, settings={})
+        gazes = find_gazes(session, {1: first, 2: second}, StraightGazeModel(), calibration=None, smoothing="none")
+        assert gazes[1] == GazePoint(0.75, 0.5)
+        return gazes[2].x, gazes[2].y
+
+    def test_a_screen_of_twice_the_size_halves_the_distance_from_its_middle(self):
+        screen = Screen(2 * Screen().width_mm, 2 * Screen().height_mm)
+
+        assert self.find(screen=screen) == pytest.approx((0.625, 0.25))
+
+    def test_a_camera_further_right_moves_the_gaze_to_the_right(self):
+        # By 34.5 of 345 mm.
+        assert self.find(camera=Camera(offset_x_mm=34.5)) == pytest.approx((0.85, 0.5))
+
+    def test_the_same_screen_and_camera_move_nothing(self):
+        assert self.find(screen=Screen(), camera=Camera()) == (0.75, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("offset_mm", "targets"), [(0.0, 1), (2.5, 1), (4.9, 1), (5.1, 2), (10.0, 2)], ids=lambda value: f"{value:g}"
+)
+def test_a_target_that_a_new_camera_moves_by_5_mm_is_another_target(offset_mm, targets):
+    measured = Measured.pack((0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 600.0), (0.0, 0.0, 600.0), 0.3)
+    moved = Camera(offset_x_mm=offset_mm)
+    records = {
+        number: replace(FIT, measured=measured, camera=moved if number > 5 else Camera()) for number in range(1, 11)
+    }
+    frames = find_target_frames(records, TargetUse.FIT, StraightGazeModel())
+
+    assert measure_accuracy(None, frames, screen=Screen(), camera=Camera()).targets == targets
+
+
+def test_validation_targets_on_another_screen_are_measured_there():
+    """The gaze is straight ahead, at the middle of the top edge of one screen and at a quarter of a wider one."""
+    measured = Measured.pack((0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 600.0), (0.0, 8.0, 600.0), 0.3)
+    first = replace(VALIDATE, measured=measured, target=GazePoint(0.5, 0.0), screen=Screen(), camera=Camera())
+    beside = Camera(offset_x_mm=-100.0)
+    second = replace(
+        VALIDATE, measured=measured, target=GazePoint(0.25, 0.0), screen=Screen(400.0, 300.0), camera=beside
+    )
+    records = {1: first, 2: first, 3: second, 4: second}
+    session = Session("s", "203.0.113.7", "v", "", frames=records, settings={})
+
+    accuracy = validate_session(session, records, None, StraightGazeModel())
+
+    assert (accuracy.targets, accuracy.accuracy_deg) == (2, pytest.approx(0.0, abs=1e-6))
 
 
 def test_a_calibration_uses_the_2000_frames_with_the_lowest_numbers():

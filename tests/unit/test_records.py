@@ -117,6 +117,16 @@ def test_a_record_contains_the_digest_of_its_image():
     assert make_record(SAMPLE, image_digest="ba7816bf8f01cfea")["image_digest"] == "ba7816bf8f01cfea"
 
 
+def test_a_record_contains_the_video_id_of_its_request():
+    assert make_record(SAMPLE, video_id="contents1")["video_id"] == "contents1"
+    assert read_record(make_record(SAMPLE, video_id="contents1")).video_id == "contents1"
+
+
+@pytest.mark.parametrize("stored", [{}, {"video_id": 7}, {"video_id": ""}, {"video_id": None}])
+def test_a_record_of_an_earlier_version_has_no_video_id(stored):
+    assert read_record(make_record(SAMPLE) | stored).video_id is None
+
+
 def test_features_keep_six_decimals():
     sample = dataclasses.replace(SAMPLE, features=(0.12345649, -0.12345651, -0.9848074, 3.1234564, -8.0, 0.5, 571.25))
 

@@ -26,7 +26,6 @@ class TestScore:
         result = world.complete(4)
 
         assert result["final_score"] == 66.67
-        assert result["score_valid"] is True
         assert (result["chance_level"], result["lift_points"]) == (30.0, 36.67)
         assert result["coverage"] == 1.0
 
@@ -124,6 +123,7 @@ class TestScore:
             "unreadable": 1,
             "no_map": 0,
             "bad_map": 0,
+            "no_time": 0,
         }
         assert result["coverage"] == 0.1429
         assert (result["frames"]["received"], result["frames"]["valid"]) == (7, 1)

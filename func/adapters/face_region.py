@@ -1,0 +1,183 @@
+"""Faces in the answer of MediaPipe's face detector, and the part of a frame around each that the landmarks come from.
+
+Follows the graph of MediaPipe's face landmarker in IMAGE mode.
+
+Source: Bazarevsky et al., BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs, CVPR Workshop on Computer
+Vision for Augmented and Virtual Reality 2019; `face_detector_graph.cc` and its calculators in MediaPipe 1.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gaze_core.types import Floats, Frame
+
+DETECTOR_SIZE_PX = 128
+"""Side of the detector's input."""
+
+ANCHORS = 896
+"""Number of places at which the detector looks for a face."""
+
+SAME_FACE_OVERLAP = 0.5
+"""Intersection over union above which two boxes belong to one face."""
+
+REGION_SCALE = 1.5
+"""Size of a face's region relative to its box."""
+
+_ANCHOR_GRIDS = ((16, 2), (8, 6))
+"""Side of each grid, and anchors per cell."""
+
+_RIGHT_EYE, _LEFT_EYE = 0, 1
+"""Key points of a face that give its rotation; the viewer's own right eye is on the left of the image."""
+
+_KEY_POINTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRegion:
+    """Rotated rectangle around a face.
+
+    Attributes:
+        x_px: Column of the centre; pixel n extends from n to n + 1.
+        y_px: Row of the centre.
+        width_px: Length of the sides that are horizontal in an upright face.
+        height_px: Length of the other sides.
+        rotation_rad: Clockwise rotation of the face in the image.
+    """
+
+    x_px: float
+    y_px: float
+    width_px: float
+    height_px: float
+    rotation_rad: float
+
+
+def list_anchors() -> NDArray[np.float32]:
+    """Return the centres of the detector's anchors, normalised to its input, shape (896, 2)."""
+    grids = []
+    for cells, per_cell in _ANCHOR_GRIDS:
+        centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+        rows, columns = np.meshgrid(centres, centres, indexing="ij")
+        grids.append(np.repeat(np.column_stack([columns.ravel(), rows.ravel()]), per_cell, axis=0))
+    return np.concatenate(grids)
+
+
+def find_face_regions(
+    boxes: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    anchors: NDArray[np.float32],
+    *,
+    width_px: int,
+    height_px: int,
+    max_faces: int,
+) -> list[FaceRegion]:
+    """Return the regions of the faces that the detector found, most certain first.
+
+    Boxes that overlap are one face: the mean of their boxes and key points, weighted by their scores.
+
+    Args:
+        boxes: The detector's output: centre relative to the anchor, size, six key points relative to the anchor, in px
+            of its input, shape (896, 16).
+        logits: Logarithmic odds that a face is there, shape (896,).
+        anchors: Result of `list_anchors`.
+        width_px: Width of the frame. The detector saw the frame centred in a square with its longer side.
+        height_px: Height of the frame.
+        max_faces: Maximum number of regions.
+    """
+    found = np.flatnonzero(logits >= 0)  # a probability of at least 0.5
+    if found.size == 0:
+        return []
+    scores = 1 / (1 + np.exp(-logits[found].astype(np.float64)))
+    values = boxes[found].astype(np.float64) / DETECTOR_SIZE_PX
+    centres, half_sizes = values[:, :2] + anchors[found], values[:, 2:4] / 2
+    points = values[:, 4:].reshape(-1, _KEY_POINTS, 2) + anchors[found][:, None]
+    corners = np.hstack([centres - half_sizes, centres + half_sizes])
+    side_px = max(width_px, height_px)
+    offset_px = np.array([width_px - side_px, height_px - side_px]) / 2
+    left = np.argsort(-scores, kind="stable")
+    regions: list[FaceRegion] = []
+    while left.size and len(regions) < max_faces:
+        is_same = _overlap(corners[left[0]], corners[left]) > SAME_FACE_OVERLAP
+        is_same[0] = True  # also a box without an area
+        weights = scores[left[is_same]] / scores[left[is_same]].sum()
+        box = weights @ corners[left[is_same]]
+        eyes = np.tensordot(weights, points[left[is_same]], axes=1)[[_RIGHT_EYE, _LEFT_EYE]]
+        x_px, y_px = (box[:2] + box[2:]) / 2 * side_px + offset_px
+        face_width_px, face_height_px = (box[2:] - box[:2]) * side_px
+        across, down = eyes[1] - eyes[0]
+        if face_width_px > 0 and face_height_px > 0:
+            regions.append(
+                FaceRegion(
+                    x_px=float(x_px),
+                    y_px=float(y_px),
+                    width_px=float(REGION_SCALE * face_width_px),
+                    height_px=float(REGION_SCALE * face_height_px),
+                    rotation_rad=math.atan2(down, across),
+                )
+            )
+        left = left[~is_same]
+    return regions
+
+
+def whole_frame(frame: Frame) -> FaceRegion:
+    """Return the square with the frame's longer side around the whole frame, which the detector looks at."""
+    height_px, width_px = frame.shape[:2]
+    side_px = float(max(height_px, width_px))
+    return FaceRegion(width_px / 2, height_px / 2, side_px, side_px, 0.0)
+
+
+def cut_region(frame: Frame, region: FaceRegion, size_px: int, *, repeat_edge: bool) -> Frame:
+    """Return a region of a frame, upright and scaled to a square, RGB uint8, shape (size_px, size_px, 3).
+
+    Positions are rounded to 1/32 px, as OpenCV did before version 5 and MediaPipe still does: with exact positions the
+    landmarks differ by up to 0.7 px from MediaPipe's.
+
+    Args:
+        frame: RGB uint8, shape (height, width, 3).
+        region: Region of the frame; may extend beyond it.
+        size_px: Side of the result.
+        repeat_edge: Whether the last pixels of the frame are repeated beyond its edge; otherwise it is black there.
+    """
+    cosine, sine = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
+    steps = np.arange(size_px) / size_px - 0.5
+    across_px, down_px = steps * region.width_px, steps * region.height_px
+    columns = np.add.outer((region.x_px - down_px * sine).astype(np.float32), (across_px * cosine).astype(np.float32))
+    rows = np.add.outer((region.y_px + down_px * cosine).astype(np.float32), (across_px * sine).astype(np.float32))
+    border = cv2.BORDER_REPLICATE if repeat_edge else cv2.BORDER_CONSTANT
+    fixed, fractions = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
+    return np.asarray(cv2.remap(frame, fixed, fractions, cv2.INTER_LINEAR, borderMode=border), dtype=np.uint8)
+
+
+def place_landmarks(
+    points: NDArray[np.float32], region: FaceRegion, *, width_px: int, height_px: int
+) -> NDArray[np.float64]:
+    """Return landmarks of a region as `Landmarks.points` of the frame, shape (478, 3).
+
+    z keeps MediaPipe's scale, which depends on the rotation in a frame that is not square.
+
+    Args:
+        points: x, y and z in a region with sides of length 1, shape (478, 3).
+        region: The region.
+        width_px: Width of the frame.
+        height_px: Height of the frame.
+    """
+    cosine, sine = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
+    across_px = (points[:, 0].astype(np.float64) - 0.5) * region.width_px
+    down_px = (points[:, 1].astype(np.float64) - 0.5) * region.height_px
+    x_px = region.x_px + across_px * cosine - down_px * sine
+    y_px = region.y_px + across_px * sine + down_px * cosine
+    z_scale = math.hypot(region.width_px * cosine / width_px, region.width_px * sine / height_px)
+    return np.column_stack([x_px / width_px, y_px / height_px, points[:, 2] * z_scale])
+
+
+def _overlap(box: Floats, others: Floats) -> Floats:
+    """Return the intersection over union of a box with others, corners in rows, shape (n,)."""
+    sizes = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    common = np.prod(np.clip(sizes, 0, None), axis=1)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
+    union = areas + np.prod(box[2:] - box[:2]) - common
+    overlaps: Floats = np.divide(common, union, out=np.zeros(len(others)), where=union > 0)
+    return overlaps
