@@ -23,7 +23,15 @@ from gaze_core.features import (
 from gaze_core.fusion import blendshape_gaze
 from gaze_core.gaze import point_of_gaze
 from gaze_core.landmarks import Landmarks
-from gaze_core.plausible_face import DOUBTFUL_BELOW, MAX_ROLL_DEG, find_upright_evidence, is_drawn, turn_back
+from gaze_core.plausible_face import (
+    CERTAIN_ABOVE,
+    DOUBTFUL_BELOW,
+    MAX_ROLL_DEG,
+    TURNED_ABOVE,
+    find_upright_evidence,
+    is_drawn,
+    turn_back,
+)
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel
 from gaze_core.targets import HEAD_ANGLES
 from gaze_core.types import (
@@ -38,7 +46,7 @@ from gaze_core.types import (
     Screen,
     Validity,
 )
-from gaze_core.visible_eyes import eye_spreads_deg, find_covered_eyes, find_iris_evidence, look_shut
+from gaze_core.visible_eyes import eye_spreads_deg, find_covered_eyes, find_iris_evidence, has_low_lids, look_shut
 
 
 class GazeDetector:
@@ -124,12 +132,13 @@ class GazeDetector:
         views = self._view_eyes(frame, geometry)
         network, failed = self._read_eye_images(frame, geometry, views)
         sample = replace(sample, eye_network_failed=failed)
+        evidence = None if views is None else _find_evidence(frame, landmarks, views, network)
         covered = (False, False)
-        if views is not None:
-            covered = find_covered_eyes(_find_evidence(frame, landmarks, views, network), geometry.usable_eyes)
-        upright = find_upright_evidence(frame, landmarks)
-        if all(covered) or upright < DOUBTFUL_BELOW:
-            turned = self._find_upside_down(frame, upright)
+        if evidence is not None:
+            covered = find_covered_eyes(evidence, geometry.usable_eyes, low_lids=has_low_lids(landmarks))
+        if evidence is None or evidence.min() < CERTAIN_ABOVE:
+            upright = find_upright_evidence(frame, landmarks)
+            turned = self._find_upside_down(frame, upright) if all(covered) or upright < DOUBTFUL_BELOW else None
             if turned is not None:
                 return turned
         if all(covered):
@@ -201,7 +210,7 @@ class GazeDetector:
             if views is None or abs(in_image.head_pose.roll_deg) <= MAX_ROLL_DEG or is_drawn(turned, landmarks):
                 continue
             network, _ = self._read_eye_images(turned, geometry, views)
-            if find_upright_evidence(turned, landmarks) <= max(upright, DOUBTFUL_BELOW):
+            if find_upright_evidence(turned, landmarks) <= max(upright, TURNED_ABOVE):
                 continue
             if not all(find_covered_eyes(_find_evidence(turned, landmarks, views, network), (True, True))):
                 sample = self._describe(in_image, several_faces=False)

@@ -24,7 +24,7 @@ def gradient_histograms(images: NDArray[np.float32], *, cell_px: int, bins: int)
     blocks.
     """
     cells, count = _number_cells(images.shape, cell_px, bins)
-    down, right = np.gradient(images, axis=(1, 2))
+    down, right = _differences(images), _differences(images.swapaxes(1, 2)).swapaxes(1, 2)
     lengths = np.hypot(right, down)
     turns = np.arctan2(down, right) * (bins / (2 * np.pi)) + bins
     lower = turns.astype(int)
@@ -33,6 +33,16 @@ def gradient_histograms(images: NDArray[np.float32], *, cell_px: int, bins: int)
     totals += np.bincount((cells + (lower + 1) % bins).ravel(), (lengths * upper_share).ravel(), minlength=count)
     histograms: Floats = totals.reshape(len(images), -1) / cell_px**2
     return histograms
+
+
+def _differences(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the gradient along the first axis of each image; np.gradient takes three times as long for small ones."""
+    changes = np.empty_like(images)
+    np.subtract(images[:, 2:], images[:, :-2], out=changes[:, 1:-1])
+    changes[:, 1:-1] *= 0.5
+    np.subtract(images[:, 1], images[:, 0], out=changes[:, 0])
+    np.subtract(images[:, -1], images[:, -2], out=changes[:, -1])
+    return changes
 
 
 @lru_cache(maxsize=8)
@@ -55,13 +65,13 @@ def sample_grey(
 
     Args:
         frame: RGB image.
-        x_px: Places; whole numbers are the centres of pixels, shape (n, m).
+        x_px: Places; whole numbers are the centres of pixels, shape (..., n, m).
         y_px: The same.
         scale: Samples per px of the frame.
     """
     step = max(int(0.7 / scale), 1)
     height, width = frame.shape[:2]
-    corners = np.s_[:: len(x_px) - 1, :: x_px.shape[1] - 1]
+    corners = np.s_[..., :: x_px.shape[-2] - 1, :: x_px.shape[-1] - 1]
     left, right = _find_range(x_px[corners], step, width)
     top, bottom = _find_range(y_px[corners], step, height)
     grey = frame[top:bottom:step, left:right:step] @ _GREY
@@ -69,8 +79,8 @@ def sample_grey(
     rows, columns = grey.shape
     padded = np.empty((rows + 1, columns + 1), dtype=np.float32)
     padded[:rows, :columns] = grey
-    padded[rows, :columns], padded[:, columns] = grey[-1], padded[:, columns - 1]
-    padded[rows, columns] = grey[-1, -1]
+    padded[rows, :columns] = grey[-1]
+    padded[:, columns] = padded[:, columns - 1]
     x = np.clip((x_px - np.float32(left)) / np.float32(step), 0, columns - 1)
     y = np.clip((y_px - np.float32(top)) / np.float32(step), 0, rows - 1)
     column, row = x.astype(np.int32), y.astype(np.int32)

@@ -19,10 +19,18 @@ FLAT_SHARE, FLAT_SHARE_OVEREXPOSED = 0.3, 0.65
 """Larger shares of the face without any gradient are those of a drawing. Skin is shaded everywhere but where the image
 is overexposed, so the limit is higher there."""
 
-_GRID = 24
-_BURNT_OUT, _BLACK = 250.0, 4.0
+_GRID = 20
+"""Places that are looked at along each axis."""
+
+_MARGIN = 0.12
+"""Share of the face's width and height that is left out on each side, where the background is."""
+
+MIN_DRAWN_CONTRAST = 20.0
+"""Smallest standard deviation of a drawing, in grey levels. In the dark, faces have few levels, so they are flat."""
+
+_BURNT_OUT, _BLACK = 250, 4
 _STEPS_PER_FACE = 60
-"""Two places this share of the face's size apart are compared."""
+"""Places that are this share of the face's width apart are compared."""
 
 FACE_PX, FACE_CELL_PX, FACE_BINS, LEVEL_PX = 24, 6, 6, 4
 """Side of the image of a face, of the cells of its histograms, their directions, and the side of a coarse px."""
@@ -30,8 +38,14 @@ FACE_PX, FACE_CELL_PX, FACE_BINS, LEVEL_PX = 24, 6, 6, 4
 CONTRAST_FLOOR = 4.0
 """Added to that image's standard deviation, in grey levels, so that noise is not amplified to full contrast."""
 
-DOUBTFUL_BELOW = 0.0
-"""With less evidence, the image is also tried upside down."""
+DOUBTFUL_BELOW = 0.5
+"""With less evidence of an upright face, the image is also tried upside down."""
+
+TURNED_ABOVE = -0.5
+"""Evidence of an upright face that a face in the turned image must exceed, beside that in the image as it is."""
+
+CERTAIN_ABOVE = 7.0
+"""With more evidence of an iris in both eyes, the face is upright; eyes that are upside down give less."""
 
 _FACE_WIDTH = 2.0
 """Width and height of the image of a face, in distances between the eyes."""
@@ -43,9 +57,6 @@ _FACE_X, _FACE_Y = (_STEPS - _FACE_WIDTH / 2)[None, :], (_STEPS - 0.5)[:, None]
 _WEIGHTS = np.array(upright_face_weights.WEIGHTS)
 
 _HALF_TURN = np.diag([-1.0, -1.0, 1.0])
-_Y, _X = (axis.ravel() for axis in np.mgrid[-1 : 1 : _GRID * 1j, -1 : 1 : _GRID * 1j])
-_INSIDE = _X**2 + _Y**2 < 0.9
-_X, _Y = _X[_INSIDE], _Y[_INSIDE]
 
 
 def is_drawn(frame: Frame, landmarks: Landmarks) -> bool:
@@ -55,17 +66,24 @@ def is_drawn(frame: Frame, landmarks: Landmarks) -> bool:
         frame: RGB image, shape (height, width, 3).
         landmarks: Landmarks of the face in it.
     """
-    size_px = np.array([landmarks.image_width_px, landmarks.image_height_px])
-    points_px = landmarks.points[:468, :2] * size_px
-    low, high = points_px.min(axis=0), points_px.max(axis=0)
-    middle, half = (low + high) / 2, (high - low) / 2
-    step_px = max(2 * float(half[0]) / _STEPS_PER_FACE, 1.0)
-    x_px, y_px = middle[0] + half[0] * _X, middle[1] + half[1] * _Y
-    here = _brightness(frame, x_px, y_px)
-    change = np.maximum(
-        np.abs(_brightness(frame, x_px + step_px, y_px) - here), np.abs(_brightness(frame, x_px, y_px + step_px) - here)
-    )
-    is_flat = change <= 0.5
+    height, width = frame.shape[:2]
+    low, high = landmarks.points[:468, :2].min(axis=0), landmarks.points[:468, :2].max(axis=0)
+    margin = _MARGIN * (high - low)
+    left, top = ((low + margin) * (width, height)).astype(int).tolist()
+    right, bottom = ((high - margin) * (width, height)).astype(int).tolist()
+    step = max((right - left) // _STEPS_PER_FACE, 1)
+    left, top = max(left, 0), max(top, 0)
+    right, bottom = min(right, width - step), min(bottom, height - step)
+    if right <= left or bottom <= top:
+        return False
+    every_x, every_y = max((right - left) // _GRID, 1), max((bottom - top) // _GRID, 1)
+    green = frame[..., 1]
+    here = green[top:bottom:every_y, left:right:every_x].astype(np.int16)
+    beside = green[top:bottom:every_y, left + step : right + step : every_x]
+    below = green[top + step : bottom + step : every_y, left:right:every_x]
+    if float(here.std()) < MIN_DRAWN_CONTRAST:
+        return False
+    is_flat = (here == beside) & (here == below)
     is_exposed = (here > _BLACK) & (here < _BURNT_OUT)
     return bool((is_flat & is_exposed).mean() > FLAT_SHARE or is_flat.mean() > FLAT_SHARE_OVEREXPOSED)
 
@@ -112,12 +130,3 @@ def turn_back(geometry: FaceGeometry) -> FaceGeometry:
     rotation = _HALF_TURN @ pose.head_rotation
     turned = HeadPose(*head_angles_deg(rotation), rotation, _HALF_TURN @ pose.translation_mm)
     return replace(geometry, head_pose=turned, origin_mm=_HALF_TURN @ geometry.origin_mm)
-
-
-def _brightness(frame: Frame, x_px: Floats, y_px: Floats) -> Floats:
-    """Return the mean of R, G and B at places of the frame; outside, its edge is repeated."""
-    height, width = frame.shape[:2]
-    columns = np.clip(x_px, 0, width - 1).astype(np.intp)
-    rows = np.clip(y_px, 0, height - 1).astype(np.intp)
-    brightness: Floats = frame[rows, columns].mean(axis=1)
-    return brightness

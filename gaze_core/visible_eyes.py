@@ -37,11 +37,27 @@ COVERED_BELOW = 0.0
 BOTH_COVERED_BELOW = 0.5
 """Both eyes are covered if none has more evidence of an iris."""
 
-SHUT_BELOW, BLINK_ABOVE = 0.2, 0.4
-"""Eye aspect ratio and blendshape of eyes without an iris that are shut rather than covered."""
+SHUT_EYES_BELOW = 2.5
+"""The same for eyes with low lids."""
 
-_DOWN, _RIGHT = (np.arange(2 * size) - (2 * size - 1) / 2 for size in EYE_SHAPE_PX)
-"""Places of the samples, two per px along each axis, in px of `gaze_core.eye_images` from the iris."""
+COARSE_FROM_SCALE = 1.2
+"""Above this many px of `gaze_core.eye_images` per px of the frame, one sample per px is enough; below, the mean of
+four avoids aliasing."""
+
+LOW_LIDS_BELOW, BLINK_ABOVE = 0.2, 0.4
+"""Eye aspect ratio and blendshape of lids that may be shut."""
+
+SHUT_BELOW = 0.15
+"""Eye aspect ratio below which eyes without an iris are shut rather than covered."""
+
+
+def _place_samples(per_px: int) -> Floats:
+    """Return the places of the samples to the right of the iris and below, shape (2, n), px of `eye_images`."""
+    down, right = ((np.arange(per_px * size) - (per_px * size - 1) / 2) * 2 / per_px for size in EYE_SHAPE_PX)
+    return np.stack([axis.ravel() for axis in np.meshgrid(right, down)])
+
+
+_SINGLE, _DOUBLE = _place_samples(1), _place_samples(2)
 _BLINK = EYE_SHAPES.index("blink")
 _WEIGHTS = np.array(visible_eye_weights.WEIGHTS)
 
@@ -86,15 +102,17 @@ def eye_spreads_deg(gazes: EyeGazes) -> Floats:
     return spreads_deg
 
 
-def find_covered_eyes(evidence: Floats, usable: tuple[bool, bool]) -> tuple[bool, bool]:
+def find_covered_eyes(evidence: Floats, usable: tuple[bool, bool], *, low_lids: bool = False) -> tuple[bool, bool]:
     """Return whether the left and the right eye are covered; both are if no usable one shows an iris.
 
     Args:
         evidence: Result of `find_iris_evidence`, shape (2,).
-        usable: Whether the left and the right eye are open and not hidden by the nose.
+        usable: Whether the left and the right eye, at least one of them, are open and not hidden by the nose.
+        low_lids: Result of `has_low_lids`; then more evidence is needed.
     """
     left, right = map(float, evidence)
-    if max(value for value, is_usable in zip((left, right), usable, strict=True) if is_usable) < BOTH_COVERED_BELOW:
+    below = SHUT_EYES_BELOW if low_lids else BOTH_COVERED_BELOW
+    if max(value for value, is_usable in zip((left, right), usable, strict=True) if is_usable) < below:
         return True, True
     if not all(usable):
         return False, False
@@ -102,12 +120,21 @@ def find_covered_eyes(evidence: Floats, usable: tuple[bool, bool]) -> tuple[bool
 
 
 def look_shut(landmarks: Landmarks) -> bool:
-    """Return whether eyes that show no iris have lids like shut eyes.
+    """Return whether eyes that show no iris are shut rather than covered.
 
     Args:
         landmarks: Landmarks of one face.
     """
-    if max(eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)) < SHUT_BELOW:
+    return max(eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)) < SHUT_BELOW
+
+
+def has_low_lids(landmarks: Landmarks) -> bool:
+    """Return whether the lids may be shut: they are low, or the landmarker sees a blink of both eyes.
+
+    Args:
+        landmarks: Landmarks of one face.
+    """
+    if max(eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)) < LOW_LIDS_BELOW:
         return True
     return landmarks.eye_shapes is not None and bool(landmarks.eye_shapes[:, _BLINK].min() > BLINK_ABOVE)
 
@@ -121,19 +148,27 @@ def sample_eyes(frame: Frame, landmarks: Landmarks, views: EyeViews) -> NDArray[
         views: How the virtual camera sees its eyes.
     """
     irises = landmarks.pixels((IRIS[LEFT][0], IRIS[RIGHT][0]))[:, :2] - 0.5
+    scale = float(views.scales.max())
+    is_coarse = scale > COARSE_FROM_SCALE
+    places = _SINGLE if is_coarse else _DOUBLE
+    # A homography is linear enough over one eye: its derivative at the iris, inverted.
+    homographies = views.homographies
+    linear = homographies[:, :2]
+    weights = (homographies[:, 2, :2] * irises).sum(axis=1) + homographies[:, 2, 2]
+    seen = ((linear[:, :, :2] @ irises[:, :, None])[:, :, 0] + linear[:, :, 2]) / weights[:, None]
+    derivatives = (linear[:, :, :2] - seen[:, :, None] * homographies[:, 2:, :2]) / weights[:, None, None]
+    offsets_px = (np.linalg.inv(derivatives) @ places).astype(np.float32)
+    offsets_px += irises[:, :, None].astype(np.float32)
     height, width = EYE_SHAPE_PX
-    images = np.empty((2, height, width), dtype=np.float32)
-    for side, (homography, iris) in enumerate(zip(views.homographies, irises, strict=True)):
-        # The homography is linear enough over one eye: its derivative at the iris, inverted.
-        u, v, w = homography @ [*iris, 1.0]
-        jacobian = (homography[:2, :2] - np.outer((u / w, v / w), homography[2, :2])) / w
-        (x_right, x_down), (y_right, y_down) = np.linalg.inv(jacobian)
-        x_px = (iris[0] + x_right * _RIGHT + (x_down * _DOWN)[:, None]).astype(np.float32)
-        y_px = (iris[1] + y_right * _RIGHT + (y_down * _DOWN)[:, None]).astype(np.float32)
-        samples = sample_grey(frame, x_px, y_px, float(views.scales[side]))
-        halved = samples[::2] + samples[1::2]
-        images[side] = (halved[:, ::2] + halved[:, 1::2]) / 4
-    return images
+    per_px = 1 if is_coarse else 2
+    shape = (2, per_px * height, per_px * width)
+    samples = sample_grey(frame, offsets_px[:, 0].reshape(shape), offsets_px[:, 1].reshape(shape), scale)
+    if is_coarse:
+        return samples
+    halved = samples[:, ::2] + samples[:, 1::2]
+    halved = halved[:, :, ::2] + halved[:, :, 1::2]
+    halved /= 4
+    return halved
 
 
 def describe_eyes(images: NDArray[np.float32]) -> Floats:
@@ -142,8 +177,9 @@ def describe_eyes(images: NDArray[np.float32]) -> Floats:
     Args:
         images: Result of `sample_eyes`.
     """
-    deviations = images.std(axis=(1, 2))
-    scaled = (images - images.mean(axis=(1, 2), keepdims=True)) / (deviations + CONTRAST_FLOOR)[:, None, None]
+    scaled = images - images.mean(axis=(1, 2), keepdims=True)
+    deviations = np.sqrt((scaled**2).mean(axis=(1, 2)))
+    scaled /= (deviations + CONTRAST_FLOOR)[:, None, None]
     histograms = gradient_histograms(scaled, cell_px=CELL_PX, bins=BINS)
     height, width = (size // LEVEL_PX for size in EYE_SHAPE_PX)
     levels = scaled.reshape(2, height, LEVEL_PX, width, LEVEL_PX).mean(axis=(2, 4)).reshape(2, -1)

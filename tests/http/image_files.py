@@ -7,12 +7,12 @@ import zlib
 import cv2
 import numpy as np
 
-from tests.fakes.painted_eyes import make_noise, paint_eyes
+from tests.fakes.painted_eyes import make_noise
 
 
 def make_pixels(width_px=640, height_px=480):
-    """Return coarse RGB noise with the eyes of `FakeFaceLandmarker`'s face."""
-    return paint_eyes(make_noise(np.random.default_rng(1), width_px, height_px))
+    """Return coarse RGB noise."""
+    return make_noise(np.random.default_rng(1), width_px, height_px)
 
 
 def encode(pixels, suffix=".jpg"):

@@ -328,7 +328,7 @@ def test_a_frame_with_visible_eyes_is_detected_once():
 
 
 def test_eyes_without_an_iris_behind_low_lids_are_closed():
-    sample = detect(make_face(lid_opening_mm=4.0), image=NOISE)
+    sample = detect(make_face(lid_opening_mm=3.5), image=NOISE)
 
     assert (sample.validity, sample.features) == (Validity.EYES_CLOSED, None)
 

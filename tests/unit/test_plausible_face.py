@@ -23,14 +23,19 @@ def test_skin_that_is_shaded_everywhere_is_not_drawn():
     assert not is_drawn(SHADED, make_face())
 
 
-@pytest.mark.parametrize(("share", "drawn"), [(0.2, False), (0.45, True), (1.0, True)])
+@pytest.mark.parametrize(("share", "drawn"), [(0.2, False), (0.5, True), (0.8, True)])
 def test_a_face_with_large_areas_of_one_colour_is_drawn(share, drawn):
-    assert is_drawn(flatten(share, 180), make_face()) == drawn
+    assert is_drawn(flatten(share, 230), make_face()) == drawn
 
 
 @pytest.mark.parametrize(("share", "drawn"), [(0.55, False), (0.8, True)])
 def test_overexposed_skin_is_flat_too_so_it_needs_more(share, drawn):
     assert is_drawn(flatten(share, 255), make_face()) == drawn
+
+
+@pytest.mark.parametrize(("darkness", "drawn"), [(1, True), (4, False)])
+def test_a_face_in_the_dark_has_few_levels_but_is_not_drawn(darkness, drawn):
+    assert is_drawn(flatten(0.6, 200) // darkness, make_face()) == drawn
 
 
 def test_a_face_at_the_edge_of_the_image_can_be_judged():

@@ -17,6 +17,7 @@ from gaze_core.visible_eyes import (
     eye_spreads_deg,
     find_covered_eyes,
     find_iris_evidence,
+    has_low_lids,
     look_shut,
     sample_eyes,
 )
@@ -137,15 +138,37 @@ def test_covered_eyes_by_evidence(evidence, usable, covered):
     assert find_covered_eyes(np.array(evidence), usable) == covered
 
 
-@pytest.mark.parametrize(("lid_opening_mm", "shut"), [(4.5, True), (6.0, False)])
-def test_eyes_look_shut_below_an_aspect_ratio_of_a_fifth(lid_opening_mm, shut):
-    # The eye is 26 mm wide: 4.5 mm are 0.17, 6 mm are 0.23.
-    assert look_shut(make_face(lid_opening_mm=lid_opening_mm)) == shut
+@pytest.mark.parametrize(("most", "shut"), [(2.0, True), (3.0, False)])
+def test_low_lids_need_more_evidence(most, shut):
+    evidence = np.array([most, most - 0.5])
+
+    assert find_covered_eyes(evidence, (True, True), low_lids=True) == (shut, shut)
+    assert find_covered_eyes(evidence, (True, True)) == BOTH_SEEN
 
 
-@pytest.mark.parametrize(("blinks", "shut"), [((0.45, 0.5), True), ((0.35, 0.9), False)])
-def test_eyes_look_shut_if_the_landmarker_sees_both_blink(blinks, shut):
+@pytest.mark.parametrize(("most", "hidden"), [(0.3, True), (0.7, False)])
+def test_half_of_a_unit_of_evidence_in_one_eye_is_enough(most, hidden):
+    assert (find_covered_eyes(np.array([most, most - 0.2]), (True, True)) == NONE_SEEN) == hidden
+
+
+@pytest.mark.parametrize(("least", "hidden"), [(-0.3, True), (0.3, False)])
+def test_beside_a_visible_eye_one_without_evidence_is_covered(least, hidden):
+    assert find_covered_eyes(np.array([least, 5.0]), (True, True)) == (hidden, False)
+
+
+@pytest.mark.parametrize(
+    ("lid_opening_mm", "low", "shut"), [(3.5, True, True), (4.5, True, False), (6.0, False, False)]
+)
+def test_lids_are_low_below_a_fifth_of_the_eyes_width_and_shut_below_three_twentieths(lid_opening_mm, low, shut):
+    # The eye is 26 mm wide: 0.13, 0.17 and 0.23.
+    face = make_face(lid_opening_mm=lid_opening_mm)
+
+    assert (has_low_lids(face), look_shut(face)) == (low, shut)
+
+
+@pytest.mark.parametrize(("blinks", "low"), [((0.45, 0.5), True), ((0.35, 0.9), False)])
+def test_lids_are_low_if_the_landmarker_sees_both_blink(blinks, low):
     shapes = np.zeros((2, 7))
     shapes[:, 4] = blinks
 
-    assert look_shut(make_face(eye_shapes=shapes)) == shut
+    assert has_low_lids(make_face(eye_shapes=shapes)) == low
