@@ -7,7 +7,7 @@ import pytest
 from gaze_tools.run.check import NoFaceError, check_clip, is_black
 from gaze_tools.run.clip import ClipFrame, probe_clip, read_clip
 from gaze_tools.run.command import describe_lengths
-from gaze_tools.run.viewing import place_in_film
+from gaze_tools.run.viewing import PostedFrames, place_in_film
 from gaze_tools.sample_clip import SAMPLE
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.videos import GREY, write_video
