@@ -30,6 +30,9 @@ MAX_TTL_S = 1e9
 MAX_FRAME_BYTES = 2048
 """Size limit of the record of one frame in a page; ours have about 400 bytes."""
 
+MAX_OTHER_RECORD_BYTES = 100 * 1024
+"""Size limit of one of several records in the answer to an update, which another service may have written."""
+
 MAX_SETTINGS_BYTES = 16 * 1024 * 1024
 """Size limit of the settings of a session, which include the result with its trace."""
 
@@ -174,12 +177,23 @@ class HttpSessionStore:
         video_id: str,
     ) -> StoredUpdate:
         """Store the record of one frame. If the session is missing, create it and try once more."""
-        records = {str(frame_number): gaze_data}
+        return self.update_frames(session_id, {frame_number: gaze_data}, ip_address=ip_address, video_id=video_id)
+
+    def update_frames(
+        self,
+        session_id: str,
+        records: Mapping[int, Mapping[str, Any]],
+        *,
+        ip_address: str,
+        video_id: str,
+    ) -> StoredUpdate:
+        """Store the records of several frames in one request. If the session is missing, create it and try again."""
+        by_key = {str(number): record for number, record in records.items()}
         try:
-            return self._put(session_id, records)
+            return self._put(session_id, by_key)
         except SessionNotFoundError as error:
             self.create_session(session_id, ip_address=ip_address, video_id=video_id)
-            return replace(self._put(session_id, records), earlier_expired_at=error.expired_at)
+            return replace(self._put(session_id, by_key), earlier_expired_at=error.expired_at)
 
     def store_settings(
         self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
@@ -198,8 +212,9 @@ class HttpSessionStore:
             ("update_session", session_id),
             expected=(200, 404, 409),
             payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}, **condition},
-            # The answer to a PUT of a result contains the result that was stored first.
-            max_answer_bytes=MAX_ANSWER_BYTES + (MAX_SETTINGS_BYTES if "result" in records else 0),
+            # The answer contains what was stored first: other records, or another result.
+            max_answer_bytes=MAX_ANSWER_BYTES
+            + (MAX_SETTINGS_BYTES if "result" in records else MAX_OTHER_RECORD_BYTES * (len(records) - 1)),
         )
         if answer.status == 200:
             self._knows_pages = "stored" in answer.body
