@@ -55,6 +55,24 @@ def _forbid(names: tuple[str, ...]) -> JsonDict:
     return {"not": {"anyOf": [{"required": [name]} for name in names]}}
 
 
+def _demand_targets() -> list[JsonDict]:
+    """Return the conditions that each frame with a calibration use has a target, its own or the shared one."""
+    use_given: JsonDict = {"properties": {"calibration_use": {"type": "string"}}, "required": ["calibration_use"]}
+    use_removed: JsonDict = {"properties": {"calibration_use": {"type": "null"}}, "required": ["calibration_use"]}
+    target_kept: JsonDict = {"properties": {"calibration_target": {"type": "array"}}}
+    target_given: JsonDict = {**target_kept, "required": ["calibration_target"]}
+    use_kept: JsonDict = {"not": use_removed}
+    no_use: JsonDict = {"not": use_given}
+    no_target: JsonDict = {"not": target_given}
+    conditions: list[JsonDict] = []
+    for shared_use, uses in ((use_given, use_kept), (no_use, use_given)):
+        for shared_target, has_target in ((target_given, target_kept), (no_target, target_given)):
+            frames: JsonDict = {"items": {"if": uses, "then": has_target}}
+            condition: JsonDict = {"allOf": [shared_use, shared_target]}
+            conditions.append({"if": condition, "then": {"properties": {"frames": frames}}})
+    return conditions
+
+
 def _refuse_last_frame(value: bool) -> bool:
     if value:
         raise ValueError("must be in one of the `frames`, the one that is the last")
@@ -88,7 +106,7 @@ class BatchImage(BatchFrame):
 class SharedFields(RequestPart):
     """Fields outside `frames`: those of the viewing, and those of each frame that does not have its own."""
 
-    model_config = ConfigDict(json_schema_extra=_forbid(ONLY_PER_FRAME))
+    model_config = ConfigDict(json_schema_extra={**_forbid(ONLY_PER_FRAME), "allOf": [*_demand_targets()]})
 
     session_id: SessionId
     video_id: VideoId

@@ -106,8 +106,10 @@ IF_NOT_LAST_THEN_IMAGE: JsonDict = {
     "then": {"properties": {"frame": {"type": "string", "minLength": 1}}, "required": ["frame"]},
 }
 
+NOT_SEVERAL_FRAMES: JsonDict = {"not": {"properties": {"frames": {"type": "array"}}, "required": ["frames"]}}
+
 MULTIPART_CONDITION: JsonDict = {
-    "if": {"properties": {"metadata": {**UNLESS_LAST_FRAME, "not": {"required": ["frames"]}}}},
+    "if": {"properties": {"metadata": {**UNLESS_LAST_FRAME, **NOT_SEVERAL_FRAMES}}},
     "then": {"required": ["frame"]},
 }
 """JSON Schema of a multipart request: a single image is required unless `last_frame` in the metadata is true."""
@@ -116,7 +118,7 @@ MULTIPART_CONDITION: JsonDict = {
 class FrameMetadata(RequestPart):
     """Fields of a frame other than the image: the part `metadata` of a multipart request."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [IF_USE_THEN_TARGET]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [IF_USE_THEN_TARGET, NOT_SEVERAL_FRAMES]})
 
     session_id: SessionId
     video_id: VideoId
@@ -156,7 +158,9 @@ class FrameMetadata(RequestPart):
 class FrameRequest(FrameMetadata):
     """JSON request."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [IF_USE_THEN_TARGET, IF_NOT_LAST_THEN_IMAGE]})
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [IF_USE_THEN_TARGET, NOT_SEVERAL_FRAMES, IF_NOT_LAST_THEN_IMAGE]}
+    )
 
     frame: ImageText = None
 
