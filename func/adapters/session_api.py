@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -230,28 +230,30 @@ class HttpSessionStore:
 
 def _read_update(answer: UpstreamAnswer, records: Mapping[str, Any]) -> StoredUpdate:
     """Return the values now stored under the write-once keys, and the keys that this call wrote."""
-    # Converted as the service sees them: tuples become lists in JSON.
-    sent = {
-        key: json.loads(json.dumps(value))
-        for key, value in records.items()
-        if key == "result" or _FRAME_NUMBER.fullmatch(key)
-    }
+    keys = [key for key in records if key == "result" or _FRAME_NUMBER.fullmatch(key)]
     stored = answer.body.get("stored")
     if stored is None:
+        sent = _convert(records, keys)
         return StoredUpdate(sent, frozenset(sent))
-    if not isinstance(stored, dict) or not sent.keys() <= stored.keys():
+    if not isinstance(stored, dict) or not stored.keys() >= set(keys):
         _refuse("`stored` in the answer to a PUT lacks a key that was sent")
-    stored = {key: stored[key] for key in sent}
+    stored = {key: stored[key] for key in keys}
     written = answer.body.get("written")
     if written is None:
+        sent = _convert(records, keys)
         return StoredUpdate(stored, frozenset(key for key in sent if stored[key] == sent[key]))
     if not isinstance(written, list):
         _refuse("`written` in the answer to a PUT is not a list")
-    ours = {str(key) for key in written} & sent.keys()
+    ours = {str(key) for key in written} & stored.keys()
     if answer.tries > 1:
         # An earlier attempt whose answer was lost may have written them.
-        ours |= {key for key in sent if stored[key] == sent[key]}
+        ours |= {key for key, value in _convert(records, keys).items() if stored[key] == value}
     return StoredUpdate(stored, frozenset(ours))
+
+
+def _convert(records: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return values as the service sees them: tuples become lists in JSON."""
+    return {key: json.loads(json.dumps(records[key])) for key in keys}
 
 
 def _find_records(session: Mapping[str, Any]) -> dict[str, Any]:
