@@ -223,20 +223,18 @@ def read_parts(body: bytes, boundary: str) -> tuple[bytes, list[bytes]]:
     """Return the part `metadata` of a multipart body, and the parts `frame` in their order.
 
     Raises:
-        BadRequestError: The multipart is malformed, a part other than `frame` is duplicated, or `metadata` is missing.
+        BadRequestError: The multipart is malformed, or `metadata` is missing or duplicated.
     """
     metadata: bytes | None = None
     images: list[bytes] = []
-    names: set[str | None] = set()
     try:
         for part in split_multipart(body, boundary):
             if part.name == "frame":
                 images.append(part.data)
-            elif part.name in names:
-                raise BadRequestError("a part is duplicated", [FieldProblem(part.name or "", "must occur once")])
+            elif part.name == "metadata" and metadata is not None:
+                raise BadRequestError("a part is duplicated", [FieldProblem("metadata", "must occur once")])
             elif part.name == "metadata":
                 metadata = part.data
-            names.add(part.name)
     except MultipartError as error:
         raise BadRequestError(f"the body is not valid multipart/form-data: {error}") from error
     if metadata is None:

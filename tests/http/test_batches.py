@@ -384,3 +384,19 @@ def test_flags_are_those_of_each_frame(world):
     answer = world.post(batch(frames(1, 2))).get_json()
 
     assert [frame["flags"] for frame in answer["frames"]] == [["several_faces"], ["several_faces"]]
+
+
+def test_parts_with_other_names_are_ignored_even_twice(world):
+    body = b"".join(
+        b'--X\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % part
+        for part in [
+            (b"a", b"1"),
+            (b"a", b"1"),
+            (b"metadata", json.dumps({**VIEWING, "frame_number": 1}).encode()),
+            (b"frame", IMAGE_FILE),
+        ]
+    )
+
+    response = world.client.post("/gaze", data=body + b"--X--", content_type="multipart/form-data; boundary=X")
+
+    assert response.status_code == 200
