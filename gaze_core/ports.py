@@ -192,6 +192,30 @@ class SessionStore(SessionReader, Protocol):
         """
         ...
 
+    def update_frames(
+        self,
+        session_id: str,
+        records: Mapping[int, Mapping[str, Any]],
+        *,
+        ip_address: str,
+        video_id: str,
+    ) -> StoredUpdate:
+        """Store the records of several frames in one update, otherwise like `update_session`.
+
+        Args:
+            session_id: Session id.
+            records: Records by frame number, at least one.
+            ip_address: Address of the viewer, used to create a missing session.
+            video_id: Id of the video, used to create a missing session.
+
+        Raises:
+            SessionScoredError: The session already has its result, and at least one frame is new; others may be stored.
+            SessionNotFoundError: The session is still missing after it was created.
+            SessionStoreError: The session API failed; some of the frames may be stored.
+            SessionStoreTimeoutError: The session API did not answer in time; some of the frames may be stored.
+        """
+        ...
+
     def store_settings(
         self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
     ) -> StoredUpdate:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +29,9 @@ MAX_TTL_S = 1e9
 
 MAX_FRAME_BYTES = 2048
 """Size limit of the record of one frame in a page; ours have about 400 bytes."""
+
+MAX_OTHER_RECORD_BYTES = 100 * 1024
+"""Size limit of one of several records in the answer to an update, which another service may have written."""
 
 MAX_SETTINGS_BYTES = 16 * 1024 * 1024
 """Size limit of the settings of a session, which include the result with its trace."""
@@ -181,12 +184,23 @@ class HttpSessionStore:
         video_id: str,
     ) -> StoredUpdate:
         """Store the record of one frame. If the session is missing, create it and try once more."""
-        records = {str(frame_number): gaze_data}
+        return self.update_frames(session_id, {frame_number: gaze_data}, ip_address=ip_address, video_id=video_id)
+
+    def update_frames(
+        self,
+        session_id: str,
+        records: Mapping[int, Mapping[str, Any]],
+        *,
+        ip_address: str,
+        video_id: str,
+    ) -> StoredUpdate:
+        """Store the records of several frames in one request. If the session is missing, create it and try again."""
+        by_key = {str(number): record for number, record in records.items()}
         try:
-            return self._put(session_id, records)
+            return self._put(session_id, by_key)
         except SessionNotFoundError as error:
             self.create_session(session_id, ip_address=ip_address, video_id=video_id)
-            return replace(self._put(session_id, records), earlier_expired_at=error.expired_at)
+            return replace(self._put(session_id, by_key), earlier_expired_at=error.expired_at)
 
     def store_settings(
         self, session_id: str, settings: Mapping[str, Any], *, created_at: str | None = None
@@ -205,8 +219,9 @@ class HttpSessionStore:
             ("update_session", session_id),
             expected=(200, 404, 409),
             payload={"component": COMPONENT, "data": {"components": {COMPONENT: records}}, **condition},
-            # The answer to a PUT of a result contains the result that was stored first.
-            max_answer_bytes=MAX_ANSWER_BYTES + (MAX_SETTINGS_BYTES if "result" in records else 0),
+            # The answer contains what was stored first: other records, or another result.
+            max_answer_bytes=MAX_ANSWER_BYTES
+            + (MAX_SETTINGS_BYTES if "result" in records else MAX_OTHER_RECORD_BYTES * (len(records) - 1)),
         )
         if answer.status == 200:
             self._knows_pages = "stored" in answer.body
@@ -222,28 +237,30 @@ class HttpSessionStore:
 
 def _read_update(answer: UpstreamAnswer, records: Mapping[str, Any]) -> StoredUpdate:
     """Return the values now stored under the write-once keys, and the keys that this call wrote."""
-    # Converted as the service sees them: tuples become lists in JSON.
-    sent = {
-        key: json.loads(json.dumps(value))
-        for key, value in records.items()
-        if key == "result" or _FRAME_NUMBER.fullmatch(key)
-    }
+    keys = [key for key in records if key == "result" or _FRAME_NUMBER.fullmatch(key)]
     stored = answer.body.get("stored")
     if stored is None:
+        sent = _convert(records, keys)
         return StoredUpdate(sent, frozenset(sent))
-    if not isinstance(stored, dict) or not sent.keys() <= stored.keys():
+    if not isinstance(stored, dict) or not stored.keys() >= set(keys):
         _refuse("`stored` in the answer to a PUT lacks a key that was sent")
-    stored = {key: stored[key] for key in sent}
+    stored = {key: stored[key] for key in keys}
     written = answer.body.get("written")
     if written is None:
+        sent = _convert(records, keys)
         return StoredUpdate(stored, frozenset(key for key in sent if stored[key] == sent[key]))
     if not isinstance(written, list):
         _refuse("`written` in the answer to a PUT is not a list")
-    ours = {str(key) for key in written} & sent.keys()
+    ours = {str(key) for key in written} & stored.keys()
     if answer.tries > 1:
         # An earlier attempt whose answer was lost may have written them.
-        ours |= {key for key in sent if stored[key] == sent[key]}
+        ours |= {key for key, value in _convert(records, keys).items() if stored[key] == value}
     return StoredUpdate(stored, frozenset(ours))
+
+
+def _convert(records: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return values as the service sees them: tuples become lists in JSON."""
+    return {key: json.loads(json.dumps(records[key])) for key in keys}
 
 
 def _find_records(session: Mapping[str, Any]) -> dict[str, Any]:

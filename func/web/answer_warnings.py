@@ -30,7 +30,7 @@ def warn_of_unknown_fields(request: object, model: type[BaseModel]) -> list[str]
 
     A name that is close to a known one is followed by it.
     """
-    names = sorted(_find_unknown(request, model))
+    names = sorted(set(_find_unknown(request, model)))
     if not names:
         return []
     known = _list_known(model)
@@ -108,6 +108,9 @@ def warn_of_other_video(sent: str, scored: object) -> list[str]:
 
 
 def _find_unknown(value: object, model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _find_unknown(each, model, prefix)
     if not isinstance(value, Mapping):
         return
     parts = _find_parts(model)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from func.errors import BadRequestError, BusyError, MethodNotAllowedError
-from func.web.problems import PROBLEMS, UNEXPECTED, Problem
+from func.web.problems import UNEXPECTED, Problem, find_problem
 from func.web.schemas import FieldError, ProblemDocument
 from gaze_core.errors import (
-    GazeError,
     ResultSinkBusyError,
     SessionExpiredError,
     SessionNotFoundError,
@@ -99,7 +98,7 @@ def answer_problem(
 
 def answer_error(error: Exception, request_id: uuid.UUID) -> Answer:
     """Log a failed request in one line and return its answer."""
-    problem = PROBLEMS.get(type(error), UNEXPECTED) if isinstance(error, GazeError) else UNEXPECTED
+    problem = find_problem(error)
     if problem is UNEXPECTED:
         _log.error("request failed: id=%s status=500 trace=%s", request_id, describe_trace(error))
     else:

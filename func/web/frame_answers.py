@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Strict, ValidationError, model_validator
 
 from func.session.result import SessionResult
-from func.web.schemas import CompletedAnswer, FrameAnswer, GazeAnswer, HeadPoseAnswer, RequestPart, as_pair
+from func.web.field_types import as_pair
+from func.web.schemas import CompletedAnswer, FrameAnswer, GazeAnswer, HeadPoseAnswer, RequestPart
 from gaze_core.types import GazePoint, Validity
 
 

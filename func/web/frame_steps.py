@@ -16,6 +16,7 @@ from func.web.metrics import Metrics
 from func.web.schemas import FrameMetadata
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import GazeError
+from gaze_core.ports import StoredUpdate
 from gaze_core.types import GazePoint
 
 
@@ -77,15 +78,24 @@ class FrameSteps:
         If the frame number was already stored, the answer describes the stored record, so that a repeated request gets
         the answer of the first one.
         """
-        metadata, sessions = self.metadata, self.application.sessions
+        metadata = self.metadata
         with self.metrics.time_stage("store"):
-            update = sessions.update_session(
+            update = self.application.sessions.update_session(
                 metadata.session_id,
                 metadata.frame_number,
                 record,
                 ip_address=metadata.ip_address,
                 video_id=metadata.video_id,
             )
+        return self.answer(detector, record, update)
+
+    def answer(self, detector: GazeDetector, record: dict[str, Any], update: StoredUpdate) -> dict[str, Any]:
+        """Return the answer to a frame that was stored by an update, perhaps with others.
+
+        Raises:
+            OtherViewingError: The stored record is that of another viewing.
+        """
+        metadata, sessions = self.metadata, self.application.sessions
         stored = update.stored.get(str(metadata.frame_number), record)
         require_viewing(stored, self.viewing_start_ms)
         if not can_answer(stored):  # written by another service, in another format

@@ -1,12 +1,14 @@
 """POST /gaze: from a request to the answer, through the stages.
 
+`batches` does the same for several frames in one request.
+
 A frame is refused early if it would wait too long. Otherwise its body is read and parsed, its tokens are checked, and
 `FrameSteps` runs in the threads of the stages: detection in one stage, storing in the other. A last frame then waits
 for the other frames and is scored, without keeping a landmarker or a thread of these stages.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,13 +21,15 @@ from func.session_token import TokenVerifier
 from func.settings import Settings
 from func.web.answer_warnings import warn_of_other_video
 from func.web.answers import Answer, answer_json
+from func.web.batch_request import ParsedBatch, parse_json_body, parse_multipart_body
+from func.web.batches import Batches, Outcome, answer_batch, is_worth_repeating
 from func.web.bodies import Bodies
 from func.web.exchange import Exchange
 from func.web.frame_answers import answer_completed
 from func.web.frame_steps import FrameSteps
 from func.web.last_frames import LastFrames
 from func.web.metrics import Metrics
-from func.web.request import ParsedFrame, parse_json_request, parse_multipart_request
+from func.web.request import ParsedFrame
 from func.web.stages import Stage
 from func.web.tokens import check_tokens
 
@@ -69,6 +73,7 @@ class Frames:
             make_busy_error=ThreadsBusyError,
             patience=_PATIENCE,
         )
+        self._batches = Batches(settings, metrics, self._detection, self._storing)
         self._last_frames = LastFrames(settings)
         self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
         metrics.watch_queue("detect", lambda: self._detection.queue_length)
@@ -94,7 +99,14 @@ class Frames:
             viewing_start_ms = check_tokens(self._verifier, parsed.metadata)
             application = await self._load()
             with limit_calls(self._settings.request_timeout_s):
-                answer = await self._process(exchange, application, parsed, viewing_start_ms)
+                if isinstance(parsed, ParsedBatch):
+                    outcomes = await self._batches.process(exchange, application, parsed, viewing_start_ms)
+                else:
+                    answer = await self._process(exchange, application, parsed, viewing_start_ms)
+        if isinstance(parsed, ParsedBatch):
+            parsed = parsed.drop_images()
+            done = await self._complete_batch(exchange, application, parsed, viewing_start_ms, outcomes)
+            return answer_batch(self._metrics, parsed, done)
         if parsed.metadata.last_frame:
             has_image = parsed.image is not None
             parsed = replace(parsed, image=None)  # frees the memory while the last frame waits
@@ -112,7 +124,9 @@ class Frames:
         for stage in (self._detection, self._storing, self._last_frames):
             stage.close()
 
-    async def _parse(self, parse: Callable[[bytes], ParsedFrame], body: bytes) -> ParsedFrame:
+    async def _parse(
+        self, parse: Callable[[bytes], ParsedFrame | ParsedBatch], body: bytes
+    ) -> ParsedFrame | ParsedBatch:
         if len(body) <= _MAX_INLINE_BYTES:
             return parse(body)
         return await self._detection.run(partial(parse, body))
@@ -141,6 +155,34 @@ class Frames:
         record = await self._detection.run(partial(steps.detect, detector, image), gone=gone)
         return await self._storing.run(partial(steps.store, detector, record))
 
+    async def _complete_batch(
+        self,
+        exchange: Exchange,
+        application: Application,
+        batch: ParsedBatch,
+        viewing_start_ms: int | None,
+        outcomes: Sequence[Outcome | None],
+    ) -> list[Outcome]:
+        """Complete the session if a frame of the batch is its last one; return the outcome of each frame.
+
+        While a frame of the batch may still be stored by a repeat, the session is not scored.
+        """
+        last = batch.find_last()
+        if last is not None and not isinstance(outcomes[last], Exception):
+            has_image = outcomes[last] is not None
+            parsed = ParsedFrame(batch.frames[last].metadata, None)
+            outcome: Outcome | None = next(filter(is_worth_repeating, outcomes), None)
+            if outcome is None:
+                try:
+                    with limit_calls(self._settings.last_frame_timeout_s):
+                        outcome = await self._complete(
+                            exchange, application, parsed, viewing_start_ms, has_image=has_image
+                        )
+                except Exception as error:
+                    outcome = error
+            outcomes = [*outcomes[:last], outcome, *outcomes[last + 1 :]]
+        return [outcome for outcome in outcomes if outcome is not None]
+
     async def _complete(
         self,
         exchange: Exchange,
@@ -168,7 +210,7 @@ class Frames:
         return answer_completed(metadata.session_id, done.result, [*parsed.warnings, *done.warnings, *other_video])
 
 
-def choose_parser(exchange: Exchange) -> Callable[[bytes], ParsedFrame]:
+def choose_parser(exchange: Exchange) -> Callable[[bytes], ParsedFrame | ParsedBatch]:
     """Return the parser for the content type of a request.
 
     Raises:
@@ -178,9 +220,9 @@ def choose_parser(exchange: Exchange) -> Callable[[bytes], ParsedFrame]:
         raise UnsupportedMediaTypeError("the body must not be compressed")
     media_type, parameters = exchange.read_content_type()
     if media_type == "application/json":
-        return parse_json_request
+        return parse_json_body
     if media_type == "multipart/form-data" and parameters.get("boundary"):
-        return partial(parse_multipart_request, boundary=parameters["boundary"])
+        return partial(parse_multipart_body, boundary=parameters["boundary"])
     if media_type == "multipart/form-data":
         raise UnsupportedMediaTypeError("the content type lacks the boundary; let the HTTP library set this header")
     sent = f", not {media_type}" if re.fullmatch(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,80}", media_type) else ""

@@ -50,7 +50,10 @@ class Metrics:
             registry=self._registry,
         )
         self._failures = Counter(
-            "gaze_failures", "Failed requests, by class of the error.", ["error"], registry=self._registry
+            "gaze_failures",
+            "Failed requests, and failed frames of requests with several, by class of the error.",
+            ["error"],
+            registry=self._registry,
         )
         self._scores = Counter("gaze_scores", "Last frames answered with a score.", ["valid"], registry=self._registry)
         self._results_stored = Counter(
@@ -65,7 +68,7 @@ class Metrics:
         self._queues = Gauge("gaze_queue_length", "Calls waiting for a thread.", ["stage"], registry=self._registry)
         self._body_bytes = Gauge("gaze_body_bytes", "Memory used by request bodies, bytes.", registry=self._registry)
         self._shed = Counter(
-            "gaze_shed", "Requests refused under overload, by class.", ["reason"], registry=self._registry
+            "gaze_shed", "Requests and frames refused under overload, by class.", ["reason"], registry=self._registry
         )
         self._clients_gone = Counter(
             "gaze_clients_gone",

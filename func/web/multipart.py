@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from werkzeug.http import parse_options_header
 
-MAX_PARTS = 8
+MAX_PARTS = 40
+"""Metadata, 32 frames, and some parts that are ignored."""
 
 MAX_HEADER_BYTES = 4096
 """Maximum size of the headers of one part."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from func.errors import NotReadyError
+from func.web.batch_schemas import MAX_FRAMES, BatchAnswer, BatchMetadata, BatchRequest
 from func.web.problems import PROBLEMS, Problem
 from func.web.schemas import (
     MULTIPART_CONDITION,
@@ -31,9 +32,10 @@ _SOMETIMES_ABSENT = {
 @cache
 def describe_api() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, generated from the models that validate requests."""
-    requests: tuple[type[BaseModel], ...] = (FrameRequest, FrameMetadata)
+    requests: tuple[type[BaseModel], ...] = (FrameRequest, FrameMetadata, BatchRequest, BatchMetadata)
     answers: tuple[type[BaseModel], ...] = (
         FrameAnswer,
+        BatchAnswer,
         CompletedAnswer,
         LivenessAnswer,
         ReadinessAnswer,
@@ -46,24 +48,6 @@ def describe_api() -> dict[str, Any]:
     for model, names in _SOMETIMES_ABSENT.items():
         described = schemas["$defs"][model]
         described["required"] = [name for name in described["required"] if name not in names]
-    multipart = {
-        "schema": {
-            "type": "object",
-            "required": ["metadata"],
-            "properties": {
-                "metadata": _reference(FrameMetadata),
-                "frame": {
-                    "description": "JPEG, PNG or WebP; required unless `last_frame`.",
-                    "contentMediaType": "application/octet-stream",
-                },
-            },
-            **MULTIPART_CONDITION,
-        },
-        "encoding": {
-            "metadata": {"contentType": "application/json"},
-            "frame": {"contentType": "image/jpeg, image/png, image/webp"},
-        },
-    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,17 +59,22 @@ def describe_api() -> dict[str, Any]:
             "/gaze": {
                 "post": {
                     "operationId": "processFrame",
-                    "summary": "Process a frame; score the session after the last one.",
+                    "summary": "Process one frame, or several; score the session after the last one.",
                     "requestBody": {
                         "required": True,
                         "content": {
-                            "application/json": {"schema": _reference(FrameRequest)},
-                            "multipart/form-data": multipart,
+                            "application/json": {
+                                "schema": {"anyOf": [_reference(FrameRequest), _reference(BatchRequest)]}
+                            },
+                            "multipart/form-data": _describe_multipart(),
                         },
                     },
                     "responses": {
                         "200": _describe_answer(
-                            "The frame is stored, or the session is scored.", FrameAnswer, CompletedAnswer
+                            "The frame is stored, at least one of the frames is, or the session is scored.",
+                            FrameAnswer,
+                            CompletedAnswer,
+                            BatchAnswer,
                         ),
                         **_describe_problems(PROBLEMS.values()),
                     },
@@ -134,6 +123,39 @@ def describe_api() -> dict[str, Any]:
             },
         },
         "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _describe_multipart() -> dict[str, Any]:
+    condition: dict[str, Any] = MULTIPART_CONDITION
+    return {
+        "schema": {
+            "type": "object",
+            "required": ["metadata"],
+            "properties": {
+                "metadata": {"anyOf": [_reference(FrameMetadata), _reference(BatchMetadata)]},
+                "frame": {
+                    "anyOf": [
+                        {
+                            "description": "JPEG, PNG or WebP; required unless `last_frame`.",
+                            "contentMediaType": "application/octet-stream",
+                        },
+                        {
+                            "description": "One part for each of the `frames`, in their order; a last frame without an "
+                            "image has none.",
+                            "type": "array",
+                            "maxItems": MAX_FRAMES,
+                            "items": {"contentMediaType": "application/octet-stream"},
+                        },
+                    ]
+                },
+            },
+            **condition,
+        },
+        "encoding": {
+            "metadata": {"contentType": "application/json"},
+            "frame": {"contentType": "image/jpeg, image/png, image/webp"},
+        },
     }
 
 

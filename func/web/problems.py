@@ -136,6 +136,12 @@ PROBLEMS: Mapping[type[GazeError], Problem] = {
 
 UNEXPECTED = PROBLEMS[GazeError]
 
+
+def find_problem(error: Exception) -> Problem:
+    """Return how an error is reported; anything without an entry is an internal error."""
+    return PROBLEMS.get(type(error), UNEXPECTED) if isinstance(error, GazeError) else UNEXPECTED
+
+
 MALFORMED_REQUEST = Problem(400, "bad-request", "Bad request", "The request is not valid HTTP/1.1.")
 HEAD_TIMEOUT = Problem(408, "head-timeout", "Request head timed out", "The request line and headers took too long.")
 URI_TOO_LONG = Problem(414, "uri-too-long", "URI too long", "The request line is too long.")

@@ -1,13 +1,14 @@
-"""Parse and validate request bodies.
+"""Parse and validate requests of one frame.
 
 A body is JSON with a base64 image, or multipart with a binary image; both have the fields of `FrameMetadata`.
+`batch_request` parses bodies of one frame or several.
 """
 
 import codecs
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -21,7 +22,7 @@ from func.web.multipart import MultipartError, split_multipart
 from func.web.schemas import FrameMetadata, FrameRequest, RequestPart
 
 JSON_LIMITS = JsonLimits(structure=4096, depth=20)
-"""Limits for one request. A frame with all fields has about 70 elements and a depth of 2."""
+"""Limits for one request. A frame with all fields has about 70 elements and a depth of 2; a request, at most 32."""
 
 MAX_FIELDS_BYTES = 256 * 1024
 """Maximum size of a JSON text, not counting its long strings, such as images."""
@@ -66,7 +67,7 @@ class ParsedFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parsed:
+class ParsedJson:
     """Value of a JSON text, with placeholders for its long strings.
 
     Attributes:
@@ -81,37 +82,41 @@ class _Parsed:
 
 
 def parse_json_request(body: bytes) -> ParsedFrame:
-    """Return the request in a JSON body.
+    """Return the frame in a JSON body.
 
     Raises:
         BadRequestError: The JSON is malformed, or fields are missing or invalid; the error lists them.
         PayloadTooLargeError: The fields other than the image are too large.
     """
-    parsed = _parse_shortened(body, "the body")
-    request = _validate(FrameRequest, parsed.value, "body")
-    image = (_decode_frame(request.frame, parsed) or None) if request.frame else None
+    return read_json_frame(parse_shortened(body, "the body"))
+
+
+def read_json_frame(parsed: ParsedJson) -> ParsedFrame:
+    """Return the frame in a JSON body.
+
+    Raises:
+        BadRequestError: Fields are missing or invalid; the error lists them.
+    """
+    request = validate(FrameRequest, parsed.value, "body")
+    image = (decode_frame(request.frame, parsed) or None) if request.frame else None
     warnings = warn_of_unknown_fields(parsed.value, FrameRequest)
     return _require_image(request.model_copy(update={"frame": None}), image, warnings)
 
 
-def parse_multipart_request(body: bytes, boundary: str) -> ParsedFrame:
-    """Return the request in a multipart body with the parts `metadata` (JSON) and `frame` (raw bytes).
+def read_multipart_frame(value: object, images: Sequence[bytes]) -> ParsedFrame:
+    """Return the frame in a multipart body.
 
     Args:
-        body: Whole body.
-        boundary: Boundary from the content type.
+        value: Value of the part `metadata`.
+        images: Content of the parts `frame`.
 
     Raises:
-        BadRequestError: The multipart or JSON is malformed, or fields are missing or invalid; the error lists them.
-        PayloadTooLargeError: The part `metadata` is too large.
+        BadRequestError: Fields are missing or invalid, or there are several images; the error lists them.
     """
-    parts = _read_parts(body, boundary)
-    if "metadata" not in parts:
-        requirement = "is required: a part with all fields but the image, as JSON"
-        raise BadRequestError("a part is missing", [FieldProblem("metadata", requirement)])
-    value = parse_json(parts["metadata"], "the part `metadata`")
-    metadata = _validate(FrameMetadata, value, "metadata")
-    image = read_image_part(parts["frame"]) if parts.get("frame", b"").strip(b"\r\n") else None
+    if len(images) > 1:
+        raise BadRequestError("a part is duplicated", [FieldProblem("frame", "must occur once")])
+    metadata = validate(FrameMetadata, value, "metadata")
+    image = read_image_part(images[0]) if images and images[0].strip(b"\r\n") else None
     if image is None and isinstance(value, Mapping) and value.get("frame"):
         requirement = "must be a part of its own, not a field of `metadata`"
         raise BadRequestError("a part is missing", [FieldProblem("frame", requirement)])
@@ -128,14 +133,18 @@ def parse_json(text: bytes, name: str) -> object:
             duplicate key, or has a number that is not finite or has too many digits.
         PayloadTooLargeError: The text is too large, not counting long strings.
     """
-    return _parse_shortened(text, name).value
+    return parse_shortened(text, name).value
 
 
-def _parse_shortened(text: bytes, name: str) -> _Parsed:
+def parse_shortened(text: bytes, name: str) -> ParsedJson:
     """Parse a JSON text without its long strings, which are images.
 
     Parsing an image with the rest would copy it several times, with four bytes per character if any character of the
     text needs them.
+
+    Raises:
+        BadRequestError: See `parse_json`.
+        PayloadTooLargeError: The text is too large, not counting long strings.
     """
     if text.startswith(codecs.BOM_UTF8):
         text = text[len(codecs.BOM_UTF8) :]
@@ -170,7 +179,7 @@ def _parse_shortened(text: bytes, name: str) -> _Parsed:
         raise BadRequestError(f"{name} is not valid JSON at character {at}") from error
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"{name} is not valid JSON: a string is not terminated") from error
-    return _Parsed(value, text, long_strings)
+    return ParsedJson(value, text, long_strings)
 
 
 def _find_position(position: int, long_strings: Iterable[slice]) -> int:
@@ -189,8 +198,12 @@ def _require_image(metadata: FrameMetadata, image: bytes | None, warnings: Itera
     return ParsedFrame(metadata, image, tuple(warnings))
 
 
-def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
-    """Return the content of the field `frame`, which may be a placeholder."""
+def decode_frame(frame: str, parsed: ParsedJson) -> bytes:
+    """Return the content of a field `frame`, which may be a placeholder.
+
+    Raises:
+        BadRequestError: The text is not base64.
+    """
     placeholder = _PLACEHOLDER.fullmatch(frame)
     try:
         if placeholder is None or int(placeholder[1]) >= len(parsed.long_strings):
@@ -206,18 +219,28 @@ def _decode_frame(frame: str, parsed: _Parsed) -> bytes:
         raise BadRequestError("a field is invalid", [FieldProblem("frame", str(error))]) from error
 
 
-def _read_parts(body: bytes, boundary: str) -> dict[str, bytes]:
-    """Return the parts `metadata` and `frame` by name."""
-    parts: dict[str, bytes] = {}
+def read_parts(body: bytes, boundary: str) -> tuple[bytes, list[bytes]]:
+    """Return the part `metadata` of a multipart body, and the parts `frame` in their order.
+
+    Raises:
+        BadRequestError: The multipart is malformed, or `metadata` is missing or duplicated.
+    """
+    metadata: bytes | None = None
+    images: list[bytes] = []
     try:
         for part in split_multipart(body, boundary):
-            if part.name in parts:
-                raise BadRequestError("a part is duplicated", [FieldProblem(part.name, "must occur once")])
-            if part.name in {"metadata", "frame"}:
-                parts[part.name] = part.data
+            if part.name == "frame":
+                images.append(part.data)
+            elif part.name == "metadata" and metadata is not None:
+                raise BadRequestError("a part is duplicated", [FieldProblem("metadata", "must occur once")])
+            elif part.name == "metadata":
+                metadata = part.data
     except MultipartError as error:
         raise BadRequestError(f"the body is not valid multipart/form-data: {error}") from error
-    return parts
+    if metadata is None:
+        requirement = "is required: a part with all fields but the image, as JSON"
+        raise BadRequestError("a part is missing", [FieldProblem("metadata", requirement)])
+    return metadata, images
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -239,7 +262,12 @@ def _read_integer(digits: str) -> int:
     return int(digits)
 
 
-def _validate(model: type[_Part], value: object, name: str) -> _Part:
+def validate(model: type[_Part], value: object, name: str) -> _Part:
+    """Return a request with valid fields.
+
+    Raises:
+        BadRequestError: Fields are missing or invalid; the error lists them.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -248,13 +276,16 @@ def _validate(model: type[_Part], value: object, name: str) -> _Part:
             field = ".".join(map(str, entry["loc"])) or name
             detail = _explain(entry["type"], entry.get("ctx", {}))
             if entry["type"] == "missing":
-                near = find_misspelt(field, value, model)
+                near = find_misspelt(_INDEX.sub("frames.", field), value, model)
                 detail += f"; did you mean it by `{near}`?" if near else ""
             elif entry["type"] in {"greater_than_equal", "less_than_equal"}:
-                detail += _UNITS.get(field.split(".")[0], "")
+                detail += _UNITS.get(_INDEX.sub("", field).split(".")[0], "")
             problems.append(FieldProblem(field, detail))
         raise BadRequestError("fields are missing or invalid", problems) from error
 
+
+_INDEX = re.compile(r"^frames\.[0-9]+\.")
+"""Start of the name of a field in one of several frames."""
 
 _UNITS = {
     "viewport": ", as a share of the screen, not in pixels",
@@ -275,6 +306,9 @@ _EXPLANATIONS = {
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "tuple_type": "must be a list of two numbers",
+    "list_type": "must be a list",
+    "too_short": "must not be empty",
+    "too_long": "must have at most {max_length} elements",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",

@@ -1,111 +1,33 @@
 """Pydantic models of requests and answers, which validate them and define the OpenAPI schemas.
 
-Types are those of JSON Schema: 17.0 is an integer, "17" and true are not. Unknown fields are ignored, for compatibility
-with other client versions.
+Unknown fields are ignored, for compatibility with other client versions.
 """
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    Strict,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
 
 from func.session.result import SessionResult
-from func.session_token import MAX_TOKEN_LENGTH
+from func.web.field_types import (
+    CalibrationSession,
+    CalibrationTarget,
+    CalibrationToken,
+    CalibrationUse,
+    CaptureTime,
+    FrameNumber,
+    ImageText,
+    IpAddress,
+    OffsetMm,
+    SessionId,
+    SessionToken,
+    SizeMm,
+    SizePx,
+    TotalFrames,
+    VideoId,
+    VideoTime,
+)
 from gaze_core.types import Camera, Screen, Validity, Viewport
-
-MAX_FRAME_NUMBER = 2**31 - 1
-
-_PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]*$"
-"""No control characters or line breaks. Every common dialect of regular expressions reads it alike."""
-
-
-def _check_session_id(value: str) -> str:
-    if value in {".", ".."}:
-        raise ValueError("must not be . or ..")  # part of a path
-    return value
-
-
-def _check_video_id(value: str) -> str:
-    if value == "videos" or value.startswith("system."):
-        raise ValueError("must not be `videos` or start with `system.`")  # name of a collection
-    if value.startswith(".") or value.endswith(".") or ".." in value:
-        raise ValueError("must not start or end with a dot or contain two in a row")  # MongoDB refuses such names
-    return value
-
-
-def _check_ip_address(value: str) -> str:
-    if not re.fullmatch(_PRINTABLE, value) or re.search("[\ud800-\udfff]", value):
-        raise ValueError("must be printable text")
-    return value
-
-
-def _take_whole_number(value: object) -> object:
-    """Convert 17.0, which is an integer in JSON Schema, to 17."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-SessionId = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", json_schema_extra={"not": {"enum": [".", ".."]}}),
-    AfterValidator(_check_session_id),
-]
-
-VideoId = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        json_schema_extra={
-            "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
-            "maxLength": 100,
-            "not": {"anyOf": [{"const": "videos"}, {"pattern": r"^system\."}]},
-        },
-    ),
-    AfterValidator(_check_video_id),
-]
-
-IpAddress = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=200,
-        description="Address of the viewer as identified by the gateway: any printable text, stored unchanged.",
-        json_schema_extra={"pattern": _PRINTABLE},
-    ),
-    AfterValidator(_check_ip_address),
-]
-
-Token = Annotated[str, Field(max_length=MAX_TOKEN_LENGTH)]
-
-# The validator stands last, or pydantic's JSON Schema would contain `ge` instead of `minimum`.
-FrameNumber = Annotated[int, Field(ge=1, le=MAX_FRAME_NUMBER), BeforeValidator(_take_whole_number)]
-
-# Beyond 1e15, doubles cannot represent every millisecond with a margin.
-Milliseconds = Annotated[float, Field(ge=-1e15, le=1e15)]
-
-SizeMm = Annotated[float, Field(ge=10, le=100_000)]
-
-SizePx = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_take_whole_number)]
-
-OffsetMm = Annotated[float, Field(ge=-100_000, le=100_000)]
-
-Coordinate = Annotated[float, Strict(), Field(ge=0, le=1)]
-
-
-def as_pair(value: object) -> object:
-    """Convert a JSON list of two elements to a tuple, which strict validation requires."""
-    return tuple(value) if isinstance(value, list) and len(value) == 2 else value
 
 
 class RequestPart(BaseModel):
@@ -172,29 +94,31 @@ class ViewportPart(RequestPart):
     height: Annotated[float, Field(ge=0.001, le=10)] = Viewport().height
 
 
-_IF_USE_THEN_TARGET: JsonDict = {
+IF_USE_THEN_TARGET: JsonDict = {
     "if": {"properties": {"calibration_use": {"type": "string"}}, "required": ["calibration_use"]},
     "then": {"properties": {"calibration_target": {"type": "array"}}, "required": ["calibration_target"]},
 }
 
-_UNLESS_LAST_FRAME: JsonDict = {"properties": {"last_frame": {"const": False}}}
+UNLESS_LAST_FRAME: JsonDict = {"properties": {"last_frame": {"const": False}}}
 
-_IF_NOT_LAST_THEN_IMAGE: JsonDict = {
-    "if": _UNLESS_LAST_FRAME,
+IF_NOT_LAST_THEN_IMAGE: JsonDict = {
+    "if": UNLESS_LAST_FRAME,
     "then": {"properties": {"frame": {"type": "string", "minLength": 1}}, "required": ["frame"]},
 }
 
+NOT_SEVERAL_FRAMES: JsonDict = {"not": {"properties": {"frames": {"type": "array"}}, "required": ["frames"]}}
+
 MULTIPART_CONDITION: JsonDict = {
-    "if": {"properties": {"metadata": _UNLESS_LAST_FRAME}},
+    "if": {"properties": {"metadata": {**UNLESS_LAST_FRAME, **NOT_SEVERAL_FRAMES}}},
     "then": {"required": ["frame"]},
 }
-"""JSON Schema of a multipart request: the image is required unless `last_frame` in the metadata is true."""
+"""JSON Schema of a multipart request: a single image is required unless `last_frame` in the metadata is true."""
 
 
 class FrameMetadata(RequestPart):
     """Fields of a frame other than the image: the part `metadata` of a multipart request."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [_IF_USE_THEN_TARGET]})
+    model_config = ConfigDict(json_schema_extra={"allOf": [IF_USE_THEN_TARGET, NOT_SEVERAL_FRAMES]})
 
     session_id: SessionId
     video_id: VideoId
@@ -203,44 +127,17 @@ class FrameMetadata(RequestPart):
         FrameNumber, Field(description="Starts at 1 and is unique in the session. Frames may arrive in any order.")
     ]
     last_frame: Annotated[bool, Field(description="Score the session; `frame` is then optional.")] = False
-    timestamp_ms: Annotated[Milliseconds | None, Field(description="Capture time in ms.")] = None
-    video_time_ms: Annotated[Milliseconds | None, Field(description="Position in the video in ms.")] = None
-    total_frames: Annotated[
-        FrameNumber | None, Field(description="Number of distinct frames sent; gaps in their numbers are allowed.")
-    ] = None
+    timestamp_ms: CaptureTime = None
+    video_time_ms: VideoTime = None
+    total_frames: TotalFrames = None
     screen: ScreenPart | None = None
     viewport: ViewportPart | None = None
     camera: CameraPart | None = None
-    calibration_target: Annotated[
-        tuple[Coordinate, Coordinate] | None,
-        BeforeValidator(as_pair),
-        Field(description="Calibration target that the viewer is looking at, normalised to the screen."),
-    ] = None
-    calibration_use: Annotated[
-        Literal["fit", "validate"] | None,
-        Field(description="Purpose of the calibration target; `fit` by default."),
-    ] = None
-    calibration_session: Annotated[
-        SessionId | None,
-        Field(
-            description="Session whose calibration targets calibrate the gaze of this one. In a calibration session: "
-            "the earlier one that it refreshes."
-        ),
-    ] = None
-
-    session_token: Annotated[
-        Token | None,
-        Field(
-            description="Token signed by the gateway for this viewing; required if the function has keys.", repr=False
-        ),
-    ] = None
-    calibration_token: Annotated[
-        Token | None,
-        Field(
-            description="`session_token` of the `calibration_session`; required with it if the function has keys.",
-            repr=False,
-        ),
-    ] = None
+    calibration_target: CalibrationTarget = None
+    calibration_use: CalibrationUse = None
+    calibration_session: CalibrationSession = None
+    session_token: SessionToken = None
+    calibration_token: CalibrationToken = None
 
     @field_validator("calibration_use")
     @classmethod
@@ -261,16 +158,11 @@ class FrameMetadata(RequestPart):
 class FrameRequest(FrameMetadata):
     """JSON request."""
 
-    model_config = ConfigDict(json_schema_extra={"allOf": [_IF_USE_THEN_TARGET, _IF_NOT_LAST_THEN_IMAGE]})
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [IF_USE_THEN_TARGET, NOT_SEVERAL_FRAMES, IF_NOT_LAST_THEN_IMAGE]}
+    )
 
-    frame: Annotated[
-        str | None,
-        Field(
-            description="JPEG, PNG or WebP in base64, optionally with line breaks and the prefix "
-            "`data:image/...;base64,`; required unless `last_frame`. Either alphabet of base64, padding optional.",
-            json_schema_extra={"contentEncoding": "base64"},
-        ),
-    ] = None
+    frame: ImageText = None
 
 
 class GazeAnswer(BaseModel):
@@ -362,8 +254,8 @@ class FieldError(BaseModel):
     detail: str
 
 
-class ProblemDocument(BaseModel):
-    """Problem document (RFC 9457)."""
+class ProblemFields(BaseModel):
+    """Fields of every problem document (RFC 9457)."""
 
     type: str
     title: str
@@ -371,3 +263,21 @@ class ProblemDocument(BaseModel):
     detail: str
     instance: str
     errors: list[FieldError] | None = None
+
+
+class FrameProblem(ProblemFields):
+    """Why one of several frames of a request was not answered."""
+
+    frame_number: int
+    retry_after_s: Annotated[
+        int | None, Field(description="Time to wait before sending the frame again; omitted if there is no need.")
+    ] = None
+
+
+class ProblemDocument(ProblemFields):
+    """Problem document (RFC 9457)."""
+
+    frames: Annotated[
+        list[FrameProblem] | None,
+        Field(description="Problem of each frame, in the order of the request; omitted unless it had `frames`."),
+    ] = None

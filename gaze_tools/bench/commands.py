@@ -8,6 +8,10 @@ from gaze_tools.command_line import LazyGroup
 @click.group(
     cls=LazyGroup,
     lazy_commands={
+        "batch": (
+            "gaze_tools.bench.batch:batch",
+            "Compare one and several frames in a request, over networks with a delay; then the session update alone.",
+        ),
         "frame": ("gaze_tools.bench.frame:frame", "Time the steps of one frame."),
         "maps": ("gaze_tools.bench.maps:maps", "Time each saliency model on the frames of VIDEO."),
         "overload": (

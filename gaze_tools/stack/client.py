@@ -1,4 +1,4 @@
-"""A small client of the function, as an API gateway needs it: one viewing, posted frame by frame.
+"""A small client of the function, as an API gateway needs it: one viewing, posted frame by frame or several at once.
 
 It depends only on requests, OpenCV and numpy, and on `func.session_token` if the function demands session tokens, so it
 can be copied into a gateway of your own.
@@ -7,6 +7,7 @@ can be copied into a gateway of your own.
 import base64
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,17 +123,51 @@ class GazeClient:
         Raises:
             GazeClientError: The function refused the frame, or failed on every attempt.
         """
-        ok, jpeg = cv2.imencode(
-            ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        )
-        if not ok:
-            raise GazeClientError(f"frame {frame_number} could not be encoded as JPEG")
-        return self.post_image(frame_number, jpeg.tobytes(), **fields)
+        return self.post_image(frame_number, encode_jpeg(frame_number, frame), **fields)
 
     def post_image(self, frame_number: int, image: bytes, **fields: object) -> FrameReply:
         """Post the file of a webcam frame, JPEG, PNG or WebP; see `post_frame`."""
         encoded = base64.b64encode(image).decode()
         return FrameReply(*self._post(frame_number, {"last_frame": False, "frame": encoded, **fields}))
+
+    def post_frames(
+        self, frames: Mapping[int, NDArray[np.uint8]], *, times_ms: Mapping[int, float] | None = None, **fields: object
+    ) -> dict[int, FrameReply]:
+        """Post several webcam frames in one request and return their points of gaze by frame number.
+
+        Frames that the function had no capacity for are posted again; the latency is that of the last request.
+
+        Args:
+            frames: RGB images of shape (height, width, 3) by frame number, at most 32.
+            times_ms: Position in the video by frame number; None if it is not known.
+            **fields: Further fields that all frames share, such as `screen`.
+
+        Raises:
+            GazeClientError: The function refused a frame, or failed on every attempt.
+        """
+        left = {
+            number: {"frame_number": number, "frame": base64.b64encode(encode_jpeg(number, image)).decode()}
+            for number, image in frames.items()
+        }
+        for number, time_ms in (times_ms or {}).items():
+            left[number]["video_time_ms"] = time_ms
+        replies: dict[int, FrameReply] = {}
+        for attempt in range(1, self._attempts + 1):
+            body, latency_ms = self._send(f"frames {min(left)} to {max(left)}", {"frames": [*left.values()], **fields})
+            wait_s = 0.0
+            for number, answer in zip(list(left), body["frames"], strict=True):
+                if answer["status"] == "success":
+                    replies[number] = FrameReply(answer, latency_ms)
+                    del left[number]
+                elif answer["status"] < 500:
+                    raise GazeClientError(f"frame {number}: {answer['status']} {answer['detail']}")
+                else:
+                    wait_s = max(wait_s, float(answer.get("retry_after_s", _RETRY_AFTER_S)))
+            if not left:
+                return {number: replies[number] for number in frames}
+            if attempt < self._attempts:
+                time.sleep(min(wait_s, _MAX_RETRY_AFTER_S))
+        raise GazeClientError(f"frames {min(left)} to {max(left)}: {answer['status']} {answer['detail']}")
 
     def complete(self, frame_number: int, **fields: object) -> ResultReply:
         """End the viewing and return its result.
@@ -147,13 +182,16 @@ class GazeClient:
         return ResultReply(*self._post(frame_number, {"last_frame": True, **fields}))
 
     def _post(self, frame_number: int, fields: dict[str, object]) -> tuple[dict[str, Any], float]:
-        """Return the parsed response and the latency in ms."""
+        """Post one frame; return the parsed response and the latency in ms."""
+        return self._send(f"frame {frame_number}", {"frame_number": frame_number, **fields})
+
+    def _send(self, what: str, fields: dict[str, object]) -> tuple[dict[str, Any], float]:
+        """Return the parsed response to a request and the latency in ms."""
         body = {
             "session_id": self.session_id,
             "video_id": self.video_id,
             "ip_address": self.ip_address,
             "session_token": self.session_token,
-            "frame_number": frame_number,
             **fields,
         }
         for attempt in range(1, self._attempts + 1):
@@ -172,4 +210,16 @@ class GazeClient:
                 retry_after_s = float(response.headers.get("Retry-After", _RETRY_AFTER_S))
             if attempt < self._attempts:
                 time.sleep(min(retry_after_s, _MAX_RETRY_AFTER_S) * attempt)
-        raise GazeClientError(f"frame {frame_number}: {problem}")
+        raise GazeClientError(f"{what}: {problem}")
+
+
+def encode_jpeg(frame_number: int, frame: NDArray[np.uint8]) -> bytes:
+    """Return an RGB image of shape (height, width, 3) as a JPEG file.
+
+    Raises:
+        GazeClientError: The image cannot be encoded.
+    """
+    ok, jpeg = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not ok:
+        raise GazeClientError(f"frame {frame_number} could not be encoded as JPEG")
+    return jpeg.tobytes()

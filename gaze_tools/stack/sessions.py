@@ -11,7 +11,6 @@ Values are stored as JSON text and returned unchanged, independent of MongoDB's 
 
 import json
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -163,18 +162,8 @@ class Sessions:
         stored: dict[str, str] = {}
         written: list[int | str] = []
         for update in updates:
-            # Older clients send all frames every time.
-            known = self._read_known(session, update) if len(update.frames) > 1 else {}
-            fresh: defaultdict[str, dict[str, str]] = defaultdict(dict)
-            for key, text in update.frames.items():
-                if key not in known:
-                    fresh[frames_part_name(update.component, key)][key] = text
-            for name, texts in fresh.items():
-                if len(texts) > 1 and self._write_together(session, name, update.component, texts):
-                    known |= texts
-                    written += map(int, texts)
-            for key in update.frames:
-                stored[key], is_new = (known[key], False) if key in known else self._write_frame(session, update, key)
+            for key, (text, is_new) in self._write_frames(session, update).items():
+                stored[key] = text
                 if is_new:
                     written.append(int(key))
             self._replace_settings(session, update)
@@ -237,36 +226,41 @@ class Sessions:
             for part in self._parts.find({"_id": {"$in": list(name_by_id)}}, {"values": 1})
         }
 
-    def _read_known(self, session: Mapping[str, Any], update: Update) -> dict[str, str]:
-        """Return the stored values of an update's integer keys."""
-        names = {frames_part_name(update.component, key) for key in update.frames}
-        known: dict[str, str] = {}
-        for values in self._read_parts(session, names).values():
-            known.update(values)
-        return known
+    def _write_frames(self, session: dict[str, Any], update: Update) -> dict[str, tuple[str, bool]]:
+        """Write integer keys unless they exist; return for each the stored value and whether this call wrote it."""
+        by_part: dict[str, dict[str, str]] = {}
+        for key, text in update.frames.items():
+            by_part.setdefault(frames_part_name(update.component, key), {})[key] = text
+        for name in by_part:
+            if name not in session["parts"]:
+                self._announce(session, name, {"sealed": {"$ne": update.component}})
+        done: dict[str, tuple[str, bool]] = {}
+        for name, values in by_part.items():
+            if len(values) > 1 and self._write_all_new(session, name, values):
+                done |= {key: (text, True) for key, text in values.items()}
+                continue
+            # Some exist, such as those of older clients, which send all frames every time.
+            known = self._read_parts(session, [name]).get(name, {}) if len(values) > 1 else {}
+            for key, text in values.items():
+                done[key] = (known[key], False) if key in known else self._write_once(session, name, key, text)
+        return {key: done[key] for key in update.frames}
 
-    def _write_together(self, session: dict[str, Any], name: str, component: str, texts: Mapping[str, str]) -> bool:
-        """Write several integer keys of a part at once; return False if one of them exists or the part is sealed."""
-        if name not in session["parts"]:
-            self._announce(session, name, {"sealed": {"$ne": component}})
-        fields = {f"values.{key}": text for key, text in texts.items()}
-        absent = {field: {"$exists": False} for field in ("sealed", *fields)}
+    def _write_all_new(self, session: Mapping[str, Any], name: str, values: Mapping[str, str]) -> bool:
+        """Write several keys of a part atomically; return False, without writing, if one exists or it is sealed."""
+        fields = {f"values.{key}": text for key, text in values.items()}
         try:
             self._parts.update_one(
-                {"_id": part_id_of(session, name), **absent},
+                {
+                    "_id": part_id_of(session, name),
+                    "sealed": {"$exists": False},
+                    **{field: {"$exists": False} for field in fields},
+                },
                 {"$set": fields, "$setOnInsert": {"remove_at": session["remove_at"]}},
                 upsert=True,
             )
         except DuplicateKeyError:
             return False
         return True
-
-    def _write_frame(self, session: dict[str, Any], update: Update, key: str) -> tuple[str, bool]:
-        """Write an integer key unless it exists; return the stored value and whether this call wrote it."""
-        name = frames_part_name(update.component, key)
-        if name not in session["parts"]:
-            self._announce(session, name, {"sealed": {"$ne": update.component}})
-        return self._write_once(session, name, key, update.frames[key])
 
     def _write_result(self, session: dict[str, Any], component: str, text: str) -> tuple[str, bool]:
         """Seal a component and write its result unless it exists; return what is stored and whether it is new."""

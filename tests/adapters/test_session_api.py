@@ -92,6 +92,46 @@ def test_a_new_frame_is_reported_as_written(store):
     assert (update.stored, update.written) == ({"17": FIRST}, {"17"})
 
 
+def test_several_frames_are_stored_in_one_update(store):
+    store.update_session("s", 99, FIRST, **VIEWER)
+
+    update = store.update_frames("s", {99: SECOND, 101: SECOND, 100: FIRST, 98: FIRST}, **VIEWER)
+
+    assert update.stored == {"99": FIRST, "101": SECOND, "100": FIRST, "98": FIRST}
+    assert update.written == {"98", "100", "101"}
+    assert store.get_session("s").frames == {98: FIRST, 99: FIRST, 100: FIRST, 101: SECOND}
+
+
+def test_several_frames_of_an_unknown_session_create_it(store):
+    update = store.update_frames("s", {1: FIRST, 2: SECOND}, **VIEWER)
+
+    assert update.written == {"1", "2"}
+    assert (store.get_session("s").video_id, store.get_session("s").frames) == ("contents1", {1: FIRST, 2: SECOND})
+
+
+def test_new_frames_among_several_are_refused_after_the_result(store):
+    store.update_frames("s", {1: FIRST, 2: FIRST}, **VIEWER)
+    store.store_settings("s", {"result": {}})
+
+    with pytest.raises(SessionScoredError, match="'s'"):
+        store.update_frames("s", {2: FIRST, 3: FIRST}, **VIEWER)
+    assert store.update_frames("s", {1: SECOND, 2: SECOND}, **VIEWER).stored == {"1": FIRST, "2": FIRST}
+    assert sorted(store.get_session("s").frames) == [1, 2]
+
+
+def test_one_of_many_simultaneous_writers_wins_each_of_several_frames(store):
+    store.create_session("s", **VIEWER)
+    records = {writer: {number: {"writer": writer} for number in range(writer, writer + 10)} for writer in range(12)}
+
+    with ThreadPoolExecutor(8) as pool:
+        updates = list(pool.map(lambda writer: store.update_frames("s", records[writer], **VIEWER), records))
+
+    stored = store.get_session("s").frames
+    written = [(int(key), writer) for writer, update in enumerate(updates) for key in update.written]
+    assert sorted(written) == sorted((number, record["writer"]) for number, record in stored.items())
+    assert all(update.stored[str(n)] == stored[n] for w, update in enumerate(updates) for n in records[w])
+
+
 def test_later_settings_replace_earlier_ones(store):
     store.create_session("s", **VIEWER)
     store.store_settings("s", {"viewport": {"x": 0.1}, "screen": {"width_mm": 345}})

@@ -158,6 +158,15 @@ def _fill(unit, start=b"", end=b"", *, size=BODY_BYTES):
     return start + unit * ((size - len(start) - len(end)) // len(unit)) + end
 
 
+_VIEWING = json.dumps({"session_id": "s", "video_id": "v", "ip_address": "::1"}).encode()[:-1]
+
+
+def _frames(count, *, number=None, image=b"AAAA"):
+    """Return a request with many frames, numbered from 1 or alike."""
+    entries = (b'{"frame_number": %s, "frame": "%s"}' % (number or b"%d" % at, image) for at in range(1, count + 1))
+    return _VIEWING + b', "frames": [' + b",".join(entries) + b"]}"
+
+
 _FIELDS = json.dumps({"session_id": "s", "video_id": "v", "ip_address": "::1", "frame_number": 1}).encode()[:-1]
 
 JSON = {
@@ -181,6 +190,14 @@ JSON = {
     "json of spaced base64": lambda: _fill(b"A ", _FIELDS + b', "frame": "', b'"}'),
     "json of long strings": lambda: _fill(b'"' + b"A" * 4097 + b'",', _FIELDS + b', "other": [', b"0]}"),
     "json of short strings": lambda: _fill(b'"' + b"A" * 4000 + b'",', _FIELDS + b', "other": [', b"0]}"),
+    "json of 33 frames": lambda: _frames(33),
+    "json of 10,000 frames": lambda: _frames(10_000),
+    "json of small frames": lambda: _fill(b"{},", _VIEWING + b', "frames": [', b"{}]}"),
+    "json of frames in frames": lambda: _fill(b'{"frames": [', _VIEWING + b', "frames": ['),
+    "json of frames with huge numbers": lambda: _frames(32, number=b"9" * 4000),
+    "json of frames with the same number": lambda: _frames(32, number=b"1"),
+    "json of a frame and frames": lambda: _frames(8)[:-1] + b', "frame": "' + b"A" * 4_000_000 + b'"}',
+    "json of frames of spaced base64": lambda: _frames(32, image=b"A " * 120_000),
     "json without an end": lambda: _fill(b"A", _FIELDS + b', "frame": "'),
 }
 """Request bodies as JSON."""
@@ -199,6 +216,13 @@ MULTIPART = {
     "multipart of parameters": lambda: _fill(b'a="b"; ', _DISPOSITION, b"\r\n\r\n"),
     "multipart of semicolons": lambda: _fill(b";", _DISPOSITION, b"\r\n\r\n"),
     "multipart of escaped quotes": lambda: _fill(rb"\"", _DISPOSITION + b'name="', b'"\r\n\r\n'),
+    "multipart of 39 images of one frame": lambda: (
+        b'--X\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n'
+        + _VIEWING
+        + b', "frame_number": 1}\r\n'
+        + (_FRAME_PART + b"A" * 200_000 + b"\r\n") * 39
+        + b"--X--\r\n"
+    ),
     "multipart of parts": lambda: _fill(_FRAME_PART + b"\r\n"),
 }
 """Request bodies as multipart with the boundary `X`."""

@@ -52,18 +52,17 @@ def measure(inputs, *, environ=None):
 
 def _main():
     from func.errors import RequestError
+    from func.web.batch_request import ParsedBatch, parse_json_body, parse_multipart_body
     from func.web.images import decode_image
     from func.web.problems import PROBLEMS
-    from func.web.request import parse_json_request, parse_multipart_request
     from tests.corpus.attacks import as_request
     from tests.http.image_files import make_image
 
     def read(kind, data):
         try:
-            if kind == "json":
-                data = parse_json_request(data).image
-            elif kind == "multipart":
-                data = parse_multipart_request(data, "X").image
+            if kind != "image":
+                parsed = parse_json_body(data) if kind == "json" else parse_multipart_body(data, "X")
+                data = parsed.frames[0].image if isinstance(parsed, ParsedBatch) else parsed.image
             frame = None if data is None else decode_image(data, max_pixels=MAX_PIXELS)
         except RequestError as error:
             return PROBLEMS[type(error)].status, 0

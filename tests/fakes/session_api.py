@@ -66,23 +66,29 @@ class FakeSessionStore:
 
     def update_session(self, session_id, frame_number, gaze_data, *, ip_address, video_id):
         self._start_call("update_session")
-        record = _as_json(gaze_data)
+        return self._update(session_id, {frame_number: gaze_data}, ip_address=ip_address, video_id=video_id)
+
+    def update_frames(self, session_id, records, *, ip_address, video_id):
+        self._start_call("update_frames")
+        return self._update(session_id, records, ip_address=ip_address, video_id=video_id)
+
+    def _update(self, session_id, records, *, ip_address, video_id):
+        records = {number: _as_json(record) for number, record in records.items()}
         with self._lock:
             earlier = None
             if session_id not in self._viewers:
                 self.create_session(session_id, ip_address=ip_address, video_id=video_id)
                 earlier = self._earlier[session_id]
             frames = self._frames[session_id]
-            is_new = frame_number not in frames or not self._remembers
-            if is_new and "result" in self._settings[session_id] and self._remembers:
+            new = {number: record for number, record in records.items() if number not in frames or not self._remembers}
+            if new and "result" in self._settings[session_id] and self._remembers:
                 raise SessionScoredError(session_id, 300.0)
-            if is_new:
-                frames[frame_number] = record
-            key = str(frame_number)
+            frames.update(new)
             viewer = {}
             if self._remembers:
                 viewer = dict(zip(("ip_address", "video_id"), self._viewers[session_id][:2], strict=True))
-            return StoredUpdate({key: frames[frame_number]}, frozenset({key} if is_new else ()), earlier, **viewer)
+            stored = {str(number): frames[number] for number in records}
+            return StoredUpdate(stored, frozenset(map(str, new)), earlier, **viewer)
 
     def store_settings(self, session_id, settings, *, created_at=None):
         self._start_call("store_settings")

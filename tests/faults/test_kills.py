@@ -22,7 +22,7 @@ SETTINGS = {
 }
 
 
-def stream_among_kills(folder, *, seed, sessions, frames, kills):
+def stream_among_kills(folder, *, seed, sessions, frames, kills, batch=1):
     """Return ledger, tally and the names of the killed services.
 
     The kills come when so many frames have been acknowledged, and a moment later: so there are as many of them on a
@@ -39,7 +39,10 @@ def stream_among_kills(folder, *, seed, sessions, frames, kills):
 
         def watch(_):
             viewer = Viewer(stack.function_urls, ledger)
-            viewer.watch(frames)
+            if batch == 1:
+                viewer.watch(frames)
+            else:
+                viewer.watch_in_batches(frames, batch)
             check_session(stack.urls["session API 1"], viewer, tally)
             return viewer
 
@@ -66,6 +69,15 @@ def test_no_acknowledged_frame_and_no_result_is_lost_or_doubled(tmp_path):
 
     assert set(killed) == {"function 1", "function 2", "session API 1", "session API 2", "aggregator", "database"}
     assert (ledger.acknowledged, tally.outcome) == (240, NOTHING_WRONG)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("batch", [7, 20])
+def test_nor_with_several_frames_in_each_request(tmp_path, batch):
+    ledger, tally, _ = stream_among_kills(tmp_path, seed=batch, sessions=24, frames=40, kills=12, batch=batch)
+
+    assert (ledger.acknowledged, tally.outcome) == (960, NOTHING_WRONG)
 
 
 @pytest.mark.slow

@@ -79,6 +79,36 @@ class Viewer:
         self._ledger.count(acknowledged=1)
         return body
 
+    def watch_in_batches(self, frames, size):
+        """Stream a whole viewing with several frames in each request; the last request has the last frame."""
+        for first in range(1, frames + 1, size):
+            numbers = range(first, min(first + size, frames + 1))
+            last = [{"frame_number": frames + 1, "last_frame": True}] if numbers[-1] == frames else []
+            self._post_frames(list(numbers), last)
+        return self.completed
+
+    def _post_frames(self, numbers, last):
+        """Post frames, and the last one, until each is acknowledged."""
+        deadline_s = time.monotonic() + self._patience_s
+        while numbers or last:
+            if time.monotonic() > deadline_s:
+                raise NotServedError(f"frames {numbers} were not served")
+            sent = [{"frame_number": each, "frame": self._images[5 * each % len(self._images)]} for each in numbers]
+            body = self._post({"frames": [*sent, *last]})
+            for answer in body["frames"]:
+                if answer["status"] == "success" and "result" in answer:
+                    self.completed, last = answer, []
+                elif answer["status"] == "success":
+                    gaze = answer["gaze"]
+                    self.gazes[answer["frame_number"]] = None if gaze is None else [gaze["x"], gaze["y"]]
+                    self._ledger.count(acknowledged=1)
+                    numbers.remove(answer["frame_number"])
+                elif answer["status"] not in REPEATED:
+                    raise NotServedError(f"frame {answer['frame_number']} ended with {answer['status']}")
+            if numbers or last:
+                self._ledger.count(repeats=1)
+                time.sleep(0.2)
+
     def complete(self, number, **fields):
         """Post the last frame until it is answered."""
         self.completed = self._post({"frame_number": number, "last_frame": True, **fields})
@@ -111,7 +141,7 @@ class Viewer:
                 pause_s = min(float(response.headers.get("Retry-After", 0.2)), 2.0)
             self._ledger.count(repeats=1)
             time.sleep(pause_s)
-        raise NotServedError(f"frame {fields['frame_number']} ended with {outcome}")
+        raise NotServedError(f"frame {fields.get('frame_number', 'of several')} ended with {outcome}")
 
 
 @dataclass

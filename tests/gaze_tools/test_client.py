@@ -58,6 +58,39 @@ def test_a_reply_without_a_gaze_has_none(function):
     assert (reply.gaze, reply.validity) == (None, "no_face")
 
 
+def stored(*numbers):
+    return [{"status": "success", "frame_number": number, **OK} for number in numbers]
+
+
+def test_several_frames_are_posted_in_one_request(function):
+    function.responses = [(200, {"frames": stored(7, 8)})]
+
+    replies = GazeClient(function.url, video_id="v").post_frames({7: FRAME, 8: FRAME}, times_ms={8: 400.0}, screen={})
+
+    assert {number: reply.gaze for number, reply in replies.items()} == {7: (0.25, 0.75), 8: (0.25, 0.75)}
+    (sent,) = function.requests
+    assert [(frame["frame_number"], frame.get("video_time_ms")) for frame in sent["frames"]] == [(7, None), (8, 400.0)]
+    assert (sent["screen"], "frame" in sent, "frame_number" in sent) == ({}, False, False)
+
+
+def test_only_frames_without_an_answer_are_posted_again(function):
+    busy = {"status": 503, "detail": "busy", "frame_number": 8, "retry_after_s": 0}
+    function.responses = [(200, {"frames": [*stored(7), busy]}), (503, {}), (200, {"frames": stored(8)})]
+
+    replies = GazeClient(function.url, video_id="v").post_frames({7: FRAME, 8: FRAME})
+
+    assert list(replies) == [7, 8]
+    assert [[frame["frame_number"] for frame in sent["frames"]] for sent in function.requests] == [[7, 8], [8], [8]]
+
+
+def test_a_refused_frame_among_several_is_an_error(function):
+    broken = {"status": 422, "detail": "it is broken", "frame_number": 8}
+    function.responses = [(200, {"frames": [*stored(7), broken]})]
+
+    with pytest.raises(GazeClientError, match="frame 8: 422 it is broken"):
+        GazeClient(function.url, video_id="v").post_frames({7: FRAME, 8: FRAME})
+
+
 def test_the_last_frame_returns_the_result(function):
     function.responses = [(200, {"result": {"final_score": 63.21}})]
 

@@ -400,9 +400,9 @@ class TestBatches:
         api.make()
         api.put({"3": "first"})
         # As if it had been written after this batch looked.
-        monkeypatch.setattr(sessions.Sessions, "_read_known", lambda *_: {})
-
-        _, body = api.put({str(number): "second" for number in range(1, 6)})
+        with monkeypatch.context() as patch:
+            patch.setattr(sessions.Sessions, "_read_parts", lambda *_: {})
+            _, body = api.put({str(number): "second" for number in range(1, 6)})
 
         assert sorted(body["written"]) == [1, 2, 4, 5]
         assert body["stored"]["3"] == "first"

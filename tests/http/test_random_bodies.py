@@ -43,6 +43,10 @@ bodies = st.fixed_dictionaries(
         "other": anything,
     },
 )
+batches = st.fixed_dictionaries(
+    {"frames": st.lists(bodies | anything, max_size=3) | anything},
+    optional={"last_frame": anything, "camera": parts | anything, "calibration_target": anything, "frame": anything},
+)
 valid_fields = {"session_id": "s", "video_id": "v", "ip_address": "::1", "frame_number": 1, "frame": IMAGE}
 
 
@@ -66,6 +70,14 @@ many = settings(
 @given(body=bodies | anything)
 @many
 def test_any_json(shared_world, body):
+    assert_harmless(shared_world.client.post("/gaze", data=json.dumps(body), content_type="application/json"))
+
+
+@given(body=batches)
+@many
+def test_any_frames_beside_valid_fields(shared_world, body):
+    body |= {name: valid_fields[name] for name in ("session_id", "video_id", "ip_address")}
+
     assert_harmless(shared_world.client.post("/gaze", data=json.dumps(body), content_type="application/json"))
 
 

@@ -4,6 +4,7 @@ import jsonschema_rs
 import pytest
 
 from func.web.openapi import describe_api
+from tests.http.conftest import IMAGE
 
 ACCEPTED = [
     {"frame_number": 17.0},
@@ -62,6 +63,46 @@ def test_what_the_schema_forbids_is_refused(world, make_body, matches, fields):
 
     assert not matches(body)
     assert world.post(body).status_code == 400
+
+
+TARGET = {"calibration_target": [0.5, 0.5]}
+USE = {"calibration_use": "validate"}
+
+
+@pytest.mark.parametrize(
+    ("shared", "frame", "is_valid"),
+    [
+        ({}, {}, True),
+        ({}, {"last_frame": True, "frame": None}, True),
+        ({}, {"frame": None}, False),
+        ({}, {"frame": ""}, False),
+        ({}, {"frame_number": 0}, False),
+        ({}, {"session_id": "s"}, False),
+        ({}, {"total_frames": 9}, False),
+        ({"frames": []}, {}, False),
+        ({"frame": IMAGE}, {}, False),
+        ({"frame_number": 1}, {}, False),
+        ({"last_frame": False}, {}, True),
+        ({"last_frame": True}, {}, False),
+        ({}, USE, False),
+        (USE, {}, False),
+        (TARGET, USE, True),
+        (USE, TARGET, True),
+        ({}, TARGET | USE, True),
+        (TARGET | USE, {}, True),
+        (TARGET | USE, {"calibration_target": None}, False),
+        (TARGET | USE, {"calibration_target": None, "calibration_use": None}, True),
+        (TARGET | USE, {"calibration_use": None}, True),
+    ],
+)
+def test_schema_and_answer_agree_on_requests_with_several_frames(world, shared, frame, is_valid):
+    components = describe_api()["components"]
+    schema = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("FrameRequest", "BatchRequest")]}
+    viewing = {"session_id": "s", "video_id": "v", "ip_address": "203.0.113.7"}
+    body = {**viewing, "frames": [{"frame_number": 1, "frame": IMAGE} | frame]} | shared
+
+    assert jsonschema_rs.validator_for({**schema, "components": components}).is_valid(body) == is_valid
+    assert (world.post(body).status_code == 200) == is_valid
 
 
 def test_null_as_a_frame_is_refused_by_both(world, make_body, matches):

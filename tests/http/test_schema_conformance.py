@@ -61,13 +61,51 @@ def server(tmp_path_factory, mongo_uri):
 
 
 def put_image_into(case):
-    """Replace a text in `frame`; what is wrong with a request stays wrong, because any other text would be refused."""
-    if not isinstance(case.body, dict) or "frame" not in case.body:
+    """Replace a text in `frame`; what is wrong with a request stays wrong, because any other text would be refused.
+
+    Of several frames, each gets its own number, only one may be the last, and each has an image in multipart: the
+    schema cannot say so.
+    """
+    if not isinstance(case.body, dict):
         return
+    body = dict(case.body)
     if case.media_type == "multipart/form-data":
-        case.body = {**case.body, "frame": IMAGE_FILE}
-    elif isinstance(case.body["frame"], str) and case.body["frame"]:
-        case.body = {**case.body, "frame": IMAGE}
+        if isinstance(body.get("metadata"), dict) and isinstance(body["metadata"].get("frames"), list):
+            frames = body["metadata"]["frames"]
+            body["metadata"] = {**body["metadata"], "frames": number_frames(frames)}
+            body["frame"] = [IMAGE_FILE] * len(frames)
+        elif "frame" in body:
+            body["frame"] = IMAGE_FILE
+    else:
+        if isinstance(body.get("frame"), str) and body["frame"]:
+            body["frame"] = IMAGE
+        if isinstance(body.get("frames"), list):
+            body["frames"] = [
+                {**frame, "frame": IMAGE}
+                if isinstance(frame, dict) and frame.get("frame") and isinstance(frame["frame"], str)
+                else frame
+                for frame in number_frames(body["frames"])
+            ]
+    case.body = body
+
+
+def number_frames(frames):
+    """Return frames with valid numbers in order; of those that are last, only the first one stays so."""
+    numbered = []
+    for number, frame in enumerate(frames, start=1):
+        if isinstance(frame, dict):
+            fields = dict(frame)
+            sent = fields.get("frame_number")
+            if isinstance(sent, int | float) and not isinstance(sent, bool) and sent == int(sent) and 1 <= sent < 2**31:
+                fields["frame_number"] = number
+            if fields.get("last_frame") is True and any(
+                isinstance(each, dict) and each.get("last_frame") is True for each in numbered
+            ):
+                fields["last_frame"] = False
+            numbered.append(fields)
+        else:
+            numbered.append(frame)
+    return numbered
 
 
 @SCHEMA.parametrize()
