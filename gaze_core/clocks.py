@@ -5,7 +5,6 @@ seeks, playback at a quarter to four times the speed, and tabs in the background
 `docs/attention-score.md` lists the limits.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +39,9 @@ MOST_RATE = 5.0
 END_MS = 1000.0
 END_SHARE = 0.02
 """Video times beyond the end by this much and this share of the video are no rounding: sound may outlast the images."""
+
+LONGEST_VIDEO_MS = 1e11
+"""Limit for a video of unknown duration: between three years and the Unix time of today."""
 
 BACKWARDS_SHARE = 0.9
 """A clock runs backwards if at least this share of its steps go back: no seek follows another in nearly every frame."""
@@ -188,5 +190,5 @@ def _count_jumps(readings: Readings) -> int:
 def _count_outside(video_ms: Floats, duration_ms: float | None) -> int:
     """Return the number of frames before the start or beyond the end of the video."""
     known_ms = video_ms[_is_known(video_ms)]
-    end_ms = math.inf if duration_ms is None else duration_ms + max(END_MS, END_SHARE * duration_ms)
+    end_ms = LONGEST_VIDEO_MS if duration_ms is None else duration_ms + max(END_MS, END_SHARE * duration_ms)
     return int(((known_ms < -END_MS) | (known_ms > end_ms)).sum())

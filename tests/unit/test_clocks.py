@@ -175,7 +175,9 @@ def test_a_seek_is_right():
         (100_000.0, 101_900.0, False),
         (100_000.0, 102_100.0, True),
         (100_000.0, 104_000.0, True),
-        (None, 1e9, False),
+        (None, 0.6e11, False),
+        (None, 1.7e11, True),
+        (None, 1.7e12, True),
     ],
 )
 def test_video_times_end_with_the_video(duration_ms, last_ms, is_found):
