@@ -5,7 +5,6 @@ seeks, playback at a quarter to four times the speed, and tabs in the background
 `docs/attention-score.md` lists the limits.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from gaze_core.types import Floats
 
 MIN_READINGS = 10
-"""With fewer readings, units and standstill of a clock are not judged."""
+"""With fewer readings, units, direction and standstill of a clock are not judged."""
 
 SHORTEST_STEP_MS = 3.0
 """Frames closer together than this are in seconds: between 8.3 ms (120 Hz) and a frame per second (1 "ms")."""
@@ -41,6 +40,12 @@ END_MS = 1000.0
 END_SHARE = 0.02
 """Video times beyond the end by this much and this share of the video are no rounding: sound may outlast the images."""
 
+LONGEST_VIDEO_MS = 1e11
+"""Limit for a video of unknown duration: between three years and the Unix time of today."""
+
+BACKWARDS_SHARE = 0.9
+"""A clock runs backwards if at least this share of its steps go back: no seek follows another in nearly every frame."""
+
 _LARGEST_MS = 1e30
 
 
@@ -52,6 +57,7 @@ class ClockFault(StrEnum):
     CAPTURE_STOPPED = "capture_clock_stopped"
     VIDEO_UNITS = "video_clock_units"
     VIDEO_STOPPED = "video_clock_stopped"
+    VIDEO_BACKWARDS = "video_clock_backwards"
     VIDEO_OUTSIDE = "video_clock_outside"
 
 
@@ -90,7 +96,7 @@ def find_clock_faults(readings: Readings, *, duration_ms: float | None = None) -
     if capture_units:
         found[ClockFault.CAPTURE_UNITS] = capture_count
     elif not capture_stands:
-        jumps = _count_jumps(readings)
+        jumps = _count_backward_steps(capture_ms) or _count_jumps(readings)
         if jumps:
             found[ClockFault.CAPTURE_JUMPS] = jumps
     if capture_stands:
@@ -99,6 +105,9 @@ def find_clock_faults(readings: Readings, *, duration_ms: float | None = None) -
         found[ClockFault.VIDEO_UNITS] = video_count
     if video_stands:
         found[ClockFault.VIDEO_STOPPED] = video_count
+    backward_steps = _count_backward_steps(video_ms)
+    if backward_steps:
+        found[ClockFault.VIDEO_BACKWARDS] = backward_steps
     outside = _count_outside(video_ms, duration_ms)
     if outside:
         found[ClockFault.VIDEO_OUTSIDE] = outside
@@ -156,6 +165,14 @@ def _small(values: Floats) -> float:
     return float(np.quantile(values, 0.1))
 
 
+def _count_backward_steps(times_ms: Floats) -> int:
+    """Return the number of backward steps of a clock that runs backwards; 0 for other clocks."""
+    known_ms = times_ms[_is_known(times_ms)]
+    steps_ms = np.diff(known_ms)
+    back, moves = int((steps_ms < 0).sum()), int((steps_ms != 0).sum())
+    return back if known_ms.size >= MIN_READINGS and back and back >= BACKWARDS_SHARE * moves else 0
+
+
 def _count_jumps(readings: Readings) -> int:
     """Return how often capture time goes back, or leaps further than any gap while the video does not."""
     known = _is_known(readings.capture_ms)
@@ -173,5 +190,5 @@ def _count_jumps(readings: Readings) -> int:
 def _count_outside(video_ms: Floats, duration_ms: float | None) -> int:
     """Return the number of frames before the start or beyond the end of the video."""
     known_ms = video_ms[_is_known(video_ms)]
-    end_ms = math.inf if duration_ms is None else duration_ms + max(END_MS, END_SHARE * duration_ms)
+    end_ms = LONGEST_VIDEO_MS if duration_ms is None else duration_ms + max(END_MS, END_SHARE * duration_ms)
     return int(((known_ms < -END_MS) | (known_ms > end_ms)).sum())

@@ -3,6 +3,9 @@
 Times are on the timeline of a browser's `currentTime`. Measured with Chromium: MP4, WebM and Ogg files play on the
 timeline of the file, so that a first frame at 0.5 s is shown from 0.5 s on; edit lists apply. Other containers, such as
 MPEG-TS, start at an arbitrary time, so time 0 is the start of their earliest stream.
+
+AVI has no presentation times, and FFmpeg's guess is wrong where frames are reordered. Frames leave the decoder in order
+of presentation, one for each packet, so the distances between decoding times are used there.
 """
 
 import contextlib
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _BROWSER_FORMATS = {"mov", "mp4", "matroska", "webm", "ogg"}
 _DISCONTINUITY_S = 1.0  # a time that falls further starts a new timeline, as in joined MPEG-TS files
 _MAX_READ_FAILURES = 50
+_MAX_PIXEL_ASPECT = 4.0  # anamorphic films have up to 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +46,7 @@ class FilmFrame:
     number: int
     time_s: float
     _decoded: "VideoFrame"
-    _size: tuple[int, int]  # coded height and width of the first frame
+    _size: tuple[int, int]  # height and width of the first frame in square pixels, before it is turned
     _reformatter: "VideoReformatter"  # shared by all frames, because setting one up takes longer than a small image
 
     @property
@@ -93,6 +97,7 @@ class Film:
         self._last_duration_s = 0.0
         self._other_end_s = 0.0
         self._offset_s = 0.0
+        self._has_decoding_times_only = container.format.name == "avi"
         self._failures: list[float] = []
         self._damaged: list[float] = []
         self._disordered: list[float] = []
@@ -107,7 +112,7 @@ class Film:
                 f"ffmpeg -i {path.name} -c:v libx264 converted.mp4"
             )
         self._first: VideoFrame | None = first
-        self._size = first.height, first.width
+        self._size = first.height, max(1, round(first.width * _pixel_aspect(stream)))
         is_on_its_side = first.rotation % 180 != 0
         self.height, self.width = self._size[::-1] if is_on_its_side else self._size
         self._origin_s = self._find_origin_s(first)
@@ -146,12 +151,17 @@ class Film:
     def _seconds(self, ticks: int) -> float:
         return ticks * self._time_base.numerator / self._time_base.denominator
 
+    def _ticks(self, decoded: "VideoFrame") -> int | None:
+        return decoded.dts if self._has_decoding_times_only else decoded.pts
+
     def _take(self) -> "VideoFrame | None":
         first, self._first = self._first, None
         return first or next(self._decoded, None)
 
     def _find_origin_s(self, first: "VideoFrame") -> float:
-        first_s = self._seconds(first.pts or 0)
+        first_s = self._seconds(self._ticks(first) or 0)
+        if self._has_decoding_times_only:
+            return first_s
         if _BROWSER_FORMATS & set(self._container.format.name.split(",")):
             return min(0.0, first_s)
         start = cast("int | None", self._container.start_time)
@@ -161,10 +171,12 @@ class Film:
         """Return the presentation time of a frame; None for a frame that comes too late to be shown."""
         previous_s = self._starts_s[-1] if self._starts_s else None
         step_s = self._last_duration_s or 1 / (self.fps or 25.0)
-        if decoded.pts is None:
-            self._without_time += 1
+        ticks = self._ticks(decoded)
+        if ticks is None:
+            # The last frames of an AVI file leave the decoder when no packet is left.
+            self._without_time += not self._has_decoding_times_only
             return 0.0 if previous_s is None else previous_s + 1 / (self.fps or 25.0)
-        time_s = self._seconds(decoded.pts) - self._origin_s + self._offset_s
+        time_s = self._seconds(ticks) - self._origin_s + self._offset_s
         if previous_s is None or time_s >= previous_s:
             return max(0.0, time_s)
         if previous_s - time_s <= _DISCONTINUITY_S:
@@ -236,7 +248,7 @@ class Film:
 
     def _describe_ends(self, starts_s: NDArray[np.float64], end_s: float, step_s: float) -> Iterator[str]:
         """Yield whether frames are missing at the start or at the end, according to what the file states."""
-        start = self._stream.start_time
+        start = None if self._has_decoding_times_only else self._stream.start_time
         if start is not None and starts_s[0] - (self._seconds(start) - self._origin_s) > 1.5 * step_s:
             yield f"No frame can be decoded before {starts_s[0]:.2f} s."
         stated_s = self._stated_end_s()
@@ -315,6 +327,12 @@ def _find_stream(path: Path, container: "av.container.InputContainer") -> "Video
             f"{path} has a codec that cannot be decoded; convert it with ffmpeg -i {path.name} -c:v libx264 film.mp4"
         )
     return stream
+
+
+def _pixel_aspect(stream: "VideoStream") -> float:
+    """Return the width of a pixel in heights, as displayed; 1 if the file states none or an absurd one."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / _MAX_PIXEL_ASPECT <= aspect <= _MAX_PIXEL_ASPECT else 1.0
 
 
 def _turn(image: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:

@@ -71,6 +71,7 @@ def make_times(
     span_s = float(starts_s[-1] - starts_s[0])
     mean_fps = (starts_s.size - 1) / span_s if span_s > 0 else 1 / step_s
     constant = next((fps for fps in (*candidates, mean_fps) if is_constant(starts_s, fps)), None)
+    constant = constant or _fit_rate(starts_s)
     gaps = () if constant is not None else find_gaps(starts_s, is_damaged=is_damaged)
     found = [*warnings, *([_describe_gaps(gaps)] if gaps else [])]
     end_s = max(starts_s[-1] + step_s if end_s is None else end_s, float(starts_s[-1]))
@@ -81,6 +82,19 @@ def is_constant(starts_s: NDArray[np.float64], fps: float) -> bool:
     """Return whether frame n starts at (n - 1) / fps, to within half a millisecond."""
     nominal_s = np.arange(starts_s.size) / fps
     return bool(np.abs(starts_s - nominal_s).max() <= CONSTANT_WITHIN_S)
+
+
+def _fit_rate(starts_s: NDArray[np.float64]) -> float | None:
+    """Return a rate at which frame n starts at (n - 1) / fps, to within half a millisecond; None if there is none.
+
+    Rounded times of the first and the last frame may give a mean rate that does not explain the others.
+    """
+    steps = np.arange(1, starts_s.size)
+    if not steps.size or starts_s[0] > CONSTANT_WITHIN_S:
+        return None
+    shortest_s = float(((starts_s[1:] - CONSTANT_WITHIN_S) / steps).max())
+    longest_s = float(((starts_s[1:] + CONSTANT_WITHIN_S) / steps).min())
+    return 2 / (shortest_s + longest_s) if 0 < shortest_s <= longest_s else None
 
 
 def usual_step_s(starts_s: NDArray[np.float64]) -> float | None:
@@ -123,7 +137,8 @@ def describe_rate(fps: float | None, starts_s: NDArray[np.float64] | None) -> st
         return "variable frame rate"
     low, high = (_rounded(1 / float(np.quantile(steps_s, share))) for share in (0.98, 0.02))
     if low == high:
-        return f"{low} frames/s, the first one at {starts_s[0]:.3f} s"
+        is_late = starts_s[0] > CONSTANT_WITHIN_S
+        return f"{low} frames/s" + (f", the first one at {starts_s[0]:.3f} s" if is_late else " with irregular steps")
     mean = _rounded(fps or 1 / float(steps_s.mean()))
     return f"variable frame rate, {low} to {high} frames/s, mean {mean}"
 

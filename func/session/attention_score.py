@@ -142,11 +142,17 @@ def score_gazes(
         return SessionNumbers(Statistics.from_attention(None), reason="no_valid_gaze")
     try:
         times = maps.extract_saliencyMap(video_id).times
-        timed = {
-            number for number in gazes if (each := records.get(number)) is not None and each.video_time_ms is not None
-        }
-        untimed = gazes.keys() - timed if timed and times.is_known else frozenset()
+        with_time = {number for number, each in records.items() if each is not None and each.video_time_ms is not None}
+        untimed = gazes.keys() - with_time if with_time and times.is_known else frozenset()
         kept = {number: gaze for number, gaze in gazes.items() if number not in untimed}
+        if not kept:
+            return SessionNumbers(
+                Statistics.from_attention(None),
+                lost=Counter(no_time=len(untimed)),
+                reason="nothing_scored",
+                untimed=frozenset(untimed),
+                duration_s=times.end_s,
+            )
         shown = _find_shown(kept, records, viewport, times)
         video = maps.extract_saliencyMap(video_id, frame_nums=np.unique(shown.video_frames).tolist())
         blur = None if accuracy is None else _Blur(accuracy, records, shown.numbers.tolist(), screen, viewport)
@@ -155,7 +161,7 @@ def score_gazes(
             numbers,
             lost=numbers.lost + Counter(no_time=len(untimed)),
             untimed=frozenset(untimed),
-            ignored_times=0 if times.is_known else len(timed),
+            ignored_times=0 if times.is_known else len(with_time & gazes.keys()),
             duration_s=times.end_s,
         )
     except SaliencyMapNotFoundError:
@@ -246,22 +252,14 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
     )
 
 
-def _find_timed(gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None]) -> frozenset[int]:
-    """Return the numbers of the frames with a known position in the video."""
-    known = {number: records.get(number) for number in gazes}
-    return frozenset(
-        number for number, record in known.items() if record is not None and record.video_time_ms is not None
-    )
-
-
 def _find_shown(
     gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, times: VideoTimes
 ) -> _Shown:
     """Return the frames with a gaze in order of number, and the video frames on screen."""
     known = {number: records.get(number) for number in gazes}
     sent_ms = {number: None if record is None else record.video_time_ms for number, record in known.items()}
-    known_ms = [time_ms for time_ms in sent_ms.values() if time_ms is not None]
-    has_times = len(set(known_ms)) == len(gazes)
+    # Times may be equal: the video was paused, or had ended.
+    has_times = None not in sent_ms.values()
     numbers = np.array(sorted(gazes), dtype=np.int64)
     shown = _Shown(numbers, numbers.copy(), numbers / (times.fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):

@@ -29,6 +29,7 @@ WarningCode = Literal[
     "capture_clock_stopped",
     "video_clock_units",
     "video_clock_stopped",
+    "video_clock_backwards",
     "video_clock_outside",
     "mixed_video_times",
     "mixed_timestamps",

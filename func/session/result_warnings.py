@@ -30,6 +30,10 @@ _CLOCK_DETAILS: dict[ClockFault, tuple[WarningCode, str]] = {
         "video_clock_stopped",
         "video_time_ms is the same in every frame; send the player's position at each",
     ),
+    ClockFault.VIDEO_BACKWARDS: (
+        "video_clock_backwards",
+        "video_time_ms goes back from frame to frame; send the time since the start of the video, not the time left",
+    ),
     ClockFault.VIDEO_OUTSIDE: (
         "video_clock_outside",
         "video_time_ms lies outside the video; check its units and the video_id",

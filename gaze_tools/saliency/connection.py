@@ -55,6 +55,7 @@ def find_hosts(uri: str) -> str:
 def _create_client(uri: str) -> MongoClient[dict[str, Any]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # of other clients
         try:
             client: MongoClient[dict[str, Any]] = MongoClient(
                 uri,

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ UNITS = {"time_s": 1.0, "times_s": 1.0, "time_ms": 1000.0, "times_ms": 1000.0}
 """Names of a column or list of times, and how many of its units make a second."""
 
 _DEFAULT_STEP_S = 0.04
+_FPS_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,11 +149,13 @@ def choose_times(
         starts_s = spread_times(dict(zip(numbers, listed_s, strict=True)), frame_count=count)
         return _from_film(make_times(starts_s, stated_fps=[] if fps is None else [fps]), count)
     if film is not None:
-        return _fit_film(film, last, fps)
+        step = numbers[-1] - numbers[-2] if len(numbers) > 1 else 1
+        return _fit_film(film, last, fps, covered=last + max(step, frames_per_map) - 1)
     if fps is not None:
         notes: tuple[str, ...] = ()
         if own is not None and not own.is_constant:
-            notes = (f"The map video has a {own.describe()}; --fps {fps:g} is used. Without it, its times are kept.",)
+            kept = f"The map video has its own times: {own.describe()}."
+            notes = (f"{kept} --fps {fps:g} is used. Without it, its times are kept.",)
         return MapTimes(fps, notes=notes)
     if own is not None:
         if not own.is_constant and numbers[0] != 1:
@@ -159,7 +163,7 @@ def choose_times(
                 f"the map video has a variable frame rate and starts at frame {numbers[0]}, so the times of the frames "
                 "are unknown: add --video or --times"
             )
-        return _fit_film(own, last, None) if numbers[0] == 1 else MapTimes(own.fps, warnings=own.warnings)
+        return _fit_film(own, last, None, covered=last) if numbers[0] == 1 else MapTimes(own.fps, warnings=own.warnings)
     if "fps" not in facts and "starts_s" not in facts:
         raise ValueError("the frame rate of the video is unknown: add --fps, --video or --times")
     stored_s: NDArray[np.float64] | None = facts.get("starts_s")
@@ -169,17 +173,24 @@ def choose_times(
     return MapTimes(facts.get("fps"), stored_s, facts.get("duration_s"), facts.get("frame_count"), warnings)
 
 
-def _fit_film(film: FilmTimes, last: int, fps: float | None) -> MapTimes:
-    """Return the times of a film, for at least as many frames as have maps."""
+def _fit_film(film: FilmTimes, last: int, fps: float | None, *, covered: int) -> MapTimes:
+    """Return the times of a film, for at least as many frames as have maps.
+
+    Args:
+        film: Timeline of the film.
+        last: Largest number of a frame with a map.
+        fps: Frame rate that the user states.
+        covered: Number of the last frame before the next map would come.
+    """
     count, notes = film.starts_s.size, []
     if last > count:
         notes.append(f"The film has {count} frames, but the maps go up to frame {last}. Do they belong together?")
         starts_s = spread_times(dict(enumerate(film.starts_s.tolist(), start=1)), frame_count=last)
         film = make_times(starts_s, stated_fps=[film.fps], warnings=film.warnings)
-    if fps is not None and film.is_constant:
-        return MapTimes(fps, None, None if fps != film.fps else film.duration_s, max(count, last), film.warnings)
-    if fps is not None:
-        notes.append(f"The film has a {film.describe()}; its times are used, not --fps {fps:g}.")
+    elif covered < count:
+        notes.append(f"The film has {count} frames, but the maps end with frame {last}: the last frames have no map.")
+    if fps is not None and not (film.is_constant and math.isclose(fps, film.fps, rel_tol=_FPS_TOLERANCE)):
+        notes.append(f"--fps {fps:g} is not used, because the film has its own times: {film.describe()}.")
     return _from_film(film, max(count, last), tuple(notes))
 
 

@@ -377,9 +377,9 @@ def _renumber(numbered: Iterator[NumberedMap], first_frame: int | None, source: 
                 source.notes.append(
                     f"The first map is frame {number} in the source; all numbers were shifted by {shift:+}."
                 )
-                if source.facts.pop("starts_s", None) is not None:
-                    source.notes.append("The presentation times of the source do not fit shifted numbers: not used.")
-                for key in ("frame_count", "duration_s"):
+                # Times of a variable rate do not fit shifted numbers, and its mean rate is wrong for nearly all frames.
+                lost = ("starts_s", "fps") if "starts_s" in source.facts else ()
+                for key in (*lost, "frame_count", "duration_s"):
                     source.facts.pop(key, None)
         yield number + shift, each
 

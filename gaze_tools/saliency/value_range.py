@@ -14,7 +14,11 @@ from gaze_core.errors import SaliencyMapError
 from gaze_core.types import SaliencyMap
 
 FAINT = 0.25
-"""Floats whose largest value is below this would keep fewer than 64 of the 255 levels."""
+"""Floats whose largest value is below this would keep fewer than 64 of the 255 levels. So would maps whose values, once
+they are at most 1, differ by less than this."""
+
+NOISE = 1 / 255
+"""Maps whose values differ by less than this share of the largest are flat but for noise."""
 
 LOG_TOLERANCE = 0.05
 """Deviation from 1 of the sum of a density whose logarithms were rounded or resized."""
@@ -36,7 +40,8 @@ class Form(enum.StrEnum):
     MASK = "boolean masks became 0 and 1"
     INTEGERS = "integers were divided by the largest value of their map"
     LARGE = "floats above 1 were divided by the largest value of their map"
-    FAINT = "densities (floats far below 1) were divided by the largest value of their map"
+    FAINT = "floats far below 1, such as densities, were divided by the largest value of their map"
+    NARROW = "maps whose values differ little were stretched from their lowest to their highest value"
     LOG_DENSITY = "logarithms of densities became densities, divided by the largest value of their map"
     SIGNED = "maps with negative values were stretched from their lowest to their highest value"
     DIVIDED = "values were divided by the largest value of their map"
@@ -62,8 +67,15 @@ def normalise(values: SaliencyMap, how: Normalisation) -> tuple[SaliencyMap, For
     if np.issubdtype(values.dtype, np.floating):
         return _normalise_floats(values)
     if values.dtype != np.uint8 and np.issubdtype(values.dtype, np.integer):
-        return (_stretch(values), Form.SIGNED) if values.min() < 0 else (_divide(values), Form.INTEGERS)
+        return _normalise_integers(values)
     return values, None
+
+
+def _normalise_integers(values: SaliencyMap) -> tuple[SaliencyMap, Form]:
+    lowest, highest = float(values.min()), float(values.max())
+    if lowest < 0:
+        return _stretch(values), Form.SIGNED
+    return (_stretch(values), Form.NARROW) if _is_narrow(lowest, highest) else (_divide(values), Form.INTEGERS)
 
 
 def _normalise_floats(values: SaliencyMap) -> tuple[SaliencyMap, Form | None]:
@@ -76,9 +88,19 @@ def _normalise_floats(values: SaliencyMap) -> tuple[SaliencyMap, Form | None]:
         if density is not None:
             return _divide(density), Form.LOG_DENSITY
         return (_stretch(values), Form.SIGNED) if math.isfinite(lowest) and math.isfinite(highest) else (values, None)
+    if _is_narrow(lowest, highest):
+        return _stretch(values), Form.NARROW
     if 1 < highest < math.inf:
         return _divide(values), Form.LARGE
     return (_divide(values), Form.FAINT) if 0 < highest < FAINT else (values, None)
+
+
+def _is_narrow(lowest: float, highest: float) -> bool:
+    """Return whether a map without negative values would keep fewer than 64 levels unless it is stretched."""
+    if not 0 < highest < math.inf:
+        return False
+    is_kept = FAINT <= highest <= 1
+    return NOISE * highest <= highest - lowest < FAINT * (1 if is_kept else highest)
 
 
 def _undo_logarithm(values: SaliencyMap) -> NDArray[np.float64] | None:

@@ -106,10 +106,6 @@ def compute(
             )
         else:
             report_speed(done.made, done.decode_s, done.model_s, done.store_s)
-            if done.frames < probed.stated_frames:
-                console.print(
-                    f"The file header states {probed.stated_frames} frames, but {done.frames} could be decoded."
-                )
             if done.times is not None:
                 report_times(done.times.fps, done.times.table_s, done.times.warnings)
             if done.flat:
@@ -137,7 +133,9 @@ def compute(
     help="Presentation time of each map: a CSV file with the column time_s or time_ms, or the .json file of an export.",
 )
 @click.option(
-    "--fps", type=click.FloatRange(min=0, min_open=True), help="Constant frame rate of the video, without --video."
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Constant frame rate of the video; not used with --video, which has its own times.",
 )
 @click.option(
     "--first",

@@ -10,7 +10,16 @@ TIME_BASE = Fraction(1, 90_000)
 
 
 def write_film(
-    path, times_s, *, codec="libx264", size=(32, 48), pixels="yuv420p", time_base=TIME_BASE, options=None, audio_s=None
+    path,
+    times_s,
+    *,
+    codec="libx264",
+    size=(32, 48),
+    pixels="yuv420p",
+    time_base=TIME_BASE,
+    options=None,
+    audio_s=None,
+    pixel_aspect=None,
 ):
     """Write a frame for each time; the square moves to the right. `audio_s` adds silence of that length from 0 on."""
     height, width = size
@@ -18,6 +27,8 @@ def write_film(
         stream = container.add_stream(codec, rate=25, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
         stream.codec_context.time_base = time_base
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         sound = None if audio_s is None else container.add_stream("aac", rate=48_000)
         for number, time_s in enumerate(times_s):
             image = np.full((height, width, 3), 60, dtype=np.uint8)

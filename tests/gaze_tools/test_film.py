@@ -75,6 +75,16 @@ class TestTimes:
             == 1.0
         )
 
+    @pytest.mark.parametrize(
+        ("codec", "options"), [("libx264", {"x264-params": "bframes=3:b-adapt=0"}), ("mpeg4", {"bf": "2"})]
+    )
+    def test_no_frame_of_an_avi_file_with_reordered_frames_is_lost(self, tmp_path, codec, options):
+        film = write_film(tmp_path / "f.avi", SECOND_S, codec=codec, options=options, time_base=Fraction(1, 25))
+
+        times = read_times(film)
+
+        assert (times.starts_s.size, times.fps, times.is_constant, times.warnings) == (25, 25.0, True, ())
+
     def test_a_stream_without_times_plays_at_the_rate_that_it_states(self, tmp_path):
         times = read_times(write_film(tmp_path / "f.h264", SECOND_S, codec="libx264"))
 
@@ -116,6 +126,13 @@ class TestImages:
 
         assert np.array_equal(image, expected[..., ::-1])
         assert (opened.height, opened.width) == image.shape[:2]
+
+    @pytest.mark.parametrize(("aspect", "width"), [(Fraction(64, 45), 68), (Fraction(1, 2), 24), (Fraction(5, 1), 48)])
+    def test_an_anamorphic_film_is_as_wide_as_displayed(self, tmp_path, aspect, width):
+        with open_film(write_film(tmp_path / "f.mkv", [0.0], pixel_aspect=aspect)) as film:
+            image = next(iter(film)).rgb()
+
+        assert (film.height, film.width, image.shape) == (32, width, (32, width, 3))
 
     @pytest.mark.parametrize(("pixels", "size"), [("bgra", (32, 48)), ("yuv444p", (31, 47)), ("gray", (32, 48))])
     def test_alpha_odd_sizes_and_grey_are_read(self, tmp_path, pixels, size):

@@ -18,6 +18,14 @@ class TestRate:
 
         assert (times.is_constant, times.fps) == (True, 29.97)
 
+    def test_a_rate_that_no_file_states_is_found_in_rounded_times(self):
+        # Rounded from 12.4708 to 12.471 s, the last frame lowers the mean rate to 23.9756, which is too far off.
+        rounded_s = np.round(np.arange(300) * 1001 / 24000, 3)
+
+        times = make_times(rounded_s, stated_fps=[25.0])
+
+        assert (times.is_constant, times.fps) == (True, pytest.approx(23.976, abs=0.0005))
+
     def test_a_frame_that_is_2_ms_late_makes_the_rate_variable(self):
         late_s = REGULAR_S.copy()
         late_s[50] += 0.002
@@ -85,6 +93,7 @@ class TestGaps:
         (None, None, "unknown frame rate"),
         (25.0, REGULAR_S + 0.5, "25 frames/s, the first one at 0.500 s"),
         (24.0, without(10, 11), "25 frames/s with gaps"),
+        (25.0, np.append(REGULAR_S, REGULAR_S[-1]), "25 frames/s with irregular steps"),
         (2.5, np.array([0, 0.1, 0.6, 0.7, 1.2]), "variable frame rate, 2 to 10 frames/s, mean 2.5"),
     ],
 )

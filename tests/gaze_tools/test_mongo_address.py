@@ -1,9 +1,11 @@
 """What the commands say about MONGO_URI and a server that does not respond."""
 
 import time
+import warnings
 
 import pytest
 from click.testing import CliRunner
+from pymongo import MongoClient
 
 from gaze_tools.cli import main
 from gaze_tools.saliency import connection
@@ -23,6 +25,18 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch
         "Error: MongoDB at 127.0.0.1:9 does not respond within 0.2 s: start it, or change MONGO_URI (--mongo-uri)."
     )
     assert time.monotonic() - started < 10
+
+
+def test_a_warning_about_another_client_is_not_shown(mongo_uri, monkeypatch, capsys):
+    def create(*arguments, **options):
+        warnings.warn("Unclosed MongoClient", ResourceWarning, stacklevel=2)
+        return MongoClient(*arguments, **options)
+
+    monkeypatch.setattr("gaze_tools.saliency.connection.MongoClient", create)
+
+    connection.check_connection(mongo_uri)
+
+    assert capsys.readouterr().err == ""
 
 
 def test_a_server_has_three_seconds_to_respond():

@@ -107,7 +107,7 @@ class TestImport:
 
         said = gaze("saliency", "import", tmp_path / "density.npy", "--video-id", "v", "--fps", "25")
 
-        assert "Normalised 2 maps: densities" in said
+        assert "Normalised 2 maps: floats far below 1, such as densities" in said
         assert [(each.min(), each.max()) for _, each in store.extract_saliencyMap("v").maps] == [(0, 255), (0, 255)]
 
     def test_a_few_flat_maps_are_named(self, gaze, tmp_path, store):

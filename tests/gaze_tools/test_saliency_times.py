@@ -13,7 +13,6 @@ from func.session.frame_record import FrameRecord
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
 from gaze_tools.cli import main
 from gaze_tools.film import read_times
-from gaze_tools.saliency.map_times import spread_times
 from gaze_tools.saliency.map_video import open_map_video
 from tests.fakes.films import copy_film, write_film
 
@@ -39,7 +38,9 @@ def gaze(mongo_uri, database):
 
 @pytest.fixture
 def compute(gaze):
-    return lambda film, *options: gaze("saliency", "compute", film, "--video-id", "v", "--grace", "0", *options)
+    # Times do not depend on faces, whose search takes most of the time.
+    made = ("--video-id", "v", "--grace", "0", "--no-faces")
+    return lambda film, *options: gaze("saliency", "compute", film, *made, *options)
 
 
 @pytest.fixture
@@ -278,18 +279,12 @@ class TestImport:
         assert find(3500) == 31
         assert store.extract_saliencyMap("v").times.duration_s == 6.0
 
+    def test_a_collection_of_variable_rate_has_no_times_for_shifted_numbers(self, load, gaze, tmp_path):
+        load(save(tmp_path / "maps.npy", [LEFT] * 105), "--video", FILMS / "vfr.mp4")
+        renumbered = ("saliency", "import", "collection:v", "--video-id", "w", "--grace", "0", "--first", "8")
 
-@pytest.mark.parametrize(
-    ("times_s", "starts_s"),
-    [
-        ({1: 0.5, 3: 1.5}, [0.5, 1.0, 1.5, 2.0, 2.5]),
-        ({3: 1.0, 5: 1.2}, [0.0, 0.5, 1.0, 1.1, 1.2]),
-        ({1: 0.0}, [0.0, 0.04, 0.08, 0.12, 0.16]),
-    ],
-    ids=["between and after", "before", "one map, at 25 frames a second"],
-)
-def test_frames_without_a_time_are_spread_evenly(times_s, starts_s):
-    assert spread_times(times_s, frame_count=5).tolist() == pytest.approx(starts_s)
+        assert "the frame rate of the video is unknown" in gaze(*renumbered, fails=True)
+        assert "shifted by +7" in gaze(*renumbered, "--fps", "17")
 
 
 class TestNumbersOfFolders:

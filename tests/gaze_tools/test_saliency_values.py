@@ -55,6 +55,31 @@ class TestRanges:
     def test_below_a_quarter_floats_are_rescaled(self):
         assert normalise(np.array([[0.0, 0.24]]), Normalisation.AUTO)[0].tolist() == [[0.0, 1.0]]
 
+    @pytest.mark.parametrize(
+        ("lowest", "highest", "is_stretched"),
+        [
+            (0.9, 0.91, True),
+            (0.5, 0.745, True),
+            (0.5, 0.755, False),
+            (1000.0, 1010.0, True),
+            (1000.0, 1300.0, True),
+            (1000.0, 1400.0, False),
+            (0.0080, 0.0081, True),
+            (0.9, 0.903, False),
+            (0.9, 0.904, True),
+        ],
+    )
+    def test_values_that_would_share_few_levels_are_stretched(self, lowest, highest, is_stretched):
+        found, form = normalise(np.linspace(lowest, highest, 5)[None, :], Normalisation.AUTO)
+
+        assert (form is Form.NARROW) == is_stretched
+        assert not is_stretched or found.tolist() == [pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0])]
+
+    def test_integers_that_would_share_few_levels_are_stretched(self):
+        found, form = normalise(np.array([[1000, 1005, 1010]], dtype=np.uint16), Normalisation.AUTO)
+
+        assert (found.tolist(), form) == ([[0.0, 0.5, 1.0]], Form.NARROW)
+
     def test_masks_become_0_and_255(self):
         found, form = normalise(np.array([[True, False]]), Normalisation.AUTO)
 
@@ -102,9 +127,9 @@ class TestIntake:
             intake.accept(number, values)
 
         assert intake.describe_changes() == (
-            "Normalised 3 maps: densities (floats far below 1) were divided by the largest value of their map (frames "
-            "1-2); floats above 1 were divided by the largest value of their map (frames 4). --normalise=off stores "
-            "values as they are."
+            "Normalised 3 maps: floats far below 1, such as densities, were divided by the largest value of their map "
+            "(frames 1-2); floats above 1 were divided by the largest value of their map (frames 4). --normalise=off "
+            "stores values as they are."
         )
 
     def test_nothing_changed_is_nothing_to_say(self):

@@ -78,6 +78,15 @@ def test_gazes_are_compared_from_a_distance_of_2_s_in_the_video(times_ms, compar
     assert (statistics.shuffled_auc and statistics.shuffled_auc.frames) == compared
 
 
+def test_equal_positions_keep_the_time_axis():
+    # The video is paused at 2 s. By frame number the three gazes would be 0.1 s apart, too close to be compared.
+    ramp = np.arange(8.0)[None, :]
+    records = {number: FrameRecord(Validity.OK, video_time_ms=each) for number, each in [(1, 0.0), (2, 2e3), (3, 2e3)]}
+    gazes = {1: GazePoint(0.1, 0.5), 2: GazePoint(0.9, 0.5), 3: GazePoint(0.9, 0.5)}
+
+    assert score(dict.fromkeys(range(1, 4), ramp), gazes, records).statistics.shuffled_auc.frames == 3
+
+
 def test_the_accuracy_has_three_decimals():
     ramp = np.arange(8.0)[None, :]
 

@@ -136,6 +136,23 @@ def test_a_long_gap_during_which_the_video_plays_is_no_leap(rate, is_found):
     assert find(capture_ms, video_ms) == ({ClockFault.CAPTURE_JUMPS: 1} if is_found else {})
 
 
+@pytest.mark.parametrize(("forward", "is_found"), [(0, True), (2, True), (6, False), (20, False)])
+def test_a_clock_runs_backwards_if_nine_of_ten_steps_go_back(forward, is_found):
+    steps_ms = np.repeat([50.0, -50.0], [forward, 40 - forward])
+    falling_ms = 10_000.0 + np.concatenate([[0.0], np.cumsum(steps_ms)])
+
+    back = 40 - forward
+    assert find(falling_ms) == ({ClockFault.CAPTURE_JUMPS: back} if is_found else {})
+    assert find(every(50.0, 41), falling_ms) == ({ClockFault.VIDEO_BACKWARDS: back} if is_found else {})
+
+
+@pytest.mark.parametrize(("count", "is_found"), [(9, False), (10, True), (20, True)])
+def test_ten_frames_show_that_a_clock_runs_backwards(count, is_found):
+    falling_ms = 10_000.0 - every(50.0, count)
+
+    assert find(falling_ms) == ({ClockFault.CAPTURE_JUMPS: count - 1} if is_found else {})
+
+
 def test_a_leap_over_lost_frames_is_none():
     assert find([0.0, 50.0, 100.0, 400_100.0], numbers=[1, 2, 3, 8003]) == {}
 
@@ -158,7 +175,9 @@ def test_a_seek_is_right():
         (100_000.0, 101_900.0, False),
         (100_000.0, 102_100.0, True),
         (100_000.0, 104_000.0, True),
-        (None, 1e9, False),
+        (None, 0.6e11, False),
+        (None, 1.7e11, True),
+        (None, 1.7e12, True),
     ],
 )
 def test_video_times_end_with_the_video(duration_ms, last_ms, is_found):

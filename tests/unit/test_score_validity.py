@@ -148,6 +148,11 @@ class TestWarnings:
     def test_a_video_that_stands_is_named(self, long_world):
         assert codes(self.complete(long_world, video_time_ms=lambda *_: 500.0)) == {"video_clock_stopped": FRAMES}
 
+    def test_the_time_that_is_left_is_no_position(self, long_world):
+        found = codes(self.complete(long_world, video_time_ms=lambda _, value: 5000.0 - value))
+
+        assert found == {"video_clock_backwards": FRAMES - 1}
+
     def test_positions_beyond_the_end_are_named(self, long_world):
         found = self.complete(long_world, video_time_ms=lambda number, value: value + 60_000.0 * (number > 40))
 
@@ -159,6 +164,16 @@ class TestWarnings:
         assert codes(found) == {"mixed_video_times": 30}
         assert (found["lost"]["no_time"], found["frames"]["scored"], found["coverage"]) == (30, 30, 0.5)
         assert found["trace"]["frame_number"] == list(range(2, FRAMES + 1, 2))
+
+    def test_positions_of_frames_without_a_gaze_count_too(self, long_world):
+        seen = [at(number) | {"video_time_ms": None} for number in range(1, FRAMES + 1)]
+        unseen = record(validity="no_face", video_time_ms=3000.0, timestamp_ms=1.7e12 + 3000.0)
+        long_world.store(*seen, unseen)
+
+        found = long_world.complete(FRAMES + 2)
+
+        assert codes(found) == {"mixed_video_times": FRAMES}
+        assert (validity(found), found["lost"]["no_time"]) == ((False, "nothing_scored"), FRAMES)
 
     def test_few_positions_make_the_coverage_low(self, long_world):
         found = self.complete(long_world, video_time_ms=lambda number, value: value if number <= 17 else None)
