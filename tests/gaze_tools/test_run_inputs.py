@@ -80,6 +80,18 @@ class TestBeforeTheStart:
         assert status == 2
         assert "Give either --viewer CLIP or --camera N." in output
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--viewer", SAMPLE / "clip.mp4", "--offset", "nan"], "--offset must be a number of seconds, not nan."),
+            (["--camera", "200"], "200 is not in the range 0<=x<=99."),
+        ],
+    )
+    def test_a_number_that_means_nothing_is_a_wrong_use(self, options, said):
+        status, output = run(*options)
+
+        assert (status, said in output) == (2, True)
+
     def test_files_are_never_overwritten_by_accident(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
 
@@ -180,6 +192,8 @@ def test_the_video_id_is_the_name_of_the_film(tmp_path, name, video_id):
     [
         (["CAMERA=97"], "There is no webcam 97: /dev/video97 does not exist."),
         (["VIDEO=no such file.mp4"], "no such file.mp4 does not exist"),
+        (["WATCHED=Makefile"], "WATCHED needs the viewer: add VIDEO=me.mp4 or CAMERA=0."),
+        (["VIDEO=Makefile", "CAMERA=0"], "Give either VIDEO or CAMERA."),
         (["VIDEO=Makefile", "WATCHED=none.mp4"], "none.mp4 does not exist"),
     ],
 )
