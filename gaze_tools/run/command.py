@@ -16,7 +16,7 @@ from gaze_tools.run.calibration import CalibrationFolder, read_calibration
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
 from gaze_tools.run.check import check_clip
 from gaze_tools.run.clip import Clip, ClipFrame, read_clip
-from gaze_tools.run.film import FilmRun, FilmScore, count_down, make_out_dir, run_film
+from gaze_tools.run.film import FilmRun, FilmScore, check_out_dir, count_down, make_out_dir, run_film
 from gaze_tools.run.setup import Setup, read_setup, setup_options
 from gaze_tools.saliency.compute import probe_video
 from gaze_tools.saliency.models import MODELS
@@ -113,7 +113,7 @@ def _run(
         raise click.UsageError("Give either --viewer CLIP or --camera N.")
     if not math.isfinite(offset_s):
         raise click.UsageError(f"--offset must be a number of seconds, not {offset_s}.")
-    out = make_out_dir(out, overwrite=overwrite)
+    check_out_dir(out, overwrite=overwrite)
     film_s = read_times(film).duration_s
     calibration = None if calibrate is None else read_calibration(calibrate)
     if calibration is not None:
@@ -149,7 +149,7 @@ def _run(
                 offset_s=offset_s,
                 setup=setup,
                 calibration=calibration,
-                out=out,
+                out=make_out_dir(out, overwrite=overwrite),
             )
         )
     if capture.dropped:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gaze_tools.cli import main
 from gaze_tools.run.calibration import read_calibration
-from gaze_tools.run.film import make_video_id
+from gaze_tools.run.film import make_out_dir, make_video_id
 from gaze_tools.run.setup import Setup, read_setup
 from gaze_tools.sample_clip import SAMPLE
 from tests.docs.test_links import ROOT
@@ -91,6 +91,14 @@ class TestBeforeTheStart:
         status, output = run(*options)
 
         assert (status, said in output) == (2, True)
+
+    def test_runs_that_start_in_the_same_second_get_directories_of_their_own(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+        made = {make_out_dir(None, overwrite=False) for _ in range(3)}
+
+        assert len(made) == 3
+        assert all(each.is_dir() and each.parts[0] == "out" for each in made)
 
     def test_files_are_never_overwritten_by_accident(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")

@@ -18,7 +18,16 @@ from gaze_tools.stack.processes import find_free_port
 from tests.docs.test_links import ROOT
 
 GAZE = [sys.executable, "-m", "gaze_tools.cli"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+NO_PROXY_THERE = "http://127.0.0.1:9"
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    # All commands work in the shell of somebody behind a proxy, and of an operator with settings of a cluster.
+    **dict.fromkeys(("HTTP_PROXY", "http_proxy", "OUTBOUND_PROXY"), NO_PROXY_THERE),
+    "NO_PROXY": "",
+    "no_proxy": "",
+    "MONGO_DATABASE": "elsewhere",
+}
 FILM, CLIP = str(SAMPLE / "video.mp4"), str(SAMPLE / "clip.mp4")
 KNOWN = ("--fov-deg", "50")  # the sample's camera
 
