@@ -131,6 +131,8 @@ clean: ## remove the environment, caches and output
 
 # Before a long installation.
 demo-inputs:
+	@[ -z "$$VIDEO" ] || [ -z "$(CAMERA)" ] || { echo "Give either VIDEO or CAMERA." >&2; exit 1; }
+	@[ -z "$$WATCHED" ] || [ -n "$$VIDEO$(CAMERA)" ] || { echo "WATCHED needs the viewer: add VIDEO=me.mp4 or CAMERA=0." >&2; exit 1; }
 	@for file in "$$VIDEO" "$$WATCHED"; do [ -z "$$file" ] || [ -f "$$file" ] || { echo "$$file does not exist" >&2; exit 1; }; done
 	@[ -z "$(CAMERA)" ] || [ -e "/dev/video$(CAMERA)" ] || { echo "There is no webcam $(CAMERA): /dev/video$(CAMERA) does not exist." >&2; exit 1; }
 

@@ -6,6 +6,7 @@ variable, and an environment passed as an argument would need about as much code
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -122,6 +123,8 @@ def _list_fields(settings_class: type) -> list[tuple[str, Setting, _Reader]]:
 
 def _read(variable: str, reader: _Reader, environ: Mapping[str, str], context: DefaultContext) -> Any:  # noqa: ANN401
     text = environ.get(variable, "").strip()
+    if not _is_unicode(text):
+        raise SettingsError(variable, "must be UTF-8 text")
     try:
         if text:
             return reader.parse(text)
@@ -131,7 +134,12 @@ def _read(variable: str, reader: _Reader, environ: Mapping[str, str], context: D
             return reader.default(context)
         return reader.parse(reader.default) if reader.default else None
     except ValueError as error:
-        # A value in the wrong variable may be a password or the content of a key file.
-        is_shown = text and not reader.is_secret and len(text) <= _MAX_SHOWN_LENGTH and "@" not in text
+        # A value may contain a password, a key in the query of a URL, or the content of a key file.
+        is_shown = text and not reader.is_secret and len(text) <= _MAX_SHOWN_LENGTH and not re.search("[@?]", text)
         sent = f", not {text!r}" if is_shown else ""
         raise SettingsError(variable, f"{error}{sent}") from error
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a variable is UTF-8: the driver and paths in messages fail with any other bytes."""
+    return not re.search("[\ud800-\udfff]", text)

@@ -5,6 +5,7 @@ would be repeated in vain. Messages contain no part of a URL that may be a passw
 """
 
 import difflib
+import ipaddress
 import re
 import ssl
 import warnings
@@ -13,9 +14,15 @@ from urllib.parse import unquote, urlsplit
 
 from pymongo import MongoClient, uri_parser
 from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConfigurationError, PyMongoError
 
 _ESCAPING = "must have its user name and password percent-encoded: @ as %40, : as %3A, / as %2F, % as %25"
+
+_DRIVER = "must be a URI that the MongoDB driver accepts: check how its options, database and hosts fit together"
+
+_KEY_FILE = (
+    "must have a tlsCertificateKeyFile with a certificate and its key, and the right tlsCertificateKeyFilePassword"
+)
 
 _PORTS = "must have ports from 1 to 65535"
 
@@ -31,7 +38,7 @@ _MONGO_FILES = {"tlscafile": "tlsCAFile", "tlscertificatekeyfile": "tlsCertifica
 
 _SRV_OPTIONS = {"srvservicename", "srvmaxhosts"}
 
-_SWITCHES = {"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n", ""}
+_SWITCHES = {"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n"}
 """Values, in lower case, that people write for an option that is true or false."""
 
 
@@ -75,6 +82,8 @@ def parse_mongo_uri(text: str) -> str:
         raise ValueError(_ESCAPING if "@" in rest[len(authority) :] else str(error)) from None
     if re.search(r"[\s\x00-\x1f]", text):
         raise ValueError("must not contain white space")
+    if user and users.endswith(":"):
+        raise ValueError("must have a password after the user name and the colon")
     if options:
         _check_mongo_options(options, is_srv=scheme.endswith("srv"))
     _check_driver_accepts(text)
@@ -86,7 +95,7 @@ def _check_mongo_hosts(hosts: str, *, is_srv: bool) -> None:
         if not is_srv and _SOCKET.fullmatch(host) and "%" in host:
             continue
         found = _HOST.fullmatch(host)
-        if found is None:
+        if found is None or not _is_address(host):
             has_bad_port = re.fullmatch(r"[A-Za-z0-9_.-]+:[^:]*", host)
             raise ValueError(_PORTS if has_bad_port else "must have a host name, or several with commas between them")
         if found["port"] is not None and not _is_port(found["port"]):
@@ -97,13 +106,21 @@ def _check_mongo_hosts(hosts: str, *, is_srv: bool) -> None:
 
 def _check_mongo_options(options: str, *, is_srv: bool) -> None:
     """Check each option by itself, so that the message can name it."""
+    has_key_password = re.search(r"(?i)(?:^|[&;])tlsCertificateKeyFilePassword=", options) is not None
     for option in re.split(r"[&;]", options):
         name, equals, value = option.partition("=")
         if not equals or "=" in value:
             raise ValueError("must have options of the form name=value, with & between them")
         shown = _MONGO_FILES.get(name.lower(), name if re.fullmatch(r"[A-Za-z]{1,40}", name) else "an option")
         if name.lower() in _MONGO_FILES:
-            _check_pem(shown, unquote(value))
+            content = _check_pem(shown, unquote(value))
+            # OpenSSL would ask the terminal for the password, and wait.
+            if name.lower() == "tlscertificatekeyfile" and b"ENCRYPTED" in content and not has_key_password:
+                raise ValueError(
+                    "must have tlsCertificateKeyFilePassword, because the key in tlsCertificateKeyFile is encrypted"
+                )
+        elif is_srv and name.lower() == "srvmaxhosts" and not re.fullmatch(r"[0-9]{1,9}", value):
+            raise ValueError("must have a valid value for the option srvMaxHosts: a whole number")
         elif not (is_srv and name.lower() in _SRV_OPTIONS):
             try:
                 with warnings.catch_warnings():
@@ -124,8 +141,8 @@ def _refuse_mongo_option(name: str, value: str) -> None:
     raise ValueError(f"must have a valid value for the option {name}{choices}")
 
 
-def _check_pem(option: str, path: str) -> None:
-    """Check that a file can be read and contains PEM; what it must contain is checked by the driver."""
+def _check_pem(option: str, path: str) -> bytes:
+    """Return the content of a file that can be read and contains PEM; what it must contain is checked by the driver."""
     try:
         if not Path(path).is_file():
             raise ValueError(f"must have the path of a file as {option}; there is none at the given path")
@@ -135,6 +152,7 @@ def _check_pem(option: str, path: str) -> None:
         raise ValueError(f"must have the path of a readable file as {option}") from None
     if b"-----BEGIN " not in content:
         raise ValueError(f"must have the path of a PEM file as {option}")
+    return content
 
 
 def _check_driver_accepts(uri: str) -> None:
@@ -148,12 +166,14 @@ def _check_driver_accepts(uri: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             MongoClient[dict[str, object]](uri, connect=False).close()
+    except ConfigurationError as error:
+        # Of `SSLContext.load_cert_chain`, without a class of its own.
+        requirement = _KEY_FILE if str(error).startswith("Private key") else _DRIVER
+        raise ValueError(requirement) from None
     except ssl.SSLError:
         raise ValueError("must have tlsCAFile, tlsCertificateKeyFile and tlsCRLFile with valid certificates") from None
     except (PyMongoError, ValueError, TypeError, OSError):
-        raise ValueError(
-            "must be a URI that the MongoDB driver accepts: check how its options, database and hosts fit together"
-        ) from None
+        raise ValueError(_DRIVER) from None
 
 
 def _parse_http_url(text: str) -> str:
@@ -172,6 +192,15 @@ def _parse_http_url(text: str) -> str:
     if re.search(r"[^A-Za-z0-9._~!$&'()*+,;=:@%/-]|%(?![0-9A-Fa-f]{2})", url.path):
         raise ValueError("must have a path of URL characters, all others percent-encoded")
     return text.rstrip("/")
+
+
+def _is_address(host: str) -> bool:
+    """Return whether what a host has in brackets, if it has any, is an IPv6 address."""
+    bracketed = re.match(r"\[([^%\]]*)", host)
+    try:
+        return bracketed is None or bool(ipaddress.IPv6Address(bracketed[1]))
+    except ValueError:
+        return False
 
 
 def _is_port(digits: str) -> bool:

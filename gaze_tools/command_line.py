@@ -35,6 +35,23 @@ def find_version() -> str:
     return version("function")
 
 
+def describe_error(error: Exception) -> str:
+    """Return the message of an expected error; for one of the system, the file and the reason without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def check_session_api(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the address of a session API. A wrong one is not repeated, because it may contain a password."""
+    from func.setting_urls import parse_base_url  # noqa: PLC0415
+
+    try:
+        return None if value is None else parse_base_url(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
 class MissingAddressError(click.ClickException):
     """The address of MongoDB is missing, which is a wrong use of the command."""
 
@@ -134,7 +151,7 @@ def translated_errors() -> Iterator[None]:
     except PyMongoError as error:
         raise click.ClickException(f"MongoDB failed: {type(error).__name__}") from error
     except (GazeError, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(describe_error(error)) from error
 
 
 def make_progress(label: str, *fields: str) -> "Progress":

@@ -18,12 +18,13 @@ from rich.table import Table
 
 from gaze_core.gaze import direction_to, screen_point_mm, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
-from gaze_tools.command_line import console, make_progress
+from gaze_tools.command_line import console, describe_error, make_progress
 from gaze_tools.report.plots import draw_gaze_over_video, draw_trace
 from gaze_tools.run.gaze_only import CAMERA_S, run_gaze_only
 from gaze_tools.run.viewing import describe_gaze
 from gaze_tools.saliency.models.spectral_residual import spectral_residual
 from gaze_tools.sample_clip import (
+    MAX_CAMERA,
     SAMPLE,
     SAMPLE_VIDEO_ID,
     count_frames,
@@ -62,7 +63,7 @@ class DemoRun:
 )
 @click.option(
     "--camera",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MAX_CAMERA),
     help=f"Number of a webcam, usually 0: {CAMERA_S:g} s of gaze, but no score.",
 )
 @click.option(
@@ -88,7 +89,7 @@ def demo(video: Path | None, camera: int | None, out: Path) -> None:
         else:
             run_gaze_only(out, source)
     except (ProcessError, GazeClientError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(describe_error(error)) from error
 
 
 def run_demo(console: Console, out: Path) -> DemoRun:
@@ -121,7 +122,8 @@ def run_demo(console: Console, out: Path) -> DemoRun:
         console.print(f"Ready after {time.monotonic() - started_s:.1f} s; streaming to {function_url}/gaze")
         client = GazeClient(function_url, video_id=SAMPLE_VIDEO_ID, token_key=token_key.encode())
         run = stream(client, read_frames(clip, frame_count), frame_count, truth)
-        results = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()
+        # A proxy in the environment cannot reach this machine's loopback interface.
+        results = requests.get(f"{upstream.aggregator_url}/results", timeout=10, proxies={"no_proxy": "*"}).json()
         run.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]
     print_summary(console, run, truth)
     for image in draw_images(run, truth, out):

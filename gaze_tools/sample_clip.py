@@ -41,6 +41,10 @@ def count_frames(path: str) -> int:
         return sum(1 for _ in film)
 
 
+MAX_CAMERA = 99
+"""Largest number of a webcam: OpenCV takes its hundreds as the interface through which to open it."""
+
+
 @contextlib.contextmanager
 def open_capture(source: int) -> Iterator[cv2.VideoCapture]:
     """Open the webcam with a number.

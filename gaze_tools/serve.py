@@ -12,7 +12,7 @@ import click
 from pymongo import MongoClient
 
 from func.adapters.saliency_store import read_facts
-from gaze_tools.command_line import console
+from gaze_tools.command_line import console, describe_error
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, count_frames, seed_sample_maps
 from gaze_tools.stack.launcher import UpstreamPorts, UpstreamServices, start_function, start_upstream_services
 from gaze_tools.stack.mongo import make_mongo_uri
@@ -89,8 +89,8 @@ def serve(port: int, data: Path | None, session_ttl_s: float | None, print_expor
                     signal.pause()
                 except KeyboardInterrupt:
                     console.print("Stopping …")
-    except ProcessError as error:
-        raise click.ClickException(str(error)) from error
+    except (ProcessError, OSError) as error:
+        raise click.ClickException(describe_error(error)) from error
 
 
 def format_exports(function_url: str, upstream: UpstreamServices) -> str:

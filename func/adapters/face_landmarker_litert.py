@@ -147,8 +147,10 @@ class _Network:
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise LandmarkerError("LiteRT cannot run a network of the bundle") from error
-        (given,) = self._interpreter.get_input_details()
-        self._input = self._interpreter.tensor(given["index"])
+        given = self._interpreter.get_input_details()
+        if len(given) != 1:
+            raise LandmarkerError("a network of the bundle has other inputs than MediaPipe's")
+        self._input = self._interpreter.tensor(given[0]["index"])
         found = self._interpreter.get_output_details()[: len(outputs)]
         if [tuple(each["shape"]) for each in found] != list(outputs):
             raise LandmarkerError("a network of the bundle has other outputs than MediaPipe's")

@@ -1,7 +1,9 @@
 """Read a face landmarker bundle and check it, without MediaPipe."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ SHAPE_NETWORK = "face_blendshapes.tflite"
 
 REQUIRED_NETWORKS = (DETECTOR_NETWORK, LANDMARK_NETWORK)
 """Members of every bundle."""
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+)
+"""What `zipfile` raises for a file that is damaged or not a ZIP archive."""
 
 EYE_SHAPE_POSITIONS = (
     # `EYE_SHAPES` of the left and the right eye, the person's own sides, among the 52 blendshapes of the network:
@@ -50,7 +64,7 @@ def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
         with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
             missing = [name for name in REQUIRED_NETWORKS if name not in archive.namelist()]
             broken = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise LandmarkerError(f"{model_path.name} is not a face landmarker bundle") from error
     if missing or broken:
         problem = f"lacks {missing[0]}" if missing else f"contains a broken {broken}"

@@ -51,7 +51,7 @@ def read_described_model(path: Path, *, sha256: str | None = None) -> bytes:
         raise ValueError(f"{Path(error.filename or path).name} cannot be read: {error.strerror}") from error
     try:
         expected = json.loads(card)["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{card_path.name} does not contain the sha256 of {path.name}") from error
     if hashlib.sha256(content).hexdigest() != expected:
         raise ValueError(f"{path.name} does not match {card_path.name}: different SHA-256")

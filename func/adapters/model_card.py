@@ -71,7 +71,7 @@ def read_identity(path: Path) -> ModelIdentity:
             eye_network_sha256=card.get("eye_network_sha256"),
             onnx=None if onnx is None else OnnxIdentity(onnx["sha256"], float(onnx["pitch_distrust"])),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{card_path.name} is not the card of a gaze model") from error
     values: Sequence[object] = (identity.sha256, identity.scikit_learn, *features, *identity.estimates)
     if not all(isinstance(value, str) for value in values) or not isinstance(identity.eye_network_sha256, str | None):

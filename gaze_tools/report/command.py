@@ -1,6 +1,5 @@
 """The command `gaze report`."""
 
-import re
 from pathlib import Path
 
 import click
@@ -12,15 +11,20 @@ from func.errors import SettingsError
 from func.model_paths import parse_sha256, require_digest
 from gaze_core.errors import SessionNotFoundError
 from gaze_core.ports import Session, SessionReader
-from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
+from gaze_tools.command_line import (
+    TIMEOUT_S,
+    check_session_api,
+    console,
+    database_option,
+    mongo_uri_option,
+    translated_errors,
+)
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
 from gaze_tools.saliency.connection import check_connection
-from gaze_tools.session.api import SessionApi, describe_missing
+from gaze_tools.session.api import SessionApi, describe_missing, is_session_id
 from gaze_tools.session.export_file import ExportedSessions, is_export
 from models import GAZE_MODEL_PATH
-
-_SESSION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def _parse_digest(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -39,7 +43,7 @@ def _find_session(session_id: str, session_api: str | None) -> tuple[SessionRead
     if is_export(Path(session_id)):
         exported = ExportedSessions(Path(session_id))
         return exported, exported.get_session(exported.header.session_id)
-    if Path(session_id).is_file() or not _SESSION_ID.fullmatch(session_id):
+    if Path(session_id).is_file() or not is_session_id(session_id):
         raise click.ClickException(f"{session_id} is neither a session id nor a file of `gaze session export`")
     if session_api is None:
         raise click.UsageError("A session id needs the option '--session-api' (env var: 'SESSION_API_URL').")
@@ -55,6 +59,7 @@ def _find_session(session_id: str, session_api: str | None) -> tuple[SessionRead
 @click.option(
     "--session-api",
     envvar="SESSION_API_URL",
+    callback=check_session_api,
     show_envvar=True,
     help="Address of the session API; not needed for a FILE.",
 )

@@ -1,6 +1,7 @@
 """The command `gaze run`."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,17 @@ import click
 from rich.table import Table
 
 from gaze_core.errors import GazeError
-from gaze_tools.command_line import console
+from gaze_tools.command_line import console, describe_error
 from gaze_tools.film import read_times
 from gaze_tools.run.calibration import CalibrationFolder, read_calibration
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
 from gaze_tools.run.check import check_clip
 from gaze_tools.run.clip import ClipFrame, ViewerClip, read_clip
-from gaze_tools.run.film import FilmRun, FilmScore, count_down, make_out_dir, run_film
+from gaze_tools.run.film import FilmRun, FilmScore, check_out_dir, count_down, make_out_dir, run_film
 from gaze_tools.run.setup import Setup, read_setup, setup_options
 from gaze_tools.saliency.compute import probe_video
 from gaze_tools.saliency.models import MODELS
-from gaze_tools.sample_clip import open_capture
+from gaze_tools.sample_clip import MAX_CAMERA, open_capture
 from gaze_tools.stack.client import GazeClientError
 from gaze_tools.stack.processes import ProcessError
 
@@ -35,7 +36,7 @@ DIFFERENCE_S = 0.2
     help="Video of the viewer's face, recorded while the film played.",
 )
 @click.option(
-    "--camera", type=click.IntRange(min=0), help="Number of a webcam, usually 0, that records while you watch."
+    "--camera", type=click.IntRange(0, MAX_CAMERA), help="Number of a webcam, usually 0, that records while you watch."
 )
 @click.option(
     "--offset",
@@ -90,7 +91,7 @@ def run(**options: Any) -> None:  # noqa: ANN401  click checks their types
     try:
         _run(setup=setup, **options)
     except (ProcessError, GazeClientError, GazeError, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(describe_error(error)) from error
 
 
 def _run(
@@ -110,7 +111,9 @@ def _run(
     """Check all inputs, then run."""
     if (viewer is None) == (camera is None):
         raise click.UsageError("Give either --viewer CLIP or --camera N.")
-    out = make_out_dir(out, overwrite=overwrite)
+    if not math.isfinite(offset_s):
+        raise click.UsageError(f"--offset must be a number of seconds, not {offset_s}.")
+    check_out_dir(out, overwrite=overwrite)
     film_s = read_times(film).duration_s
     calibration = None if calibrate is None else read_calibration(calibrate)
     if calibration is not None:
@@ -146,7 +149,7 @@ def _run(
                 offset_s=offset_s,
                 setup=setup,
                 calibration=calibration,
-                out=out,
+                out=make_out_dir(out, overwrite=overwrite),
             )
         )
     if capture.dropped:

@@ -189,13 +189,33 @@ def _write_files(
 
 
 def make_out_dir(out: Path | None, *, overwrite: bool) -> Path:
-    """Return the directory for the files, which is new or empty unless it may be overwritten.
+    """Create the directory for the files, which is new or empty unless it may be overwritten, and return it.
+
+    Args:
+        out: Directory; None makes a new one with date and time in its name, also if another run starts in this second.
+        overwrite: Whether the directory may contain files.
 
     Raises:
         click.ClickException: It is not empty.
+        OSError: It cannot be created.
     """
-    if out is None:
-        return Path("out") / f"run-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
+    if out is not None:
+        check_out_dir(out, overwrite=overwrite)
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    made = first = Path("out") / f"run-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
+    number = 1
+    while True:
+        try:
+            made.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            made = first.with_name(f"{first.name}-{number}")
+        else:
+            return made
+
+
+def check_out_dir(out: Path | None, *, overwrite: bool) -> None:
+    """Raise `click.ClickException` if a directory for the files has any and may not be overwritten."""
+    if out is not None and out.is_dir() and any(out.iterdir()) and not overwrite:
         raise click.ClickException(f"{out} is not empty; choose another directory with --out, or add --overwrite")
-    return out

@@ -1,5 +1,6 @@
 """The calls to a session API that only the command line makes: list, create to keep, write in batches, remove."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,17 @@ from gaze_core.errors import SessionNotFoundError, SessionStoreError
 
 _TIMEOUT_S = 60.0
 _LIST_PATH = "/sessions"
+_SESSION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def is_session_id(text: str) -> bool:
+    """Return whether the function accepts a session id; other session APIs may store others."""
+    return _SESSION_ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def escape_control(text: str) -> str:
+    """Return a text with its control characters escaped: they can command a terminal, and ids come from anyone."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 class SessionApi:

@@ -8,13 +8,25 @@ import click
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from gaze_core.errors import SessionNotFoundError
-from gaze_tools.command_line import TIMEOUT_S, Group, database_option, translated_errors
-from gaze_tools.session.api import SessionApi, describe_missing
+from gaze_tools.command_line import TIMEOUT_S, Group, check_session_api, database_option, translated_errors
+from gaze_tools.saliency.connection import check_connection
+from gaze_tools.session.api import SessionApi, describe_missing, escape_control, is_session_id
 from gaze_tools.session.transfer import export_session, import_session
 
 session_api_option = click.option(
-    "--session-api", envvar="SESSION_API_URL", required=True, show_envvar=True, help="Address of the session API."
+    "--session-api",
+    envvar="SESSION_API_URL",
+    callback=check_session_api,
+    required=True,
+    show_envvar=True,
+    help="Address of the session API.",
 )
+
+
+def _check_new_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_session_id(value):
+        raise click.BadParameter("must have 1 to 128 letters, digits, . _ : or -, and not be . or ..")
+    return value
 
 
 @click.group(cls=Group)
@@ -42,8 +54,8 @@ def list_sessions(session_api: str) -> None:
 
 def _describe(entry: dict[str, Any]) -> tuple[str, ...]:
     return (
-        str(entry.get("session_id", "")),
-        str(entry.get("video_id", "")),
+        escape_control(str(entry.get("session_id", ""))),
+        escape_control(str(entry.get("video_id", ""))),
         str(entry.get("frames", "")),
         f"{float(entry.get('age_s', 0)):.0f} s",
         f"{float(entry.get('left_s', 0)):.0f} s",
@@ -90,7 +102,9 @@ def export(
     path = out or Path(f"{session_id}.json")
     if path.exists() and not overwrite:
         raise click.ClickException(f"{path} exists; choose another file with --out, or add --overwrite")
-    maps = None if mongo_uri is None else MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
+    if mongo_uri:
+        check_connection(mongo_uri)
+    maps = None if not mongo_uri else MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
     with translated_errors():
         store = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
         try:
@@ -110,7 +124,7 @@ def export(
 @click.option(
     "--ttl", "keep_s", type=click.FloatRange(min=1, max=30 * 24 * 3600), help="Seconds to keep the session at least."
 )
-@click.option("--as", "session_id", help="New session id.  [default: that of the export]")
+@click.option("--as", "session_id", callback=_check_new_id, help="New session id.  [default: that of the export]")
 @session_api_option
 def import_(file: Path, keep_s: float | None, session_id: str | None, session_api: str) -> None:
     """Store the session of FILE, an export, in a session API.

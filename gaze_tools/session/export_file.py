@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,8 +72,11 @@ def write_export(path: Path, header: ExportHeader, sessions: Iterable[Iterable[S
         sessions: The pages of each session, as `HttpSessionStore.read_pages` yields them.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written, or there is something other than a regular file, such as a device.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a regular file")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -134,8 +138,10 @@ def open_export(path: Path) -> Iterator[tuple[ExportHeader, Iterator[StoredSessi
         OSError: The file cannot be read.
         ExportError: It is not an export, is truncated, or has another version; possibly while it is iterated.
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         lines = _Lines(path, file)
+        if FORMAT not in lines.peek():
+            raise ExportError(f"{path} is not a session export, or another program has changed its lines")
         about = lines.parse("", "]}")
         if about.get("format") != FORMAT:
             raise ExportError(f"{path} is not a session export of `gaze session export`")
@@ -162,7 +168,7 @@ class _Lines:
     def parse(self, before: str, after: str) -> dict[str, Any]:
         """Return the next line, completed to an object."""
         try:
-            value = json.loads(f"{before}{self.take()}{after}")
+            value = json.loads(f"{before}{self.take()}{after}", parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise self.error("is malformed") from error
         if not isinstance(value, dict):
@@ -223,13 +229,31 @@ def _read_sessions(lines: _Lines) -> Iterator[StoredSession]:
 def _read_frames(lines: _Lines) -> Iterator[tuple[int, Any]]:
     count = 0
     while not lines.peek().startswith("}"):
-        ((number, record),) = lines.parse("{", "}").items() or (("", None),)
-        if not number.removeprefix("-").isdecimal():
+        entries = list(lines.parse("{", "}").items())
+        if len(entries) != 1 or not re.fullmatch("-?[0-9]{1,19}", entries[0][0]):
             raise lines.error("is not a frame")
+        number, record = entries[0]
         yield int(number), record
         count += 1
     if lines.parse('{"frames":{', "").get("frame_count") != count:
         raise lines.error(f"frame_count is not the number of frames above, {count}")
+
+
+def check_export(path: Path) -> None:
+    """Read an export to its end.
+
+    Raises:
+        OSError: The file cannot be read.
+        ExportError: It is not an export.
+    """
+    with open_export(path) as (_, sessions):
+        # Also reads the frames.
+        for _ in sessions:
+            pass
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 class ExportedSessions:

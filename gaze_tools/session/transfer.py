@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from func.adapters.session_api import HttpSessionStore
-from gaze_core.errors import SaliencyMapNotFoundError, SessionNotFoundError, SessionStoreError
+from gaze_core.errors import GazeError, SaliencyMapNotFoundError, SessionNotFoundError, SessionStoreError
 from gaze_core.ports import SaliencyMaps, Session
 from gaze_tools.session.api import SessionApi
-from gaze_tools.session.export_file import ExportHeader, open_export, write_export
+from gaze_tools.session.export_file import ExportHeader, check_export, open_export, write_export
 
 MAX_CALIBRATIONS = 2
 """A calibration session can name an earlier one, and that is the last one that counts."""
@@ -171,8 +171,11 @@ def import_session(
 ) -> Imported:
     """Store an exported session in a session API; memory does not grow with its length.
 
+    The whole file is checked before anything is stored. If the import fails or is interrupted, what it has created is
+    removed again.
+
     Args:
-        path: Export.
+        path: Export. It is read twice, so that of a pipe is not checked before.
         api: Session API.
         keep_s: Minimum lifetime of the sessions; None for the usual one.
         session_id: New id of the session; None for its own.
@@ -182,6 +185,33 @@ def import_session(
         OSError: The file cannot be read.
         SessionStoreError: The session exists already, or the API failed.
     """
+    if path.is_file():
+        check_export(path)
+    created: list[str] = []
+    try:
+        return _import(path, api, created, keep_s=keep_s, session_id=session_id)
+    except BaseException as error:
+        left = [name for name in created if not _try_remove(api, name)]
+        if left and isinstance(error, GazeError):
+            raise SessionStoreError(f"{error}; incomplete in the session API: {', '.join(left)}") from error
+        raise
+
+
+def _try_remove(api: SessionApi, session_id: str) -> bool:
+    """Return whether the session is gone."""
+    try:
+        api.remove(session_id)
+    except SessionNotFoundError:
+        return True
+    except SessionStoreError:
+        return False
+    return True
+
+
+def _import(
+    path: Path, api: SessionApi, new_sessions: list[str], *, keep_s: float | None, session_id: str | None
+) -> Imported:
+    """Import an export; `new_sessions` receives the id of each session as soon as it has been created."""
     imported: Imported | None = None
     kept: list[str] = []
     with open_export(path) as (header, sessions):
@@ -201,6 +231,7 @@ def import_session(
             if not created:
                 kept.append(name)
                 continue
+            new_sessions.append(name)
             count = _put_frames(api, name, stored.frames)
             settings = dict(stored.session.settings)
             result = settings.pop("result", None)

@@ -67,6 +67,14 @@ class UpstreamPorts:
     mongo: int = 0
 
 
+_OTHER_SERVICES = {"MONGO_DATABASE", "OUTBOUND_PROXY", "CA_BUNDLE"}
+"""Settings of a function that calls upstream services elsewhere; here, a proxy would send frames off this machine."""
+
+
+def _inherited_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OTHER_SERVICES}
+
+
 @contextlib.contextmanager
 def start_upstream_services(
     log_dir: Path,
@@ -138,7 +146,8 @@ def start_function_server(
         log_dir: Directory for its log.
         name: Name of the log file and in error messages.
         port: Port to listen on; 0 means any free one.
-        settings: Additional environment variables.
+        settings: Additional environment variables. The caller's own are inherited, except those that lead to other
+            upstream services.
 
     Raises:
         ProcessError: The function did not start, or the port is in use.
@@ -155,7 +164,7 @@ def start_function_server(
             f"--port={port}",
         ],
         log_path=log_path,
-        environment={**os.environ, **upstream.environment(), **(settings or {})},
+        environment={**_inherited_environment(), **upstream.environment(), **(settings or {})},
     ) as process:
         await_ready(name, process, f"{url}/health/readiness", log_path=log_path, timeout_s=FUNCTION_READY_TIMEOUT_S)
         yield FunctionServer(url, process)

@@ -1,12 +1,14 @@
 """Child processes and Ctrl-C."""
 
+import contextlib
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from gaze_tools.stack import processes
+from gaze_tools.stack import launcher, processes
 from gaze_tools.stack.processes import run_process
 
 
@@ -27,3 +29,28 @@ def test_ctrl_c_while_a_child_starts_leaves_no_child_behind(tmp_path, monkeypatc
 
     assert children[0].returncode is not None
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_local_function_never_calls_services_elsewhere(monkeypatch):
+    seen = {}
+
+    @contextlib.contextmanager
+    def remember(_command, *, log_path, environment):
+        seen.update(environment)
+        yield None
+
+    monkeypatch.setattr(launcher, "run_process", remember)
+    monkeypatch.setattr(launcher, "await_ready", lambda *_arguments, **_options: None)
+    for name in ("MONGO_DATABASE", "OUTBOUND_PROXY", "CA_BUNDLE", "MONGO_URI", "GAZE_ACCURACY_DEG"):
+        monkeypatch.setenv(name, "the caller's")
+    upstream = launcher.UpstreamServices("mongodb://here", "http://here:1", "http://here:2")
+
+    with launcher.start_function(upstream, Path("logs"), settings={"LANDMARKERS": "1"}):
+        pass
+
+    assert not {"MONGO_DATABASE", "OUTBOUND_PROXY", "CA_BUNDLE"} & set(seen)
+    assert (seen["MONGO_URI"], seen["GAZE_ACCURACY_DEG"], seen["LANDMARKERS"]) == (
+        "mongodb://here",
+        "the caller's",
+        "1",
+    )

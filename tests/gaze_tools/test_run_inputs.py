@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gaze_tools.cli import main
 from gaze_tools.run.calibration import read_calibration
-from gaze_tools.run.film import make_video_id
+from gaze_tools.run.film import make_out_dir, make_video_id
 from gaze_tools.run.setup import Setup, read_setup
 from gaze_tools.sample_clip import SAMPLE
 from tests.docs.test_links import ROOT
@@ -79,6 +79,26 @@ class TestBeforeTheStart:
 
         assert status == 2
         assert "Give either --viewer CLIP or --camera N." in output
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--viewer", SAMPLE / "clip.mp4", "--offset", "nan"], "--offset must be a number of seconds, not nan."),
+            (["--camera", "200"], "200 is not in the range 0<=x<=99."),
+        ],
+    )
+    def test_a_number_that_means_nothing_is_a_wrong_use(self, options, said):
+        status, output = run(*options)
+
+        assert (status, said in output) == (2, True)
+
+    def test_runs_that_start_in_the_same_second_get_directories_of_their_own(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+        made = {make_out_dir(None, overwrite=False) for _ in range(3)}
+
+        assert len(made) == 3
+        assert all(each.is_dir() and each.parts[0] == "out" for each in made)
 
     def test_files_are_never_overwritten_by_accident(self, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
@@ -180,6 +200,8 @@ def test_the_video_id_is_the_name_of_the_film(tmp_path, name, video_id):
     [
         (["CAMERA=97"], "There is no webcam 97: /dev/video97 does not exist."),
         (["VIDEO=no such file.mp4"], "no such file.mp4 does not exist"),
+        (["WATCHED=Makefile"], "WATCHED needs the viewer: add VIDEO=me.mp4 or CAMERA=0."),
+        (["VIDEO=Makefile", "CAMERA=0"], "Give either VIDEO or CAMERA."),
         (["VIDEO=Makefile", "WATCHED=none.mp4"], "none.mp4 does not exist"),
     ],
 )

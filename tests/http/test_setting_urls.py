@@ -29,7 +29,9 @@ WRONG_MONGO_URIS = [
     ("mongodb://h:0/", PORTS),
     ("mongodb://h:port/", PORTS),
     ("mongodb://a:27017,b:70000/", PORTS),
+    ("mongodb://u:@h/", "must have a password after the user name and the colon"),
     ("mongodb://h,/", HOSTS),
+    ("mongodb://[12345]/", HOSTS),
     ("mongodb://::1/", HOSTS),
     ("mongodb://h /", HOSTS),
     ("mongodb://?tls=true", HOSTS),
@@ -41,6 +43,11 @@ WRONG_MONGO_URIS = [
     ("mongodb://h/?tls=yes", "must have a valid value for the option tls: true or false"),
     ("mongodb://h/?retryReads=1", "must have a valid value for the option retryReads: true or false"),
     ("mongodb+srv://cluster.example.net/?tls=yes", "must have a valid value for the option tls: true or false"),
+    ("mongodb://h/?authSource=", "must have a valid value for the option authSource"),
+    (
+        "mongodb+srv://cluster.example.net/?srvMaxHosts=few",
+        "must have a valid value for the option srvMaxHosts: a whole number",
+    ),
     ("mongodb://h/?connectTimeoutMS=soon", "must have a valid value for the option connectTimeoutMS"),
     ("mongodb://h/?authMechanism=PLAINTEXT", "must have a valid value for the option authMechanism"),
     ("mongodb://h/?tlsCAFlie=/ca.pem", "has the unknown option tlsCAFlie: did you mean tlscafile?"),
@@ -79,6 +86,17 @@ def test_certificates_of_mongodb_are_loaded_at_start(tmp_path):
         parse_mongo_uri(f"mongodb://h/?tls=true&tlsCAFile={tmp_path}/ca.pem")
 
 
+def test_an_encrypted_key_needs_its_password_in_the_uri_and_nobody_is_asked_for_it(tmp_path):
+    key_file = tmp_path / "key.pem"
+    key_file.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+    uri = f"mongodb://h/?tls=true&tlsCertificateKeyFile={key_file}"
+
+    with pytest.raises(ValueError, match="must have tlsCertificateKeyFilePassword, because"):
+        parse_mongo_uri(uri)
+    with pytest.raises(ValueError, match="the right tlsCertificateKeyFilePassword"):
+        parse_mongo_uri(f"{uri}&tlsCertificateKeyFilePassword=wrong")
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -86,6 +104,7 @@ def test_certificates_of_mongodb_are_loaded_at_start(tmp_path):
         "mongodb://u:p%40ss%2F%25@h:27017/saliency_db?authSource=admin",
         "mongodb://a:27017,b:27018/?replicaSet=rs0&readPreference=nearest&readPreferenceTags=dc:a",
         "mongodb://[::1]:27017",
+        "mongodb://[fe80::1%25eth0]:27017",
         "mongodb://%2Ftmp%2Fmongodb-27017.sock",
         "mongodb://mongo_1.gaze.svc.cluster.local.:27017/?tls=true&w=majority",
         "mongodb://h/?appName=me@home",

@@ -110,7 +110,9 @@ def test_an_invalid_variable_is_named(variable, value):
 
 
 @pytest.mark.parametrize("variable", ["SESSION_API_URL", "AGGREGATOR_URL", "CA_BUNDLE", "THREADS"])
-@pytest.mark.parametrize("value", ["ftp://user:secret@host", "secret" * 100], ids=["address", "long"])
+@pytest.mark.parametrize(
+    "value", ["ftp://user:secret@host", "http://host?key=secret", "secret" * 100], ids=["address", "query", "long"]
+)
 def test_a_value_that_may_be_a_secret_in_the_wrong_variable_is_not_shown(variable, value):
     with pytest.raises(SettingsError, match=variable) as caught:
         read_settings({**REQUIRED, variable: value})
@@ -285,3 +287,11 @@ def test_a_fifo_as_model_is_refused_at_once(tmp_path):
 
     with pytest.raises(SettingsError, match=r"^GAZE_MODEL must be the path of a regular file"):
         read_settings({**REQUIRED, "GAZE_MODEL": str(tmp_path / "gaze_model.joblib"), "GAZE_MODEL_SHA256": "ab" * 32})
+
+
+@pytest.mark.parametrize("variable", ["MONGO_URI", "LOG_LEVEL", "GAZE_MODEL"])
+def test_a_value_that_is_not_utf8_is_refused_and_not_shown(variable):
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, variable: b"mongodb://\xff".decode("utf-8", "surrogateescape")})
+
+    assert str(caught.value) == f"{variable} must be UTF-8 text"

@@ -200,3 +200,27 @@ def test_a_gaze_model_without_the_network_does_not_need_its_file(make_model):
 
     check_model_files(read_settings({"MONGO_URI": "mongodb://localhost", "EYE_NETWORK": str(Path(__file__)),
                                      "EYE_NETWORK_SHA256": "0" * 64, **environ}))  # fmt: skip
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA], ids=["deflate", "lzma"])
+def test_a_bundle_whose_compressed_data_is_damaged_is_refused(tmp_path, refuse, make_model, compression):
+    path = tmp_path / "bundle"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name in BROKEN_BUNDLE:
+            archive.writestr(name, bytes(range(256)) * 8)
+    content = bytearray(path.read_bytes())
+    content[60:160] = b"\xff" * 100
+
+    refused = refuse(make_model("FACE_LANDMARKER_MODEL", "face_landmarker.task", bytes(content)))
+
+    assert str(refused).endswith("face_landmarker.task is not a face landmarker bundle.")
+
+
+@pytest.mark.parametrize(
+    ("variable", "original"), [("GAZE_MODEL", "gaze_model.joblib"), ("FACE_LANDMARKER_MODEL", "face_landmarker.task")]
+)
+def test_a_card_that_is_nested_too_deeply_is_refused(tmp_path, refuse, make_model, variable, original):
+    environ = make_model(variable, original, b"any")
+    (tmp_path / original).with_suffix(".json").write_text("[" * 200_000)
+
+    assert refuse(environ).variable == variable
