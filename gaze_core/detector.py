@@ -13,10 +13,10 @@ from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
 from gaze_core.features import (
     FEATURE_NAMES,
     FaceGeometry,
-    combine_features,
     estimate_from_landmarks,
     find_quality_issues,
-    measure_face,
+    fuse_features,
+    measure_geometry,
 )
 from gaze_core.fusion import blendshape_gaze
 from gaze_core.gaze import point_of_gaze, points_of_gaze
@@ -101,37 +101,32 @@ class GazeDetector:
         faces = self._landmarker.detect(frame)
         if not faces:
             return GazeSample(Validity.NO_FACE)
-        landmarks = max(faces, key=lambda face: face.area_px)
+        landmarks = max(faces, key=lambda face: face.area_px) if len(faces) > 1 else faces[0]
         try:
-            geometry = measure_face(
-                landmarks, vertical_fov_deg=self.camera.vertical_fov_deg, eye_region=self._eye_region
-            )
+            geometry = measure_geometry(landmarks, vertical_fov_deg=self.camera.vertical_fov_deg)
+            landmarks_deg = estimate_from_landmarks(geometry, self._eye_region)
+            features = None if landmarks_deg is None else fuse_features(geometry, landmarks_deg)
         except ValueError:
             # The landmarks do not form a face, or the face is at an impossible distance.
             return GazeSample(Validity.LOW_QUALITY, several_faces=len(faces) > 1, quality_issues=("no_geometry",))
         issues = find_quality_issues(frame, landmarks, geometry)
         validity, direction, gaze = Validity.OK, None, None
-        features, eyes, eye_network_failed = geometry.features, None, False
+        eyes, eye_network_failed = None, False
         if issues:
             validity = Validity.LOW_QUALITY
-        elif features is None:
+        elif features is None or landmarks_deg is None:
             validity = Validity.EYES_CLOSED
         else:
             if self._uses_more_than_landmarks:
                 network, eye_network_failed = self._read_eye_images(frame, geometry)
-                eyes = EyeEstimates(
-                    landmarks=estimate_from_landmarks(geometry, self._eye_region),
-                    network=network,
-                    blendshapes=self._read_blendshapes(landmarks),
-                )
-                features = combine_features(
-                    geometry, self._eye_region, network=eyes.network, blendshapes=eyes.blendshapes
-                )
+                blendshapes = self._read_blendshapes(landmarks)
+                eyes = EyeEstimates(landmarks=landmarks_deg, network=network, blendshapes=blendshapes)
+                features = fuse_features(geometry, landmarks_deg, network=network, blendshapes=blendshapes)
             direction = GazeDirection(*self._model.predict(np.array([features]))[0].tolist())
             gaze = point_of_gaze(direction, geometry.origin_mm, self.screen, self.camera)
             if gaze is None:
                 validity, direction, issues = Validity.LOW_QUALITY, None, ("gaze_away_from_screen",)
-        x_mm, y_mm, z_mm = map(float, geometry.origin_mm)
+        x_mm, y_mm, z_mm = geometry.origin_mm.tolist()
         return GazeSample(
             validity=validity,
             gaze=gaze,
