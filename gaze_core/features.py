@@ -136,7 +136,7 @@ def measure_geometry(landmarks: Landmarks, *, vertical_fov_deg: float = DEFAULT_
         for side, is_usable in enumerate(usable):
             if is_usable:
                 gazes[side] = estimate_gaze(eyes[side], rays[side], math.hypot(*eyes_mm[side].tolist()))
-        combined = calculate_combined_gaze(*gazes, _IDENTITY, distance_mm)
+        combined = calculate_combined_gaze(gazes[0], gazes[1], _IDENTITY, distance_mm)
         irises = GazeDirection(*gaze_direction(combined).tolist())
     if all(usable):
         eye_region_mm = _eye_region_mm(landmarks, pose, origin_mm, focal_px)
@@ -310,6 +310,5 @@ def _crop_eyes(frame: Frame, landmarks: Landmarks) -> Floats:
     )
     crop = frame[rows, columns]
     # The mean over the last axis takes five times as long.
-    brightness: Floats = np.add(crop[..., 0], crop[..., 1], dtype=np.uint16)
-    brightness = (brightness + crop[..., 2]) / 3
+    brightness: Floats = (np.add(crop[..., 0], crop[..., 1], dtype=np.uint16) + crop[..., 2]) / 3
     return brightness

@@ -71,4 +71,5 @@ def select_eye_shapes(scores: NDArray[Any]) -> NDArray[np.float64]:
     Args:
         scores: Blendshapes in the order of the network, shape (52,).
     """
-    return scores[_POSITIONS].astype(np.float64)
+    selected: NDArray[np.float64] = scores[_POSITIONS].astype(np.float64)
+    return selected
