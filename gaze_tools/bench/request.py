@@ -193,7 +193,7 @@ def make_frames() -> tuple[Frame, dict[str, Sent]]:
     return frame, {"face": send_json(jpeg), "multipart": send_multipart(jpeg), "no face": send_json(empty)}
 
 
-def shuffle_tiles(frame: Frame, size_px: int = 80) -> Frame:
+def shuffle_tiles(frame: Frame, size_px: int = 40) -> Frame:
     """Return the frame with its tiles in another order: as much to decode, and no face."""
     height_px, width_px = frame.shape[:2]
     tiles = frame.reshape(height_px // size_px, size_px, width_px // size_px, size_px, 3).swapaxes(1, 2)
