@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from func.detectors import Detectors
 from func.errors import NotReadyError, PartNotLoadedError, UnusableModelError
+from func.garbage import keep_all_objects
 from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
@@ -320,7 +321,8 @@ class OncePerProcess:
                 if started_s < self._tries_again_at_s:
                     raise self._failure
                 try:
-                    self._built = (os.getpid(), self._build())
+                    with keep_all_objects():
+                        self._built = (os.getpid(), self._build())
                 except Exception as error:
                     self._tries_again_at_s = self._clock() + BUILD_PAUSE_S
                     self._log_once(error)

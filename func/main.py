@@ -6,15 +6,18 @@ The server loads this file once, before it forks. `func.web.server` has the work
 import os
 from typing import cast
 
-import functions_framework.aio
-from starlette.requests import Request
-from starlette.responses import Response
+from func.garbage import keep_all_objects
 
-from func.web.server import install_worker
-from func.web.start import start
+with keep_all_objects():
+    import functions_framework.aio
+    from starlette.requests import Request
+    from starlette.responses import Response
 
-_started = start(os.environ)
-install_worker(_started.handler, _started.settings, _started.metrics)
+    from func.web.server import install_worker
+    from func.web.start import start
+
+    _started = start(os.environ)
+    install_worker(_started.handler, _started.settings, _started.metrics)
 
 
 @functions_framework.aio.http

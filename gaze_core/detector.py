@@ -15,10 +15,10 @@ from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
 from gaze_core.features import (
     FEATURE_NAMES,
     FaceGeometry,
-    combine_features,
     estimate_from_landmarks,
     find_quality_issues,
-    measure_face,
+    fuse_features,
+    measure_geometry,
 )
 from gaze_core.fusion import blendshape_gaze
 from gaze_core.gaze import point_of_gaze, points_of_gaze
@@ -113,9 +113,9 @@ class GazeDetector:
         faces = self._landmarker.detect(frame)
         if not faces:
             return self._find_upside_down(frame) or GazeSample(Validity.NO_FACE)
-        landmarks = max(faces, key=lambda face: face.area_px)
+        landmarks = max(faces, key=lambda face: face.area_px) if len(faces) > 1 else faces[0]
         try:
-            geometry = self._measure(landmarks)
+            geometry, landmarks_deg = self._measure(landmarks)
         except ValueError:
             # The landmarks do not form a face, or the face is at an impossible distance.
             return GazeSample(Validity.LOW_QUALITY, several_faces=len(faces) > 1, quality_issues=("no_geometry",))
@@ -123,11 +123,18 @@ class GazeDetector:
         issues = _find_issues(frame, landmarks, geometry)
         if issues:
             return replace(sample, validity=Validity.LOW_QUALITY, quality_issues=issues)
-        if geometry.features is None:
+        if landmarks_deg is None:
             return replace(sample, validity=Validity.EYES_CLOSED)
-        return self._read_eyes(frame, landmarks, geometry, sample)
+        return self._read_eyes(frame, landmarks, geometry, landmarks_deg, sample)
 
-    def _read_eyes(self, frame: Frame, landmarks: Landmarks, geometry: FaceGeometry, sample: GazeSample) -> GazeSample:
+    def _read_eyes(
+        self,
+        frame: Frame,
+        landmarks: Landmarks,
+        geometry: FaceGeometry,
+        landmarks_deg: GazeDirection | None,
+        sample: GazeSample,
+    ) -> GazeSample:
         """Return the sample with the gaze if an iris can be seen, else with the reason why there is none."""
         views = self._view_eyes(frame, geometry)
         network, failed = self._read_eye_images(frame, geometry, views)
@@ -141,25 +148,27 @@ class GazeDetector:
             turned = self._find_upside_down(frame, upright) if all(covered) or upright < DOUBTFUL_BELOW else None
             if turned is not None:
                 return turned
-        if all(covered):
-            return _explain_hidden_eyes(sample, landmarks)
-        if any(covered):
-            geometry = self._measure(landmarks, covered=covered)
+        if any(covered) and not all(covered):
+            geometry, landmarks_deg = self._measure(landmarks, covered=covered)
             sample = replace(sample, features=geometry.features, covered_eyes=covered)
-        return self._estimate(landmarks, geometry, network, sample)
+        if all(covered) or landmarks_deg is None:
+            return _explain_hidden_eyes(sample, landmarks)
+        return self._estimate(landmarks, geometry, landmarks_deg, network, sample)
 
     def _estimate(
-        self, landmarks: Landmarks, geometry: FaceGeometry, network: EyeGazes | None, sample: GazeSample
+        self,
+        landmarks: Landmarks,
+        geometry: FaceGeometry,
+        landmarks_deg: GazeDirection,
+        network: EyeGazes | None,
+        sample: GazeSample,
     ) -> GazeSample:
         """Return the sample with the gaze of a face that has a visible eye."""
         features, eyes = geometry.features, None
         if self._uses_more_than_landmarks:
-            eyes = EyeEstimates(
-                landmarks=estimate_from_landmarks(geometry, self._eye_region),
-                network=network,
-                blendshapes=self._read_blendshapes(landmarks),
-            )
-            features = combine_features(geometry, self._eye_region, network=eyes.network, blendshapes=eyes.blendshapes)
+            blendshapes = self._read_blendshapes(landmarks)
+            eyes = EyeEstimates(landmarks=landmarks_deg, network=network, blendshapes=blendshapes)
+            features = fuse_features(geometry, landmarks_deg, network=network, blendshapes=blendshapes)
         sample = replace(sample, features=features, eyes=eyes)
         direction = GazeDirection(*self._model.predict(np.array([features]))[0].tolist())
         gaze = point_of_gaze(direction, geometry.origin_mm, self.screen, self.camera)
@@ -167,18 +176,23 @@ class GazeDetector:
             return replace(sample, validity=Validity.LOW_QUALITY, quality_issues=("gaze_away_from_screen",))
         return replace(sample, gaze=gaze, direction=direction)
 
-    def _measure(self, landmarks: Landmarks, *, covered: tuple[bool, bool] = (False, False)) -> FaceGeometry:
-        return measure_face(
-            landmarks,
-            vertical_fov_deg=self.camera.vertical_fov_deg,
-            eye_region=self._eye_region,
-            covered=covered,
-        )
+    def _measure(
+        self, landmarks: Landmarks, *, covered: tuple[bool, bool] = (False, False)
+    ) -> tuple[FaceGeometry, GazeDirection | None]:
+        """Return the geometry of a face, with the features from the landmarks alone, and what these state.
+
+        Raises:
+            ValueError: The landmarks do not form a face.
+        """
+        geometry = measure_geometry(landmarks, vertical_fov_deg=self.camera.vertical_fov_deg, covered=covered)
+        landmarks_deg = estimate_from_landmarks(geometry, self._eye_region)
+        features = None if landmarks_deg is None else fuse_features(geometry, landmarks_deg)
+        return replace(geometry, features=features), landmarks_deg
 
     @staticmethod
     def _describe(geometry: FaceGeometry, *, several_faces: bool) -> GazeSample:
         """Return a sample with the head and the eyes of a face, still without a gaze."""
-        x_mm, y_mm, z_mm = map(float, geometry.origin_mm)
+        x_mm, y_mm, z_mm = geometry.origin_mm.tolist()
         return GazeSample(
             validity=Validity.OK,
             features=geometry.features,
@@ -202,7 +216,7 @@ class GazeDetector:
         turned = np.ascontiguousarray(frame[::-1, ::-1])
         for landmarks in sorted(self._landmarker.detect(turned), key=lambda face: -face.area_px):
             try:
-                geometry = self._measure(landmarks)
+                geometry, _ = self._measure(landmarks)
             except ValueError:
                 continue
             views = self._view_eyes(turned, geometry)

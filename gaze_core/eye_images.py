@@ -61,11 +61,8 @@ class EyeViews:
             head_rotation: Rotation from head frame to camera frame, shape (3, 3).
         """
         to_head = head_rotation.T @ self.rotation.T
-        return replace(
-            gazes,
-            eyes_deg=rotate_directions(gazes.eyes_deg, to_head),
-            both_deg=rotate_directions(gazes.both_deg, to_head),
-        )
+        turned_deg = rotate_directions([*gazes.eyes_deg, gazes.both_deg], to_head)
+        return replace(gazes, eyes_deg=turned_deg[:2], both_deg=turned_deg[2])
 
     def from_camera_frame(self, direction_deg: ArrayLike) -> Floats:
         """Turn gaze directions from the camera frame into the virtual camera frame, shape (..., 2)."""
@@ -138,7 +135,9 @@ def virtual_rotation(origin_mm: ArrayLike, head_rotation: ArrayLike) -> Floats:
     if not (lengths > 1e-6).all():
         raise ValueError("the head's x axis must not point at the camera")
     y /= lengths
-    return np.stack([_cross(y, z), y, z], axis=-2)
+    rotations = np.empty((*z.shape, 3))
+    rotations[..., 0, :], rotations[..., 1, :], rotations[..., 2, :] = _cross(y, z), y, z
+    return rotations
 
 
 def _cross(a: Floats, b: Floats) -> Floats:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from itertools import compress
 
 import numpy as np
 
@@ -49,6 +48,13 @@ MAX_YAW_DEG, MAX_PITCH_DEG = 55.0, 45.0
 _CORNERS_MM = np.mean([CANONICAL_MM[index] for side in (LEFT, RIGHT) for index in EYE_CORNERS[side]], axis=0)
 _CANONICAL_EYES_MM = np.array([_CORNERS_MM[0], _CORNERS_MM[1], _CORNERS_MM[2] + CANTHI_TO_ROTATION_MM])
 """Midpoint between the eyes' centres of rotation on the canonical face, head frame."""
+
+_CANONICAL_CORNERS_MM = (
+    np.array([CANONICAL_MM[index] for side in (LEFT, RIGHT) for index in EYE_CORNERS[side]]) - _CANONICAL_EYES_MM
+)
+"""Corners of the left and the right eye, relative to that midpoint, shape (4, 3)."""
+
+_IDENTITY = np.eye(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,42 +114,60 @@ def measure_face(
     Raises:
         ValueError: The landmarks do not form a face.
     """
+    geometry = measure_geometry(landmarks, vertical_fov_deg=vertical_fov_deg, covered=covered)
+    return replace(geometry, features=combine_features(geometry, eye_region))
+
+
+def measure_geometry(
+    landmarks: Landmarks,
+    *,
+    vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG,
+    covered: tuple[bool, bool] = (False, False),
+) -> FaceGeometry:
+    """Return what `measure_face` does, without the features.
+
+    Args:
+        landmarks: Landmarks of one face.
+        vertical_fov_deg: Vertical field of view of the camera.
+        covered: Whether the left and the right eye are covered, so that they are left out.
+
+    Raises:
+        ValueError: The landmarks do not form a face.
+    """
     pose = undo_oblique_view(estimate_head_pose(landmarks, vertical_fov_deg=vertical_fov_deg))
     depth_mm = _depth_mm(landmarks, pose, vertical_fov_deg)
     focal_px = focal_length_px(landmarks.image_height_px, vertical_fov_deg)
-    eyes_mm = {side: _rotation_centre_mm(landmarks, side, pose, depth_mm, focal_px) for side in (LEFT, RIGHT)}
-    origin_mm = (eyes_mm[LEFT] + eyes_mm[RIGHT]) / 2
-    distance_mm = float(np.linalg.norm(origin_mm))
-    openness = {side: eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)}
-    are_usable = find_usable_eyes((openness[LEFT], openness[RIGHT]), pose.yaw_deg, covered=covered)
-    usable = list(compress((LEFT, RIGHT), are_usable))
+    eyes_mm = _rotation_centres_mm(landmarks, pose, depth_mm, focal_px)
+    origin_mm = (eyes_mm[0] + eyes_mm[1]) / 2
+    distance_mm = math.hypot(*origin_mm.tolist())
+    openness = (eye_aspect_ratio(landmarks, LEFT), eye_aspect_ratio(landmarks, RIGHT))
+    usable = find_usable_eyes(openness, pose.yaw_deg, covered=covered)
     iris_rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_px)
     irises, eye_region_mm = None, None
-    if usable:
-        to_head = pose.head_rotation.T
-        gazes: dict[str, Vector | None] = {LEFT: None, RIGHT: None}
-        for side in usable:
-            iris_ray = iris_rays[(LEFT, RIGHT).index(side)]
-            eye_distance_mm = float(np.linalg.norm(eyes_mm[side]))
-            gazes[side] = estimate_gaze(to_head @ eyes_mm[side], to_head @ iris_ray, eye_distance_mm)
-        combined = calculate_combined_gaze(gazes[LEFT], gazes[RIGHT], np.eye(3), distance_mm)
+    if any(usable):
+        gazes: list[Vector | None] = [None, None]
+        # Rows times the rotation: the head's own axes.
+        eyes, rays = eyes_mm @ pose.head_rotation, iris_rays @ pose.head_rotation
+        for side, is_usable in enumerate(usable):
+            if is_usable:
+                gazes[side] = estimate_gaze(eyes[side], rays[side], math.hypot(*eyes_mm[side].tolist()))
+        combined = calculate_combined_gaze(gazes[0], gazes[1], _IDENTITY, distance_mm)
         irises = GazeDirection(*gaze_direction(combined).tolist())
-    if len(usable) > 1:
+    if all(usable):
         eye_region_mm = _eye_region_mm(landmarks, pose, origin_mm, focal_px)
-    geometry = FaceGeometry(
+    return FaceGeometry(
         features=None,
         head_pose=pose,
         origin_mm=origin_mm,
         distance_mm=distance_mm,
-        eye_openness=(openness[LEFT], openness[RIGHT]),
+        eye_openness=openness,
         iris_diameter_px=max(iris_diameter_px(landmarks.pixels(IRIS[side])) for side in (LEFT, RIGHT)),
-        eyes_mm=np.array([eyes_mm[LEFT], eyes_mm[RIGHT]]),
+        eyes_mm=eyes_mm,
         iris_rays=iris_rays,
         irises=irises,
         eye_region_mm=eye_region_mm,
         covered=covered,
     )
-    return replace(geometry, features=combine_features(geometry, eye_region))
 
 
 def find_usable_eyes(
@@ -195,16 +219,35 @@ def combine_features(
         network: Answer of the eye network in the head frame; None leaves it out.
         blendshapes: Direction from the blendshapes in the head frame; None leaves it out.
     """
-    eyes = estimate_from_landmarks(geometry, eye_region)
-    if eyes is None:
-        return None
-    pose = geometry.head_pose
+    landmarks = estimate_from_landmarks(geometry, eye_region)
+    return None if landmarks is None else fuse_features(geometry, landmarks, network=network, blendshapes=blendshapes)
+
+
+def fuse_features(
+    geometry: FaceGeometry,
+    landmarks: GazeDirection,
+    *,
+    network: EyeGazes | None = None,
+    blendshapes: GazeDirection | None = None,
+) -> tuple[float, ...]:
+    """Return the seven features in the order of `FEATURE_NAMES`.
+
+    Args:
+        geometry: Geometry of one face; its own `features` are ignored.
+        landmarks: Result of `estimate_from_landmarks`.
+        network: Answer of the eye network in the head frame; None leaves it out.
+        blendshapes: Direction from the blendshapes in the head frame; None leaves it out.
+
+    Raises:
+        ValueError: A direction is not finite.
+    """
+    pose, eyes = geometry.head_pose, landmarks
     if network is not None:
         network = leave_out_hidden_eye(network, geometry.usable_eyes, geometry.distance_mm)
     if network is not None or blendshapes is not None:
         eyes = fuse_eyes(eyes, network, blendshapes)
     gaze = correct_gaze_vector(gaze_vector(eyes), pose.head_rotation)
-    return (*map(float, gaze), pose.pitch_deg, pose.yaw_deg, pose.roll_deg, geometry.distance_mm)
+    return (*gaze.tolist(), pose.pitch_deg, pose.yaw_deg, pose.roll_deg, geometry.distance_mm)
 
 
 def find_quality_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeometry) -> tuple[str, ...]:
@@ -217,7 +260,8 @@ def find_quality_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeomet
     """
     issues = []
     xy = landmarks.points[:468, :2]
-    if ((xy < 0) | (xy > 1)).any(axis=1).mean() > 0.05:
+    # Most faces lie in the image as a whole.
+    if not (xy.min() >= 0 and xy.max() <= 1) and ((xy < 0) | (xy > 1)).any(axis=1).mean() > 0.05:
         issues.append("face_cut_off")
     if geometry.iris_diameter_px < 4.0:
         issues.append("face_too_small")
@@ -238,33 +282,36 @@ def _depth_mm(landmarks: Landmarks, pose: HeadPose, vertical_fov_deg: float) -> 
     """
     height_px = landmarks.image_height_px
     rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_length_px(height_px, vertical_fov_deg))
-    irises = [
+    left_mm, right_mm = (
         # Away from the image centre a pinhole camera stretches an object that faces it outwards, by this factor.
         calculate_distance(landmarks.pixels(IRIS[side]), height_px, vertical_fov_deg=vertical_fov_deg)
-        * float(np.linalg.norm(ray))
-        for side, ray in zip((LEFT, RIGHT), rays, strict=True)
-    ]
-    face = float((pose.translation_mm + pose.head_rotation @ _CANONICAL_EYES_MM)[2])
-    return math.sqrt((float(np.mean(irises)) + EYE_ROTATION_TO_IRIS_MM) * face)
+        * math.hypot(*ray)
+        for side, ray in zip((LEFT, RIGHT), rays.tolist(), strict=True)
+    )
+    face = float(pose.translation_mm[2] + pose.head_rotation[2] @ _CANONICAL_EYES_MM)
+    return math.sqrt(((left_mm + right_mm) / 2 + EYE_ROTATION_TO_IRIS_MM) * face)
 
 
 def _rays(landmarks: Landmarks, indices: tuple[int, ...], focal_px: float) -> Floats:
     """Return the viewing rays of landmarks in the camera frame with z = 1, shape (n, 3)."""
-    centre_px = np.array([landmarks.image_width_px / 2, landmarks.image_height_px / 2])
-    xy = (landmarks.pixels(indices)[:, :2] - centre_px) / focal_px
-    return np.column_stack([xy, np.ones(len(indices))])
+    rays: Floats = landmarks.pixels(indices)
+    rays -= (landmarks.image_width_px / 2, landmarks.image_height_px / 2, 0.0)
+    rays /= focal_px
+    rays[:, 2] = 1.0
+    return rays
 
 
-def _rotation_centre_mm(landmarks: Landmarks, side: str, pose: HeadPose, depth_mm: float, focal_px: float) -> Vector:
-    """Return an eye's centre of rotation in the camera frame: straight behind the middle of its corners.
+def _rotation_centres_mm(landmarks: Landmarks, pose: HeadPose, depth_mm: float, focal_px: float) -> Floats:
+    """Return the centres of rotation of the left and right eye, camera frame, shape (2, 3).
 
-    The image gives the viewing rays of the corners, the canonical face their depths relative to the middle.
+    Each lies straight behind the middle of the eye's corners. The image gives the viewing rays of the corners, the
+    canonical face their depths relative to the middle.
     """
-    canonical_mm = np.array([CANONICAL_MM[index] for index in EYE_CORNERS[side]]) - _CANONICAL_EYES_MM
-    depths_mm = depth_mm + canonical_mm @ pose.head_rotation[2]
-    corners_mm = _rays(landmarks, EYE_CORNERS[side], focal_px) * depths_mm[:, None]
-    centre: Vector = corners_mm.mean(axis=0) + pose.head_rotation @ [0.0, 0.0, CANTHI_TO_ROTATION_MM]
-    return centre
+    depths_mm = depth_mm + _CANONICAL_CORNERS_MM @ pose.head_rotation[2]
+    corners_mm = _rays(landmarks, EYE_CORNERS[LEFT] + EYE_CORNERS[RIGHT], focal_px) * depths_mm[:, None]
+    middles_mm = (corners_mm[0::2] + corners_mm[1::2]) / 2
+    centres_mm: Floats = middles_mm + CANTHI_TO_ROTATION_MM * pose.head_rotation[:, 2]
+    return centres_mm
 
 
 def _eye_region_mm(landmarks: Landmarks, pose: HeadPose, origin_mm: Vector, focal_px: float) -> Floats:
@@ -277,9 +324,12 @@ def _eye_region_mm(landmarks: Landmarks, pose: HeadPose, origin_mm: Vector, foca
 
 def _crop_eyes(frame: Frame, landmarks: Landmarks) -> Floats:
     """Return the brightness (mean of R, G, B) of the box around both eyes; empty when it lies outside the image."""
-    corners = landmarks.pixels(EYE_CORNERS[LEFT] + EYE_CORNERS[RIGHT])[:, :2]
-    margin = 0.15 * float(np.ptp(corners[:, 0]))
-    low = np.maximum(corners.min(axis=0) - margin, 0).astype(int)
-    high = np.maximum(corners.max(axis=0) + margin, 0).astype(int)
-    crop: Floats = frame[low[1] : high[1], low[0] : high[0]].mean(axis=2)
-    return crop
+    x_px, y_px, _ = landmarks.pixels(EYE_CORNERS[LEFT] + EYE_CORNERS[RIGHT]).T.tolist()
+    margin_px = 0.15 * (max(x_px) - min(x_px))
+    rows, columns = (
+        slice(int(max(min(values) - margin_px, 0)), int(max(max(values) + margin_px, 0))) for values in (y_px, x_px)
+    )
+    crop = frame[rows, columns]
+    # The mean over the last axis takes five times as long.
+    brightness: Floats = (np.add(crop[..., 0], crop[..., 1], dtype=np.uint16) + crop[..., 2]) / 3
+    return brightness

@@ -7,6 +7,7 @@ them. Gaze vectors are arrays of shape (..., 3).
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -78,11 +79,12 @@ def iris_diameter_px(iris_landmarks: ArrayLike) -> float:
     points = np.asarray(iris_landmarks, dtype=np.float64)
     if points.ndim != 2 or points.shape[0] != 5 or points.shape[1] not in (2, 3):
         raise ValueError(f"iris_landmarks must have shape (5, 2) or (5, 3), not {points.shape}")
-    if not np.isfinite(points[:, :2]).all():
+    _, (x1, y1), (x2, y2), (x3, y3), (x4, y4) = values = points[:, :2].tolist()
+    if not all(math.isfinite(x) and math.isfinite(y) for x, y in values):
         raise ValueError("iris_landmarks must be finite")
-    (a, c), (b, d) = points[1, :2] - points[3, :2], points[2, :2] - points[4, :2]
+    a, b, c, d = x1 - x3, x2 - x4, y1 - y3, y2 - y4
     # Largest singular value of [[a, b], [c, d]] in closed form.
-    return float(math.hypot(a + d, c - b) + math.hypot(a - d, c + b)) / 2
+    return (math.hypot(a + d, c - b) + math.hypot(a - d, c + b)) / 2
 
 
 def estimate_gaze(
@@ -197,12 +199,14 @@ def gaze_direction(gaze_vector: ArrayLike) -> Floats:
     vectors = np.asarray(gaze_vector, dtype=np.float64)
     if vectors.shape[-1:] != (3,):
         raise ValueError(f"gaze_vector must have shape (..., 3), not {vectors.shape}")
-    lengths = np.linalg.norm(vectors, axis=-1)
-    if not (np.isfinite(lengths) & (lengths > 0)).all():
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    across = np.hypot(x, z)
+    lengths = np.hypot(across, y)
+    if not ((lengths > 0) & (lengths < np.inf)).all():
         raise ValueError("gaze_vector must have a finite length above zero")
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    directions: Floats = np.degrees(np.stack([np.arctan2(-x, -z), np.arctan2(-y, np.hypot(x, z))], axis=-1))
-    return directions
+    directions = np.empty((*vectors.shape[:-1], 2))
+    directions[..., 0], directions[..., 1] = np.arctan2(-x, -z), np.arctan2(-y, across)
+    return np.degrees(directions, out=directions)
 
 
 def gaze_vector(direction_deg: ArrayLike) -> Floats:
@@ -217,8 +221,12 @@ def gaze_vector(direction_deg: ArrayLike) -> Floats:
     angles = np.radians(np.asarray(direction_deg, dtype=np.float64))
     if angles.shape[-1:] != (2,):
         raise ValueError(f"direction_deg must have shape (..., 2), not {angles.shape}")
-    x, y = np.moveaxis(angles, -1, 0)
-    return np.stack([-np.cos(y) * np.sin(x), -np.sin(y), -np.cos(y) * np.cos(x)], axis=-1)
+    sines, cosines = np.sin(angles), np.cos(angles)
+    vectors = np.empty((*angles.shape[:-1], 3))
+    vectors[..., 0] = -cosines[..., 1] * sines[..., 0]
+    vectors[..., 1] = -sines[..., 1]
+    vectors[..., 2] = -cosines[..., 1] * cosines[..., 0]
+    return vectors
 
 
 def rotate_directions(direction_deg: ArrayLike, rotation: ArrayLike) -> Floats:
@@ -273,7 +281,7 @@ def points_of_gaze(
         screen: Size of the viewer's screen.
         camera: Position of the camera relative to the screen.
     """
-    axes = _screen_axes(camera)
+    axes = _screen_axes(camera.tilt_deg)
     # Sums instead of matrix products, so that a point does not depend on the number of rays.
     towards = (gaze_vector(directions_deg)[:, None, :] * axes).sum(axis=2)
     shift_mm = np.array([camera.offset_x_mm, camera.offset_y_mm, 0.0])
@@ -290,7 +298,7 @@ def screen_point_mm(point: GazePoint, screen: Screen, camera: Camera) -> Vector:
     """Return the position of a screen point in the camera frame, mm, shape (3,)."""
     on_screen_mm = np.array([(point.x - 0.5) * screen.width_mm, -point.y * screen.height_mm, 0.0])
     camera_mm = np.array([camera.offset_x_mm, camera.offset_y_mm, 0.0])
-    point_mm: Vector = _screen_axes(camera).T @ (on_screen_mm - camera_mm)
+    point_mm: Vector = _screen_axes(camera.tilt_deg).T @ (on_screen_mm - camera_mm)
     return point_mm
 
 
@@ -311,15 +319,17 @@ def screen_to_video(point: GazePoint, viewport: Viewport) -> GazePoint:
     return GazePoint((point.x - viewport.x) / viewport.width, (point.y - viewport.y) / viewport.height)
 
 
-def _screen_axes(camera: Camera) -> Matrix:
+@lru_cache(maxsize=256)
+def _screen_axes(tilt_deg: float) -> Matrix:
     """Return the rotation from the camera frame to the screen's axes: viewer's right, up, towards the viewer."""
-    tilt = math.radians(camera.tilt_deg)
+    tilt = math.radians(tilt_deg)
     untilted = np.diag([-1.0, -1.0, 1.0])
     turn = np.array(
         [[1, 0, 0], [0, math.cos(tilt), math.sin(tilt)], [0, -math.sin(tilt), math.cos(tilt)]],
         dtype=np.float64,
     )
     axes: Matrix = turn @ untilted
+    axes.flags.writeable = False  # shared
     return axes
 
 
@@ -327,7 +337,7 @@ def _unit(vector: ArrayLike, name: str) -> Vector:
     array = np.asarray(vector, dtype=np.float64)
     if array.shape != (3,):
         raise ValueError(f"{name} must have shape (3,), not {array.shape}")
-    length = float(np.linalg.norm(array))
+    length = math.hypot(*array.tolist())
     if not (math.isfinite(length) and length > 0):
         raise ValueError(f"{name} must have a finite length above zero")
     return array / length

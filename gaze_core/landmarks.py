@@ -1,5 +1,6 @@
 """The 478 landmarks of MediaPipe's face mesh, and the indices of the ones that matter here."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,8 +59,8 @@ class Landmarks:
 
     def pixels(self, indices: tuple[int, ...]) -> NDArray[np.float64]:
         """Return some landmarks in image pixels, z included, shape (n, 3)."""
-        scale = np.array([self.image_width_px, self.image_height_px, self.image_width_px], dtype=np.float64)
-        pixels: NDArray[np.float64] = self.points[list(indices)] * scale
+        pixels: NDArray[np.float64] = self.points.take(indices, axis=0)
+        pixels *= (self.image_width_px, self.image_height_px, self.image_width_px)
         return pixels
 
     @property
@@ -80,8 +81,8 @@ def eye_aspect_ratio(landmarks: Landmarks, side: str) -> float:
 
     Source: Soukupova and Cech, Real-Time Eye Blink Detection using Facial Landmarks, CVWW 2016, equation 1.
     """
-    outer, inner = landmarks.pixels(EYE_CORNERS[side])[:, :2]
-    upper, lower = zip(*LIDS[side], strict=True)
-    openings = np.linalg.norm(landmarks.pixels(upper)[:, :2] - landmarks.pixels(lower)[:, :2], axis=1)
-    width = float(np.linalg.norm(outer - inner))
-    return float(openings.mean() / width) if width > 0 else 0.0
+    points = landmarks.pixels((*EYE_CORNERS[side], *LIDS[side][0], *LIDS[side][1]))[:, :2].tolist()
+    outer, inner, first_upper, first_lower, second_upper, second_lower = points
+    width = math.dist(outer, inner)
+    opening = (math.dist(first_upper, first_lower) + math.dist(second_upper, second_lower)) / 2
+    return opening / width if width > 0 else 0.0

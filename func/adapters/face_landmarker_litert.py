@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from func.adapters.face_region import (
     DETECTOR_SIZE_PX,
     FaceRegion,
-    cut_region,
+    RegionCutter,
     find_face_regions,
     list_anchors,
     place_landmarks,
@@ -50,6 +50,7 @@ SHAPE_LANDMARKS = (
     387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
 )
 # fmt: on
+_SHAPE_INDICES = np.array(SHAPE_LANDMARKS)
 
 
 class LitertFaceLandmarker(LandmarkerPool):
@@ -90,6 +91,8 @@ class LitertEngine:
     def __init__(self, networks: dict[str, bytes], *, max_faces: int) -> None:
         self._max_faces = max_faces
         self._anchors = list_anchors()
+        self._whole = RegionCutter(DETECTOR_SIZE_PX, repeat_edge=False)
+        self._face = RegionCutter(LANDMARK_INPUT_PX, repeat_edge=True)
         self._detector = _Network(networks[DETECTOR_NETWORK], outputs=((1, len(self._anchors), 16), (1, 896, 1)))
         self._landmarks = _Network(networks[LANDMARK_NETWORK], outputs=((1, 1, 1, 3 * LANDMARK_COUNT), (1, 1, 1, 1)))
         self._shapes: _Network | None = None
@@ -99,7 +102,7 @@ class LitertEngine:
     def detect(self, frame: Frame) -> list[Landmarks]:
         """Return the landmarks of every face; see `FaceLandmarker`."""
         height_px, width_px = frame.shape[:2]
-        square = cut_region(frame, whole_frame(frame), DETECTOR_SIZE_PX, repeat_edge=False)
+        square = self._whole.cut(frame, whole_frame(frame))
         boxes, logits = self._detector.run(square, scale=2 / 255, offset=-1.0)
         regions = find_face_regions(
             boxes[0],
@@ -117,8 +120,7 @@ class LitertEngine:
 
     def _find_landmarks(self, frame: Frame, region: FaceRegion) -> Landmarks | None:
         height_px, width_px = frame.shape[:2]
-        face = cut_region(frame, region, LANDMARK_INPUT_PX, repeat_edge=True)
-        values, presence = self._landmarks.run(face, scale=1 / 255)
+        values, presence = self._landmarks.run(self._face.cut(frame, region), scale=1 / 255)
         if presence[0, 0, 0, 0] <= 0:  # logarithmic odds that the region holds a face
             return None
         local = values.reshape(LANDMARK_COUNT, 3) / np.float32(LANDMARK_INPUT_PX)
@@ -130,7 +132,7 @@ class LitertEngine:
     ) -> NDArray[np.float64] | None:
         if self._shapes is None:
             return None
-        (scores,) = self._shapes.run(points[list(SHAPE_LANDMARKS), :2] * (width_px, height_px))
+        (scores,) = self._shapes.run(points[_SHAPE_INDICES, :2] * (width_px, height_px))
         return select_eye_shapes(scores)
 
 
@@ -158,9 +160,10 @@ class _Network:
 
     def run(self, values: NDArray[Any], *, scale: float = 1.0, offset: float = 0.0) -> list[NDArray[np.float32]]:
         """Return the outputs for `values` × `scale` + `offset`."""
-        # Views of LiteRT's memory must be gone before it computes.
-        np.multiply(values, np.float32(scale), out=self._input()[0], casting="same_kind")
+        given = self._input()[0]
+        np.multiply(values, np.float32(scale), out=given, casting="same_kind")
         if offset:
-            self._input()[0] += np.float32(offset)
+            given += np.float32(offset)
+        del given  # views of LiteRT's memory must be gone before it computes
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]

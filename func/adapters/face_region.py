@@ -30,10 +30,9 @@ REGION_SCALE = 1.5
 _ANCHOR_GRIDS = ((16, 2), (8, 6))
 """Side of each grid, and anchors per cell."""
 
-_RIGHT_EYE, _LEFT_EYE = 0, 1
-"""Key points of a face that give its rotation; the viewer's own right eye is on the left of the image."""
-
-_KEY_POINTS = 6
+_USED = 8
+"""Numbers of a box that count: centre, size, and the first two of six key points. These are the viewer's own right eye,
+which is on the left of the image, and the left one. They give the rotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +90,34 @@ def find_face_regions(
     if found.size == 0:
         return []
     scores = 1 / (1 + np.exp(-logits[found].astype(np.float64)))
-    values = boxes[found].astype(np.float64) / DETECTOR_SIZE_PX
-    centres, half_sizes = values[:, :2] + anchors[found], values[:, 2:4] / 2
-    points = values[:, 4:].reshape(-1, _KEY_POINTS, 2) + anchors[found][:, None]
-    corners = np.hstack([centres - half_sizes, centres + half_sizes])
+    order = np.argsort(-scores, kind="stable")
+    found, scores = found[order], scores[order]
+    values = boxes[found, :_USED].astype(np.float64) / DETECTOR_SIZE_PX
+    cells = anchors[found]
+    # Left, top, right and bottom of each box, then x and y of its two eyes.
+    rows = np.empty_like(values)
+    half_sizes = values[:, 2:4] / 2
+    centres = values[:, :2] + cells
+    rows[:, :2], rows[:, 2:4] = centres - half_sizes, centres + half_sizes
+    rows[:, 4:6], rows[:, 6:] = values[:, 4:6] + cells, values[:, 6:] + cells
     side_px = max(width_px, height_px)
-    offset_px = np.array([width_px - side_px, height_px - side_px]) / 2
-    left = np.argsort(-scores, kind="stable")
     regions: list[FaceRegion] = []
-    while left.size and len(regions) < max_faces:
-        is_same = _overlap(corners[left[0]], corners[left]) > SAME_FACE_OVERLAP
+    while len(scores) and len(regions) < max_faces:
+        is_same = _overlap(rows[0], rows) > SAME_FACE_OVERLAP
         is_same[0] = True  # also a box without an area
-        weights = scores[left[is_same]] / scores[left[is_same]].sum()
-        box = weights @ corners[left[is_same]]
-        eyes = np.tensordot(weights, points[left[is_same]], axes=1)[[_RIGHT_EYE, _LEFT_EYE]]
-        x_px, y_px = (box[:2] + box[2:]) / 2 * side_px + offset_px
-        face_width_px, face_height_px = (box[2:] - box[:2]) * side_px
-        across, down = eyes[1] - eyes[0]
-        if face_width_px > 0 and face_height_px > 0:
+        weights = scores[is_same] / scores[is_same].sum()
+        left, top, right, bottom, *eyes = (weights @ rows[is_same]).tolist()
+        if right > left and bottom > top:
             regions.append(
                 FaceRegion(
-                    x_px=float(x_px),
-                    y_px=float(y_px),
-                    width_px=float(REGION_SCALE * face_width_px),
-                    height_px=float(REGION_SCALE * face_height_px),
-                    rotation_rad=math.atan2(down, across),
+                    x_px=(left + right) / 2 * side_px + (width_px - side_px) / 2,
+                    y_px=(top + bottom) / 2 * side_px + (height_px - side_px) / 2,
+                    width_px=REGION_SCALE * ((right - left) * side_px),
+                    height_px=REGION_SCALE * ((bottom - top) * side_px),
+                    rotation_rad=math.atan2(eyes[3] - eyes[1], eyes[2] - eyes[0]),
                 )
             )
-        left = left[~is_same]
+        rows, scores = rows[~is_same], scores[~is_same]
     return regions
 
 
@@ -129,26 +128,59 @@ def whole_frame(frame: Frame) -> FaceRegion:
     return FaceRegion(width_px / 2, height_px / 2, side_px, side_px, 0.0)
 
 
-def cut_region(frame: Frame, region: FaceRegion, size_px: int, *, repeat_edge: bool) -> Frame:
-    """Return a region of a frame, upright and scaled to a square, RGB uint8, shape (size_px, size_px, 3).
+class RegionCutter:
+    """Cuts regions out of frames into one square image, whose memory it uses again; used by one thread at once.
 
-    Positions are rounded to 1/32 px, as OpenCV did before version 5 and MediaPipe still does: with exact positions the
-    landmarks differ by up to 0.7 px from MediaPipe's.
+    Allocating the maps of positions anew for every frame would take as long as computing them.
 
     Args:
-        frame: RGB uint8, shape (height, width, 3).
-        region: Region of the frame; may extend beyond it.
         size_px: Side of the result.
         repeat_edge: Whether the last pixels of the frame are repeated beyond its edge; otherwise it is black there.
     """
-    cosine, sine = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
-    steps = np.arange(size_px) / size_px - 0.5
-    across_px, down_px = steps * region.width_px, steps * region.height_px
-    columns = np.add.outer((region.x_px - down_px * sine).astype(np.float32), (across_px * cosine).astype(np.float32))
-    rows = np.add.outer((region.y_px + down_px * cosine).astype(np.float32), (across_px * sine).astype(np.float32))
-    border = cv2.BORDER_REPLICATE if repeat_edge else cv2.BORDER_CONSTANT
-    fixed, fractions = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
-    return np.asarray(cv2.remap(frame, fixed, fractions, cv2.INTER_LINEAR, borderMode=border), dtype=np.uint8)
+
+    def __init__(self, size_px: int, *, repeat_edge: bool) -> None:
+        self._border = cv2.BORDER_REPLICATE if repeat_edge else cv2.BORDER_CONSTANT
+        self._steps = np.arange(size_px) / size_px - 0.5
+        self._columns, self._rows = np.empty((2, size_px, size_px), np.float32)
+        self._fixed = np.empty((size_px, size_px, 2), np.int16)
+        self._fractions = np.empty((size_px, size_px), np.uint16)
+        self._image = np.empty((size_px, size_px, 3), np.uint8)
+        self._region: FaceRegion | None = None
+
+    def cut(self, frame: Frame, region: FaceRegion) -> Frame:
+        """Return a region of a frame, upright and scaled to a square, RGB uint8, shape (size_px, size_px, 3).
+
+        Positions are rounded to 1/32 px, as OpenCV did before version 5 and MediaPipe still does: with exact positions
+        the landmarks differ by up to 0.7 px from MediaPipe's.
+
+        Args:
+            frame: RGB uint8, shape (height, width, 3).
+            region: Region of the frame; may extend beyond it.
+
+        Returns:
+            The image, valid until the next call.
+        """
+        if region != self._region:  # the same for all frames of one size where the region is the whole frame
+            self._region = None
+            self._find_positions(region)
+            self._region = region
+        cv2.remap(frame, self._fixed, self._fractions, cv2.INTER_LINEAR, dst=self._image, borderMode=self._border)
+        return self._image
+
+    def _find_positions(self, region: FaceRegion) -> None:
+        cosine, sine = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
+        across_px, down_px = self._steps * region.width_px, self._steps * region.height_px
+        np.add.outer(
+            (region.x_px - down_px * sine).astype(np.float32),
+            (across_px * cosine).astype(np.float32),
+            out=self._columns,
+        )
+        np.add.outer(
+            (region.y_px + down_px * cosine).astype(np.float32),
+            (across_px * sine).astype(np.float32),
+            out=self._rows,
+        )
+        cv2.convertMaps(self._columns, self._rows, cv2.CV_16SC2, self._fixed, self._fractions)
 
 
 def place_landmarks(
@@ -170,14 +202,18 @@ def place_landmarks(
     x_px = region.x_px + across_px * cosine - down_px * sine
     y_px = region.y_px + across_px * sine + down_px * cosine
     z_scale = math.hypot(region.width_px * cosine / width_px, region.width_px * sine / height_px)
-    return np.column_stack([x_px / width_px, y_px / height_px, points[:, 2] * z_scale])
+    placed = np.empty((len(points), 3))
+    placed[:, 0], placed[:, 1], placed[:, 2] = x_px / width_px, y_px / height_px, points[:, 2] * z_scale
+    return placed
 
 
 def _overlap(box: Floats, others: Floats) -> Floats:
-    """Return the intersection over union of a box with others, corners in rows, shape (n,)."""
-    sizes = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    common = np.prod(np.clip(sizes, 0, None), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    union = areas + np.prod(box[2:] - box[:2]) - common
+    """Return the intersection over union of a box with others, corners in the first four columns, shape (n,)."""
+    left, top, right, bottom = box[:4].tolist()
+    lefts, tops, rights, bottoms = others.T[:4]
+    widths = np.minimum(right, rights) - np.maximum(left, lefts)
+    heights = np.minimum(bottom, bottoms) - np.maximum(top, tops)
+    common = np.maximum(widths, 0) * np.maximum(heights, 0)
+    union = (rights - lefts) * (bottoms - tops) + (right - left) * (bottom - top) - common
     overlaps: Floats = np.divide(common, union, out=np.zeros(len(others)), where=union > 0)
     return overlaps

@@ -43,6 +43,7 @@ EYE_SHAPE_POSITIONS = (
     (13, 15, 17, 11, 9, 19, 21),
     (14, 16, 18, 12, 10, 20, 22),
 )
+_POSITIONS = np.array(EYE_SHAPE_POSITIONS)
 
 
 def read_bundle(model_path: Path, *, sha256: str | None = None) -> bytes:
@@ -84,4 +85,5 @@ def select_eye_shapes(scores: NDArray[Any]) -> NDArray[np.float64]:
     Args:
         scores: Blendshapes in the order of the network, shape (52,).
     """
-    return scores[list(map(list, EYE_SHAPE_POSITIONS))].astype(np.float64)
+    selected: NDArray[np.float64] = scores[_POSITIONS].astype(np.float64)
+    return selected

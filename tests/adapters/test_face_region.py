@@ -8,7 +8,7 @@ from pytest import approx
 
 from func.adapters.face_region import (
     FaceRegion,
-    cut_region,
+    RegionCutter,
     find_face_regions,
     list_anchors,
     place_landmarks,
@@ -98,6 +98,10 @@ def test_the_whole_frame_is_a_square_with_the_longer_side():
     assert whole_frame(np.zeros((480, 640, 3), np.uint8)) == FaceRegion(320, 240, 640, 640, 0)
 
 
+def cut_region(frame, region, size_px, *, repeat_edge):
+    return RegionCutter(size_px, repeat_edge=repeat_edge).cut(frame, region)
+
+
 def test_a_region_in_pixels_of_the_frame_is_cut_out_unchanged():
     frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
@@ -119,6 +123,22 @@ def test_beyond_the_frame_its_edge_is_repeated_or_black(repeat_edge, value):
     frame = np.full((20, 20, 3), 200, np.uint8)
 
     assert (cut_region(frame, FaceRegion(0, 0, 16, 16, 0), 16, repeat_edge=repeat_edge)[0, 0] == value).all()
+
+
+def test_the_same_region_of_another_frame_is_cut_out_of_that_frame():
+    cutter, region = RegionCutter(16, repeat_edge=True), FaceRegion(30, 20, 16, 16, 0)
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), dtype=np.uint8)
+    cutter.cut(first, region)
+
+    assert np.array_equal(cutter.cut(second, region), second[12:28, 22:38])
+
+
+def test_another_region_of_the_same_frame_is_cut_out_anew():
+    cutter = RegionCutter(16, repeat_edge=True)
+    frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    cutter.cut(frame, FaceRegion(30, 20, 16, 16, 0))
+
+    assert np.array_equal(cutter.cut(frame, FaceRegion(31, 20, 16, 16, 0)), frame[12:28, 23:39])
 
 
 def test_landmarks_return_to_where_they_were_cut_out():

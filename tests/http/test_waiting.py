@@ -74,3 +74,21 @@ def test_last_frames_beyond_the_list_are_503_and_their_image_is_stored(make_worl
         assert (refused.status_code, list(world.frames("s"))) == (503, [1])
         assert refused.headers["Retry-After"]
         assert waiting.result().status_code == 200
+
+
+def test_frames_are_answered_while_a_session_is_being_scored(make_world, make_body):
+    world = make_world(SCORING_PLACES="1", LANDMARKERS="1")
+    statuses = []
+    extract = world.maps.extract_saliencyMap
+
+    def answer_frames_first(*args, **kwargs):
+        if not statuses:  # the thread that scores waits for these frames
+            statuses.extend(
+                world.post(make_body(session_id="other", frame_number=number)).status_code for number in range(1, 21)
+            )
+        return extract(*args, **kwargs)
+
+    world.maps.extract_saliencyMap = answer_frames_first
+    scored = world.post(make_body(session_id="s", frame_number=1, last_frame=True))
+
+    assert (statuses, scored.status_code) == ([200] * 20, 200)
