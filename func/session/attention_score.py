@@ -246,22 +246,14 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
     )
 
 
-def _find_timed(gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None]) -> frozenset[int]:
-    """Return the numbers of the frames with a known position in the video."""
-    known = {number: records.get(number) for number in gazes}
-    return frozenset(
-        number for number, record in known.items() if record is not None and record.video_time_ms is not None
-    )
-
-
 def _find_shown(
     gazes: Mapping[int, GazePoint], records: Mapping[int, FrameRecord | None], viewport: Viewport, times: VideoTimes
 ) -> _Shown:
     """Return the frames with a gaze in order of number, and the video frames on screen."""
     known = {number: records.get(number) for number in gazes}
     sent_ms = {number: None if record is None else record.video_time_ms for number, record in known.items()}
-    known_ms = [time_ms for time_ms in sent_ms.values() if time_ms is not None]
-    has_times = len(set(known_ms)) == len(gazes)
+    # Frames that were taken while the video was paused share a position. A clock that never runs is no clock.
+    has_times = None not in sent_ms.values() and (len(gazes) == 1 or len(set(sent_ms.values())) > 1)
     numbers = np.array(sorted(gazes), dtype=np.int64)
     shown = _Shown(numbers, numbers.copy(), numbers / (times.fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):
