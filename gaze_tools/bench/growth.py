@@ -3,7 +3,6 @@
 import gc
 import itertools
 import json
-import resource
 import time
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_documents import decode_map
 from func.session.expected_frames import ExpectedFrames
 from func.session.frame_record import read_record
+from func.session.result import SessionResult
 from func.session.session_score import SessionScorer
 from func.settings import read_settings
 from gaze_core.errors import SessionNotFoundError
@@ -67,13 +67,11 @@ class ScoringCost:
 
     Attributes:
         cpu_s: CPU time of this process, without making the session and its maps.
-        peak_mb: How much the peak memory of this process grew.
-        statistics: The result.
+        result: The result.
     """
 
     cpu_s: float
-    peak_mb: float
-    statistics: Mapping[str, Any]
+    result: SessionResult
 
 
 @click.command()
@@ -104,7 +102,7 @@ def growth(frames: tuple[int, ...], repeats: int, map_frames: int) -> None:
     loads += [ScoringLoad(map_frames, size=sizes[3])]
     measure_scoring(ScoringLoad(60, calibrate=True), model)
     table = Table(title="CPU time of scoring", title_justify="left")
-    for column in ("frames", "maps", "s", "calibrated, s", "ratio", "calibrated, ms per frame", "peak MB"):
+    for column in ("frames", "maps", "s", "calibrated, s", "ratio", "calibrated, ms per frame"):
         table.add_column(column, justify="left" if column == "maps" else "right")
     for load in loads:
         turns = repeats if load.frames <= _SHORT else 1
@@ -113,7 +111,6 @@ def growth(frames: tuple[int, ...], repeats: int, map_frames: int) -> None:
         ]
         plain_s, calibrated_s = (float(np.median([pair[side].cpu_s for pair in costs])) for side in (0, 1))
         ratio = np.median([calibrated.cpu_s / plain.cpu_s for plain, calibrated in costs])
-        grown_mb = max(pair[1].peak_mb for pair in costs)
         table.add_row(
             f"{load.frames}",
             load.describe(),
@@ -121,7 +118,6 @@ def growth(frames: tuple[int, ...], repeats: int, map_frames: int) -> None:
             f"{calibrated_s:.3f}",
             f"{ratio:.2f}",
             f"{1000 * calibrated_s / load.frames:.3f}",
-            f"{grown_mb:.0f}",
         )
     console.print(table)
 
@@ -180,10 +176,10 @@ def measure_scoring(load: ScoringLoad, model: GazeModel) -> ScoringCost:
     # What this process made before is no garbage of the scoring.
     gc.collect()
     gc.freeze()
-    before_mb, started_s = peak_mb(), time.process_time()
+    started_s = time.process_time()
     result = scorer.score(sessions.get_session("session"), expected, "bench")
     cpu_s = time.process_time() - started_s
-    return ScoringCost(cpu_s, peak_mb() - before_mb, result.as_json())
+    return ScoringCost(cpu_s, result)
 
 
 def make_documents(size: tuple[int, int], form: str) -> list[bytes]:
@@ -203,11 +199,6 @@ def make_maps(size: tuple[int, int]) -> Iterator[Floats]:
         x, y = round(width * (0.5 + 0.31 * np.cos(turn))), round(height * (0.5 + 0.3 * np.sin(turn)))
         frame[y - side : y + side, x - side : x + side] = 250
         yield np.asarray(model.map_frame(frame), dtype=np.float64)
-
-
-def peak_mb() -> float:
-    """Return the peak memory of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _encode(saliency_map: Floats, form: str) -> bytes:
