@@ -6,6 +6,7 @@ frames, so all intervals come from `intervals.mean_interval`. `docs/attention-sc
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,7 +22,7 @@ from gaze_core.intervals import (
     mean_interval,
     median_step_s,
 )
-from gaze_core.saliency import MapScore, calc
+from gaze_core.saliency import MapPixels, MapScore, check_map, find_pixels, score_pixels
 from gaze_core.types import Floats
 
 Integers = NDArray[np.int64]
@@ -141,10 +142,12 @@ class MapLookup:
     Attributes:
         places: Frames in order of time, shape (m,).
         others: Comparison gazes of each frame, shape (m, k).
-        is_used: Whether each is used, shape (m, k).
+        is_used: Whether each is used, shape (m, k); none for a gaze off the video.
         lagged: Gaze closest to each lag of each frame, shape (m, lags).
         has_lagged: Whether it is close enough, shape (m, lags).
-        points: All of them, normalised to the video, shape (m × (1 + k + lags), 2).
+        positions: All of them in order of time, shape (m × (1 + k + lags),).
+        compared: Comparison gazes that are used, over all frames.
+        comparisons: How many each frame uses, shape (m,).
     """
 
     places: Integers
@@ -152,7 +155,9 @@ class MapLookup:
     is_used: NDArray[np.bool_]
     lagged: Integers
     has_lagged: NDArray[np.bool_]
-    points: Floats
+    positions: Integers
+    compared: Integers
+    comparisons: Integers
 
 
 class SessionScore:
@@ -190,6 +195,13 @@ class SessionScore:
         self._is_on_video = np.all((self._points >= 0) & (self._points <= 1), axis=1)
         self._on_video: Integers = np.flatnonzero(self._is_on_video)
         self._values = FrameValues.empty(times.size)
+        self._pixels: dict[tuple[int, int], MapPixels] = {}
+
+    def restart(self) -> "SessionScore":
+        """Return a score of the same gaze without any map, which shares what is known of the gaze."""
+        again = copy(self)
+        again._values = FrameValues.empty(self._times.size)
+        return again
 
     def look_up(self, frames: int | Sequence[int] | Integers) -> MapLookup:
         """Return where to evaluate the map of some frames; valid for any score of the same times and points.
@@ -204,10 +216,13 @@ class SessionScore:
         if given.size == 0 or (given < 0).any() or (given >= self._times.size).any():
             raise ValueError(f"frames must be positions from 0 to {self._times.size - 1}")
         places = self._place[given]
+        if places.size > 1 and np.unique(places).size != places.size:
+            raise ValueError("a frame is given twice")
         others, is_used = self._comparisons(places)
+        is_used &= self._is_on_video[places][:, None]
         lagged, has_lagged = self._lagged(places)
-        points = self._points[np.concatenate([places, others.ravel(), lagged.ravel()])]
-        return MapLookup(places, others, is_used, lagged, has_lagged, points)
+        positions = np.concatenate([places, others.ravel(), lagged.ravel()])
+        return MapLookup(places, others, is_used, lagged, has_lagged, positions, others[is_used], is_used.sum(axis=1))
 
     def add_map(
         self,
@@ -227,29 +242,36 @@ class SessionScore:
             SaliencyMapError: The map is unusable; the session is unchanged.
         """
         found = self.look_up(frames) if lookup is None else lookup
-        places, others, lagged = found.places, found.others, found.lagged
-        values = self._values
-        if values.scored[places].any() or np.unique(places).size != places.size:
+        places, others, values = found.places, found.others, self._values
+        if values.scored[places].any():
             raise ValueError("a frame has been scored already")
         if isinstance(saliency_map, BlurredMap):
-            score = saliency_map.score(found.points)
+            score = saliency_map.score_pixels(self._find_pixels(found, saliency_map.shape))
         else:
-            score = calc(found.points, saliency_map)
-        count = len(places)
+            array = check_map(saliency_map)
+            score = score_pixels(self._find_pixels(found, (array.shape[0], array.shape[1])), array)
+        count, end = len(places), len(places) + others.size
         own = MapScore(score.hits[:count], score.ranks[:count], score.nss[:count], score.chance)
         values.scored[places] = True
         values.hits[places], values.ranks[places], values.nss[places] = own.hits, own.ranks, own.nss
         values.chance[places] = score.chance
-        other_ranks = score.ranks[count : count + others.size].reshape(others.shape)
-        wins = compare(own.ranks[:, None], other_ranks)
-        has_others = found.is_used.any(axis=1) & self._is_on_video[places]
-        is_used = found.is_used & has_others[:, None]
-        values.shuffled[places[has_others]] = (wins * is_used).sum(axis=1)[has_others] / is_used.sum(axis=1)[has_others]
-        np.add.at(values.beaten, others[is_used], wins[is_used])
-        np.add.at(values.compared, others[is_used], 1.0)
-        lagged_ranks = score.ranks[count + others.size :].reshape(lagged.shape)
+        if found.compared.size:
+            wins = compare(own.ranks[:, None], score.ranks[count:end].reshape(others.shape))
+            shares = (wins * found.is_used).sum(axis=1) / np.maximum(found.comparisons, 1)
+            values.shuffled[places] = np.where(found.comparisons > 0, shares, math.nan)
+            np.add.at(values.beaten, found.compared, wins[found.is_used])
+            np.add.at(values.compared, found.compared, 1.0)
+        lagged_ranks = score.ranks[end:].reshape(found.lagged.shape)
         values.lagged_ranks[places] = np.where(found.has_lagged, lagged_ranks, math.nan)
         return own
+
+    def _find_pixels(self, found: MapLookup, map_shape: tuple[int, int]) -> MapPixels:
+        """Return the pixels of a look-up; those of all gaze points are kept for the shape of the last map."""
+        pixels = self._pixels.get(map_shape)
+        if pixels is None:
+            self._pixels.clear()
+            pixels = self._pixels[map_shape] = find_pixels(self._points, map_shape)
+        return pixels.take(found.positions)
 
     def trace(self) -> FrameValues:
         """Return the contribution of each frame, in the order of the constructor's arguments."""

@@ -1,8 +1,8 @@
 """Blur of a saliency map to the accuracy of the gaze that is scored on it.
 
 A blurred map varies slowly, so it need not be computed in every pixel. `smooth_map` averages the map over small cells
-and computes the blur at the gaze points and at a grid of samples, against which they are ranked. `blur_map` computes
-every pixel; it is for narrow blurs, and the reference in tests.
+and computes the blur at a grid of nodes. Gaze points are interpolated between them and ranked among them. `blur_map`
+computes every pixel; it is for small maps, and the reference in tests.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaze_core.saliency import MapScore, check_map, find_pixels, score_values
+from gaze_core.saliency import MapPixels, MapScore, check_map, find_pixels, score_values
 from gaze_core.types import Floats, SaliencyMap, Screen, Viewport
 
 _BLUR_RADIUS = 4.0  # in standard deviations; 0.006 % of a Gaussian lies beyond
@@ -30,8 +30,22 @@ MIN_CELLS = 16
 MIN_SAMPLES = 48
 """Fewest samples along an axis to rank a value among, in maps of at least as many pixels."""
 
-MAX_CELLS = 20_000
-"""With more cells, computing every pixel is faster."""
+INTERPOLATION_NODES = 4
+"""Nodes along an axis through which the cubic for a value between them runs."""
+
+MANY_PIXELS = 10_000
+"""In smaller maps with narrow blurs, computing every pixel is fast enough."""
+
+MIN_SIGMA_PX = 4.0
+"""For narrower blurs, computing every pixel is faster than the many nodes that they need."""
+
+_FEW_NODES = 64
+"""So few are not worth splitting into strips."""
+
+_STRIP = 24
+"""Rows that are multiplied at once; only cells near any of them have a weight."""
+
+_BYTES_IN_16_BITS = 257
 
 _SINGLE_THREAD_PRODUCT = 250_000
 """OpenBLAS multiplies matrices of up to 4 × 65,536 products in the calling thread (`interface/gemm.c`). Waking its
@@ -70,22 +84,50 @@ _Float = TypeVar("_Float", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BlurAxis:
+    """Blur of the rows or columns of a map, from its cells to a few of its pixels, the nodes.
+
+    Attributes:
+        sizes: Number of pixels of each cell, shape (cells,).
+        weights: Weight of each cell in the blurred value of each node, shape (nodes, cells).
+        strips: Ranges of nodes, and the range of cells with a weight in them.
+        sampled: Nodes that are spread evenly.
+        nearest: First of the `INTERPOLATION_NODES` nodes around each pixel, shape (pixels,).
+        shares: Weight of each of these in the value of each pixel, shape (`INTERPOLATION_NODES`, pixels).
+    """
+
+    sizes: NDArray[np.int64]
+    weights: Floats
+    strips: tuple[tuple[slice, slice], ...]
+    sampled: slice
+    nearest: NDArray[np.int64]
+    shares: Floats
+
+    def apply(self, cells: Floats) -> Floats:
+        """Return the blurred values of the nodes, shape (nodes, columns), from those of the cells, (cells, columns)."""
+        parts = [_multiply(self.weights[nodes, near], cells[near]) for nodes, near in self.strips]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class BlurredMap:
-    """Blurred saliency map that computes the pixels it is asked for.
+    """Saliency map blurred at a grid of nodes; values between them are interpolated.
 
     Attributes:
         shape: Height and width of the map.
         cells: Mean of each cell, in steps of 1/65535 of the map's maximum, shape (rows, columns).
-        row_weights: Weight of each row of cells in each row of the map, shape (height, rows).
-        column_weights: The same for columns, shape (width, columns).
-        samples: Values at a grid of samples, ascending, shape (n,).
+        nodes: Blurred values at the nodes, shape (rows, columns).
+        rows: Blur of the rows.
+        columns: Blur of the columns.
+        samples: Values at evenly spread nodes, ascending, shape (n,).
     """
 
     shape: tuple[int, int]
     cells: Floats
-    row_weights: Floats
-    column_weights: Floats
-    samples: Floats
+    nodes: Floats
+    rows: BlurAxis
+    columns: BlurAxis
+    samples: NDArray[np.uint16]
 
     def score(self, gaze_points: ArrayLike) -> MapScore:
         """Score gaze points as `saliency.calc` does, ranked among the samples.
@@ -93,10 +135,22 @@ class BlurredMap:
         Args:
             gaze_points: x and y normalised to the map, shape (n, 2); points outside 0..1 are off the map.
         """
-        on_map, rows, columns = find_pixels(gaze_points, self.shape)
-        by_column = _multiply(self.row_weights[rows], self.cells)
-        values = np.rint((by_column * self.column_weights[columns]).sum(axis=1))
-        return score_values(values, on_map, self.samples)
+        return self.score_pixels(find_pixels(gaze_points, self.shape))
+
+    def score_pixels(self, pixels: MapPixels) -> MapScore:
+        """Score pixels, ranked among the samples."""
+        levels = np.clip(np.rint(self.value_at(pixels)), 0, _BLUR_LEVELS).astype(np.uint16)
+        return score_values(levels, pixels.on_map, self.samples)
+
+    def value_at(self, pixels: MapPixels) -> Floats:
+        """Return the blurred values at pixels, shape (n,)."""
+        of_rows, of_columns = self.rows.shares[:, pixels.rows], self.columns.shares[:, pixels.columns]
+        first = self.rows.nearest[pixels.rows] * self.nodes.shape[1] + self.columns.nearest[pixels.columns]
+        around = np.arange(len(of_rows))[:, None, None] * self.nodes.shape[1] + np.arange(len(of_columns))[:, None]
+        values = self.nodes.ravel()[around + first]
+        values *= of_columns
+        blurred: Floats = (values.sum(axis=1) * of_rows).sum(axis=0)
+        return blurred
 
 
 def smooth_map(saliency_map: ArrayLike, sigma_rows_px: float, sigma_columns_px: float) -> BlurredMap | SaliencyMap:
@@ -119,42 +173,38 @@ def smooth_map(saliency_map: ArrayLike, sigma_rows_px: float, sigma_columns_px: 
     height, width = array.shape
     row_size, column_size = _cell_size(height, sigma_rows_px), _cell_size(width, sigma_columns_px)
     count = math.ceil(height / row_size) * math.ceil(width / column_size)
-    if count > min(MAX_CELLS, array.size / 2) or largest == array.min():
+    is_sharp = max(sigma_rows_px, sigma_columns_px) < MIN_SIGMA_PX
+    if is_sharp or (count > array.size / 2 and count < MANY_PIXELS) or largest == array.min():
         return blur_map(array, sigma_rows_px, sigma_columns_px)
-    rows = _divide_axis(height, row_size, sigma_rows_px)
-    columns = _divide_axis(width, column_size, sigma_columns_px)
-    # Sums of bytes are exact in integers, and faster.
-    kind = np.uint32 if array.dtype == np.uint8 else np.float64
-    sums = _sum_cells(_sum_cells(array, int(rows.sizes[0]), kind).T, int(columns.sizes[0]), kind).T
-    cells = np.ascontiguousarray(sums / (rows.sizes[:, None] * columns.sizes) * (_BLUR_LEVELS / largest))
-    samples = _multiply(_multiply(rows.sample_weights, cells), columns.sample_weights.T)
-    return BlurredMap((height, width), cells, rows.weights, columns.weights, np.sort(np.rint(samples), axis=None))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Axis:
-    """Division of the rows or columns of a map into cells.
-
-    Attributes:
-        sizes: Number of pixels of each cell, shape (cells,).
-        weights: Weight of each cell in the blurred value of each pixel, shape (pixels, cells).
-        sample_weights: The rows of `weights` for the pixels to sample, shape (samples, cells).
-    """
-
-    sizes: NDArray[np.int64]
-    weights: Floats
-    sample_weights: Floats
+    rows = divide_axis(height, row_size, sigma_rows_px)
+    columns = divide_axis(width, column_size, sigma_columns_px)
+    cells = _sum_cells(_sum_cells(array, row_size).T, column_size).T * (_BLUR_LEVELS / largest)
+    if row_size * column_size > 1:
+        cells /= rows.sizes[:, None] * columns.sizes
+    nodes = np.ascontiguousarray(columns.apply(rows.apply(cells).T).T)
+    levels = np.rint(nodes[rows.sampled, columns.sampled]).astype(np.uint16)
+    samples = np.sort(levels, axis=None, kind="stable")  # a radix sort
+    return BlurredMap((height, width), cells, nodes, rows, columns, samples)
 
 
 def _cell_size(pixels: int, sigma_px: float) -> int:
     return max(1, math.floor(min(sigma_px / CELLS_PER_SIGMA, pixels / MIN_CELLS)))
 
 
-def _sum_cells(array: NDArray[Any], size: int, kind: type[np.generic]) -> NDArray[Any]:
+def _sum_cells(array: NDArray[Any], size: int) -> NDArray[Any]:
     """Return the sum over each cell of `size` rows, the last cell being smaller if they do not fit."""
+    if size == 1:
+        return array
     whole = len(array) // size
-    sums = np.zeros((math.ceil(len(array) / size), array.shape[1]), dtype=kind)
-    for row in range(size):
+    # Sums of up to 257 bytes fit into 16 bits: exact, and faster.
+    kind: type[np.generic] = np.float64
+    if array.dtype == np.uint8:
+        kind = np.uint16 if size <= _BYTES_IN_16_BITS else np.uint32
+    elif array.dtype == np.uint16 and size <= _BYTES_IN_16_BITS:
+        kind = np.uint32
+    sums = np.empty((math.ceil(len(array) / size), array.shape[1]), dtype=kind)
+    np.add(array[: whole * size : size], array[1 : whole * size : size], out=sums[:whole], dtype=kind)
+    for row in range(2, size):
         sums[:whole] += array[row : whole * size : size]
     if whole < len(sums):
         sums[whole] = array[whole * size :].sum(axis=0)
@@ -162,29 +212,69 @@ def _sum_cells(array: NDArray[Any], size: int, kind: type[np.generic]) -> NDArra
 
 
 @lru_cache(maxsize=8)
-def _divide_axis(pixels: int, size: int, sigma_px: float) -> _Axis:
+def divide_axis(pixels: int, size: int, sigma_px: float) -> BlurAxis:
+    """Return the blur of an axis.
+
+    Args:
+        pixels: Length of the axis.
+        size: Length of its cells.
+        sigma_px: Standard deviation of the Gaussian.
+    """
     starts = np.arange(0, pixels, size)
     sizes = np.minimum(size, pixels - starts)
+    taken = min(pixels, max(MIN_SAMPLES, math.ceil(2 * pixels / max(sigma_px, 1.0))))
+    samples = ((2 * np.arange(taken) + 1) * pixels // (2 * taken)).astype(np.int64)
+    nodes = np.union1d(samples, [0, pixels - 1])
+    sampled = slice(int(samples[0] > 0), int(samples[0] > 0) + taken)
     if sigma_px < _BLUR_NOTHING_PX:
-        weights = np.eye(pixels)
+        weights = np.eye(pixels)[nodes]
     else:
         # The mean over a cell blurs already; the Gaussian does the rest.
         variance = sigma_px**2 - (sizes**2 - 1) / 12
         middles = starts + (sizes - 1) / 2
-        distances = (np.arange(pixels)[:, None] - middles) ** 2 / variance
+        distances = (nodes[:, None] - middles) ** 2 / variance
         # Relative to the nearest cell, so that no row of weights vanishes.
-        weights = sizes / np.sqrt(variance) * np.exp(-0.5 * (distances - distances.min(axis=1, keepdims=True)))
+        beyond = distances - distances.min(axis=1, keepdims=True)
+        weights = sizes / np.sqrt(variance) * np.exp(-0.5 * beyond) * (beyond <= _BLUR_RADIUS**2)
         weights /= weights.sum(axis=1, keepdims=True)
-    taken = min(pixels, max(MIN_SAMPLES, math.ceil(2 * pixels / max(sigma_px, 1.0))))
-    samples = ((2 * np.arange(taken) + 1) * pixels // (2 * taken)).astype(np.int64)
-    return _Axis(sizes, weights, weights[samples])
+    nearest, shares = _interpolate(nodes, pixels)
+    return BlurAxis(sizes, weights, _find_strips(weights), sampled, nearest, shares)
+
+
+def _find_strips(weights: Floats) -> tuple[tuple[slice, slice], ...]:
+    """Return ranges of rows, and for each the range of columns in which any of them has a weight."""
+    strips = []
+    step = _STRIP if len(weights) > _FEW_NODES else len(weights)
+    for start in range(0, len(weights), step):
+        used = np.flatnonzero(weights[start : start + step].any(axis=0))
+        strips.append((slice(start, start + step), slice(int(used[0]), int(used[-1]) + 1)))
+    return tuple(strips)
+
+
+def _interpolate(nodes: NDArray[np.int64], pixels: int) -> tuple[NDArray[np.int64], Floats]:
+    """Return the first node around each pixel and the weights of Lagrange's cubic through it and the next ones."""
+    count = min(INTERPOLATION_NODES, nodes.size)
+    at = np.arange(pixels)
+    nearest = np.clip(np.searchsorted(nodes, at, side="right") - count // 2, 0, nodes.size - count)
+    around = nodes[nearest + np.arange(count)[:, None]].astype(np.float64)
+    shares = np.ones((count, pixels))
+    for one in range(count):
+        for other in range(count):
+            if other != one:
+                shares[one] *= (at - around[other]) / (around[one] - around[other])
+    return nearest, shares
 
 
 def _multiply(left: NDArray[_Float], right: NDArray[_Float]) -> NDArray[_Float]:
     """Return the product of two matrices, computed in this thread."""
-    step = max(1, _SINGLE_THREAD_PRODUCT // max(1, right.size))
-    parts = [left[start : start + step] @ right for start in range(0, max(1, len(left)), step)]
-    return np.concatenate(parts) if len(parts) != 1 else parts[0]
+    rows, inner = left.shape
+    width = max(1, _SINGLE_THREAD_PRODUCT // max(1, rows * inner))
+    if width >= right.shape[1]:
+        return left @ right
+    product = np.empty((rows, right.shape[1]), dtype=left.dtype)
+    for start in range(0, right.shape[1], width):
+        product[:, start : start + width] = left @ right[:, start : start + width]
+    return product
 
 
 def _check_sigmas(*sigmas_px: float) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaze_core.errors import SaliencyMapError
+from gaze_core.pixel_ranks import is_rankable, rank_values
 from gaze_core.types import Floats, SaliencyMap
 
 SALIENT_SHARE = 0.30
@@ -15,6 +16,9 @@ SALIENT_SHARE = 0.30
 
 MAX_MAP_PIXELS = 4096 * 2304
 """Largest accepted map: a 4K frame."""
+
+_MANY_PIXELS = 10_000
+"""Fewer real numbers are sorted faster than binned."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,9 +54,12 @@ def check_map(saliency_map: ArrayLike) -> SaliencyMap:
         raise SaliencyMapError(f"a saliency map must have at most {MAX_MAP_PIXELS} pixels, not {array.size}")
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise SaliencyMapError(f"a saliency map must contain real numbers, not {array.dtype}")
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+    if array.dtype.kind == "u":
+        return array
+    lowest = array.min()  # NaN if there is any
+    if array.dtype.kind == "f" and not np.isfinite([lowest, array.max()]).all():
         raise SaliencyMapError("a saliency map contains a value that is not finite")
-    if not np.issubdtype(array.dtype, np.unsignedinteger) and (array < 0).any():
+    if lowest < 0:
         raise SaliencyMapError("a saliency map contains a negative value")
     return array
 
@@ -72,23 +79,30 @@ def calc(gaze_points: ArrayLike, saliency_map: ArrayLike) -> MapScore:
         SaliencyMapError: The map is unusable, see `check_map`.
     """
     array = check_map(saliency_map)
-    on_map, rows, columns = find_pixels(gaze_points, (array.shape[0], array.shape[1]))
-    values, counts = _count_values(array)
-    half_ranks = _half_ranks(counts)
-    is_salient = _is_salient(half_ranks, array.size)
-    chance = float(counts[is_salient].sum() / array.size)
-    positions = np.searchsorted(values, array[rows, columns])
-    hits, ranks, nss_values = _no_scores(len(on_map))
-    hits[on_map] = is_salient[positions]
-    ranks[on_map] = half_ranks[positions] / (2 * array.size)
-    nss_values[on_map] = _standardise(values, counts)[positions]
-    return MapScore(hits, ranks, nss_values, chance)
+    return score_pixels(find_pixels(gaze_points, (array.shape[0], array.shape[1])), array)
 
 
-def find_pixels(
-    gaze_points: ArrayLike, map_shape: tuple[int, int]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-    """Return whether each point is on the map, shape (n,), and the row and column of those that are.
+@dataclass(frozen=True, slots=True, eq=False)
+class MapPixels:
+    """Pixels of points on a map.
+
+    Attributes:
+        on_map: Whether each point is on the map, shape (n,).
+        rows: Row of each point, 0 off the map, shape (n,).
+        columns: Column of each point, 0 off the map, shape (n,).
+    """
+
+    on_map: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    def take(self, positions: NDArray[np.int64]) -> "MapPixels":
+        """Return the pixels of some points, in the given order."""
+        return MapPixels(self.on_map[positions], self.rows[positions], self.columns[positions])
+
+
+def find_pixels(gaze_points: ArrayLike, map_shape: tuple[int, int]) -> MapPixels:
+    """Return the pixels of gaze points.
 
     Args:
         gaze_points: x and y normalised to the map, origin top left, shape (n, 2).
@@ -104,36 +118,66 @@ def find_pixels(
         raise ValueError("gaze_points must be finite")
     height, width = map_shape
     on_map = np.all((points >= 0) & (points <= 1), axis=1)
-    columns = np.minimum(np.floor(points[on_map, 0] * width).astype(np.int64), width - 1)
-    rows = np.minimum(np.floor(points[on_map, 1] * height).astype(np.int64), height - 1)
-    return on_map, rows, columns
+    inside = np.where(on_map[:, None], points, 0.0)
+    columns = np.minimum(np.floor(inside[:, 0] * width).astype(np.int64), width - 1)
+    rows = np.minimum(np.floor(inside[:, 1] * height).astype(np.int64), height - 1)
+    return MapPixels(on_map, rows, columns)
 
 
-def score_values(values: Floats, on_map: NDArray[np.bool_], samples: Floats) -> MapScore:
+def score_pixels(pixels: MapPixels, array: SaliencyMap) -> MapScore:
+    """Score pixels as `calc` scores gaze points.
+
+    Args:
+        pixels: Pixels of the gaze points.
+        array: Saliency map, as `check_map` returns it.
+    """
+    values = array[pixels.rows, pixels.columns]
+    if array.size >= _MANY_PIXELS and array.dtype not in (np.uint8, np.uint16) and is_rankable(array.dtype):
+        flat = array.ravel()
+        if flat.min() < flat.max():
+            ranks = rank_values(flat, values, middle=_salient_place(array.size))
+            salient = _count_salient(ranks.middle_below, ranks.middle_through, array.size)
+            return _make_score(
+                pixels.on_map, ranks.below + ranks.through, array.size, ranks.standardised, float(salient / array.size)
+            )
+    distinct, counts = _count_values(array)
+    half_ranks = _half_ranks(counts)
+    chance = float(counts[_is_salient(half_ranks, array.size)].sum() / array.size)
+    positions = np.searchsorted(distinct, values)
+    return _make_score(
+        pixels.on_map, half_ranks[positions], array.size, _standardise(distinct, counts)[positions], chance
+    )
+
+
+def score_values(values: NDArray[np.uint16], on_map: NDArray[np.bool_], samples: NDArray[np.uint16]) -> MapScore:
     """Return the score of points from their values and a sample of the map's pixels.
 
     Args:
-        values: Value at each point on the map.
+        values: Value at each point; any number off the map, shape (n,).
         on_map: Whether each point is on the map, shape (n,).
         samples: Values at pixels spread evenly over the map, ascending, shape (m,).
     """
-    hits, ranks, nss_values = _no_scores(len(on_map))
-    half_ranks = np.searchsorted(samples, values, "left") + np.searchsorted(samples, values, "right")
-    hits[on_map] = _is_salient(half_ranks, samples.size)
-    ranks[on_map] = half_ranks / (2 * samples.size)
-    deviations = samples - samples.mean()
+    size = samples.size
+    middle = samples[_salient_place(size)]
+    sought = np.append(values, middle)
+    below, through = np.searchsorted(samples, sought, "left"), np.searchsorted(samples, sought, "right")
+    standardised = np.full(values.size, math.nan)
     if samples[0] < samples[-1]:
-        spread = math.sqrt(float(deviations @ deviations) / (samples.size - 1))
-        nss_values[on_map] = (values - samples.mean()) / spread
-    return MapScore(hits, ranks, nss_values, _salient_share(samples))
+        numbers = samples.astype(np.int64)
+        total, squares = int(numbers.sum()), int((numbers * numbers).sum())
+        standardised = (values - total / size) / math.sqrt((squares * size - total**2) / size / (size - 1))
+    salient = _count_salient(int(below[-1]), int(through[-1]), size)
+    return _make_score(on_map, (below + through)[:-1], size, standardised, salient / size)
 
 
-def _salient_share(samples: Floats) -> float:
-    """Return the share of ascending samples that would be a hit: some, none or all of those equal to the 70 % one."""
-    middle = samples[math.floor((1 - SALIENT_SHARE) * samples.size)]
-    first, last = np.searchsorted(samples, middle, "left"), np.searchsorted(samples, middle, "right")
-    are_equal_salient = _is_salient(np.array([first + last]), samples.size)[0]
-    return float(samples.size - (first if are_equal_salient else last)) / samples.size
+def _salient_place(size: int) -> int:
+    """Return the place in ascending order, from 0, of a pixel above which all others are a hit, and below none."""
+    return size * round((1 - SALIENT_SHARE) * 100) // 100
+
+
+def _count_salient(below: int, through: int, size: int) -> int:
+    """Return how many pixels would be a hit, from those below and up to the value of the `_salient_place`."""
+    return size - (below if _is_salient(np.array([below + through]), size)[0] else through)
 
 
 def rescale(values: NDArray[Any]) -> Floats:
@@ -143,9 +187,14 @@ def rescale(values: NDArray[Any]) -> Floats:
     return rescaled
 
 
-def _no_scores(count: int) -> tuple[NDArray[np.bool_], Floats, Floats]:
-    """Return hits, ranks and NSS of points off the map."""
-    return np.zeros(count, dtype=np.bool_), np.full(count, math.nan), np.full(count, math.nan)
+def _make_score(
+    on_map: NDArray[np.bool_], half_ranks: NDArray[np.int64], size: int, nss: Floats, chance: float
+) -> MapScore:
+    """Return the score of points from twice their mid-ranks among `size` pixels and their standardised values."""
+    hits, ranks = _is_salient(half_ranks, size), half_ranks / (2 * size)
+    if not on_map.all():
+        hits, ranks, nss = hits & on_map, np.where(on_map, ranks, math.nan), np.where(on_map, nss, math.nan)
+    return MapScore(hits, ranks, nss, chance)
 
 
 def _is_salient(half_ranks: NDArray[np.int64], size: int) -> NDArray[np.bool_]:

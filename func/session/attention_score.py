@@ -188,25 +188,35 @@ class _Blur:
             own = (None, None) if record is None else (record.screen, record.viewport)
             self._setup_of[place] = setups.setdefault((own[0] or screen, own[1] or viewport), len(setups))
         self._setups = list(setups)
+        self._sigmas_px: dict[tuple[int, int, int], tuple[float, float]] = {}
 
     def __call__(
         self, saliency_map: SaliencyMap, places: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], SaliencyMap | BlurredMap]]:
         """Yield the map blurred for each setup, and the places that it is for."""
-        height, width = np.shape(saliency_map)
+        if len(self._setups) == 1:
+            yield places, self._blur(saliency_map, 0)
+            return
         setups = self._setup_of[places]
-        for setup in np.unique(setups):
+        for setup in np.unique(setups).tolist():
+            yield places[setups == setup], self._blur(saliency_map, setup)
+
+    def _blur(self, saliency_map: SaliencyMap, setup: int) -> SaliencyMap | BlurredMap:
+        height, width = np.shape(saliency_map)
+        sigmas_px = self._sigmas_px.get((setup, height, width))
+        if sigmas_px is None:
             screen, viewport = self._setups[setup]
             degrees, size = self.accuracy.accuracy_deg, (height, width)
             sigmas = blur_sigma_px(degrees, self._distance_mm, size, screen=screen, viewport=viewport)
             # A viewport of almost no size makes the blur infinitely wide.
-            limited = [min(sigma, _MAX_SIGMA * pixels) for sigma, pixels in zip(sigmas, size, strict=True)]
-            yield places[setups == setup], smooth_map(saliency_map, *limited)
+            sigmas_px = (min(sigmas[0], _MAX_SIGMA * height), min(sigmas[1], _MAX_SIGMA * width))
+            self._sigmas_px[setup, height, width] = sigmas_px
+        return smooth_map(saliency_map, *sigmas_px)
 
 
 def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumbers:
     plain = SessionScore(shown.times_s, shown.points)
-    blurred = None if blur is None else SessionScore(shown.times_s, shown.points)
+    blurred = None if blur is None else plain.restart()
     by_video_frame = np.argsort(shown.video_frames, kind="stable")
     in_order = shown.video_frames[by_video_frame]
     lost: Counter[str] = Counter(no_map=in_order.size)
@@ -258,8 +268,8 @@ def _find_shown(
     """Return the frames with a gaze in order of number, and the video frames on screen."""
     known = {number: records.get(number) for number in gazes}
     sent_ms = {number: None if record is None else record.video_time_ms for number, record in known.items()}
-    # Times may be equal: the video was paused, or had ended.
-    has_times = None not in sent_ms.values()
+    # Frames that were taken while the video was paused share a position. A clock that never runs is no clock.
+    has_times = None not in sent_ms.values() and (len(gazes) == 1 or len(set(sent_ms.values())) > 1)
     numbers = np.array(sorted(gazes), dtype=np.int64)
     shown = _Shown(numbers, numbers.copy(), numbers / (times.fps or DEFAULT_FPS), np.empty((len(numbers), 2)))
     for position, number in enumerate(numbers.tolist()):

@@ -1,7 +1,7 @@
 """Gaze of each frame of a session, from its stored records."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from gaze_core.types import Camera, GazePoint, Screen, Validity
 
 NOMINAL_STEP_S = 0.05
 """Time between frames if their capture times are unknown."""
+
+_SHORTEST_STEP_S = 1e-5
+"""Time between frames that share a capture time: far shorter than any filter."""
 
 Records = Mapping[int, FrameRecord | None]
 
@@ -50,11 +53,12 @@ def find_video_frames(records: Records) -> dict[int, FrameRecord | None]:
 def find_times_s(records: Records) -> dict[int, float]:
     """Return the time of each frame since the earliest one.
 
-    These are the capture times if every frame has its own, otherwise the frame numbers at 20 Hz.
+    These are the capture times if every frame has one and the clock runs, otherwise the frame numbers at 20 Hz. Frames
+    may share a time: some browsers round it to 100 ms.
     """
     stamps = {number: None if record is None else record.timestamp_ms for number, record in records.items()}
     times_s = {number: stamp / 1000 for number, stamp in stamps.items() if stamp is not None}
-    if len(set(times_s.values())) < len(records):
+    if not _are_usable(list(times_s.values()), len(records)):
         times_s = {number: number * NOMINAL_STEP_S for number in records}
     start_s = min(times_s.values(), default=0.0)
     return {number: time_s - start_s for number, time_s in times_s.items()}
@@ -153,9 +157,23 @@ def _smooth(records: Records, numbers: list[int], directions_deg: NDArray[np.flo
     """Return directions smoothed in order of capture time; without capture times, in order of number at 20 Hz."""
     stamps = [record.timestamp_ms for number in numbers if (record := records[number]) is not None]
     times_s = [stamp / 1000 for stamp in stamps if stamp is not None]
-    if len(set(times_s)) < len(numbers):
+    if not _are_usable(times_s, len(numbers)):
         times_s = [number * NOMINAL_STEP_S for number in numbers]
-    order = np.argsort(times_s)
+    order = np.argsort(times_s, kind="stable")
     smoothed = np.empty_like(directions_deg)
-    smoothed[order] = smooth_zero_lag(np.array(times_s)[order], directions_deg[order])
+    smoothed[order] = smooth_zero_lag(_separate(np.array(times_s)[order]), directions_deg[order])
     return smoothed
+
+
+def _are_usable(times_s: Sequence[float], frames: int) -> bool:
+    """Return whether every frame has a time and the clock did not stand still all the time."""
+    return len(times_s) == frames and (frames == 1 or len(set(times_s)) > 1)
+
+
+def _separate(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ascending times with at least `_SHORTEST_STEP_S` between those that were equal."""
+    if (np.diff(times_s) > 0).all():
+        return times_s
+    steps_s = np.arange(times_s.size) * _SHORTEST_STEP_S
+    separate: NDArray[np.float64] = np.maximum.accumulate(times_s - steps_s) + steps_s
+    return separate

@@ -13,6 +13,10 @@ from gaze_tools.command_line import LazyGroup
             "Compare one and several frames in a request, over networks with a delay; then the session update alone.",
         ),
         "frame": ("gaze_tools.bench.frame:frame", "Time the steps of one frame."),
+        "growth": (
+            "gaze_tools.bench.growth:growth",
+            "Show how the CPU time of scoring grows with sessions and maps.",
+        ),
         "maps": ("gaze_tools.bench.maps:maps", "Time each saliency model on the frames of VIDEO."),
         "overload": (
             "gaze_tools.bench.overload:overload",

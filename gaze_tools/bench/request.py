@@ -54,22 +54,22 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestCosts:
+class SentBody:
     """What a client sends: how to make the body of a frame from its session and number, and the content type."""
 
     make_body: Callable[[str, int], bytes]
     content_type: str
 
 
-def send_json(jpeg: bytes) -> RequestCosts:
+def send_json(jpeg: bytes) -> SentBody:
     """Return the frame as JSON with base64."""
     text = base64.b64encode(jpeg).decode()
-    return RequestCosts(
+    return SentBody(
         lambda session, number: json.dumps({**_fields(session, number), "frame": text}).encode(), "application/json"
     )
 
 
-def send_multipart(jpeg: bytes) -> RequestCosts:
+def send_multipart(jpeg: bytes) -> SentBody:
     """Return the frame as multipart with a binary image."""
     opening = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n'
 
@@ -77,7 +77,7 @@ def send_multipart(jpeg: bytes) -> RequestCosts:
         metadata = opening % b"metadata" + json.dumps(_fields(session, number)).encode()
         return metadata + b"\r\n" + opening % b"frame" + jpeg + b"\r\n--b--\r\n"
 
-    return RequestCosts(make_body, "multipart/form-data; boundary=b")
+    return SentBody(make_body, "multipart/form-data; boundary=b")
 
 
 def _fields(session: str, number: int) -> dict[str, object]:
@@ -92,7 +92,7 @@ def _fields(session: str, number: int) -> dict[str, object]:
     }
 
 
-def send(port: int, sent: RequestCosts, count: int) -> list[float]:
+def send(port: int, sent: SentBody, count: int) -> list[float]:
     """Send frames of a new session over one connection, each after the answer to the one before.
 
     Returns:
@@ -136,7 +136,7 @@ def list_settings(engine: str, folder: Path) -> dict[str, str]:
     return settings
 
 
-def measure_round(function: Measured, bare: BareNetworks, frames: Mapping[str, RequestCosts], count: int) -> None:
+def measure_round(function: Measured, bare: BareNetworks, frames: Mapping[str, SentBody], count: int) -> None:
     """Send `count` frames of each kind, and run the bare networks between them."""
     for kind, ratios in (
         ("face", function.cpu_ratios),
@@ -185,7 +185,7 @@ def start_functions(
     return functions
 
 
-def make_frames() -> tuple[Frame, dict[str, RequestCosts]]:
+def make_frames() -> tuple[Frame, dict[str, SentBody]]:
     """Return a frame of the sample clip, and the ways in which the function gets it and one without a face."""
     frame = next(read_frames(str(SAMPLE / "clip.mp4"), 1))
     jpeg = encode(frame)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ FPS = 30.0
 EVERY = (5, 1)
 """Distance between maps, in frames."""
 
-_CALIBRATION_ID = "bench-calibration"
-_ERROR_DEG = 1.6
+CALIBRATION_ID = "bench-calibration"
+ERROR_DEG = 1.6
 """Scatter of the gaze around calibration targets: about 2 degrees of mean error for a frame."""
 
 _DISTANCE_MM = 571.0
@@ -139,28 +139,34 @@ def _measure(upstream: UpstreamServices, frames: int, every: int, *, calibrate: 
 
 def store_session(session_api_url: str, session_id: str, frames: int, every: int, *, calibrate: bool) -> None:
     """Store a session of a viewer who fixates a new place about three times a second."""
+    records = describe_session(frames, calibration=CALIBRATION_ID if calibrate else None)
+    _store_records(session_api_url, session_id, f"bench-{every}", records)
+
+
+def describe_session(frames: int, *, calibration: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the records of a viewer who fixates a new place about three times a second."""
     places = np.random.default_rng(1).random((frames // 10 + 1, 2)).round(6).tolist()
-    selected = {"calibration_session": _CALIBRATION_ID} if calibrate else {}
-    records = (
-        {
+    selected = {} if calibration is None else {"calibration_session": calibration}
+    for number in range(frames):
+        yield {
             **_describe_gaze(places[number // 10], (0.0, 0.0)),
             "video_time_ms": round(1000 * number / FPS, 3),
             **selected,
         }
-        for number in range(frames)
-    )
-    _store_records(session_api_url, session_id, f"bench-{every}", records)
 
 
 def store_calibration(session_api_url: str) -> None:
     """Store a calibration with nine targets, 30 frames each."""
+    _store_records(session_api_url, CALIBRATION_ID, "bench", describe_calibration(ERROR_DEG))
+
+
+def describe_calibration(error_deg: float) -> Iterator[dict[str, Any]]:
+    """Yield the records of nine targets, 30 frames each, with a normal error in both directions."""
     generator = np.random.default_rng(2)
-    records = []
     for target in [(x, y) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9)]:
         for _ in range(30):
-            off_deg = generator.normal(0.0, _ERROR_DEG, 2).tolist()
-            records.append({**_describe_gaze(target, (off_deg[0], off_deg[1])), "target": list(target)})
-    _store_records(session_api_url, _CALIBRATION_ID, "bench", records)
+            off_deg = generator.normal(0.0, error_deg, 2).tolist()
+            yield {**_describe_gaze(target, (off_deg[0], off_deg[1])), "target": list(target)}
 
 
 def _store_records(session_api_url: str, session_id: str, video_id: str, records: Iterable[dict[str, Any]]) -> None:

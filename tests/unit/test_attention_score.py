@@ -78,13 +78,27 @@ def test_gazes_are_compared_from_a_distance_of_2_s_in_the_video(times_ms, compar
     assert (statistics.shuffled_auc and statistics.shuffled_auc.frames) == compared
 
 
-def test_equal_positions_keep_the_time_axis():
-    # The video is paused at 2 s. By frame number the three gazes would be 0.1 s apart, too close to be compared.
+@pytest.mark.parametrize(
+    ("times_ms", "compared"), [([0.0, 2000.0, 2000.0], 3), ([0.0, 1900.0, 1900.0], None)], ids=["2 s", "1.9 s"]
+)
+def test_frames_taken_while_the_video_is_paused_keep_their_times(times_ms, compared):
     ramp = np.arange(8.0)[None, :]
-    records = {number: FrameRecord(Validity.OK, video_time_ms=each) for number, each in [(1, 0.0), (2, 2e3), (3, 2e3)]}
-    gazes = {1: GazePoint(0.1, 0.5), 2: GazePoint(0.9, 0.5), 3: GazePoint(0.9, 0.5)}
+    records = {number: FrameRecord(Validity.OK, video_time_ms=time_ms) for number, time_ms in enumerate(times_ms, 1)}
+    gazes = {1: GazePoint(0.1, 0.5), 2: GazePoint(0.9, 0.5), 3: GazePoint(0.8, 0.5)}
 
-    assert score(dict.fromkeys(range(1, 4), ramp), gazes, records).statistics.shuffled_auc.frames == 3
+    statistics = score(dict.fromkeys((1, 2, 3), ramp), gazes, records).statistics
+
+    assert (statistics.shuffled_auc and statistics.shuffled_auc.frames) == compared
+
+
+def test_a_video_clock_that_never_runs_is_not_used():
+    # By number at 20 frames per second, frames 1 and 41 are 2 s apart.
+    ramp = np.arange(8.0)[None, :]
+    records = dict.fromkeys((1, 41), FrameRecord(Validity.OK, video_time_ms=0.0))
+
+    statistics = score({1: ramp, 41: ramp}, {1: GazePoint(0.1, 0.5), 41: GazePoint(0.9, 0.5)}, records).statistics
+
+    assert statistics.shuffled_auc.frames == 2
 
 
 def test_the_accuracy_has_three_decimals():
