@@ -8,7 +8,20 @@ from gaze_tools.command_line import LazyGroup
 @click.group(
     cls=LazyGroup,
     lazy_commands={
-        "frame": ("gaze_tools.bench.frame:frame", "Time the steps of one frame."),
+        "all": ("gaze_tools.bench.all:run_all", "Measure everything and write a report."),
+        "compare": (
+            "gaze_tools.bench.compare:compare",
+            "Say which numbers changed between the reports BEFORE and AFTER, and which differ only by noise.",
+        ),
+        "frame": ("gaze_tools.bench.frame:frame", "Time the stages of one frame."),
+        "growth": (
+            "gaze_tools.bench.growth:growth",
+            "Measure how costs grow: with frames in a session, sessions alive, and pixels of a saliency map.",
+        ),
+        "load": (
+            "gaze_tools.bench.load:load",
+            "Load the function with 1 to 32 clients: throughput, CPU time and latency with both engines.",
+        ),
         "maps": ("gaze_tools.bench.maps:maps", "Time each saliency model on the frames of VIDEO."),
         "overload": (
             "gaze_tools.bench.overload:overload",

@@ -1,0 +1,217 @@
+"""The command `gaze bench growth`: how costs grow with sessions, frames and maps."""
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from func.adapters.model_onnx import load_onnx_model
+from func.adapters.session_api import HttpSessionStore
+from func.bootstrap import create_face_landmarker
+from func.detectors import Detectors
+from func.session.frame_record import read_record
+from func.settings import read_settings
+from gaze_core.saliency import calc
+from gaze_tools.bench.machine import read_machine_facts
+from gaze_tools.bench.output import report_options, save_and_print
+from gaze_tools.bench.results import BenchNumber, BenchReport, Quantity, make_report, to_numbers
+from gaze_tools.bench.sampling import Cost, sample, timed
+from gaze_tools.bench.score import describe_gaze, store_records
+from gaze_tools.bench.server import read_cpu_s
+from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
+
+FRAMES = (1, 10, 100, 1_000, 10_000, 100_000)
+SESSIONS = (1, 10, 100, 1_000)
+MAP_WIDTHS_PX = (32, 64, 128, 256, 480, 960, 1920)
+"""Widths of 16:9 maps, up to that of the video itself."""
+
+BLOCK = 50
+"""Session updates of one sample: CPU time of other processes has steps of 10 ms."""
+
+FUNCTION, SERVICES = "function", "session API and database"
+IN_SESSION, ALIVE, MAP = "frames in the session", "sessions alive", "pixels of the map"
+
+_ADDRESS, _VIDEO_ID = "192.0.2.1", "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthCurve:
+    """Median CPU time against a size.
+
+    Attributes:
+        size_name: What grows.
+        series: Who spends the time.
+        sizes: Sizes, ascending.
+        cpu_ms: Median CPU time at each size.
+    """
+
+    size_name: str
+    series: str
+    sizes: tuple[int, ...]
+    cpu_ms: tuple[float, ...]
+
+    @property
+    def exponent(self) -> float:
+        """Slope in the doubly logarithmic plot: 0 means constant, 1 in proportion to the size."""
+        return float(np.polyfit(np.log(self.sizes), np.log(np.maximum(self.cpu_ms, 1e-9)), 1)[0])
+
+
+def measure_growth(
+    upstream: UpstreamServices, *, blocks: int, frames: Sequence[int] = FRAMES, sessions: Sequence[int] = SESSIONS
+) -> list[BenchNumber]:
+    """Return the costs at each size.
+
+    Args:
+        upstream: Running services.
+        blocks: Samples of each size.
+        frames: Numbers of frames in the session that is updated.
+        sessions: Numbers of sessions that take turns.
+    """
+    return [
+        *measure_frames_in_session(upstream, frames, blocks),
+        *measure_sessions_alive(upstream, sessions, blocks),
+        *measure_map_sizes(10 * blocks),
+    ]
+
+
+def measure_frames_in_session(upstream: UpstreamServices, sizes: Sequence[int], blocks: int) -> list[BenchNumber]:
+    """Return the cost of storing one frame in sessions that already have some; all sizes take turns."""
+    store = _open_store(upstream)
+    updates: dict[str, Callable[[int], object]] = {}
+    for size in sizes:
+        # Many short sessions instead of one, so that the updates do not make it much longer.
+        names = [f"growth-{size}-{at}" for at in range(max(1, BLOCK // size))]
+        for name in names:
+            store_records(upstream.session_api_url, name, _VIDEO_ID, itertools.repeat(_RECORD, size))
+        updates[str(size)] = _cycle_updates(store, names, size + 1)
+    return _measure_updates(upstream, IN_SESSION, updates, blocks)
+
+
+def measure_sessions_alive(upstream: UpstreamServices, sizes: Sequence[int], blocks: int) -> list[BenchNumber]:
+    """Return the cost of a frame's detector and session update while a number of sessions take turns."""
+    store = _open_store(upstream)
+    settings = read_settings({"MONGO_URI": "mongodb://127.0.0.1"})
+    model = load_onnx_model(settings.gaze_model.with_suffix(".onnx"))
+    landmarker = create_face_landmarker(settings)
+    numbers = []
+    names: list[str] = []
+    for size in sorted(sizes):
+        for at in range(len(names), size):
+            names.append(f"growth-alive-{at}")
+            store_records(upstream.session_api_url, names[-1], _VIDEO_ID, [_RECORD])
+        detectors = Detectors(landmarker, model, store)
+        update = _cycle_updates(store, list(names), 2, detectors)
+        numbers += _measure_updates(upstream, ALIVE, {str(size): update}, blocks)
+    return numbers
+
+
+def measure_map_sizes(turns: int) -> list[BenchNumber]:
+    """Return the cost of scoring one gaze on maps of several sizes."""
+    generator = np.random.default_rng(0)
+    steps = {}
+    for width in MAP_WIDTHS_PX:
+        bytes_map = generator.integers(0, 256, (round(width * 9 / 16), width), dtype=np.uint8)
+        float_map = generator.random(bytes_map.shape)
+        for kind, each in (("uint8", bytes_map), ("float", float_map)):
+            steps[f"{each.size}, {kind}"] = timed(_score_on(each))
+    return to_numbers(f"growth: {MAP}", sample(steps, turns=turns))
+
+
+def list_curves(report: BenchReport) -> list[GrowthCurve]:
+    """Return the curves of a report."""
+    points: dict[tuple[str, str], dict[int, float]] = {}
+    for number in report.numbers:
+        section, _, size_name = number.section.partition(": ")
+        if section == "growth" and number.quantity is Quantity.CPU_MS:
+            size, _, series = number.name.partition(", ")
+            points.setdefault((size_name, series), {})[int(size)] = number.summarise().median
+    return [
+        GrowthCurve(*key, tuple(sorted(found)), tuple(found[size] for size in sorted(found)))
+        for key, found in points.items()
+    ]
+
+
+@click.command()
+@click.option("--blocks", type=click.IntRange(min=1), default=8, show_default=True, help="Samples of each size.")
+@click.option(
+    "--max-frames", type=click.IntRange(min=10), default=FRAMES[-1], show_default=True, help="Longest session."
+)
+@click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the curves to this file.")
+@report_options("growth")
+def growth(blocks: int, max_frames: int, figure: Path | None, name: str, output: Path) -> None:
+    """Measure how costs grow: with frames in a session, sessions alive, and pixels of a saliency map.
+
+    Takes about two minutes, most of it to store the longest session. CPU time is that of this process, which calls the
+    session API as the function does, and of session API and database. An exponent of 0 means a constant cost, 1 a cost
+    in proportion.
+    """
+    machine = read_machine_facts()
+    frames = [size for size in FRAMES if size <= max_frames]
+    with tempfile.TemporaryDirectory() as folder, start_upstream_services(Path(folder)) as upstream:
+        numbers = measure_growth(upstream, blocks=blocks, frames=frames)
+    report = make_report(name, machine, numbers)
+    save_and_print(report, output)
+    curves = list_curves(report)
+    for curve in curves:
+        click.echo(f"{curve.size_name}, {curve.series}: exponent {curve.exponent:.2f}")
+    if figure is not None:
+        from gaze_tools.bench.growth_plot import draw  # noqa: PLC0415  matplotlib takes a second to load
+
+        draw(curves, figure)
+
+
+def _measure_updates(
+    upstream: UpstreamServices, size_name: str, updates: dict[str, Callable[[int], object]], blocks: int
+) -> list[BenchNumber]:
+    """Return the cost of updates in blocks; the services' CPU time of a block is read when it ends."""
+    pids = [upstream.pids["session_api"], upstream.pids["database"]]
+    services: dict[str, list[Cost]] = {f"{size}, {SERVICES}": [] for size in updates}
+
+    def measure_block(size: str) -> Callable[[int], Cost]:
+        step = timed(updates[size], calls=BLOCK)
+
+        def run(turn: int) -> Cost:
+            cpu_s, started_s = sum(map(read_cpu_s, pids)), time.perf_counter()
+            cost = step(turn)
+            spent_s, wall_s = sum(map(read_cpu_s, pids)) - cpu_s, time.perf_counter() - started_s
+            services[f"{size}, {SERVICES}"].append(Cost(wall_s / BLOCK, spent_s / BLOCK))
+            return cost
+
+        return run
+
+    costs = sample({f"{size}, {FUNCTION}": measure_block(size) for size in updates}, turns=blocks, warm_up=1)
+    section = f"growth: {size_name}"
+    counted = {name: values[-blocks:] for name, values in services.items()}
+    return [*to_numbers(section, costs), *(n for n in to_numbers(section, counted) if n.quantity is Quantity.CPU_MS)]
+
+
+def _cycle_updates(
+    store: HttpSessionStore, names: Sequence[str], first: int, detectors: Detectors | None = None
+) -> Callable[[int], object]:
+    """Return a function that stores the next frame in the next of the sessions."""
+    sessions, numbers = itertools.cycle(names), itertools.count(first * len(names))
+
+    def update(_turn: int) -> object:
+        name = next(sessions)
+        if detectors is not None:
+            detectors.get_or_create_gaze_detector(name)
+        return store.update_session(name, next(numbers) // len(names), _RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
+
+    return update
+
+
+def _score_on(saliency_map: Any) -> Callable[[int], object]:  # noqa: ANN401 - bytes or floats
+    return lambda _turn: calc([[0.5, 0.5]], saliency_map)
+
+
+def _open_store(upstream: UpstreamServices) -> HttpSessionStore:
+    return HttpSessionStore(upstream.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
+
+
+_RECORD = describe_gaze((0.5, 0.5), (0.0, 0.0))
