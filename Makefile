@@ -1,15 +1,19 @@
 # `make demo` and `make test` set up everything they need. `make help` lists the other targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-slow coverage soak reliability check format clip dataset train eye-images train-eyes evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit docs image cluster-check deploy clean help
+.PHONY: demo demo-inputs serve test test-slow coverage soak reliability check format clip dataset train eye-images train-eyes evaluate bench bench-score capacity capacity-measure lock lock-check sbom audit docs image cluster-check deploy clean help
 
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The first supported Python; PYTHON=… selects another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
+# Of `demo` and `serve`; from the command line, make exports them to the recipes.
 VIDEO ?=
+WATCHED ?=
 CAMERA ?=
+OUT ?=
+DATA ?=
 PORT ?= 8080
 JOBS ?= $(shell nproc)
 ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
@@ -22,11 +26,12 @@ OVERLAY ?= knative/overlays/prod
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed-demo ## send a clip of a rendered person through the system to a score; VIDEO=file or CAMERA=0 for your own
-	@$(BIN)/gaze demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(CAMERA),--camera "$(CAMERA)")
+demo: demo-inputs $(VENV)/.installed-demo ## score a rendered sample clip; your own: VIDEO=me.mp4 or CAMERA=0, WATCHED=film.mp4
+	@$(BIN)/gaze $(if $(WATCHED),run "$$WATCHED" $(if $(VIDEO),--viewer "$$VIDEO"),demo $(if $(VIDEO),--video "$$VIDEO")) \
+		$(if $(CAMERA),--camera "$(CAMERA)") $(if $(OUT),--out "$$OUT")
 
-serve: $(VENV)/.installed-demo ## run the function on port 8080 (PORT=…) with its upstream services until Ctrl-C
-	@$(BIN)/gaze serve --port $(PORT)
+serve: $(VENV)/.installed-demo ## run the function on PORT (8080) with its upstream services; DATA=dir keeps the data
+	@$(BIN)/gaze serve --port $(PORT) $(if $(DATA),--data "$$DATA")
 
 test: $(VENV)/.installed-test ## install what the tests need and run them
 	@$(BIN)/python -m pytest -m "not slow and not soak"
@@ -124,6 +129,11 @@ deploy: $(VENV)/.installed ## deploy OVERLAY with func and the settings that fun
 clean: ## remove the environment, caches and output
 	rm -rf $(VENV) .cache out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Before a long installation.
+demo-inputs:
+	@for file in "$$VIDEO" "$$WATCHED"; do [ -z "$$file" ] || [ -f "$$file" ] || { echo "$$file does not exist" >&2; exit 1; }; done
+	@[ -z "$(CAMERA)" ] || [ -e "/dev/video$(CAMERA)" ] || { echo "There is no webcam $(CAMERA): /dev/video$(CAMERA) does not exist." >&2; exit 1; }
 
 INSTALL_INPUTS := pyproject.toml constraints.txt .ci/install
 # Debian's Python lacks ensurepip until its venv package is installed.

@@ -1,6 +1,8 @@
 """Gaze detector of one viewer: from a frame to a gaze sample."""
 
+import math
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,7 +10,7 @@ from numpy.typing import ArrayLike
 from gaze_core.calibration import Calibration
 from gaze_core.cues import GazeCues
 from gaze_core.errors import EyeNetworkError
-from gaze_core.eye_images import eye_views
+from gaze_core.eye_images import EyeViews, eye_views
 from gaze_core.eye_region import EYE_REGION_MODEL, EyeRegionModel
 from gaze_core.features import (
     FEATURE_NAMES,
@@ -21,6 +23,15 @@ from gaze_core.features import (
 from gaze_core.fusion import blendshape_gaze
 from gaze_core.gaze import point_of_gaze, points_of_gaze
 from gaze_core.landmarks import Landmarks
+from gaze_core.plausible_face import (
+    CERTAIN_ABOVE,
+    DOUBTFUL_BELOW,
+    MAX_ROLL_DEG,
+    TURNED_ABOVE,
+    find_upright_evidence,
+    is_drawn,
+    turn_back,
+)
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel
 from gaze_core.targets import HEAD_ANGLES
 from gaze_core.types import (
@@ -35,6 +46,7 @@ from gaze_core.types import (
     Screen,
     Validity,
 )
+from gaze_core.visible_eyes import eye_spreads_deg, find_covered_eyes, find_iris_evidence, has_low_lids, look_shut
 
 
 class GazeDetector:
@@ -100,61 +112,123 @@ class GazeDetector:
             frame = np.ascontiguousarray(frame[:, ::-1])
         faces = self._landmarker.detect(frame)
         if not faces:
-            return GazeSample(Validity.NO_FACE)
+            return self._find_upside_down(frame) or GazeSample(Validity.NO_FACE)
         landmarks = max(faces, key=lambda face: face.area_px)
         try:
-            geometry = measure_face(
-                landmarks, vertical_fov_deg=self.camera.vertical_fov_deg, eye_region=self._eye_region
-            )
+            geometry = self._measure(landmarks)
         except ValueError:
             # The landmarks do not form a face, or the face is at an impossible distance.
             return GazeSample(Validity.LOW_QUALITY, several_faces=len(faces) > 1, quality_issues=("no_geometry",))
-        issues = find_quality_issues(frame, landmarks, geometry)
-        validity, direction, gaze = Validity.OK, None, None
-        features, eyes, eye_network_failed = geometry.features, None, False
+        sample = self._describe(geometry, several_faces=len(faces) > 1)
+        issues = _find_issues(frame, landmarks, geometry)
         if issues:
-            validity = Validity.LOW_QUALITY
-        elif features is None:
-            validity = Validity.EYES_CLOSED
-        else:
-            if self._uses_more_than_landmarks:
-                network, eye_network_failed = self._read_eye_images(frame, geometry)
-                eyes = EyeEstimates(
-                    landmarks=estimate_from_landmarks(geometry, self._eye_region),
-                    network=network,
-                    blendshapes=self._read_blendshapes(landmarks),
-                )
-                features = combine_features(
-                    geometry, self._eye_region, network=eyes.network, blendshapes=eyes.blendshapes
-                )
-            direction = GazeDirection(*self._model.predict(np.array([features]))[0].tolist())
-            gaze = point_of_gaze(direction, geometry.origin_mm, self.screen, self.camera)
-            if gaze is None:
-                validity, direction, issues = Validity.LOW_QUALITY, None, ("gaze_away_from_screen",)
+            return replace(sample, validity=Validity.LOW_QUALITY, quality_issues=issues)
+        if geometry.features is None:
+            return replace(sample, validity=Validity.EYES_CLOSED)
+        return self._read_eyes(frame, landmarks, geometry, sample)
+
+    def _read_eyes(self, frame: Frame, landmarks: Landmarks, geometry: FaceGeometry, sample: GazeSample) -> GazeSample:
+        """Return the sample with the gaze if an iris can be seen, else with the reason why there is none."""
+        views = self._view_eyes(frame, geometry)
+        network, failed = self._read_eye_images(frame, geometry, views)
+        sample = replace(sample, eye_network_failed=failed)
+        evidence = None if views is None else _find_evidence(frame, landmarks, views, network)
+        covered = (False, False)
+        if evidence is not None:
+            covered = find_covered_eyes(evidence, geometry.usable_eyes, low_lids=has_low_lids(landmarks))
+        if evidence is None or evidence.min() < CERTAIN_ABOVE:
+            upright = find_upright_evidence(frame, landmarks)
+            turned = self._find_upside_down(frame, upright) if all(covered) or upright < DOUBTFUL_BELOW else None
+            if turned is not None:
+                return turned
+        if all(covered):
+            return _explain_hidden_eyes(sample, landmarks)
+        if any(covered):
+            geometry = self._measure(landmarks, covered=covered)
+            sample = replace(sample, features=geometry.features, covered_eyes=covered)
+        return self._estimate(landmarks, geometry, network, sample)
+
+    def _estimate(
+        self, landmarks: Landmarks, geometry: FaceGeometry, network: EyeGazes | None, sample: GazeSample
+    ) -> GazeSample:
+        """Return the sample with the gaze of a face that has a visible eye."""
+        features, eyes = geometry.features, None
+        if self._uses_more_than_landmarks:
+            eyes = EyeEstimates(
+                landmarks=estimate_from_landmarks(geometry, self._eye_region),
+                network=network,
+                blendshapes=self._read_blendshapes(landmarks),
+            )
+            features = combine_features(geometry, self._eye_region, network=eyes.network, blendshapes=eyes.blendshapes)
+        sample = replace(sample, features=features, eyes=eyes)
+        direction = GazeDirection(*self._model.predict(np.array([features]))[0].tolist())
+        gaze = point_of_gaze(direction, geometry.origin_mm, self.screen, self.camera)
+        if gaze is None:
+            return replace(sample, validity=Validity.LOW_QUALITY, quality_issues=("gaze_away_from_screen",))
+        return replace(sample, gaze=gaze, direction=direction)
+
+    def _measure(self, landmarks: Landmarks, *, covered: tuple[bool, bool] = (False, False)) -> FaceGeometry:
+        return measure_face(
+            landmarks,
+            vertical_fov_deg=self.camera.vertical_fov_deg,
+            eye_region=self._eye_region,
+            covered=covered,
+        )
+
+    @staticmethod
+    def _describe(geometry: FaceGeometry, *, several_faces: bool) -> GazeSample:
+        """Return a sample with the head and the eyes of a face, still without a gaze."""
         x_mm, y_mm, z_mm = map(float, geometry.origin_mm)
         return GazeSample(
-            validity=validity,
-            gaze=gaze,
-            direction=direction,
-            features=features,
+            validity=Validity.OK,
+            features=geometry.features,
             head_pose=geometry.head_pose,
             origin_mm=(x_mm, y_mm, z_mm),
             distance_mm=geometry.distance_mm,
             eye_openness=geometry.eye_openness,
-            eyes=eyes,
-            eye_network_failed=eye_network_failed,
-            several_faces=len(faces) > 1,
-            quality_issues=issues,
+            several_faces=several_faces,
         )
 
-    def _read_eye_images(self, frame: Frame, geometry: FaceGeometry) -> tuple[EyeGazes | None, bool]:
-        """Return the eye network's answer in the head frame, if there is one, and whether the network failed."""
-        if self._eye_network is None or "network" not in self._model.estimates:
-            return None, False
-        height_px, width_px = frame.shape[:2]
+    def _find_upside_down(self, frame: Frame, upright: float = -math.inf) -> GazeSample | None:
+        """Return what to answer if the image shows a face upside down; None if it does not.
+
+        The landmarker finds no face in such an image, or nonsense. Only doubtful images are turned and tried again, so
+        others cost nothing.
+
+        Args:
+            frame: RGB image.
+            upright: Evidence that the face found in the image as it is is upright.
+        """
+        turned = np.ascontiguousarray(frame[::-1, ::-1])
+        for landmarks in sorted(self._landmarker.detect(turned), key=lambda face: -face.area_px):
+            try:
+                geometry = self._measure(landmarks)
+            except ValueError:
+                continue
+            views = self._view_eyes(turned, geometry)
+            in_image = turn_back(geometry)
+            if views is None or abs(in_image.head_pose.roll_deg) <= MAX_ROLL_DEG or is_drawn(turned, landmarks):
+                continue
+            network, _ = self._read_eye_images(turned, geometry, views)
+            if find_upright_evidence(turned, landmarks) <= max(upright, TURNED_ABOVE):
+                continue
+            if not all(find_covered_eyes(_find_evidence(turned, landmarks, views, network), (True, True))):
+                sample = self._describe(in_image, several_faces=False)
+                return replace(sample, validity=Validity.LOW_QUALITY, features=None, quality_issues=("face_rotated",))
+        return None
+
+    def _view_eyes(self, frame: Frame, geometry: FaceGeometry) -> EyeViews | None:
+        """Return how the virtual camera sees the eyes; None for an eye behind the camera or a head in profile."""
         try:
-            views = eye_views(geometry, width_px, height_px, self.camera.vertical_fov_deg)
-        except ValueError:  # an eye behind the camera, or a head in profile
+            return eye_views(geometry, frame.shape[1], frame.shape[0], self.camera.vertical_fov_deg)
+        except ValueError:
+            return None
+
+    def _read_eye_images(
+        self, frame: Frame, geometry: FaceGeometry, views: EyeViews | None
+    ) -> tuple[EyeGazes | None, bool]:
+        """Return the eye network's answer in the head frame, if there is one, and whether the network failed."""
+        if self._eye_network is None or "network" not in self._model.estimates or views is None:
             return None, False
         try:
             gazes = self._eye_network.estimate(frame, views)
@@ -180,6 +254,29 @@ class GazeDetector:
         """
         directions_deg = predict_directions(self._model, features, openness, self.calibration, cues)
         return locate_gaze(directions_deg, origin_mm, screen=self.screen, camera=self.camera)
+
+
+def _find_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeometry) -> tuple[str, ...]:
+    """Return the reasons that make a gaze unreliable, apart from covered eyes."""
+    issues = find_quality_issues(frame, landmarks, geometry)
+    if issues or geometry.features is None:
+        return issues
+    if is_drawn(frame, landmarks):
+        return ("implausible_face",)
+    return ("face_rotated",) if abs(geometry.head_pose.roll_deg) > MAX_ROLL_DEG else ()
+
+
+def _find_evidence(frame: Frame, landmarks: Landmarks, views: EyeViews, network: EyeGazes | None) -> Floats:
+    """Return the evidence of an iris in each eye, shape (2,); the network's spread counts if there is one."""
+    spread_deg = None if network is None else eye_spreads_deg(network)
+    return find_iris_evidence(frame, landmarks, views, spread_deg=spread_deg)
+
+
+def _explain_hidden_eyes(sample: GazeSample, landmarks: Landmarks) -> GazeSample:
+    """Return the sample with the reason why no eye shows an iris: lids or a cover."""
+    if look_shut(landmarks):
+        return replace(sample, validity=Validity.EYES_CLOSED, features=None)
+    return replace(sample, validity=Validity.LOW_QUALITY, quality_issues=("eyes_covered",))
 
 
 def predict_directions(

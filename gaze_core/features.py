@@ -66,6 +66,7 @@ class FaceGeometry:
         iris_rays: Viewing rays of the left and right iris centre, camera frame, z = 1, shape (2, 3).
         irises: Gaze direction from the iris geometry alone, head frame; None when both eyes are shut.
         eye_region_mm: Input `points_mm` of `EyeRegionModel.correct`; None when an eye is hidden or shut.
+        covered: Whether the left and the right eye are covered, so that they are left out.
     """
 
     features: tuple[float, ...] | None
@@ -78,6 +79,12 @@ class FaceGeometry:
     iris_rays: Floats
     irises: GazeDirection | None
     eye_region_mm: Floats | None
+    covered: tuple[bool, bool] = (False, False)
+
+    @property
+    def usable_eyes(self) -> tuple[bool, bool]:
+        """Whether the left and the right eye are open and visible."""
+        return find_usable_eyes(self.eye_openness, self.head_pose.yaw_deg, covered=self.covered)
 
 
 def measure_face(
@@ -85,6 +92,7 @@ def measure_face(
     *,
     vertical_fov_deg: float = DEFAULT_VERTICAL_FOV_DEG,
     eye_region: EyeRegionModel | None = EYE_REGION_MODEL,
+    covered: tuple[bool, bool] = (False, False),
 ) -> FaceGeometry:
     """Return the seven features of a face and the geometry behind them.
 
@@ -95,6 +103,7 @@ def measure_face(
         landmarks: Landmarks of one face.
         vertical_fov_deg: Vertical field of view of the camera.
         eye_region: Correction of the iris direction; None uses the iris geometry alone.
+        covered: Whether the left and the right eye are covered, so that they are left out.
 
     Raises:
         ValueError: The landmarks do not form a face.
@@ -106,7 +115,8 @@ def measure_face(
     origin_mm = (eyes_mm[LEFT] + eyes_mm[RIGHT]) / 2
     distance_mm = float(np.linalg.norm(origin_mm))
     openness = {side: eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)}
-    usable = list(compress((LEFT, RIGHT), find_usable_eyes((openness[LEFT], openness[RIGHT]), pose.yaw_deg)))
+    are_usable = find_usable_eyes((openness[LEFT], openness[RIGHT]), pose.yaw_deg, covered=covered)
+    usable = list(compress((LEFT, RIGHT), are_usable))
     iris_rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_px)
     irises, eye_region_mm = None, None
     if usable:
@@ -131,18 +141,25 @@ def measure_face(
         iris_rays=iris_rays,
         irises=irises,
         eye_region_mm=eye_region_mm,
+        covered=covered,
     )
     return replace(geometry, features=combine_features(geometry, eye_region))
 
 
-def find_usable_eyes(eye_openness: tuple[float, float], yaw_deg: float) -> tuple[bool, bool]:
+def find_usable_eyes(
+    eye_openness: tuple[float, float], yaw_deg: float, *, covered: tuple[bool, bool] = (False, False)
+) -> tuple[bool, bool]:
     """Return whether the left and the right eye are open and visible.
 
     Args:
         eye_openness: Eye aspect ratio of the left and right eye.
         yaw_deg: Yaw of the head.
+        covered: Whether the left and the right eye are covered.
     """
-    left, right = (openness >= CLOSED_EYE_ASPECT_RATIO for openness in eye_openness)
+    left, right = (
+        openness >= CLOSED_EYE_ASPECT_RATIO and not is_covered
+        for openness, is_covered in zip(eye_openness, covered, strict=True)
+    )
     if left and right and abs(yaw_deg) > HIDDEN_EYE_YAW_DEG:
         # When the nose points to the viewer's right, their right eye is the far one.
         return (True, False) if yaw_deg > 0 else (False, True)
@@ -183,8 +200,7 @@ def combine_features(
         return None
     pose = geometry.head_pose
     if network is not None:
-        usable = find_usable_eyes(geometry.eye_openness, pose.yaw_deg)
-        network = leave_out_hidden_eye(network, usable, geometry.distance_mm)
+        network = leave_out_hidden_eye(network, geometry.usable_eyes, geometry.distance_mm)
     if network is not None or blendshapes is not None:
         eyes = fuse_eyes(eyes, network, blendshapes)
     gaze = correct_gaze_vector(gaze_vector(eyes), pose.head_rotation)

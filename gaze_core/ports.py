@@ -128,22 +128,8 @@ class StoredUpdate:
     ip_address: str | None = None
 
 
-class SessionStore(Protocol):
-    """The central session API, the only place that keeps state."""
-
-    @property
-    def ttl_s(self) -> float | None:
-        """Lifetime of a session after its last use; None until the session API has reported it."""
-        ...
-
-    def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
-        """Create a session unless it exists.
-
-        Raises:
-            SessionStoreError: The session API failed.
-            SessionStoreTimeoutError: The session API did not answer in time.
-        """
-        ...
+class SessionReader(Protocol):
+    """Returns sessions: the session API, or an export of it."""
 
     def get_session(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Session:
         """Return a session with all its frames or a range of them; older session APIs always return all frames.
@@ -155,6 +141,24 @@ class SessionStore(Protocol):
 
         Raises:
             SessionNotFoundError: The session does not exist.
+            SessionStoreError: The session API failed.
+            SessionStoreTimeoutError: The session API did not answer in time.
+        """
+        ...
+
+
+class SessionStore(SessionReader, Protocol):
+    """The central session API, the only place that keeps state."""
+
+    @property
+    def ttl_s(self) -> float | None:
+        """Lifetime of a session after its last use; None until the session API has reported it."""
+        ...
+
+    def create_session(self, session_id: str, *, ip_address: str, video_id: str) -> None:
+        """Create a session unless it exists.
+
+        Raises:
             SessionStoreError: The session API failed.
             SessionStoreTimeoutError: The session API did not answer in time.
         """

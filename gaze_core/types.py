@@ -208,6 +208,7 @@ class GazeSample:
         eye_openness: Eye aspect ratio of the viewer's left and right eye; None without a face.
         eyes: Estimates behind `features`; None if these come from the landmarks alone.
         eye_network_failed: Whether the eye network failed, so that `features` lack its estimate.
+        covered_eyes: Whether the left and the right eye are covered, so that the other one alone gives the gaze.
         several_faces: Whether more than one face was found; the largest one was measured.
         quality_issues: Reasons for `low_quality`; empty otherwise.
     """
@@ -222,5 +223,6 @@ class GazeSample:
     eye_openness: tuple[float, float] | None = None
     eyes: EyeEstimates | None = field(default=None, compare=False)
     eye_network_failed: bool = False
+    covered_eyes: tuple[bool, bool] = (False, False)
     several_faces: bool = False
     quality_issues: tuple[str, ...] = ()

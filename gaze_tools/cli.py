@@ -2,7 +2,7 @@
 
 import click
 
-from gaze_tools.command_line import MainGroup
+from gaze_tools.command_line import MainGroup, find_version
 
 COMMANDS = {
     "bench": ("gaze_tools.bench.commands:bench", "Measure how fast this machine runs the steps of the function."),
@@ -13,9 +13,20 @@ COMMANDS = {
     "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the whole path, to a score."),
     "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),
     "saliency": ("gaze_tools.saliency.commands:saliency", "Make, import, inspect and remove saliency maps of videos."),
+    "run": ("gaze_tools.run.command:run", "Score one viewer of the video FILM, from saliency maps to the report."),
     "serve": ("gaze_tools.serve:serve", "Run the function and its upstream services until Ctrl-C."),
+    "session": (
+        "gaze_tools.session.commands:session",
+        "List sessions, export them to files, import and delete them.",
+    ),
 }
 """Import path and first sentence of the help of each command."""
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(f"gaze {find_version()}")
+        context.exit()
 
 
 @click.group(
@@ -23,9 +34,16 @@ COMMANDS = {
     lazy_commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-@click.version_option(package_name="function", prog_name="gaze", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
-    """Try the function, make saliency maps, write reports and plan capacity."""
+    """Try the function, score your own film, make saliency maps, keep sessions, write reports and plan capacity."""
 
 
 if __name__ == "__main__":

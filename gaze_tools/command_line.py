@@ -6,7 +6,9 @@ Ctrl-C never prints a traceback.
 
 import contextlib
 import importlib
+import tomllib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +23,16 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of the signal."""
 
 console = Console()
+
+
+def find_version() -> str:
+    """Return the version of the package; in a checkout that of its files, not that at the time of the installation."""
+    from importlib.metadata import version  # noqa: PLC0415
+
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return version("function")
 
 
 class MissingAddressError(click.ClickException):

@@ -20,12 +20,13 @@ from gaze_core.gaze import direction_to, screen_point_mm, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
 from gaze_tools.command_line import console, make_progress
 from gaze_tools.report.plots import draw_gaze_over_video, draw_trace
+from gaze_tools.run.gaze_only import CAMERA_S, run_gaze_only
+from gaze_tools.run.viewing import describe_gaze
 from gaze_tools.saliency.models.spectral_residual import spectral_residual
 from gaze_tools.sample_clip import (
     SAMPLE,
     SAMPLE_VIDEO_ID,
     count_frames,
-    open_capture,
     read_frames,
     read_truth,
     seed_sample_maps,
@@ -34,8 +35,6 @@ from gaze_tools.stack.client import FrameReply, GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_upstream_services
 from gaze_tools.stack.live_gaze import LiveGaze
 from gaze_tools.stack.processes import ProcessError
-
-CAMERA_FRAMES = 200
 
 
 @dataclass(slots=True)
@@ -59,12 +58,12 @@ class DemoRun:
 @click.option(
     "--video",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Video file of a person.  [default: the sample clip]",
+    help="Video file of a person: gaze, but no score.  [default: the sample clip]",
 )
 @click.option(
     "--camera",
     type=click.IntRange(min=0),
-    help=f"Number of a webcam, usually 0; the demo takes {CAMERA_FRAMES} frames.",
+    help=f"Number of a webcam, usually 0: {CAMERA_S:g} s of gaze, but no score.",
 )
 @click.option(
     "--out",
@@ -77,36 +76,38 @@ def demo(video: Path | None, camera: int | None, out: Path) -> None:
     """Stream a clip of a person through the whole path, to a score.
 
     Starts the function and its upstream services on this machine, posts the clip frame by frame over HTTP, and prints
-    the score, the latency and, for the sample clip, the gaze error.
+    the score, the latency and the gaze error. With your own video or webcam there is no score, because the film that
+    you watched is not known: `gaze run FILM` scores.
     """
     if video is not None and camera is not None:
         raise click.UsageError("--video and --camera exclude each other.")
+    source = video if camera is None else camera
     try:
-        run_demo(console, out, video=video, camera=camera)
+        if source is None:
+            run_demo(console, out)
+        else:
+            run_gaze_only(out, source)
     except (ProcessError, GazeClientError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def run_demo(console: Console, out: Path, *, video: Path | None = None, camera: int | None = None) -> DemoRun:
-    """Stream a clip through a fresh local stack, print a summary and write images.
+def run_demo(console: Console, out: Path) -> DemoRun:
+    """Stream the sample clip through a fresh local stack, print a summary and write images.
 
     Args:
         console: Console for the output.
         out: Directory for images and logs, created if missing.
-        video: Video file of a person; None means the sample clip.
-        camera: Number of a webcam to use instead.
 
     Raises:
-        OSError: The video or the camera cannot be read.
+        OSError: The sample cannot be read.
         ProcessError: A process of the stack did not start.
         GazeClientError: The function refused a frame, or failed on every attempt.
     """
-    truth = read_truth() if video is None and camera is None else None
-    source: str | int = camera if camera is not None else str(video or SAMPLE / "clip.mp4")
-    frame_count = _check_source(source)
-    viewer = "a person" if truth is None else "a rendered person"
+    truth = read_truth()
+    clip = str(SAMPLE / "clip.mp4")
+    frame_count = count_frames(clip)
     console.print(
-        f"Streaming {frame_count} frames of {viewer} through the function to a score: about half a minute. "
+        f"Streaming {frame_count} frames of a rendered person through the function to a score: about half a minute. "
         "Nothing leaves this machine."
     )
     console.print(f"Starting MongoDB stand-in, session API, aggregator and function (logs in {out}/logs) …")
@@ -119,39 +120,20 @@ def run_demo(console: Console, out: Path, *, video: Path | None = None, camera: 
         seed_sample_maps(upstream, frame_count)
         console.print(f"Ready after {time.monotonic() - started_s:.1f} s; streaming to {function_url}/gaze")
         client = GazeClient(function_url, video_id=SAMPLE_VIDEO_ID, token_key=token_key.encode())
-        run = stream(client, read_frames(source, frame_count), frame_count, truth)
+        run = stream(client, read_frames(clip, frame_count), frame_count, truth)
         results = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()
         run.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]
     print_summary(console, run, truth)
-    if truth is None:
-        console.print("The score uses the saliency maps of the sample video: it is meaningful only if you watched it.")
     for image in draw_images(run, truth, out):
-        console.print(f"[green]{image}")
+        console.print(str(image), style="green", markup=False, highlight=False, soft_wrap=True)
     return run
 
 
-def _check_source(source: str | int) -> int:
-    """Return the number of frames to stream; a webcam has no end, so a fixed number.
-
-    Raises:
-        OSError: The source cannot be opened or has no frames.
-    """
-    if isinstance(source, int):
-        with open_capture(source):
-            return CAMERA_FRAMES
-    frame_count = count_frames(source)
-    if not frame_count:
-        raise OSError(f"{source} contains no frames")
-    return frame_count
-
-
-def stream(
-    client: GazeClient, frames: Iterator[NDArray[np.uint8]], frame_count: int, truth: dict[str, Any] | None
-) -> DemoRun:
+def stream(client: GazeClient, frames: Iterator[NDArray[np.uint8]], frame_count: int, truth: dict[str, Any]) -> DemoRun:
     """Post every frame, then complete the session; show the frame rate and the gaze meanwhile."""
-    described = {} if truth is None else {"screen": truth["screen"], "camera": truth["camera"]}
+    described = {"screen": truth["screen"], "camera": truth["camera"]}
     run = DemoRun()
-    live_gaze = LiveGaze(None if truth is None else Screen(**truth["screen"]))
+    live_gaze = LiveGaze(Screen(**truth["screen"]))
     started_s = time.monotonic()
     with make_progress("frames", "rate", "gaze") as progress:
         bar = progress.add_task("frames", total=frame_count, gaze="", rate="")
@@ -166,12 +148,7 @@ def stream(
     return run
 
 
-def describe_gaze(gaze: tuple[float, float] | None, validity: str) -> str:
-    """Return a point of gaze as text, or why there is none."""
-    return validity if gaze is None else f"gaze ({gaze[0]:+.2f}, {gaze[1]:+.2f})"
-
-
-def print_summary(console: Console, run: DemoRun, truth: dict[str, Any] | None) -> None:
+def print_summary(console: Console, run: DemoRun, truth: dict[str, Any]) -> None:
     """Print frames, latency, score and gaze error of a run."""
     result = run.result
     latencies_ms = [reply.latency_ms for reply in run.replies.values()]
@@ -193,7 +170,7 @@ def print_summary(console: Console, run: DemoRun, truth: dict[str, Any] | None) 
         table.add_row("aggregator received", f"{delivery['final_score']:.2f} for {delivery['video_id']}")
     if not run.received:
         table.add_row("aggregator received", "nothing")
-    errors = measure_gaze_errors(run, truth) if truth else []
+    errors = measure_gaze_errors(run, truth)
     if errors:
         errors_deg, errors_mm = zip(*errors, strict=True)
         table.add_row(
@@ -221,10 +198,10 @@ def measure_gaze_errors(run: DemoRun, truth: dict[str, Any]) -> list[tuple[float
     return errors
 
 
-def draw_images(run: DemoRun, truth: dict[str, Any] | None, out: Path) -> list[Path]:
+def draw_images(run: DemoRun, truth: dict[str, Any], out: Path) -> list[Path]:
     """Draw the gaze over a frame of the sample video and over time; return the files."""
     gazes = {number: reply.body["gaze"] for number, reply in run.replies.items()}
-    known = {} if truth is None else {frame["frame_number"]: (frame["x"], frame["y"]) for frame in truth["frames"]}
+    known = {frame["frame_number"]: (frame["x"], frame["y"]) for frame in truth["frames"]}
     frames = list(read_frames(str(SAMPLE / "video.mp4"), len(gazes)))
     shown = max((number for number in gazes if gazes[number] and number <= len(frames)), default=1)
     shown = next((n for n in range(len(frames) // 2, len(frames)) if gazes.get(n)), shown)

@@ -1,63 +1,140 @@
 """The command `gaze serve`."""
 
+import shlex
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
+from pymongo import MongoClient
 
+from func.adapters.saliency_store import read_facts
 from gaze_tools.command_line import console
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, count_frames, seed_sample_maps
-from gaze_tools.stack.launcher import start_function, start_upstream_services
+from gaze_tools.stack.launcher import UpstreamPorts, UpstreamServices, start_function, start_upstream_services
+from gaze_tools.stack.mongo import make_mongo_uri
 from gaze_tools.stack.processes import ProcessError, is_port_free
 
 LOG_DIR = Path("out/logs")
+
+OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, "MongoDB stand-in": 3}
+"""Port of each service, above that of the function."""
 
 
 @click.command()
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, 65535 - max(OFFSETS.values())),
     default=8080,
     show_default=True,
-    help="Port of the function on 127.0.0.1; 0 means any free one.",
+    help="Port of the function on 127.0.0.1. Session API, aggregator and database use the three ports after it; 0 "
+    "means any free ones.",
 )
-def serve(port: int) -> None:
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory that keeps sessions, results and saliency maps; they survive a restart.  [default: in memory]",
+)
+@click.option(
+    "--session-ttl-s",
+    type=click.FloatRange(min=1),
+    help="Lifetime of a session after its last use, in seconds.  [default: 300]",
+)
+@click.option(
+    "--print-exports",
+    is_flag=True,
+    help='Only print the addresses as lines for a shell: eval "$(gaze serve --print-exports)".',
+)
+def serve(port: int, data: Path | None, session_ttl_s: float | None, print_exports: bool) -> None:
     """Run the function and its upstream services until Ctrl-C.
 
-    Prints the addresses as lines for a shell, so that `gaze saliency` and `gaze report` find the services. Saliency
-    maps of the video `sample` are stored, so a session on this video gets a score.
+    Prints the addresses as lines for a shell, so that `gaze saliency`, `gaze session` and `gaze report` find the
+    services. The addresses are the same each time. Saliency maps of the video `sample` are stored, so a session on this
+    video gets a score.
     """
-    if port and not is_port_free(port):
-        raise click.ClickException(f"Port {port} is in use. Choose another with PORT=…; 0 means any free port.")
+    if print_exports:
+        if not port:
+            raise click.UsageError("--print-exports needs fixed ports, so --port cannot be 0.")
+        click.echo(format_exports(f"http://127.0.0.1:{port}", _make_services(port)))
+        return
+    ports = {name: port + offset if port else 0 for name, offset in OFFSETS.items()}
+    _require_free(ports)
     signal.signal(signal.SIGTERM, _interrupt)
     console.print(f"Starting MongoDB stand-in, session API, aggregator and function (logs in {LOG_DIR}/) …")
     started_s = time.monotonic()
     try:
-        with start_upstream_services(LOG_DIR) as upstream:
-            seed_sample_maps(upstream, count_frames(str(SAMPLE / "video.mp4")))
+        with start_upstream_services(
+            LOG_DIR,
+            data_dir=None if data is None else _make_database_dir(data),
+            ports=UpstreamPorts(ports["session API"], ports["aggregator"], ports["MongoDB stand-in"]),
+            session_ttl_s=session_ttl_s,
+        ) as upstream:
+            _seed_sample(upstream)
             with start_function(upstream, LOG_DIR, port=port) as url:
                 console.print(f"Ready after {time.monotonic() - started_s:.1f} s. Ctrl-C stops everything.\n")
-                lines = [
-                    f"export FUNCTION_URL={url}",
-                    *(f"export {name}='{value}'" for name, value in upstream.environment().items()),
-                ]
                 # Not through the console, which wraps lines.
-                click.echo("\n".join(lines))
+                click.echo(format_exports(url, upstream))
+                kept = "" if data is None else f" Data is kept in {data}."
                 console.print(
                     f"\nPost frames to $FUNCTION_URL/gaze with video_id {SAMPLE_VIDEO_ID!r} to get a score; the API is "
-                    "described at $FUNCTION_URL/openapi.json, results are listed at $AGGREGATOR_URL/results.",
+                    "described at $FUNCTION_URL/openapi.json, results are listed at $AGGREGATOR_URL/results, and "
+                    f"`gaze session list` lists sessions.{kept}",
                     highlight=False,
+                    markup=False,
                 )
                 try:
                     signal.pause()
-                finally:
+                except KeyboardInterrupt:
                     console.print("Stopping …")
     except ProcessError as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        return
+
+
+def format_exports(function_url: str, upstream: UpstreamServices) -> str:
+    """Return the addresses as lines that a POSIX shell takes."""
+    variables = {"FUNCTION_URL": function_url, **upstream.environment()}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def _make_services(port: int) -> UpstreamServices:
+    session_api, aggregator = (f"http://127.0.0.1:{port + OFFSETS[name]}" for name in ("session API", "aggregator"))
+    return UpstreamServices(make_mongo_uri(port + OFFSETS["MongoDB stand-in"]), session_api, aggregator)
+
+
+def _require_free(ports: Mapping[str, int]) -> None:
+    taken = [f"{port} ({name})" for name, port in ports.items() if port and not is_port_free(port)]
+    if taken:
+        other = ports["function"] + (1000 if ports["function"] < 60_000 else -1000)
+        raise click.ClickException(
+            f"Port {', '.join(taken)} is in use. Is `gaze serve` running already, or still stopping? Otherwise choose "
+            f"another start of the four ports, such as --port {other} (make serve PORT={other}); 0 means any free ones."
+        )
+
+
+def _make_database_dir(data: Path) -> Path:
+    """Return the directory of the database, created if missing.
+
+    Raises:
+        click.ClickException: It cannot be created.
+    """
+    database = data.absolute() / "database"
+    try:
+        database.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"--data {data}: {error.strerror}") from error
+    return database
+
+
+def _seed_sample(upstream: UpstreamServices) -> None:
+    """Store the maps of the sample video unless they are there."""
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(upstream.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
+        has_maps = bool(read_facts(client["saliency_db"], SAMPLE_VIDEO_ID).map_count)
+    if not has_maps:
+        seed_sample_maps(upstream, count_frames(str(SAMPLE / "video.mp4")))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

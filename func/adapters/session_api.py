@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -115,29 +115,36 @@ class HttpSessionStore:
         """
         session: Session | None = None
         records: dict[int, Any] = {}
+        for page in self.read_pages(session_id, first=first, last=last):
+            records |= page.frames
+            # Settings are those of the first page: a result among them is older than all frames of later pages.
+            session = session or page
+        assert session is not None  # noqa: S101  a session has at least one page
+        return replace(session, frames=records)
+
+    def read_pages(self, session_id: str, *, first: int | None = None, last: int | None = None) -> Iterator[Session]:
+        """Yield a session page by page, each with its own frames only; see `get_session` for arguments and errors."""
         start = first
         for _ in range(MAX_PAGES):
             end = (start or 0) + PAGE_FRAMES - 1
             end = end if last is None else min(end, last)
             body = self._get_page(session_id, start, end)
             found = _find_records(body)
-            records |= {
-                int(key): self._read_frame(value) for key, value in found.items() if _FRAME_NUMBER.fullmatch(key)
-            }
-            # Settings are those of the first page: a result among them is older than all frames of later pages.
-            session = session or Session(
+            yield Session(
                 session_id=session_id,
                 ip_address=str(body.get("ip_address") or ""),
                 video_id=str(body.get("video_id") or ""),
                 created_at=str(body.get("created_at") or ""),
-                frames=records,
+                frames={
+                    int(key): self._read_frame(each) for key, each in found.items() if _FRAME_NUMBER.fullmatch(key)
+                },
                 settings={key: value for key, value in found.items() if not _FRAME_NUMBER.fullmatch(key)},
                 earlier_expired_at=_text(body.get("earlier_expired_at")),
                 ttl_s=_seconds(body.get("ttl_s")),
             )
             next_from = body.get("next_from")
             if next_from is None or (last is not None and next_from > last):
-                return session
+                return
             if start is not None and next_from <= start:
                 _refuse("the next page of a session starts before this one")
             start = next_from

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from func.session.measured import Measured, describe_eyes, read_measured, read_number
+from func.session.measured import Measured, describe_eyes, name_covered, read_measured, read_number
 from gaze_core.ports import Session
 from gaze_core.types import Camera, GazePoint, GazeSample, Screen, Validity, Viewport
 
@@ -99,7 +99,8 @@ def make_record(
     }
     if sample.eyes is not None:
         record["eyes"] = describe_eyes(sample.eyes)
-    flags = (("several_faces",) if sample.several_faces else ()) + sample.quality_issues
+    flags = (("several_faces",) if sample.several_faces else ()) + name_covered(sample.covered_eyes)
+    flags += sample.quality_issues
     if flags:
         record["flags"] = list(flags)
     if sample.head_pose is not None:

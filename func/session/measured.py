@@ -4,6 +4,7 @@ import math
 import struct
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ _MAX_DEG = 1e6
 """Larger numbers in a record are not angles, and might exceed the range of single floats."""
 
 _MAX_DISTANCE_MM = 1e5
+
+_COVERED_FLAGS = ("left_eye_covered", "right_eye_covered")
+_NOT_COVERED = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,15 @@ def describe_eyes(eyes: EyeEstimates) -> dict[str, list[float]]:
     return {name: [round(float(value), 3) for value in values] for name, values in described.items()}
 
 
+def name_covered(covered: tuple[bool, bool]) -> tuple[str, ...]:
+    """Return the flags of a record for covered eyes.
+
+    Args:
+        covered: Whether the left and the right eye are covered.
+    """
+    return tuple(compress(_COVERED_FLAGS, covered))
+
+
 def read_measured(value: Mapping[str, Any]) -> Measured | None:
     """Return the measurements in a record; None if one is missing or malformed.
 
@@ -189,7 +202,7 @@ def read_measured(value: Mapping[str, Any]) -> Measured | None:
     openness = read_numbers(value.get("eye_openness"), 2)
     if features is None or origin_mm is None or openness is None:
         return None
-    eyes = _read_eyes(value.get("eyes"), features, openness)
+    eyes = _read_eyes(value.get("eyes"), features, openness, _read_covered(value.get("flags")))
     return Measured.pack(features, origin_mm, sum(openness) / 2, eyes)
 
 
@@ -214,7 +227,9 @@ def read_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _read_eyes(value: object, features: tuple[float, ...], openness: tuple[float, ...]) -> tuple[float, ...] | None:
+def _read_eyes(
+    value: object, features: tuple[float, ...], openness: tuple[float, ...], covered: tuple[bool, bool]
+) -> tuple[float, ...] | None:
     """Return the numbers of `_EYES` in a record; None if it has no estimate.
 
     Written for speed, because a session of an hour has a hundred thousand records.
@@ -227,7 +242,7 @@ def _read_eyes(value: object, features: tuple[float, ...], openness: tuple[float
     if left is None or right is None or both is None:
         left = right = both = None
     else:
-        usable = find_usable_eyes((openness[0], openness[1]), yaw_deg=features[4])
+        usable = find_usable_eyes((openness[0], openness[1]), yaw_deg=features[4], covered=covered)
         if usable[0] != usable[1]:
             is_possible = 0 < features[6] < _MAX_DISTANCE_MM
             both = _take_one_eye(left, right, usable, distance_mm=features[6]) if is_possible else None
@@ -244,6 +259,14 @@ def _read_eyes(value: object, features: tuple[float, ...], openness: tuple[float
         *left[2:],
         *right[2:],
     )
+
+
+def _read_covered(flags: object) -> tuple[bool, bool]:
+    """Return whether the left and the right eye are covered, from the flags of a record."""
+    if not flags or not isinstance(flags, list | tuple):
+        return _NOT_COVERED
+    left, right = (flag in flags for flag in _COVERED_FLAGS)
+    return left, right
 
 
 def _read_angles(value: object, count: int) -> tuple[float, ...] | None:

@@ -77,7 +77,9 @@ class LostFrames(ResultPart):
     missing: Annotated[Count, Field(description="Never arrived, or expired with an earlier session.")] = 0
     no_face: Annotated[Count, Field(description="No face in the image.")] = 0
     eyes_closed: Annotated[Count, Field(description="Both eyes closed.")] = 0
-    low_quality: Annotated[Count, Field(description="The face is too small, turned away, covered or blurred.")] = 0
+    low_quality: Annotated[
+        Count, Field(description="The face or the image is turned, the eyes are covered, or the image is bad.")
+    ] = 0
     old_format: Annotated[Count, Field(description="Stored by an older service in pixels of an unknown frame.")] = 0
     unreadable: Annotated[Count, Field(description="Stored in an unknown format.")] = 0
     no_map: Annotated[Count, Field(description="The video has no saliency map for this moment.")] = 0

@@ -21,7 +21,7 @@ from gaze_core.calibration import Calibration, Fitted, calibrate, measure_accura
 from gaze_core.correction import Correction
 from gaze_core.drift import Drift, find_drift
 from gaze_core.errors import SessionNotFoundError
-from gaze_core.ports import GazeModel, Session, SessionStore
+from gaze_core.ports import GazeModel, Session, SessionReader
 from gaze_core.refresh import refresh_calibration
 from gaze_core.targets import TargetAccuracy, TargetFrames, is_same_place
 from gaze_core.viewer_change import ViewerComparison
@@ -54,7 +54,7 @@ class ViewerCalibration:
 
 
 def find_viewer_calibration(
-    session: Session, records: Records, model: GazeModel, sessions: SessionStore
+    session: Session, records: Records, model: GazeModel, sessions: SessionReader
 ) -> ViewerCalibration:
     """Return the calibration to apply to a session.
 
@@ -65,7 +65,7 @@ def find_viewer_calibration(
         sessions: Session API, for the calibration session.
 
     Raises:
-        SessionStoreError: A calibration session could not be read; the last frame can be repeated.
+        SessionReaderError: A calibration session could not be read; the last frame can be repeated.
     """
     name = read_calibration_session(session)
     uses = {record.target_use for record in records.values() if record is not None and record.target_use is not None}
@@ -112,11 +112,11 @@ def calibrate_session(session: Session, model: GazeModel, earlier: Session | Non
     return refresh_calibration(calibrate_session(earlier, model), frames, screen=screen, camera=camera)
 
 
-def read_earlier(session: Session, sessions: SessionStore) -> Session | None:
+def read_earlier(session: Session, sessions: SessionReader) -> Session | None:
     """Return the calibration session that another one refreshes; None if it names none or that one is gone.
 
     Raises:
-        SessionStoreError: The session API failed or timed out.
+        SessionReaderError: The session API failed or timed out.
     """
     name = read_earlier_calibration(session)
     if name is None:

@@ -56,7 +56,7 @@ class FrameSteps:
             frame = decode_image(image, max_pixels=self.max_pixels)
         with self.metrics.time_stage("detect"):
             sample = detector.process_single_frame(frame)
-        self.metrics.count_frame(sample.validity)
+        self.metrics.count_frame(sample.validity, sample.quality_issues)
         if sample.eye_network_failed:
             self.metrics.count_eye_network_failure()
         return make_record(

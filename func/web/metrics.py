@@ -1,7 +1,7 @@
 """Prometheus metrics of the process. No label contains a viewer, a session or an address."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -34,6 +34,9 @@ class Metrics:
         )
         self._in_flight = Gauge("gaze_requests_in_flight", "Requests being answered.", registry=self._registry)
         self._frames = Counter("gaze_frames", "Frames processed.", ["validity"], registry=self._registry)
+        self._frame_issues = Counter(
+            "gaze_frame_issues", "Frames of low quality, by reason.", ["issue"], registry=self._registry
+        )
         self._stage_seconds = Histogram(
             "gaze_stage_seconds",
             "Time in each step of a request, seconds: decode, detect (face, eyes, model), store, score (and wait).",
@@ -135,9 +138,16 @@ class Metrics:
         finally:
             self._stage_seconds.labels(stage).observe(time.perf_counter() - started_s)
 
-    def count_frame(self, validity: str) -> None:
-        """Count a processed frame."""
+    def count_frame(self, validity: str, issues: Collection[str] = ()) -> None:
+        """Count a processed frame.
+
+        Args:
+            validity: Validity of the frame.
+            issues: Reasons for low quality.
+        """
         self._frames.labels(validity).inc()
+        for issue in issues:
+            self._frame_issues.labels(issue).inc()
 
     def count_eye_network_failure(self) -> None:
         """Count a frame on which the eye network failed."""

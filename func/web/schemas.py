@@ -311,7 +311,11 @@ class FrameAnswer(BaseModel):
         Field(description="Whether the `calibration_session` was applied to `gaze`; omitted unless one was sent."),
     ] = None
     flags: Annotated[
-        list[str] | None, Field(description="`several_faces`, and the reasons for `low_quality`; omitted if empty.")
+        list[str] | None,
+        Field(
+            description="Reasons for `low_quality`, among them `face_rotated`, `eyes_covered` and `implausible_face`; "
+            "`several_faces`, `left_eye_covered`, `right_eye_covered`. Omitted if empty."
+        ),
     ] = None
     warnings: Warnings = None
 

@@ -1,5 +1,6 @@
 """The command `gaze report`."""
 
+import re
 from pathlib import Path
 
 import click
@@ -9,11 +10,17 @@ from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
 from func.errors import SettingsError
 from func.model_paths import parse_sha256, require_digest
+from gaze_core.errors import SessionNotFoundError
+from gaze_core.ports import Session, SessionReader
 from gaze_tools.command_line import TIMEOUT_S, console, database_option, mongo_uri_option, translated_errors
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
 from gaze_tools.saliency.connection import check_connection
+from gaze_tools.session.api import SessionApi, describe_missing
+from gaze_tools.session.export_file import ExportedSessions, is_export
 from models import GAZE_MODEL_PATH
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def _parse_digest(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -23,10 +30,33 @@ def _parse_digest(_context: click.Context, _parameter: click.Parameter, value: s
         raise click.BadParameter(str(error)) from error
 
 
+def _find_session(session_id: str, session_api: str | None) -> tuple[SessionReader, Session]:
+    """Return a session from an export or the session API, and where to find its calibration.
+
+    Raises:
+        click.ClickException: There is no such session.
+    """
+    if is_export(Path(session_id)):
+        exported = ExportedSessions(Path(session_id))
+        return exported, exported.get_session(exported.header.session_id)
+    if Path(session_id).is_file() or not _SESSION_ID.fullmatch(session_id):
+        raise click.ClickException(f"{session_id} is neither a session id nor a file of `gaze session export`")
+    if session_api is None:
+        raise click.UsageError("A session id needs the option '--session-api' (env var: 'SESSION_API_URL').")
+    store = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
+    try:
+        return store, store.get_session(session_id)
+    except SessionNotFoundError as error:
+        raise click.ClickException(describe_missing(error, SessionApi(session_api))) from error
+
+
 @click.command()
-@click.argument("session_id")
+@click.argument("session_id", metavar="SESSION_ID|FILE")
 @click.option(
-    "--session-api", envvar="SESSION_API_URL", required=True, show_envvar=True, help="Address of the session API."
+    "--session-api",
+    envvar="SESSION_API_URL",
+    show_envvar=True,
+    help="Address of the session API; not needed for a FILE.",
 )
 @click.option(
     "--video",
@@ -52,7 +82,7 @@ def _parse_digest(_context: click.Context, _parameter: click.Parameter, value: s
 def report(
     *,
     session_id: str,
-    session_api: str,
+    session_api: str | None,
     video: Path | None,
     out: Path,
     gaze_model: Path,
@@ -63,7 +93,7 @@ def report(
     """Write a report of what the viewer of SESSION_ID looked at.
 
     Writes report.html with its figures, and every frame as trace.csv and trace.json. The session must still be in the
-    session API.
+    session API; or give the FILE of `gaze session export` instead of its id.
     """
     try:
         require_digest("GAZE_MODEL", gaze_model, gaze_model_sha256)
@@ -71,9 +101,8 @@ def report(
         raise click.ClickException(str(error)) from error
     check_connection(mongo_uri)
     with translated_errors():
-        sessions = HttpSessionStore(session_api, timeout_s=TIMEOUT_S, retries=2)
+        sessions, session = _find_session(session_id, session_api)
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
-        session = sessions.get_session(session_id)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, sessions, lambda: load_model(gaze_model, sha256=gaze_model_sha256), notes)
         examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)

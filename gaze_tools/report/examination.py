@@ -12,7 +12,7 @@ from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import find_viewer_calibration
 from gaze_core.attention import Attention
 from gaze_core.errors import SaliencyMapNotFoundError, SessionStoreError
-from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionStore
+from gaze_core.ports import GazeModel, SaliencyMaps, Session, SessionReader
 from gaze_core.types import GazePoint, Screen, Viewport
 from gaze_core.video_times import VideoTimes
 from gaze_tools.report.eye_events import EyeEvents, find_events
@@ -74,7 +74,7 @@ class Report:
 
 
 def read_gazes(
-    session: Session, sessions: SessionStore, load_model: Callable[[], GazeModel], notes: list[str]
+    session: Session, sessions: SessionReader, load_model: Callable[[], GazeModel], notes: list[str]
 ) -> tuple[dict[int, GazePoint | None], GazeAccuracy | None]:
     """Return the point of gaze of each frame, calibrated and smoothed as for the session's result, and its accuracy.
 
@@ -82,7 +82,7 @@ def read_gazes(
 
     Args:
         session: Session to report on.
-        sessions: Store with the session of its calibration.
+        sessions: Source of the session of its calibration.
         load_model: Loads the gaze model; called only if the stored gaze is not the scored one.
         notes: Remarks for the reader are appended here.
 

@@ -115,6 +115,24 @@ def draw_trace(gazes: Mapping[int, Gaze], truth: Mapping[int, tuple[float, float
     return _save(figure, path)
 
 
+def draw_gaze_on_screen(gazes: Mapping[int, Gaze], *, path: Path) -> Path:
+    """Draw every point of gaze on an empty screen, from dark to bright over time; return `path`."""
+    seen = np.array([[gaze["x"], gaze["y"]] for _, gaze in sorted(gazes.items()) if gaze]).reshape(-1, 2)
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axis = figure.subplots()
+    axis.add_patch(Rectangle((0, 0), 1, 1, facecolor="0.95", edgecolor="0.4"))
+    # Points of gaze up to a third of the screen beyond its edge are shown.
+    shown = np.clip(seen, -1 / 3, 4 / 3)
+    axis.plot(shown[:, 0], shown[:, 1], "-", color="0.8", linewidth=0.8, zorder=2)
+    axis.scatter(shown[:, 0], shown[:, 1], c=np.arange(len(shown)), cmap="viridis", s=18, zorder=3)
+    axis.set_xlim(-0.35, 1.35)
+    axis.set_ylim(1.35, -0.35)
+    axis.set_aspect(9 / 16)
+    axis.set_title("points of gaze on the screen, dark to bright over time", loc="left")
+    axis.set_axis_off()
+    return _save(figure, path)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyFrame:
     """A video frame with the gaze around it.

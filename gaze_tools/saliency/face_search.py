@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from func.adapters.face_landmarker_mediapipe import DEBIAN_PACKAGES, MediapipeFaceLandmarker
-from gaze_core.errors import LandmarkerError
+from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from gaze_core.landmarks import Landmarks
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
@@ -130,13 +129,8 @@ def open_face_search() -> FaceSearch:
         LandmarkerError: The landmarker cannot be created, usually because a system library is missing.
     """
     landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=0)
-    try:
-        with _silent_native_code():
-            landmarker.warm_up()
-    except (ImportError, OSError) as error:
-        raise LandmarkerError(
-            f"MediaPipe cannot be loaded: {error}; Debian packages {' '.join(DEBIAN_PACKAGES)} may be missing"
-        ) from error
+    with _silent_native_code():
+        landmarker.warm_up()
     return FaceSearch(landmarker)
 
 

@@ -127,7 +127,11 @@ class GazeClient:
         )
         if not ok:
             raise GazeClientError(f"frame {frame_number} could not be encoded as JPEG")
-        encoded = base64.b64encode(jpeg.tobytes()).decode()
+        return self.post_image(frame_number, jpeg.tobytes(), **fields)
+
+    def post_image(self, frame_number: int, image: bytes, **fields: object) -> FrameReply:
+        """Post the file of a webcam frame, JPEG, PNG or WebP; see `post_frame`."""
+        encoded = base64.b64encode(image).decode()
         return FrameReply(*self._post(frame_number, {"last_frame": False, "frame": encoded, **fields}))
 
     def complete(self, frame_number: int, **fields: object) -> ResultReply:

@@ -58,26 +58,47 @@ class FunctionServer:
         kill_process(self.process)
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamPorts:
+    """Ports of the upstream services; 0 means any free one."""
+
+    session_api: int = 0
+    aggregator: int = 0
+    mongo: int = 0
+
+
 @contextlib.contextmanager
-def start_upstream_services(log_dir: Path, *, data_dir: Path | None = None) -> Iterator[UpstreamServices]:
+def start_upstream_services(
+    log_dir: Path,
+    *,
+    data_dir: Path | None = None,
+    ports: UpstreamPorts | None = None,
+    session_ttl_s: float | None = None,
+) -> Iterator[UpstreamServices]:
     """Run the MongoDB stand-in, the session API and the aggregator; stop them on exit.
 
     Args:
         log_dir: Directory for their logs.
         data_dir: Directory for the data; None means a temporary one.
+        ports: Ports to listen on; None means any free ones.
+        session_ttl_s: Lifetime of a session after its last use; None means that of the session API.
 
     Raises:
         ProcessError: A service did not start.
     """
     with contextlib.ExitStack() as stack:
-        mongo = stack.enter_context(start_mongo(data_dir))
+        ports = ports or UpstreamPorts()
+        mongo = stack.enter_context(start_mongo(data_dir, port=ports.mongo))
         urls, pids = {}, {"database": mongo.pid}
-        for name in ("session_api", "aggregator"):
-            port = find_free_port()
+        lifetime = [] if session_ttl_s is None else ["--ttl-s", str(session_ttl_s)]
+        options = {"session_api": ["--operator-calls", *lifetime], "aggregator": []}
+        for name, wanted in (("session_api", ports.session_api), ("aggregator", ports.aggregator)):
+            port = wanted or find_free_port()
             log_path = log_dir / f"{name}.log"
             process = stack.enter_context(
                 run_process(
-                    [sys.executable, "-m", f"gaze_tools.stack.{name}", "--port", str(port), "--mongo-uri", mongo.uri],
+                    [sys.executable, "-m", f"gaze_tools.stack.{name}", "--port", str(port), "--mongo-uri", mongo.uri]
+                    + options[name],
                     log_path=log_path,
                 )
             )

@@ -20,6 +20,10 @@ READY_TIMEOUT_S = 20.0
 _LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 
 
+_IN_USE = "Device or resource busy"
+"""The storage engine's message about a directory that another process has open."""
+
+
 @dataclass(frozen=True, slots=True)
 class MongoServer:
     """A running server.
@@ -60,13 +64,18 @@ def start_mongo(data_dir: Path | None = None, *, port: int = 0) -> Iterator[Mong
             *("--oplog-max-entries", "1000", "--oplog-retention-seconds", "60"),
         ]
         with run_process(command, log_path=log_path) as process:
-            listening_port = _await_port(process, log_path)
-            uri = f"mongodb://127.0.0.1:{listening_port}/?w=1&journal=true&directConnection=true"
+            listening_port = _await_port(process, log_path, data_dir)
+            uri = make_mongo_uri(listening_port)
             _await_answer(uri, log_path)
             yield MongoServer(uri, process.pid)
 
 
-def _await_port(process: subprocess.Popen[bytes], log_path: Path) -> int:
+def make_mongo_uri(port: int) -> str:
+    """Return the address of a server on this machine."""
+    return f"mongodb://127.0.0.1:{port}/?w=1&journal=true&directConnection=true"
+
+
+def _await_port(process: subprocess.Popen[bytes], log_path: Path, data_dir: Path | None) -> int:
     """Return the port that the server reports in its log."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -74,6 +83,8 @@ def _await_port(process: subprocess.Popen[bytes], log_path: Path) -> int:
         if found:
             return int(found[1])
         if process.poll() is not None:
+            if _IN_USE in log_path.read_text(errors="replace"):
+                raise ProcessError(f"the data in {data_dir} is in use by another process, which may still be stopping")
             raise ProcessError(f"the MongoDB stand-in stopped with status {process.returncode}:\n{read_tail(log_path)}")
         time.sleep(0.02)
     raise ProcessError(f"the MongoDB stand-in was not ready within {READY_TIMEOUT_S:g} s:\n{read_tail(log_path)}")

@@ -13,6 +13,9 @@ Guarantees beyond the basic contract, with any number of processes on one databa
 - Expired sessions are remembered for hours: a 404 returns the end of the session (`expired_at`), and a GET of one
   component that of an earlier session with the same id (`earlier_expired_at`). A PUT with `created_at` writes only to
   the session created at that time, otherwise it is answered with 404.
+- A session created with `keep_s` expires no earlier than that many seconds after its creation.
+- With `--operator-calls`, `GET /sessions` lists the live sessions and `DELETE /sessions/ID` removes one. They show
+  every session id to anybody who reaches the API, so they are off by default.
 """
 
 import json
@@ -28,18 +31,16 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from gaze_tools.stack.server import make_server_command
+from gaze_tools.stack.session_listing import SessionListing
 from gaze_tools.stack.session_parts import INTEGER_KEY
-from gaze_tools.stack.sessions import (
-    MAX_RECORD_BYTES,
-    GoneError,
-    RefusedError,
-    SealedError,
-    Sessions,
-    Update,
-)
+from gaze_tools.stack.session_update import MAX_RECORD_BYTES, GoneError, RefusedError, SealedError, Update
+from gaze_tools.stack.sessions import Sessions
 
 DEFAULT_TTL_S = 300.0
 """Lifetime of a session after its last use."""
+
+MAX_KEEP_S = 30 * 24 * 3600.0
+"""Largest `keep_s` of a new session."""
 
 _MAX_BODY_BYTES = 14 * 1024 * 1024
 
@@ -50,6 +51,7 @@ def create_app(
     database: Database[dict[str, Any]],
     *,
     ttl_s: float = DEFAULT_TTL_S,
+    operator_calls: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Flask:
     """Return the API with its data in a database.
@@ -57,6 +59,7 @@ def create_app(
     Args:
         database: Database for the sessions.
         ttl_s: Lifetime of a session after its last use.
+        operator_calls: Whether sessions can be listed and removed.
         clock: Returns the time, in UTC.
     """
     sessions = Sessions(database, ttl_s=ttl_s, clock=clock)
@@ -70,7 +73,8 @@ def create_app(
         if not session_id:
             raise RefusedError("session_id must be a text")
         updates = _read_components(body.get("components", {}))
-        if not sessions.create(session_id, _read_text(body, "ip_address"), _read_text(body, "video_id")):
+        ip_address, video_id, keep_s = _read_text(body, "ip_address"), _read_text(body, "video_id"), _read_keep_s(body)
+        if not sessions.create(session_id, ip_address, video_id, keep_s=keep_s):
             return jsonify(message="Session Already Exist"), 200
         if updates:
             sessions.update(session_id, updates)
@@ -95,6 +99,9 @@ def create_app(
             "ttl_s": ttl_s,
         }
         return Response(f'{json.dumps(head)[:-1]}, "stored": {{{values}}}}}', mimetype="application/json")
+
+    if operator_calls:
+        _add_operator_calls(app, SessionListing(database, clock=clock), ttl_s)
 
     @app.get("/health")
     def health() -> Response:
@@ -125,6 +132,18 @@ def create_app(
     return app
 
 
+def _add_operator_calls(app: Flask, listing: SessionListing, ttl_s: float) -> None:
+    @app.get("/sessions")
+    def list_sessions() -> Response:
+        return jsonify(sessions=listing.read(), ttl_s=ttl_s)
+
+    @app.delete("/sessions/<session_id>")
+    def remove_session(session_id: str) -> Response:
+        if not listing.remove(session_id):
+            raise GoneError
+        return jsonify(message="Session Removed Successfully")
+
+
 def _read_body() -> dict[str, Any]:
     try:
         body = json.loads(request.get_data())
@@ -142,6 +161,13 @@ def _read_text(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise RefusedError(f"{name} must be a text")
     return value
+
+
+def _read_keep_s(body: Mapping[str, Any]) -> float:
+    value = body.get("keep_s", 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_KEEP_S:
+        raise RefusedError(f"keep_s must be a number from 0 to {MAX_KEEP_S:g}")
+    return float(value)
 
 
 def _read_integer(name: str) -> int | None:
@@ -202,7 +228,10 @@ main = make_server_command(
             default=DEFAULT_TTL_S,
             show_default=True,
             help="Lifetime of a session after its last use, in seconds.",
-        )
+        ),
+        click.Option(
+            ["--operator-calls"], is_flag=True, help="Let clients list and remove sessions: for one machine only."
+        ),
     ],
 )
 

@@ -11,8 +11,8 @@ Values are stored as JSON text and returned unchanged, independent of MongoDB's 
 
 import json
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,66 +34,15 @@ from gaze_tools.stack.session_parts import (
     sort_key,
     unescape,
 )
+from gaze_tools.stack.session_update import GoneError, SealedError, Update
 
 MAX_AGE_S = 6 * 3600.0
 """Maximum age of a session, after which MongoDB removes its documents."""
 
 _COMPONENTS = ("gaze_tracking", "blink_detection", "emotion_analysis")
 
-MAX_RECORD_BYTES = 100 * 1024
-"""Keeps a full part below MongoDB's limit of 16 MB."""
-
 _MAX_TRIES = 10
 _PURGED_AT_ONCE = 10
-
-
-class SealedError(Exception):
-    """The component has its result, or is about to get it, and accepts no new integer key.
-
-    Attributes:
-        free_in_s: Time until the session expires.
-    """
-
-    def __init__(self, free_in_s: float) -> None:
-        super().__init__()
-        self.free_in_s = free_in_s
-
-
-class GoneError(Exception):
-    """The session does not exist, or no longer exists.
-
-    Attributes:
-        expired_at: Time at which it expired; None if no session with this id is remembered.
-    """
-
-    def __init__(self, expired_at: datetime | None = None) -> None:
-        super().__init__()
-        self.expired_at = expired_at
-
-
-class RefusedError(Exception):
-    """The request is invalid."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Values of one component in a PUT, as JSON text.
-
-    Attributes:
-        component: Name of the component.
-        frames: Values with integer keys.
-        settings: Values with other keys.
-        result: Value of the key `result`; None without one.
-    """
-
-    component: str
-    frames: Mapping[str, str]
-    settings: Mapping[str, str]
-    result: str | None = None
 
 
 class Sessions:
@@ -119,12 +68,19 @@ class Sessions:
         for collection in (self._sessions, self._parts, self._expired):
             collection.create_index("remove_at", expireAfterSeconds=0)
 
-    def create(self, session_id: str, ip_address: str, video_id: str) -> bool:
-        """Create a session; return False if it exists."""
+    def create(self, session_id: str, ip_address: str, video_id: str, *, keep_s: float = 0.0) -> bool:
+        """Create a session; return False if it exists.
+
+        Args:
+            session_id: Session id.
+            ip_address: Address of the viewer.
+            video_id: Id of the video.
+            keep_s: Minimum time until the session expires, even if nobody uses it.
+        """
         for expired in self._sessions.find({"expires_at": {"$lte": self._clock()}}, {"_id": 1}).limit(_PURGED_AT_ONCE):
             self._purge(expired["_id"])
         self._purge(session_id)
-        now = self._clock()
+        now, keep = self._clock(), timedelta(seconds=keep_s)
         session = {
             "_id": session_id,
             # Distinguishes this session from earlier ones with the same id, whose parts may still exist.
@@ -133,8 +89,8 @@ class Sessions:
             "video_id": video_id,
             "created_at": now.isoformat(),
             "last_accessed": now,
-            "expires_at": now + self._ttl,
-            "remove_at": now + self._max_age,
+            "expires_at": now + max(self._ttl, keep),
+            "remove_at": now + max(self._max_age, keep),
             "parts": [],
             "sealed": [],
             "earlier_expired_at": self._find_expired_at(session_id),
@@ -209,6 +165,14 @@ class Sessions:
         for update in updates:
             # Older clients send all frames every time.
             known = self._read_known(session, update) if len(update.frames) > 1 else {}
+            fresh: defaultdict[str, dict[str, str]] = defaultdict(dict)
+            for key, text in update.frames.items():
+                if key not in known:
+                    fresh[frames_part_name(update.component, key)][key] = text
+            for name, texts in fresh.items():
+                if len(texts) > 1 and self._write_together(session, name, update.component, texts):
+                    known |= texts
+                    written += map(int, texts)
             for key in update.frames:
                 stored[key], is_new = (known[key], False) if key in known else self._write_frame(session, update, key)
                 if is_new:
@@ -280,6 +244,22 @@ class Sessions:
         for values in self._read_parts(session, names).values():
             known.update(values)
         return known
+
+    def _write_together(self, session: dict[str, Any], name: str, component: str, texts: Mapping[str, str]) -> bool:
+        """Write several integer keys of a part at once; return False if one of them exists or the part is sealed."""
+        if name not in session["parts"]:
+            self._announce(session, name, {"sealed": {"$ne": component}})
+        fields = {f"values.{key}": text for key, text in texts.items()}
+        absent = {field: {"$exists": False} for field in ("sealed", *fields)}
+        try:
+            self._parts.update_one(
+                {"_id": part_id_of(session, name), **absent},
+                {"$set": fields, "$setOnInsert": {"remove_at": session["remove_at"]}},
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
 
     def _write_frame(self, session: dict[str, Any], update: Update, key: str) -> tuple[str, bool]:
         """Write an integer key unless it exists; return the stored value and whether this call wrote it."""

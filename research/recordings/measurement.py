@@ -36,7 +36,7 @@ from research.estimates import ESTIMATES
 from research.recordings.camera import check_distance, find_camera, find_defaults
 from research.recordings.errors import compare_with_targets, describe_errors, median
 from research.recordings.frames import CachedLandmarker, MeasuredFrame, measure_frames
-from research.recordings.recording import DESCRIPTION, Recording, RecordingPhase, load_recording
+from research.recordings.recording import DESCRIPTION, Recording, RecordingError, RecordingPhase, load_recording
 
 MIN_TARGETS_FOR_FIVE = 9
 """With at least this many calibration targets, the result with five of them is reported, too."""
@@ -45,6 +45,9 @@ CORNER_REACH = 0.25
 """Maximum distance of a target from the corner or centre for which it stands, as a share of the targets' extent."""
 
 LANDMARKER_WAIT_S = 60.0
+
+MAX_TURNED_SHARE = 0.5
+"""A recording in which more of the faces are turned is refused."""
 
 
 def measure_recording(
@@ -59,7 +62,7 @@ def measure_recording(
         network: Eye network; None leaves its estimate out.
 
     Raises:
-        RecordingError: No field of view gives the recording's `distance_mm`.
+        RecordingError: No field of view gives the recording's `distance_mm`, or its images are turned.
         OSError: An image cannot be read.
         LandmarkerError: The engine failed.
     """
@@ -69,6 +72,7 @@ def measure_recording(
     detector = GazeDetector(cached, model, screen=recording.screen, camera=camera, eye_network=network)
     frames = measure_frames(recording, detector, cached, network=network)
     measurement = _Measurement(recording.screen, camera, model, frames)
+    measurement.require_upright()
     notes += [f"{frame.row.frame} cannot be read: {frame.problem}" for frame in measurement.frames if frame.problem]
     notes += check_distance(recording.distance_mm, measurement.median_distance_mm(), camera.vertical_fov_deg, fov_from)
     if recording.ignored_fields:
@@ -176,6 +180,24 @@ class _Measurement:
             },
             "flags": dict(sorted(flags.items())),
         }
+
+    def require_upright(self) -> None:
+        """Check that the images are upright.
+
+        Raises:
+            RecordingError: Most images with a face are turned.
+        """
+        with_face = [frame.stored for frame in self.frames if frame.stored and frame.stored.get("head_pose_deg")]
+        turned = [stored for stored in with_face if "face_rotated" in stored.get("flags", ())]
+        if len(turned) <= MAX_TURNED_SHARE * len(with_face):
+            return
+        # Turning an image clockwise tilts the head to the person's left.
+        clockwise_deg = Counter(round(-stored["head_pose_deg"]["roll"] / 90) * 90 % 360 for stored in turned)
+        ((angle_deg, _),) = clockwise_deg.most_common(1)
+        counted = f"{len(turned)} of {len(with_face)} images with a face"
+        raise RecordingError(
+            [f"the images are turned by {angle_deg}° clockwise ({counted}): turn them back and measure again"]
+        )
 
     def median_distance_mm(self) -> float | None:
         """Return the median estimated distance of the eyes over all frames with a face."""

@@ -10,6 +10,7 @@ from gaze_core.gaze import direction_to
 from gaze_core.types import Camera, GazePoint, Screen
 from research.recordings.measurement import measure_recording
 from research.recordings.recording import load_recording
+from tests.fakes.painted_eyes import make_noise, paint_eyes
 from tests.fakes.synthetic_face import make_face
 
 IN_FRONT_OF_THE_CAMERA_MM = (0.0, 26.2462, 628.6566)
@@ -47,7 +48,7 @@ class FakeRecording:
             truth = direction_to(GazePoint(x, y), geometry.origin_mm, self.screen, self.camera)
             self._distances_mm.append(geometry.distance_mm)
             self._answers_deg.append(truth + off_deg)
-        pixels = make_pixels(number)
+        pixels = make_pixels(number, faces)
         self._faces[pixels.tobytes()] = faces
         name = f"{number:04d}.png"
         self.write_image(name, pixels[:, ::-1] if self.camera.mirrored else pixels)
@@ -74,14 +75,16 @@ class FakeRecording:
 
     def detect(self, frame):
         self.detections += 1
-        return self._faces[frame.tobytes()]
+        return self._faces.get(frame.tobytes(), [])  # none in an image that is turned upside down
 
     def predict(self, features):
         away_mm = np.abs(np.asarray(features)[:, 6:] - np.array(self._distances_mm))
         return np.array(self._answers_deg)[away_mm.argmin(axis=1)]
 
 
-def make_pixels(number):
-    """Return coarse RGB noise, different for each number, so that the eyes have contrast."""
-    noise = np.random.default_rng(number).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    return np.ascontiguousarray(noise.repeat(8, axis=0).repeat(8, axis=1))
+def make_pixels(number, faces=None):
+    """Return coarse RGB noise, different for each number, with the eyes of some faces; by default of `make_face()`."""
+    pixels = make_noise(np.random.default_rng(number))
+    for face in [make_face()] if faces is None else faces:
+        pixels = paint_eyes(pixels, face)
+    return pixels

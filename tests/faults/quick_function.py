@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.gaze_model import FakeGazeModel
+from tests.fakes.painted_eyes import paint_eyes
 from tests.fakes.synthetic_face import make_face
 from tests.faults.images import HEIGHT_PX, SHADES, WIDTH_PX, find_shade
 
@@ -31,7 +32,11 @@ class QuickFaceLandmarker(FakeFaceLandmarker):
         super().__init__(landmarkers=landmarkers, wait_s=wait_s)
 
     def detect(self, frame):
-        return [FACES[find_shade(frame)]] if super().detect(frame) else []
+        face = FACES[find_shade(frame)]  # before anything is painted
+        if not super().detect(frame):
+            return []
+        frame[:] = paint_eyes(frame, face)
+        return [face]
 
 
 def _replace(name, **attributes):

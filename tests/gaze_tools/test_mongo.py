@@ -22,7 +22,7 @@ def is_running(pid):
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def await_end(pid, timeout_s=10):
+def await_end(pid, timeout_s=60):
     deadline = time.monotonic() + timeout_s
     while is_running(pid):
         assert time.monotonic() < deadline, "the process is still there"

@@ -385,3 +385,44 @@ class TestBadInput:
         monkeypatch.setattr(sessions.Sessions, "_write_once", fail)
 
         assert api.put({"1": 1}) == (503, {"error": "The Database Failed"})
+
+
+class TestBatches:
+    def test_the_frames_of_a_batch_are_written_and_reported(self, api):
+        api.make()
+
+        _, body = api.put({str(number): {"n": number} for number in range(95, 105)})
+
+        assert sorted(body["written"]) == list(range(95, 105))
+        assert api.frames() == {str(number): {"n": number} for number in range(95, 105)}
+
+    def test_a_frame_that_another_process_has_just_written_stays(self, api, monkeypatch):
+        api.make()
+        api.put({"3": "first"})
+        # As if it had been written after this batch looked.
+        monkeypatch.setattr(sessions.Sessions, "_read_known", lambda *_: {})
+
+        _, body = api.put({str(number): "second" for number in range(1, 6)})
+
+        assert sorted(body["written"]) == [1, 2, 4, 5]
+        assert body["stored"]["3"] == "first"
+        assert api.frames() == {"1": "second", "2": "second", "3": "first", "4": "second", "5": "second"}
+
+    @pytest.mark.parametrize("numbers", [range(2, 5), range(200, 205)], ids=["the same part", "a new part"])
+    def test_a_batch_after_the_result_is_refused(self, api, numbers):
+        api.make()
+        api.put({"1": {}, "result": {}})
+
+        assert api.put({str(number): {} for number in numbers}) == (409, SCORED)
+        assert api.frames().keys() == {"1", "result"}
+
+    def test_a_batch_is_one_write_for_each_part(self, api, database, monkeypatch):
+        writes = []
+        api.make()
+        kept = sessions.Sessions._write_once
+        monkeypatch.setattr(sessions.Sessions, "_write_once", lambda *given: writes.append(given) or kept(*given))
+
+        api.put({str(number): {} for number in range(250)})
+
+        assert writes == []
+        assert database["parts"].count_documents({}) == 3

@@ -7,11 +7,12 @@ import zlib
 import cv2
 import numpy as np
 
+from tests.fakes.painted_eyes import make_noise
+
 
 def make_pixels(width_px=640, height_px=480):
-    """Return coarse RGB noise, so that an eye in it has enough contrast."""
-    noise = np.random.default_rng(1).integers(0, 256, (height_px // 8 + 1, width_px // 8 + 1, 3), dtype=np.uint8)
-    return noise.repeat(8, axis=0).repeat(8, axis=1)[:height_px, :width_px]
+    """Return coarse RGB noise."""
+    return make_noise(np.random.default_rng(1), width_px, height_px)
 
 
 def encode(pixels, suffix=".jpg"):

@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from gaze_core.errors import EyeNetworkError, ResultSinkError, SessionStoreError
+from tests.fakes.synthetic_face import make_face
 
 
 def read_samples(world):
@@ -87,3 +88,15 @@ def test_an_undelivered_result_is_counted_as_stored_only(world, make_body):
 
     samples = read_samples(world)
     assert (samples["gaze_results_stored_total",], samples["gaze_results_delivered_total",]) == (1, 1)
+
+
+def test_frames_of_low_quality_are_counted_by_reason(world, make_body):
+    world.landmarker.faces = [make_face(yaw_deg=60)]
+    world.post(make_body(frame_number=1))
+    world.landmarker.faces = [make_face(roll_deg=90)]
+    world.post(make_body(frame_number=2))
+
+    samples = read_samples(world)
+    assert samples["gaze_frame_issues_total", ("issue", "head_turned_away")] == 1
+    assert samples["gaze_frame_issues_total", ("issue", "face_rotated")] == 1
+    assert samples["gaze_frames_total", ("validity", "low_quality")] == 2

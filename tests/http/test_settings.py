@@ -58,7 +58,7 @@ def test_the_model_files_are_the_packaged_ones():
         ("MONGO_URI", "mongodb://"),
         ("MONGO_URI", ""),
         ("MONGO_DATABASE", "a.b"),
-        ("FACE_LANDMARKER", "litert"),
+        ("FACE_LANDMARKER", "dlib"),
         ("GAZE_MODEL", "/nowhere/gaze_model.joblib"),
         ("GAZE_MODEL", "/"),
         ("FACE_LANDMARKER_MODEL", "/dev/null"),

@@ -1,5 +1,7 @@
 """Errors on portraits of people who look into the lens, with a landmarker and a model that know the answer."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from tests.fakes.synthetic_face import make_face
 CAMERA = Camera(vertical_fov_deg=20.0)
 
 
+FACE = make_face(place_mm=(0.0, 26.2462, 1528.6566), vertical_fov_deg=20.0)
+
+
 class Landmarker:
     """Finds one face, 1500 mm away on the camera's axis, in every image that is not black."""
 
@@ -23,7 +28,7 @@ class Landmarker:
     def detect(self, frame):
         if not frame.any():
             return []
-        return [make_face(place_mm=(0.0, 26.2462, 1528.6566), vertical_fov_deg=20.0, eye_shapes=self.eye_shapes)]
+        return [replace(FACE, eye_shapes=self.eye_shapes)]
 
 
 class ConstantModel:
@@ -46,7 +51,7 @@ def write_image(path, pixels):
 @pytest.fixture
 def folder(tmp_path):
     for number, name in enumerate(("1_neutral.png", "2_neutral.png", "2_smiling.png")):
-        write_image(tmp_path / name, make_pixels(number))
+        write_image(tmp_path / name, make_pixels(number, [FACE]))
     (tmp_path / "list.csv").write_text("file")
     return tmp_path
 

@@ -300,3 +300,21 @@ def test_mirrored_images_are_flipped_as_in_the_service(tmp_path):
 
     assert reports[1]["camera"]["mirrored"] is True
     assert reports[0]["test"] == reports[1]["test"]
+
+
+@pytest.mark.parametrize(("roll_deg", "angle_deg"), [(-90, 90), (90, 270), (178, 180)])
+def test_a_recording_whose_images_are_turned_is_refused_with_the_angle(recording, roll_deg, angle_deg):
+    recording.add(0.5, 0.5)
+    for _ in range(2):
+        recording.add(0.5, 0.5, faces=[make_face(roll_deg=roll_deg)])
+
+    message = rf"^the images are turned by {angle_deg}° clockwise \(2 of 3 images with a face\): turn them back"
+    with pytest.raises(RecordingError, match=message):
+        recording.measure()
+
+
+def test_half_of_the_images_may_be_turned(recording):
+    recording.add(0.5, 0.5)
+    recording.add(0.5, 0.5, faces=[make_face(roll_deg=90)])
+
+    assert recording.measure()["frames"]["flags"] == {"face_rotated": 1}

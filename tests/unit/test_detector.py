@@ -1,5 +1,7 @@
 """From an image to a gaze sample, with landmarks that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pytest import approx
@@ -10,25 +12,28 @@ from gaze_core.detector import GazeDetector
 from gaze_core.errors import EyeNetworkError
 from gaze_core.fusion import blendshape_gaze, fuse_eyes
 from gaze_core.gaze import rotate_directions
-from gaze_core.landmarks import Landmarks
+from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks
+from gaze_core.one_eye import direction_from_midpoint
 from gaze_core.types import Camera, Validity
 from tests.fakes.eye_network import FakeEyeNetwork, make_gazes
+from tests.fakes.painted_eyes import paint_eyes
 from tests.fakes.synthetic_face import make_face, mirror
 
-IMAGE = np.repeat(np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8), 3, axis=2)
+NOISE = np.repeat(np.random.default_rng(0).integers(90, 160, (480, 640, 1), dtype=np.uint8), 3, axis=2)
 DOWN_AND_TO_THE_RIGHT = (-100.0, 80.0, 0.0)
 """What the eyes look at, in the camera frame: 100 mm to the viewer's right and 80 mm below the camera."""
 
 
 class Faces:
-    """A landmarker that finds given faces and remembers the image."""
+    """A landmarker that finds given faces and remembers the first image."""
 
     def __init__(self, *faces):
         self.faces = faces
         self.seen = None
 
     def detect(self, frame):
-        self.seen = frame
+        if self.seen is None:
+            self.seen = frame
         return list(self.faces)
 
 
@@ -49,8 +54,20 @@ class Fused(Straight):
     estimates = ("landmarks", "network", "blendshapes")
 
 
-def detect(*faces, camera=None, image=IMAGE):
+def photograph(*faces):
+    """Return an image that shows the eyes of these faces."""
+    image = NOISE
+    for face in faces:
+        image = paint_eyes(image, face)
+    return image
+
+
+IMAGE = photograph(make_face())
+
+
+def detect(*faces, camera=None, image=None):
     """Detect with the geometry of the irises alone: faces made of points have lids that do not follow the eyes."""
+    image = photograph(*faces) if image is None else image
     return GazeDetector(Faces(*faces), Straight(), camera=camera, eye_region=None).process_single_frame(image)
 
 
@@ -167,7 +184,8 @@ def test_nothing_to_locate_is_nowhere():
     assert GazeDetector(Faces(), Straight()).locate([], [], []) == []
 
 
-def read_eyes(face, network, *, model=None, image=IMAGE, camera=None):
+def read_eyes(face, network, *, model=None, image=None, camera=None):
+    image = photograph(face) if image is None else image
     detector = GazeDetector(Faces(face), model or Fused(), eye_region=None, eye_network=network, camera=camera)
     return detector.process_single_frame(image)
 
@@ -256,3 +274,95 @@ def test_a_hidden_eye_is_no_loss(yaw_deg):
 
     # Looking into the camera; the midpoint sees it at (0, 0).
     assert sample.direction == approx((0.0, 0.0), abs=6.0)
+
+
+@pytest.mark.parametrize(
+    ("roll_deg", "issues"), [(-45, ()), (45, ()), (-55, ("face_rotated",)), (90, ("face_rotated",))]
+)
+def test_beyond_50_degrees_of_roll_the_image_is_turned(roll_deg, issues):
+    sample = detect(make_face(roll_deg=roll_deg))
+
+    assert sample.quality_issues == issues
+    assert (sample.gaze is None) == bool(issues)
+    assert sample.head_pose.roll_deg == approx(roll_deg, abs=0.1)
+
+
+class UpsideDown:
+    """A landmarker that finds a face only in the image turned by 180 degrees, and given faces in the image itself."""
+
+    def __init__(self, image, *faces):
+        self.image, self.faces = image, faces
+        self.detections = 0
+
+    def detect(self, frame):
+        self.detections += 1
+        return list(self.faces) if np.array_equal(frame, self.image) else [make_face(place_mm=(50, 0, 600))]
+
+
+@pytest.mark.parametrize("nonsense", [(), (make_face(yaw_deg=5),)])
+def test_an_image_that_is_upside_down_is_recognised(nonsense):
+    image = np.ascontiguousarray(photograph(make_face(place_mm=(50, 0, 600)))[::-1, ::-1])
+
+    sample = GazeDetector(UpsideDown(image, *nonsense), Straight()).process_single_frame(image)
+
+    assert (sample.validity, sample.quality_issues) == (Validity.LOW_QUALITY, ("face_rotated",))
+    assert (sample.gaze, sample.features) == (None, None)
+    assert abs(sample.head_pose.roll_deg) == approx(180, abs=1.0)
+    assert sample.origin_mm[0] < -40
+
+
+def test_an_image_without_irises_that_is_not_upside_down_either_has_covered_eyes():
+    landmarker = UpsideDown(NOISE, make_face())
+
+    sample = GazeDetector(landmarker, Straight()).process_single_frame(NOISE)
+
+    assert (sample.validity, sample.quality_issues) == (Validity.LOW_QUALITY, ("eyes_covered",))
+    assert (sample.gaze, landmarker.detections) == (None, 2)
+
+
+def test_a_frame_with_visible_eyes_is_detected_once():
+    landmarker = UpsideDown(IMAGE, make_face())
+
+    assert GazeDetector(landmarker, Straight()).process_single_frame(IMAGE).validity is Validity.OK
+    assert landmarker.detections == 1
+
+
+def test_eyes_without_an_iris_behind_low_lids_are_closed():
+    sample = detect(make_face(lid_opening_mm=3.5), image=NOISE)
+
+    assert (sample.validity, sample.features) == (Validity.EYES_CLOSED, None)
+
+
+@pytest.mark.parametrize(("covered", "visible"), [(0, RIGHT), (1, LEFT)])
+def test_with_one_eye_covered_the_other_gives_the_gaze(covered, visible):
+    face = make_face(target_mm=DOWN_AND_TO_THE_RIGHT)
+    points = face.points.copy()
+    points[IRIS[(LEFT, RIGHT)[covered]][0], 0] += 0.005  # where the landmarker guesses the hidden iris
+
+    sample = detect(Landmarks(points, 640, 480), image=paint_eyes(NOISE, face, [visible]))
+
+    assert (sample.validity, sample.covered_eyes) == (Validity.OK, (covered == 0, covered == 1))
+    assert (sample.gaze.x, sample.gaze.y) == approx((0.790, 0.371), abs=0.02)
+
+
+def test_the_network_counts_only_for_the_eye_that_is_not_covered():
+    face = make_face()
+    gazes = make_gazes(left_deg=(9.0, 9.0), right_deg=(1.0, 2.0), both_deg=(5.0, 5.0))
+    gazes.eyes_spread_deg[0] = 15.0
+    network = FakeEyeNetwork(gazes)
+
+    sample = read_eyes(face, network, image=paint_eyes(NOISE, face, [RIGHT]))
+
+    assert sample.covered_eyes == (True, False)
+    near = direction_from_midpoint(sample.eyes.network.eyes_deg[1], 1, sample.distance_mm)
+    alone = replace(sample.eyes.network, both_deg=near)
+    assert direction_in_head(sample) == approx(fuse_eyes(sample.eyes.landmarks, alone, None))
+
+
+def test_a_face_of_one_colour_is_a_drawing():
+    image = np.full_like(NOISE, 180)
+    image[150:300, 270:370] = photograph(make_face())[150:300, 270:370] // 60 * 60
+
+    sample = detect(make_face(), image=image)
+
+    assert (sample.validity, sample.quality_issues) == (Validity.LOW_QUALITY, ("implausible_face",))

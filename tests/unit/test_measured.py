@@ -224,3 +224,15 @@ def test_measurements_are_read_back_as_they_were_packed():
 
     assert measured.features == (0.1, 0.2, -0.97, 3.0, -8.0, 0.5, 571.0)
     assert (measured.origin_mm, measured.openness) == ((1.0, 2.0, 571.0), 0.32)
+
+
+@pytest.mark.parametrize(("covered", "flag", "index"), [(0, "left_eye_covered", 1), (1, "right_eye_covered", 0)])
+def test_of_a_covered_eye_the_record_has_a_flag_and_the_network_counts_for_the_other(covered, flag, index):
+    sample = dataclasses.replace(make_sample(), covered_eyes=(covered == 0, covered == 1))
+
+    record = make_record(sample)
+
+    eyes = stack_eyes([read_record(record).measured])
+    alone = direction_from_midpoint(NETWORK.eyes_deg[index], index, 571.0)
+    assert record["flags"] == [flag]
+    assert eyes.estimates_deg[0, 1] == approx(alone, abs=1e-3)

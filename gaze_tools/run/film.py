@@ -1,0 +1,201 @@
+"""Everything from a film and its viewer to the score, the report and an export of the session, on this machine."""
+
+import contextlib
+import json
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from pymongo import MongoClient
+
+from func.adapters.saliency_store import MongoSaliencyMaps
+from func.adapters.session_api import HttpSessionStore
+from func.bootstrap import load_model
+from gaze_tools.command_line import TIMEOUT_S, console, make_progress
+from gaze_tools.report.examination import examine_session, read_gazes
+from gaze_tools.report.page import write_report
+from gaze_tools.report.plots import draw_trace
+from gaze_tools.run.calibration import CalibrationFolder, post_calibration
+from gaze_tools.run.clip import ClipFrame
+from gaze_tools.run.setup import Setup
+from gaze_tools.run.viewing import Viewing, place_in_film, post_viewing
+from gaze_tools.saliency.compute import Video, compute_maps
+from gaze_tools.saliency.models import make_model
+from gaze_tools.session.transfer import export_session
+from gaze_tools.stack.client import GazeClient
+from gaze_tools.stack.launcher import UpstreamServices, start_function, start_upstream_services
+from models import GAZE_MODEL_PATH
+
+SESSION_TTL_S = 6 * 3600.0
+"""The session must outlive the longest film and its report."""
+
+ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class FilmRun:
+    """What to run.
+
+    Attributes:
+        film: Video that is watched.
+        film_s: Its duration.
+        model: Name of the saliency model.
+        every: Frames from one saliency map to the next.
+        open_frames: Returns the frames of the viewer once everything is ready, each with the time since the first one.
+        expected: Number of these frames; None if unknown.
+        offset_s: Position of the film at the first of them.
+        setup: The viewer's screen, camera and position of the film.
+        calibration: Calibration; None for none.
+        out: Directory for the files.
+    """
+
+    film: Video
+    film_s: float
+    model: str
+    every: int
+    open_frames: Callable[[], Iterable[ClipFrame]]
+    expected: int | None
+    offset_s: float
+    setup: Setup
+    calibration: CalibrationFolder | None
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FilmScore:
+    """What came of it.
+
+    Attributes:
+        result: Result of the session.
+        viewing: Frames and replies.
+        files: Files and directories that were written.
+    """
+
+    result: dict[str, Any]
+    viewing: Viewing
+    files: tuple[Path, ...]
+
+
+def run_film(run: FilmRun) -> FilmScore:
+    """Make the maps of a film, score its viewer, and write report, result, session and trace.
+
+    Raises:
+        OSError: A file cannot be read or written, or the camera failed.
+        ProcessError: A process of the stack did not start.
+        GazeClientError: The function refused a frame, or failed on every attempt.
+        GazeError: Another part failed.
+    """
+    logs = run.out / "logs"
+    console.print(f"Starting MongoDB stand-in, session API, aggregator and function (logs in {logs}) …", markup=False)
+    token_key = secrets.token_hex(32)
+    video_id = make_video_id(run.film.path)
+    with (
+        start_upstream_services(logs, session_ttl_s=SESSION_TTL_S) as upstream,
+        start_function(upstream, logs, settings={"SESSION_TOKEN_KEYS": token_key}) as function_url,
+    ):
+        _make_maps(upstream, run, video_id)
+        client = GazeClient(function_url, video_id=video_id, ip_address=ADDRESS, token_key=token_key.encode())
+        fields = run.setup.as_fields()
+        if run.calibration is not None:
+            calibration = GazeClient(
+                function_url,
+                video_id=video_id,
+                ip_address=ADDRESS,
+                session_id=f"calibration-{uuid.uuid4().hex}",
+                token_key=token_key.encode(),
+            )
+            _calibrate(calibration, run.calibration, run.setup)
+            fields |= {
+                "calibration_session": calibration.session_id,
+                "calibration_token": calibration.session_token,
+            }
+        viewing = Viewing()
+        frames = run.open_frames()
+        with contextlib.closing(place_in_film(frames, viewing, offset_s=run.offset_s, film_s=run.film_s)) as placed:
+            post_viewing(client, placed, viewing, fields, expected=run.expected)
+        count = len(viewing.replies)
+        if not count:
+            raise OSError("no frame of the viewer was taken while the film played; check --offset")
+        result = client.complete(count + 1, total_frames=count).result
+        files = _write_files(upstream, client.session_id, viewing, result, run)
+    return FilmScore(result, viewing, files)
+
+
+def make_video_id(film: Path) -> str:
+    """Return a valid video id from a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", film.stem).strip("-")[:100] or "film"
+
+
+def _make_maps(upstream: UpstreamServices, run: FilmRun, video_id: str) -> None:
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(upstream.mongo_uri, serverSelectionTimeoutMS=10_000) as client, make_progress("maps") as progress:
+        bar = progress.add_task("", total=run.film.stated_frames)
+        done = compute_maps(
+            client["saliency_db"],
+            video_id,
+            run.film,
+            make_model(run.model),
+            every=run.every,
+            on_frame=lambda number, _made: progress.update(
+                bar, completed=number, total=max(run.film.stated_frames, number)
+            ),
+        )
+        progress.update(bar, total=done.frames, completed=done.frames)
+
+
+def _calibrate(client: GazeClient, folder: CalibrationFolder, setup: Setup) -> None:
+    with make_progress("calibration") as progress:
+        bar = progress.add_task("", total=len(folder.images))
+        valid = post_calibration(client, folder, setup, lambda: progress.update(bar, advance=1))
+    console.print(f"Calibration: {folder.targets} targets, {valid} of {len(folder.images)} images with a usable gaze.")
+
+
+def count_down(seconds: int, film_s: float) -> None:
+    """Count down to the start of the film in the viewer's own player."""
+    console.print(
+        f"Open the film in your player, paused at its beginning. Start it when this says “now”; then look at the film "
+        f"for {film_s:.0f} s. You react about a quarter of a second late, and so does the webcam: --offset corrects it."
+    )
+    for left in range(seconds, 0, -1):
+        console.print(f"{left} …")
+        time.sleep(1)
+    console.print("[bold]now")
+
+
+def _write_files(
+    upstream: UpstreamServices, session_id: str, viewing: Viewing, result: dict[str, Any], run: FilmRun
+) -> tuple[Path, ...]:
+    store = HttpSessionStore(upstream.session_api_url, timeout_s=TIMEOUT_S, retries=2)
+    maps = MongoSaliencyMaps(upstream.mongo_uri, timeout_s=TIMEOUT_S)
+    session = store.get_session(session_id)
+    notes: list[str] = []
+    gazes, accuracy = read_gazes(session, store, lambda: load_model(GAZE_MODEL_PATH), notes)
+    page = write_report(
+        examine_session(session, maps, gazes, notes, accuracy=accuracy), maps, run.out, video=run.film.path
+    )
+    result_path, session_path = run.out / "result.json", run.out / "session.json"
+    result_path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    export_session(session_id, session_path, store, maps)
+    replies = {number: reply.body["gaze"] for number, reply in viewing.replies.items()}
+    trace = draw_trace(replies, {}, path=run.out / "gaze_over_time.png")
+    return page, result_path, session_path, run.out / "trace.csv", trace
+
+
+def make_out_dir(out: Path | None, *, overwrite: bool) -> Path:
+    """Return the directory for the files, which is new or empty unless it may be overwritten.
+
+    Raises:
+        click.ClickException: It is not empty.
+    """
+    if out is None:
+        return Path("out") / f"run-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise click.ClickException(f"{out} is not empty; choose another directory with --out, or add --overwrite")
+    return out

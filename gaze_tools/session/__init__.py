@@ -1,0 +1,1 @@
+"""Sessions beyond their lifetime: list, export, import and remove them."""
