@@ -15,7 +15,7 @@ from gaze_tools.command_line import LazyGroup
         ),
         "frame": ("gaze_tools.bench.frame:frame", "Time the stages of one frame."),
         "growth": (
-            "gaze_tools.bench.growth:growth",
+            "gaze_tools.bench.session_growth:growth",
             "Measure how costs grow: with frames in a session, sessions alive, and pixels of a saliency map.",
         ),
         "load": (

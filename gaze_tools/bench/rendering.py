@@ -84,9 +84,8 @@ def _tabulate(report: BenchReport, section: str, numbers: Sequence[BenchNumber])
     for number in numbers:
         by_step.setdefault(number.name, {})[number.quantity] = number
     quantities = [quantity for quantity in _UNITS_FIRST if any(quantity in step for step in by_step.values())]
-    wanted = dict.fromkeys(name for number in numbers for name in number.baselines)
-    measured = {name for number in numbers for name in report.find_ratios(number)}
-    baselines = [name for name in wanted if name in measured]
+    used = {name for number in numbers for name in report.find_ratios(number)}
+    baselines = [name for name in by_step if name in used]
     heading = ["step"]
     for quantity in quantities:
         heading += [quantity.value, "± %"]

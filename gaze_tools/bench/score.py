@@ -143,13 +143,13 @@ def store_session(session_api_url: str, session_id: str, frames: int, every: int
     selected = {"calibration_session": _CALIBRATION_ID} if calibrate else {}
     records = (
         {
-            **describe_gaze(places[number // 10], (0.0, 0.0)),
+            **_describe_gaze(places[number // 10], (0.0, 0.0)),
             "video_time_ms": round(1000 * number / FPS, 3),
             **selected,
         }
         for number in range(frames)
     )
-    store_records(session_api_url, session_id, f"bench-{every}", records)
+    _store_records(session_api_url, session_id, f"bench-{every}", records)
 
 
 def store_calibration(session_api_url: str) -> None:
@@ -159,12 +159,11 @@ def store_calibration(session_api_url: str) -> None:
     for target in [(x, y) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9)]:
         for _ in range(30):
             off_deg = generator.normal(0.0, _ERROR_DEG, 2).tolist()
-            records.append({**describe_gaze(target, (off_deg[0], off_deg[1])), "target": list(target)})
-    store_records(session_api_url, _CALIBRATION_ID, "bench", records)
+            records.append({**_describe_gaze(target, (off_deg[0], off_deg[1])), "target": list(target)})
+    _store_records(session_api_url, _CALIBRATION_ID, "bench", records)
 
 
-def store_records(session_api_url: str, session_id: str, video_id: str, records: Iterable[dict[str, Any]]) -> None:
-    """Create a session and store its records, numbered from 1."""
+def _store_records(session_api_url: str, session_id: str, video_id: str, records: Iterable[dict[str, Any]]) -> None:
     http = requests.Session()
     http.trust_env = False
     body = {"session_id": session_id, "ip_address": "192.0.2.1", "video_id": video_id}
@@ -175,7 +174,7 @@ def store_records(session_api_url: str, session_id: str, video_id: str, records:
         http.put(f"{session_api_url}/update_session/{session_id}", json=update, timeout=120).raise_for_status()
 
 
-def describe_gaze(place: Sequence[float], off_deg: tuple[float, float]) -> dict[str, Any]:
+def _describe_gaze(place: Sequence[float], off_deg: tuple[float, float]) -> dict[str, Any]:
     """Return the record of a viewer who faces the camera and looks at a place, with an error to the right and up."""
     origin_mm = np.array([0.0, 100.0, _DISTANCE_MM])
     direction = direction_to(GazePoint(place[0], place[1]), origin_mm, Screen(), Camera()) + np.array(off_deg)

@@ -5,11 +5,11 @@ import pytest
 from pytest import approx
 from rich.console import Console
 
-from gaze_tools.bench.growth import GrowthCurve, list_curves
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.rendering import format_value, list_tables, print_report, render_markdown
 from gaze_tools.bench.results import MAX_SAMPLES, Quantity, read_report, to_numbers, write_report
 from gaze_tools.bench.sampling import Cost
+from gaze_tools.bench.session_growth import GrowthCurve, list_curves
 from tests.gaze_tools.bench_inputs import make_bench_report, make_number
 
 

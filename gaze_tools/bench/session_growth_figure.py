@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gaze_tools.bench.growth import GrowthCurve
+from gaze_tools.bench.session_growth import GrowthCurve
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#66a182")
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 import numpy as np
+import requests
 
 from func.adapters.model_onnx import load_onnx_model
-from func.adapters.session_api import HttpSessionStore
+from func.adapters.session_api import COMPONENT, HttpSessionStore
 from func.bootstrap import create_face_landmarker
 from func.detectors import Detectors
 from func.session.frame_record import read_record
@@ -22,7 +23,6 @@ from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.output import report_options, save_and_print
 from gaze_tools.bench.results import BenchNumber, BenchReport, Quantity, make_report, to_numbers
 from gaze_tools.bench.sampling import Cost, sample, timed
-from gaze_tools.bench.score import describe_gaze, store_records
 from gaze_tools.bench.server import read_cpu_s
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 
@@ -35,9 +35,28 @@ BLOCK = 50
 """Session updates of one sample: CPU time of other processes has steps of 10 ms."""
 
 FUNCTION, SERVICES = "function", "session API and database"
+NEW_PART = "first frame of a part"
+"""The session API stores 100 frames of a session in one document: one frame in 100 creates it."""
+
 IN_SESSION, ALIVE, MAP = "frames in the session", "sessions alive", "pixels of the map"
 
 _ADDRESS, _VIDEO_ID = "192.0.2.1", "bench"
+_FRAMES_PER_PUT = 2000
+_FRAMES_PER_PART = 100
+"""Frames that the session API stores in one document."""
+
+_RECORD: dict[str, Any] = {
+    "gaze": [0.512345, 0.487654],
+    "validity": "ok",
+    "features": [0.012345, 0.123456, -0.987654, 1.234567, -2.345678, 0.345678, 571.234],
+    "origin_mm": [1.234, 98.765, 571.234],
+    "distance_mm": 571.234,
+    "eye_openness": [0.31234, 0.32345],
+    "timestamp_ms": None,
+    "video_time_ms": 1234.567,
+    "target": None,
+    "head_pose_deg": {"pitch": 1.234, "yaw": -2.345, "roll": 0.345},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +107,16 @@ def measure_frames_in_session(upstream: UpstreamServices, sizes: Sequence[int], 
         # Many short sessions instead of one, so that the updates do not make it much longer.
         names = [f"growth-{size}-{at}" for at in range(max(1, BLOCK // size))]
         for name in names:
-            store_records(upstream.session_api_url, name, _VIDEO_ID, itertools.repeat(_RECORD, size))
+            _fill(upstream.session_api_url, name, size)
         updates[str(size)] = _cycle_updates(store, names, size + 1)
     return _measure_updates(upstream, IN_SESSION, updates, blocks)
 
 
 def measure_sessions_alive(upstream: UpstreamServices, sizes: Sequence[int], blocks: int) -> list[BenchNumber]:
-    """Return the cost of a frame's detector and session update while a number of sessions take turns."""
+    """Return the cost of a frame's detector and session update while a number of sessions take turns.
+
+    One series adds frames to a document that exists, the other creates a document with each frame.
+    """
     store = _open_store(upstream)
     settings = read_settings({"MONGO_URI": "mongodb://127.0.0.1"})
     model = load_onnx_model(settings.gaze_model.with_suffix(".onnx"))
@@ -104,10 +126,12 @@ def measure_sessions_alive(upstream: UpstreamServices, sizes: Sequence[int], blo
     for size in sorted(sizes):
         for at in range(len(names), size):
             names.append(f"growth-alive-{at}")
-            store_records(upstream.session_api_url, names[-1], _VIDEO_ID, [_RECORD])
+            _fill(upstream.session_api_url, names[-1], 1)
         detectors = Detectors(landmarker, model, store)
         update = _cycle_updates(store, list(names), 2, detectors)
         numbers += _measure_updates(upstream, ALIVE, {str(size): update}, blocks)
+        update = _cycle_updates(store, list(names), size * _FRAMES_PER_PART, detectors, step=_FRAMES_PER_PART)
+        numbers += _measure_updates(upstream, ALIVE, {str(size): update}, blocks, NEW_PART)
     return numbers
 
 
@@ -142,9 +166,12 @@ def list_curves(report: BenchReport) -> list[GrowthCurve]:
 @click.option(
     "--max-frames", type=click.IntRange(min=10), default=FRAMES[-1], show_default=True, help="Longest session."
 )
+@click.option(
+    "--max-sessions", type=click.IntRange(min=10), default=SESSIONS[-1], show_default=True, help="Most sessions alive."
+)
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the curves to this file.")
 @report_options("growth")
-def growth(blocks: int, max_frames: int, figure: Path | None, name: str, output: Path) -> None:
+def growth(blocks: int, max_frames: int, max_sessions: int, figure: Path | None, name: str, output: Path) -> None:
     """Measure how costs grow: with frames in a session, sessions alive, and pixels of a saliency map.
 
     Takes about two minutes, most of it to store the longest session. CPU time is that of this process, which calls the
@@ -153,25 +180,31 @@ def growth(blocks: int, max_frames: int, figure: Path | None, name: str, output:
     """
     machine = read_machine_facts()
     frames = [size for size in FRAMES if size <= max_frames]
+    sessions = [size for size in SESSIONS if size <= max_sessions]
     with tempfile.TemporaryDirectory() as folder, start_upstream_services(Path(folder)) as upstream:
-        numbers = measure_growth(upstream, blocks=blocks, frames=frames)
+        numbers = measure_growth(upstream, blocks=blocks, frames=frames, sessions=sessions)
     report = make_report(name, machine, numbers)
     save_and_print(report, output)
     curves = list_curves(report)
     for curve in curves:
         click.echo(f"{curve.size_name}, {curve.series}: exponent {curve.exponent:.2f}")
     if figure is not None:
-        from gaze_tools.bench.growth_plot import draw  # noqa: PLC0415  matplotlib takes a second to load
+        from gaze_tools.bench.session_growth_figure import draw  # noqa: PLC0415  matplotlib takes a second to load
 
         draw(curves, figure)
 
 
 def _measure_updates(
-    upstream: UpstreamServices, size_name: str, updates: dict[str, Callable[[int], object]], blocks: int
+    upstream: UpstreamServices,
+    size_name: str,
+    updates: dict[str, Callable[[int], object]],
+    blocks: int,
+    series: str = "",
 ) -> list[BenchNumber]:
     """Return the cost of updates in blocks; the services' CPU time of a block is read when it ends."""
     pids = [upstream.pids["session_api"], upstream.pids["database"]]
-    services: dict[str, list[Cost]] = {f"{size}, {SERVICES}": [] for size in updates}
+    function, others = (f"{name}, {series}" if series else name for name in (FUNCTION, SERVICES))
+    services: dict[str, list[Cost]] = {f"{size}, {others}": [] for size in updates}
 
     def measure_block(size: str) -> Callable[[int], Cost]:
         step = timed(updates[size], calls=BLOCK)
@@ -180,28 +213,29 @@ def _measure_updates(
             cpu_s, started_s = sum(map(read_cpu_s, pids)), time.perf_counter()
             cost = step(turn)
             spent_s, wall_s = sum(map(read_cpu_s, pids)) - cpu_s, time.perf_counter() - started_s
-            services[f"{size}, {SERVICES}"].append(Cost(wall_s / BLOCK, spent_s / BLOCK))
+            services[f"{size}, {others}"].append(Cost(wall_s / BLOCK, spent_s / BLOCK))
             return cost
 
         return run
 
-    costs = sample({f"{size}, {FUNCTION}": measure_block(size) for size in updates}, turns=blocks, warm_up=1)
+    costs = sample({f"{size}, {function}": measure_block(size) for size in updates}, turns=blocks, warm_up=1)
     section = f"growth: {size_name}"
     counted = {name: values[-blocks:] for name, values in services.items()}
     return [*to_numbers(section, costs), *(n for n in to_numbers(section, counted) if n.quantity is Quantity.CPU_MS)]
 
 
 def _cycle_updates(
-    store: HttpSessionStore, names: Sequence[str], first: int, detectors: Detectors | None = None
+    store: HttpSessionStore, names: Sequence[str], first: int, detectors: Detectors | None = None, *, step: int = 1
 ) -> Callable[[int], object]:
     """Return a function that stores the next frame in the next of the sessions."""
-    sessions, numbers = itertools.cycle(names), itertools.count(first * len(names))
+    sessions, turns = itertools.cycle(names), itertools.count()
 
     def update(_turn: int) -> object:
         name = next(sessions)
         if detectors is not None:
             detectors.get_or_create_gaze_detector(name)
-        return store.update_session(name, next(numbers) // len(names), _RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
+        number = first + step * (next(turns) // len(names))
+        return store.update_session(name, number, _RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
 
     return update
 
@@ -214,4 +248,13 @@ def _open_store(upstream: UpstreamServices) -> HttpSessionStore:
     return HttpSessionStore(upstream.session_api_url, timeout_s=60, retries=0, read_frame=read_record)
 
 
-_RECORD = describe_gaze((0.5, 0.5), (0.0, 0.0))
+def _fill(session_api_url: str, session_id: str, frames: int) -> None:
+    """Create a session with a number of frames, numbered from 1."""
+    with requests.Session() as http:
+        http.trust_env = False
+        body = {"session_id": session_id, "ip_address": _ADDRESS, "video_id": _VIDEO_ID}
+        http.post(f"{session_api_url}/mk-session", json=body, timeout=60).raise_for_status()
+        for first in range(1, frames + 1, _FRAMES_PER_PUT):
+            part = {str(number): _RECORD for number in range(first, min(first + _FRAMES_PER_PUT, frames + 1))}
+            update = {"component": COMPONENT, "data": {"components": {COMPONENT: part}}}
+            http.put(f"{session_api_url}/update_session/{session_id}", json=update, timeout=120).raise_for_status()
