@@ -13,6 +13,10 @@ from gaze_tools.command_line import LazyGroup
             "gaze_tools.bench.compare:compare",
             "Say which numbers changed between the reports BEFORE and AFTER, and which differ only by noise.",
         ),
+        "document": (
+            "gaze_tools.bench.document:document",
+            "Write reports to their sections of docs/benchmarks.md.",
+        ),
         "frame": ("gaze_tools.bench.frame:frame", "Time the stages of one frame."),
         "growth": (
             "gaze_tools.bench.session_growth:growth",

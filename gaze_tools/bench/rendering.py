@@ -71,6 +71,12 @@ def render_markdown(report: BenchReport) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def without_wall_times(report: BenchReport) -> BenchReport:
+    """Return a report without the numbers that depend on what else runs on the machine."""
+    kept = tuple(number for number in report.numbers if not number.quantity.is_wall)
+    return report.model_copy(update={"numbers": kept})
+
+
 def format_value(value: float) -> str:
     """Return a number with three significant digits, without an exponent."""
     if value == 0:

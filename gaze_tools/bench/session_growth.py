@@ -171,7 +171,7 @@ def list_curves(report: BenchReport) -> list[GrowthCurve]:
 )
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the curves to this file.")
 @report_options("growth")
-def growth(blocks: int, max_frames: int, max_sessions: int, figure: Path | None, name: str, output: Path) -> None:
+def growth(*, blocks: int, max_frames: int, max_sessions: int, figure: Path | None, name: str, output: Path) -> None:
     """Measure how costs grow: with frames in a session, sessions alive, and pixels of a saliency map.
 
     Takes about two minutes, most of it to store the longest session. CPU time is that of this process, which calls the

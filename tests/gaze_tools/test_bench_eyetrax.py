@@ -13,7 +13,7 @@ def test_an_environment_that_is_there_is_not_installed_again(tmp_path):
 
 def test_an_environment_without_eyetrax_says_what_is_missing(tmp_path):
     with (
-        pytest.raises(EyetraxUnavailableError, match="EyeTrax does not run: .*No module named 'eyetrax'"),
+        pytest.raises(EyetraxUnavailableError, match=r"EyeTrax does not run: .*No module named 'eyetrax'"),
         run_eyetrax(sys.executable, tmp_path / "bundle", [b"jpeg"]),
     ):
         pass
@@ -22,5 +22,5 @@ def test_an_environment_without_eyetrax_says_what_is_missing(tmp_path):
 def test_a_failed_installation_is_a_sentence_with_the_reason(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "no-python"))
 
-    with pytest.raises(EyetraxUnavailableError, match="EyeTrax cannot be installed: .*no-python"):
+    with pytest.raises(EyetraxUnavailableError, match=r"EyeTrax cannot be installed: .*no-python"):
         install_eyetrax(tmp_path / "environment")

@@ -5,6 +5,7 @@ import pytest
 from pytest import approx
 from rich.console import Console
 
+from gaze_tools.bench.document import write_section
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.rendering import format_value, list_tables, print_report, render_markdown
 from gaze_tools.bench.results import MAX_SAMPLES, Quantity, read_report, to_numbers, write_report
@@ -130,3 +131,21 @@ def test_growth_curves_are_sorted_by_size():
 @pytest.mark.parametrize(("cpu_ms", "exponent"), [((2.0, 2.0, 2.0), 0.0), ((1.0, 10.0, 100.0), 1.0)])
 def test_the_exponent_tells_a_constant_cost_from_a_proportional_one(cpu_ms, exponent):
     assert GrowthCurve("frames", "function", (1, 10, 100), cpu_ms).exponent == approx(exponent, abs=1e-9)
+
+
+def test_a_page_gets_the_tables_of_a_report_in_the_section_with_its_name(report):
+    page = "Before\n<!-- run: begin -->\nold\n<!-- run: end -->\nAfter\n"
+
+    written = write_section(page, report)
+
+    assert "old" not in written
+    assert "| frame    | 13.0    | 4   | 30.0     | 17  |" in written
+
+
+def test_wall_times_of_a_busy_machine_stay_out_of_a_page(report):
+    busy = make_bench_report(*report.numbers, load_before=3.0)
+
+    written = write_section("<!-- run: begin -->\n<!-- run: end -->\n", busy)
+
+    assert "CPU, ms" in written
+    assert "wall, ms" not in written
