@@ -31,6 +31,10 @@ from gaze_tools.command_line import LazyGroup
             "gaze_tools.bench.overload:overload",
             "Send more frames than the function can take: goodput, refusals and health.",
         ),
+        "request": (
+            "gaze_tools.bench.request:request",
+            "CPU time of one frame through the server, relative to its bare networks.",
+        ),
         "score": ("gaze_tools.bench.score:score", "Time the scoring of sessions of up to an hour, and its memory."),
         "server": (
             "gaze_tools.bench.server:server",

@@ -53,6 +53,7 @@ class Variant:
     name: str
     folder: Path
     command: list[str]
+    settings: dict[str, str] = field(default_factory=dict)
     frames_per_s: dict[int, list[float]] = field(default_factory=dict)
     cpu_ms: dict[int, list[float]] = field(default_factory=dict)
 
@@ -72,6 +73,7 @@ def start_variant(variant: Variant, upstream: UpstreamServices, log_dir: Path) -
         "PYTHONPATH": paths,
         "LOG_LEVEL": "WARNING",
         "THREADS": "16",
+        **variant.settings,
     }
     # The command line of functions-framework names its source relative to the checkout.
     command = [part.replace("func/main.py", str(variant.folder / "func/main.py")) for part in command]
