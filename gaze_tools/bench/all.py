@@ -1,18 +1,20 @@
 """The command `gaze bench all`, which `make bench` runs."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from gaze_tools.bench.bare_networks import BareNetworks
 from gaze_tools.bench.cold_start import measure_starts
 from gaze_tools.bench.frame import measure_frames
-from gaze_tools.bench.frames import SIZES
-from gaze_tools.bench.load import CLIENTS, FRAMES_PER_ROUND, measure_load
+from gaze_tools.bench.frame_stages import BARE_NETWORKS
+from gaze_tools.bench.frames import SIZES, load_frames
+from gaze_tools.bench.load import CLIENTS, FRAMES_PER_ROUND, measure_load, measure_networks
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.output import report_options, save_and_print
-from gaze_tools.bench.results import BenchNumber, Quantity, make_report
+from gaze_tools.bench.results import BenchNumber, make_report, to_numbers
+from gaze_tools.bench.sampling import Cost
 from gaze_tools.bench.score import score_session, store_calibration, store_maps, store_session
 from gaze_tools.command_line import console
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
@@ -67,25 +69,16 @@ def measure_scoring(upstream: UpstreamServices, *, rounds: int) -> list[BenchNum
     """
     store_maps(upstream.mongo_uri, SCORED_FRAMES, MAP_EVERY)
     store_calibration(upstream.session_api_url)
-    found: dict[str, list[dict[str, float]]] = {"uncalibrated": [], "calibrated": []}
+    networks = BareNetworks(load_frames(SIZES[0], 1)[0].image)
+    found: dict[str, list[Cost]] = {BARE_NETWORKS: [], "uncalibrated": [], "calibrated": []}
     for turn in range(-1, rounds):
-        for kind, costs in found.items():
-            session_id = f"bench-all-{kind}-{turn}"
-            is_calibrated = kind == "calibrated"
+        costs = {BARE_NETWORKS: measure_networks(networks)}
+        for kind in ("uncalibrated", "calibrated"):
+            session_id, is_calibrated = f"bench-all-{kind}-{turn}", kind == "calibrated"
             store_session(upstream.session_api_url, session_id, SCORED_FRAMES, MAP_EVERY, calibrate=is_calibrated)
-            cost = score_session(upstream, SCORED_FRAMES, MAP_EVERY, session_id)
-            if turn >= 0:
-                costs.append(cost)
-    return list(_list_scoring_numbers(found))
-
-
-def _list_scoring_numbers(found: dict[str, list[dict[str, float]]]) -> Iterator[BenchNumber]:
-    for kind, costs in found.items():
-        for quantity, key in ((Quantity.CPU_MS, "cpu_seconds"), (Quantity.WALL_MS, "seconds")):
-            yield BenchNumber(
-                section=f"scoring of {SCORED_FRAMES} frames, for each frame",
-                name=kind,
-                quantity=quantity,
-                samples=tuple(1000 * cost[key] / SCORED_FRAMES for cost in costs),
-                baselines=("uncalibrated",) if kind == "calibrated" else (),
-            )
+            spent = score_session(upstream, SCORED_FRAMES, MAP_EVERY, session_id)
+            costs[kind] = Cost(spent["seconds"] / SCORED_FRAMES, spent["cpu_seconds"] / SCORED_FRAMES)
+        if turn >= 0:
+            for kind, cost in costs.items():
+                found[kind].append(cost)
+    return to_numbers(f"scoring of {SCORED_FRAMES} frames, for each frame", found, [BARE_NETWORKS])

@@ -117,7 +117,14 @@ def _send(port: int, body: bytes) -> bool:
 def _to_numbers(name: str, costs: Iterable[Cost], *baselines: str) -> list[BenchNumber]:
     found = list(costs)
     return [
-        BenchNumber(section=SECTION, name=name, quantity=quantity, samples=tuple(samples), baselines=baselines)
+        BenchNumber(
+            section=SECTION,
+            name=name,
+            quantity=quantity,
+            samples=tuple(samples),
+            baselines=baselines,
+            is_reference=name == BARE_NETWORKS,
+        )
         for quantity, samples in (
             (Quantity.CPU_SECONDS, [cost.cpu_s for cost in found]),
             (Quantity.SECONDS, [cost.wall_s for cost in found]),

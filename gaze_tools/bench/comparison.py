@@ -39,8 +39,8 @@ class Verdict(StrEnum):
     NO_CHANGE = "no change"
     TOO_FEW_SAMPLES = "too few samples"
     BUSY = "wall time of a busy machine"
-    REFERENCE = "speed of the machine"
-    """The baseline of others, without one of its own: it tells the machine's speed, which wanders."""
+    REFERENCE = "reference"
+    """It measures the machine or another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,12 @@ def compare_reports(
         min_effect: Relative change of the median from which on a change counts.
     """
     found = {number.key: number for number in after.numbers}
-    references = _find_references(before)
     pairs = [_pair_up(before, number, after, found[number.key]) for number in before.numbers if number.key in found]
     pairs = [pair for pair in pairs if np.median(pair.before) > 0]
     is_busy = before.machine.was_busy or after.machine.was_busy
     untested: dict[int, Verdict] = {}
     for at, pair in enumerate(pairs):
-        if pair.number.key in references:
+        if pair.number.is_reference:
             untested[at] = Verdict.REFERENCE
         elif is_busy and pair.number.quantity.is_wall:
             untested[at] = Verdict.BUSY
@@ -174,12 +173,6 @@ def _pair_up(before: BenchReport, number: BenchNumber, after: BenchReport, other
         if len(ratios) == 2:
             return _Pair(number, f"{number.quantity} × {name}", *ratios)
     return _Pair(number, number.quantity.value, block_medians(number.samples), block_medians(other.samples))
-
-
-def _find_references(report: BenchReport) -> set[tuple[str, str, str]]:
-    """Return the keys of the numbers that are baselines of others and have none of their own."""
-    used = {(number.section, name, number.quantity.value) for number in report.numbers for name in number.baselines}
-    return {number.key for number in report.numbers if number.key in used and not report.find_ratios(number)}
 
 
 def _smallest_p(count: int, other_count: int) -> float:

@@ -171,7 +171,7 @@ def _to_numbers(found: Mapping[tuple[str, int], Sequence[LoadRound]], bare: Sequ
     def number(name: str, quantity: Quantity, samples: Iterable[float], *baselines: str) -> BenchNumber:
         return BenchNumber(section=SECTION, name=name, quantity=quantity, samples=tuple(samples), baselines=baselines)
 
-    numbers = to_numbers(SECTION, {BARE_NETWORKS: bare})
+    numbers = to_numbers(SECTION, {BARE_NETWORKS: bare}, [BARE_NETWORKS])
     for (engine, clients), rounds in found.items():
         name = f"{engine}, {clients} client{'s' * (clients > 1)}"
         numbers += [

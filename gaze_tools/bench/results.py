@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class BenchNumber(BaseModel):
         quantity: What was measured.
         samples: Samples in order of time; those of a section with the same quantity are in step with each other.
         baselines: Names of steps of the same section and quantity that the number is compared with.
+        is_reference: Whether it measures the machine or another program, and not this project.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +59,7 @@ class BenchNumber(BaseModel):
     quantity: Quantity
     samples: tuple[float, ...] = Field(min_length=1)
     baselines: tuple[str, ...] = ()
+    is_reference: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -104,27 +106,30 @@ class BenchReport(BaseModel):
 
 
 def to_numbers(
-    section: str, costs: Mapping[str, Sequence[Cost]], baselines: Mapping[str, Sequence[str]] | Sequence[str] = ()
+    section: str, costs: Mapping[str, Sequence[Cost]], references: Collection[str] = ()
 ) -> list[BenchNumber]:
     """Return CPU and wall time of the steps of a section, in ms.
 
     Args:
         section: Name of the section.
         costs: Result of `sample`.
-        baselines: Baselines of all steps, or by name of the step. A step is not its own baseline.
+        references: Steps that measure the machine or another program; they are the baselines of all other steps.
     """
-    numbers = []
-    for name, each in costs.items():
-        chosen = baselines.get(name, ()) if isinstance(baselines, Mapping) else baselines
-        others = tuple(baseline for baseline in chosen if baseline != name)
+    return [
+        BenchNumber(
+            section=section,
+            name=name,
+            quantity=quantity,
+            samples=tuple(samples),
+            baselines=tuple(reference for reference in references if reference != name),
+            is_reference=name in references,
+        )
+        for name, each in costs.items()
         for quantity, samples in (
             (Quantity.CPU_MS, [1000 * cost.cpu_s for cost in each]),
             (Quantity.WALL_MS, [1000 * cost.wall_s for cost in each]),
-        ):
-            numbers.append(
-                BenchNumber(section=section, name=name, quantity=quantity, samples=tuple(samples), baselines=others)
-            )
-    return numbers
+        )
+    ]
 
 
 def make_report(

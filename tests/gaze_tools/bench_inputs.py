@@ -20,9 +20,16 @@ def make_machine(**changes):
     return MachineFacts(**(facts | changes))
 
 
-def make_number(samples, name="step", quantity=Quantity.CPU_MS, section="frame 640×480", baselines=()):
+def make_number(
+    samples, name="step", quantity=Quantity.CPU_MS, *, section="frame 640×480", baselines=(), is_reference=False
+):
     return BenchNumber(
-        section=section, name=name, quantity=quantity, samples=tuple(samples), baselines=tuple(baselines)
+        section=section,
+        name=name,
+        quantity=quantity,
+        samples=tuple(samples),
+        baselines=tuple(baselines),
+        is_reference=is_reference,
     )
 
 

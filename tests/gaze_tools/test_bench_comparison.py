@@ -18,7 +18,7 @@ def draw_report(generator, *, factors=None, samples=100, **kwargs):
         make_number((factors or {}).get(at, 1.0) * speed * generator.lognormal(at / 10, 0.05, samples), f"step {at}")
         for at in range(STEPS)
     ]
-    baseline = make_number(speed * generator.lognormal(0, 0.05, samples), "baseline")
+    baseline = make_number(speed * generator.lognormal(0, 0.05, samples), "baseline", is_reference=True)
     related = [number.model_copy(update={"baselines": ("baseline",)}) for number in numbers]
     return make_bench_report(baseline, *related, **kwargs)
 

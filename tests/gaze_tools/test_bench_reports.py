@@ -62,12 +62,13 @@ def test_costs_become_cpu_and_wall_time_in_ms():
     }
 
 
-def test_a_step_is_not_its_own_baseline():
+def test_references_are_the_baselines_of_all_other_steps():
     costs = {"networks": [Cost(1, 1)], "frame": [Cost(1, 1)]}
 
     numbers = to_numbers("frame", costs, ["networks"])
 
     assert {number.name: number.baselines for number in numbers} == {"networks": (), "frame": ("networks",)}
+    assert {number.name for number in numbers if number.is_reference} == {"networks"}
 
 
 def test_a_table_has_median_spread_and_ratio(report):
