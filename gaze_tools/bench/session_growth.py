@@ -28,17 +28,15 @@ from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 
 FRAMES = (1, 10, 100, 1_000, 10_000, 100_000)
 SESSIONS = (1, 10, 100, 1_000)
+STORED_PARTS = (100, 300, 1_000)
 MAP_WIDTHS_PX = (32, 64, 128, 256, 480, 960, 1920)
 """Widths of 16:9 maps, up to that of the video itself."""
 
-BLOCK = 50
-"""Session updates of one sample: CPU time of other processes has steps of 10 ms."""
+BLOCK, PARTS_BLOCK = 50, 20
+"""Session updates of one sample: CPU time of other processes has steps of 10 ms. Few where each stores another part."""
 
 FUNCTION, SERVICES = "function", "session API and database"
-NEW_PART = "first frame of a part"
-"""The session API stores 100 frames of a session in one document: one frame in 100 creates it."""
-
-IN_SESSION, ALIVE, MAP = "frames in the session", "sessions alive", "pixels of the map"
+ALIVE, PARTS, IN_SESSION, MAP = "sessions alive", "parts stored", "frames in the session", "pixels of the map"
 
 _ADDRESS, _VIDEO_ID = "192.0.2.1", "bench"
 _FRAMES_PER_PUT = 2000
@@ -92,9 +90,11 @@ def measure_growth(
         frames: Numbers of frames in the session that is updated.
         sessions: Numbers of sessions that take turns.
     """
+    # In this order, because what one stores makes new parts slower for the next.
     return [
-        *measure_frames_in_session(upstream, frames, blocks),
         *measure_sessions_alive(upstream, sessions, blocks),
+        *measure_stored_parts(upstream, [size for size in STORED_PARTS if size <= max(sessions)], blocks),
+        *measure_frames_in_session(upstream, frames, blocks),
         *measure_map_sizes(10 * blocks),
     ]
 
@@ -113,10 +113,7 @@ def measure_frames_in_session(upstream: UpstreamServices, sizes: Sequence[int], 
 
 
 def measure_sessions_alive(upstream: UpstreamServices, sizes: Sequence[int], blocks: int) -> list[BenchNumber]:
-    """Return the cost of a frame's detector and session update while a number of sessions take turns.
-
-    One series adds frames to a document that exists, the other creates a document with each frame.
-    """
+    """Return the cost of a frame's detector and session update while a number of sessions take turns."""
     store = _open_store(upstream)
     settings = read_settings({"MONGO_URI": "mongodb://127.0.0.1"})
     model = load_onnx_model(settings.gaze_model.with_suffix(".onnx"))
@@ -130,8 +127,23 @@ def measure_sessions_alive(upstream: UpstreamServices, sizes: Sequence[int], blo
         detectors = Detectors(landmarker, model, store)
         update = _cycle_updates(store, list(names), 2, detectors)
         numbers += _measure_updates(upstream, ALIVE, {str(size): update}, blocks)
-        update = _cycle_updates(store, list(names), size * _FRAMES_PER_PART, detectors, step=_FRAMES_PER_PART)
-        numbers += _measure_updates(upstream, ALIVE, {str(size): update}, blocks, NEW_PART)
+    return numbers
+
+
+def measure_stored_parts(upstream: UpstreamServices, sizes: Sequence[int], blocks: int) -> list[BenchNumber]:
+    """Return the cost of a frame that opens a new part while the session API stores a number of parts.
+
+    The session API stores 100 frames of a session in one part: one frame in 100 opens it.
+    """
+    store, name = _open_store(upstream), "growth-parts"
+    numbers = []
+    stored = 0
+    for size in sorted(sizes):
+        for at in range(stored, size):
+            store.update_session(name, at * _FRAMES_PER_PART, _RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
+        update = _cycle_updates(store, [name], size * _FRAMES_PER_PART, step=_FRAMES_PER_PART)
+        numbers += _measure_updates(upstream, PARTS, {str(size): update}, blocks, PARTS_BLOCK)
+        stored = size + (blocks + 1) * PARTS_BLOCK
     return numbers
 
 
@@ -199,26 +211,25 @@ def _measure_updates(
     size_name: str,
     updates: dict[str, Callable[[int], object]],
     blocks: int,
-    series: str = "",
+    block: int = BLOCK,
 ) -> list[BenchNumber]:
     """Return the cost of updates in blocks; the services' CPU time of a block is read when it ends."""
     pids = [upstream.pids["session_api"], upstream.pids["database"]]
-    function, others = (f"{name}, {series}" if series else name for name in (FUNCTION, SERVICES))
-    services: dict[str, list[Cost]] = {f"{size}, {others}": [] for size in updates}
+    services: dict[str, list[Cost]] = {f"{size}, {SERVICES}": [] for size in updates}
 
     def measure_block(size: str) -> Callable[[int], Cost]:
-        step = timed(updates[size], calls=BLOCK)
+        step = timed(updates[size], calls=block)
 
         def run(turn: int) -> Cost:
             cpu_s, started_s = sum(map(read_cpu_s, pids)), time.perf_counter()
             cost = step(turn)
             spent_s, wall_s = sum(map(read_cpu_s, pids)) - cpu_s, time.perf_counter() - started_s
-            services[f"{size}, {others}"].append(Cost(wall_s / BLOCK, spent_s / BLOCK))
+            services[f"{size}, {SERVICES}"].append(Cost(wall_s / block, spent_s / block))
             return cost
 
         return run
 
-    costs = sample({f"{size}, {function}": measure_block(size) for size in updates}, turns=blocks, warm_up=1)
+    costs = sample({f"{size}, {FUNCTION}": measure_block(size) for size in updates}, turns=blocks, warm_up=1)
     section = f"growth: {size_name}"
     counted = {name: values[-blocks:] for name, values in services.items()}
     return [*to_numbers(section, costs), *(n for n in to_numbers(section, counted) if n.quantity is Quantity.CPU_MS)]

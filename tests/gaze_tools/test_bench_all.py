@@ -79,9 +79,14 @@ def test_growth_has_a_curve_for_everything_that_grows(tmp_path):
     figure = tmp_path / "growth.png"
 
     run_bench(
-        "growth", "--blocks", 1, "--max-frames", 100, "--max-sessions", 10, "--output", tmp_path, "--figure", figure
+        "growth", "--blocks", 1, "--max-frames", 100, "--max-sessions", 100, "--output", tmp_path, "--figure", figure
     )
 
     curves = list_curves(read_report(tmp_path / "growth.json"))
-    assert {curve.size_name for curve in curves} == {"frames in the session", "sessions alive", "pixels of the map"}
+    assert {curve.size_name for curve in curves} == {
+        "frames in the session",
+        "parts stored",
+        "pixels of the map",
+        "sessions alive",
+    }
     assert figure.stat().st_size > 10_000

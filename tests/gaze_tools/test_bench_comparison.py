@@ -161,6 +161,10 @@ def test_blocks_are_of_consecutive_samples():
     assert block_medians([1, 2, 9, 4, 5, 6], 2).tolist() == [2, 5]
 
 
+def test_a_hundred_samples_become_twenty_blocks():
+    assert len(block_medians(list(range(100)))) == 20
+
+
 def test_few_samples_are_compared_themselves():
     assert block_medians([3.0, 1.0, 2.0], 2).tolist() == [3.0, 1.0, 2.0]
 

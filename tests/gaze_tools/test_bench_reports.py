@@ -8,7 +8,7 @@ from rich.console import Console
 from gaze_tools.bench.document import write_section
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.rendering import format_value, list_tables, print_report, render_markdown
-from gaze_tools.bench.results import MAX_SAMPLES, Quantity, read_report, to_numbers, write_report
+from gaze_tools.bench.results import Quantity, read_report, to_numbers, write_report
 from gaze_tools.bench.sampling import Cost
 from gaze_tools.bench.session_growth import GrowthCurve, list_curves
 from tests.gaze_tools.bench_inputs import make_bench_report, make_number
@@ -43,7 +43,7 @@ def test_the_file_keeps_a_limited_number_of_samples(tmp_path):
 
     described = json.loads((tmp_path / "run.json").read_text())["numbers"][0]
 
-    assert (len(described["samples"]), described["count"]) == (MAX_SAMPLES, 10_000)
+    assert (len(described["samples"]), described["count"]) == (400, 10_000)
 
 
 def test_a_report_of_another_format_is_refused(report, tmp_path):
