@@ -1,5 +1,6 @@
 """The command `gaze bench compare`."""
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -70,6 +71,8 @@ def _print(comparison: Comparison, *, show_all: bool) -> None:
         wide.print(table)
     counts = ", ".join(f"{len(found)} {verdict.value}" for verdict in Verdict if (found := comparison.find(verdict)))
     wide.print(f"{len(comparison.changes)} numbers in both reports: {counts or 'none'}.", highlight=False)
-    for label, names in (("before", comparison.only_before), ("after", comparison.only_after)):
-        if names:
-            wide.print(f"Only {label}: {'; '.join(names)}", highlight=False, markup=False)
+    for label, keys in (("before", comparison.only_before), ("after", comparison.only_after)):
+        sections = Counter(section for section, _, _ in keys)
+        if sections:
+            listed = ", ".join(f"{section} ({count})" for section, count in sections.items())
+            wide.print(f"Numbers only {label}: {listed}.", highlight=False, markup=False)

@@ -27,6 +27,9 @@ ALPHA = 0.05
 MIN_EFFECT = 0.05
 """Relative change of the median from which on a change counts."""
 
+MIN_SHARE = 0.001
+"""Change of a ratio to a baseline from which on it counts: steps of microseconds depend on what the caches hold."""
+
 BLOCKS = 20
 """Number of blocks whose medians are compared."""
 
@@ -77,14 +80,14 @@ class Comparison:
 
     Attributes:
         changes: Change of each number that both reports have.
-        only_before: Names of numbers that only the first report has.
-        only_after: Names of numbers that only the second report has.
+        only_before: Section, name and quantity of numbers that only the first report has.
+        only_after: The same for the second report.
         warnings: Reasons for which the comparison may mislead, in sentences.
     """
 
     changes: tuple[Change, ...]
-    only_before: tuple[str, ...]
-    only_after: tuple[str, ...]
+    only_before: tuple[tuple[str, str, str], ...]
+    only_after: tuple[tuple[str, str, str], ...]
     warnings: tuple[str, ...]
 
     def find(self, *verdicts: Verdict) -> list[Change]:
@@ -98,10 +101,15 @@ class _Pair:
     quantity: str
     before: NDArray[np.float64]
     after: NDArray[np.float64]
+    is_ratio: bool = False
 
     @property
     def effect(self) -> float:
         return float(np.median(self.after) / np.median(self.before)) - 1
+
+    @property
+    def is_negligible(self) -> bool:
+        return self.is_ratio and bool(abs(np.median(self.after) - np.median(self.before)) < MIN_SHARE)
 
 
 def compare_reports(
@@ -137,8 +145,8 @@ def compare_reports(
     keys = {number.key for number in before.numbers}
     return Comparison(
         changes=changes,
-        only_before=tuple(", ".join(number.key) for number in before.numbers if number.key not in found),
-        only_after=tuple(", ".join(key) for key in found if key not in keys),
+        only_before=tuple(number.key for number in before.numbers if number.key not in found),
+        only_after=tuple(key for key in found if key not in keys),
         warnings=tuple(_list_warnings(before, after)),
     )
 
@@ -171,7 +179,7 @@ def _pair_up(before: BenchReport, number: BenchNumber, after: BenchReport, other
             if baseline is not None and len(each.samples) == len(baseline.samples) and min(baseline.samples) > 0
         ]
         if len(ratios) == 2:
-            return _Pair(number, f"{number.quantity} × {name}", *ratios)
+            return _Pair(number, f"{number.quantity} × {name}", *ratios, is_ratio=True)
     return _Pair(number, number.quantity.value, block_medians(number.samples), block_medians(other.samples))
 
 
@@ -189,7 +197,7 @@ def _test(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
 def _judge(pair: _Pair, p: float, untested: Verdict | None, *, alpha: float, min_effect: float) -> Change:
     if untested is not None:
         verdict = untested
-    elif p >= alpha or abs(pair.effect) < min_effect:
+    elif p >= alpha or abs(pair.effect) < min_effect or pair.is_negligible:
         verdict = Verdict.NO_CHANGE
     else:
         verdict = Verdict.BETTER if (pair.effect > 0) == pair.number.quantity.more_is_better else Verdict.WORSE

@@ -100,6 +100,18 @@ def test_a_change_counts_from_5_percent(factor, verdict):
     assert MIN_EFFECT == 0.05
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.009, Verdict.NO_CHANGE), (0.011, Verdict.WORSE)])
+def test_a_change_of_less_than_a_thousandth_of_the_baseline_does_not_count(share, verdict):
+    """A step that takes `share` of its baseline becomes 10 % slower."""
+
+    def make(factor):
+        noise = np.linspace(1.0, 1.001, 40)
+        networks = make_number(np.ones(40), "networks", is_reference=True)
+        return make_bench_report(networks, make_number(factor * share * noise, baselines=["networks"]))
+
+    assert verdicts(compare_reports(make(1.0), make(1.1)))["step"] is verdict
+
+
 def test_a_handful_of_samples_decides_nothing():
     before, after = (make_bench_report(make_number([low, low, low])) for low in (1.0, 2.0))
 
@@ -145,8 +157,8 @@ def test_numbers_that_only_one_report_has_are_listed():
 
     found = compare_reports(before, after)
 
-    assert found.only_before == ("frame 640×480, old, CPU, ms",)
-    assert found.only_after == ("frame 640×480, new, CPU, ms",)
+    assert found.only_before == (("frame 640×480", "old", "CPU, ms"),)
+    assert found.only_after == (("frame 640×480", "new", "CPU, ms"),)
 
 
 def test_holm_multiplies_the_smallest_p_value_by_their_number_and_never_decreases():
