@@ -179,7 +179,7 @@ def _pair_up(before: BenchReport, number: BenchNumber, after: BenchReport, other
             if baseline is not None and len(each.samples) == len(baseline.samples) and min(baseline.samples) > 0
         ]
         if len(ratios) == 2:
-            return _Pair(number, f"{number.quantity} × {name}", *ratios, is_ratio=True)
+            return _Pair(number, f"{number.quantity} × {name}", ratios[0], ratios[1], is_ratio=True)
     return _Pair(number, number.quantity.value, block_medians(number.samples), block_medians(other.samples))
 
 
