@@ -36,7 +36,7 @@ BLOCK, PARTS_BLOCK = 50, 20
 """Session updates of one sample: CPU time of other processes has steps of 10 ms. Few where each stores another part."""
 
 FUNCTION, SERVICES = "function", "session API and database"
-ALIVE, PARTS, IN_SESSION, MAP = "sessions alive", "parts stored", "frames in the session", "pixels of the map"
+PARTS, ALIVE, IN_SESSION, MAP = "parts stored", "sessions alive", "frames in the session", "pixels of the map"
 
 _ADDRESS, _VIDEO_ID = "192.0.2.1", "bench"
 _FRAMES_PER_PUT = 2000
@@ -90,10 +90,10 @@ def measure_growth(
         frames: Numbers of frames in the session that is updated.
         sessions: Numbers of sessions that take turns.
     """
-    # In this order, because what one stores makes new parts slower for the next.
+    # Parts first, while no others are stored: their number is what counts.
     return [
-        *measure_sessions_alive(upstream, sessions, blocks),
         *measure_stored_parts(upstream, [size for size in STORED_PARTS if size <= max(sessions)], blocks),
+        *measure_sessions_alive(upstream, sessions, blocks),
         *measure_frames_in_session(upstream, frames, blocks),
         *measure_map_sizes(10 * blocks),
     ]
