@@ -108,10 +108,13 @@ def measure_load(
             send_load(target, load, clients=2, frames=_WARM_UP_FRAMES)
         cases = list(itertools.product(targets, clients))
         for at in range(rounds):
-            bare.append(measure_networks(networks))
+            # Between the measurements of the whole round, because other work comes and goes.
+            between = []
             for target, count in cases if at % 2 == 0 else reversed(cases):
+                between.append(measure_networks(networks))
                 each = send_load(target, load, clients=count, frames=max(frames, count))
                 found.setdefault((target.engine, count), []).append(each)
+            bare.append(_median_cost(between))
     return _to_numbers(found, bare)
 
 
@@ -163,7 +166,10 @@ def _send(port: int, bodies: Sequence[bytes], latencies_s: list[float]) -> None:
 def measure_networks(networks: BareNetworks) -> Cost:
     """Return the median cost of the bare networks in a few runs."""
     run = timed(lambda _: networks.run())
-    costs = [run(turn) for turn in range(_BARE_RUNS)]
+    return _median_cost([run(turn) for turn in range(_BARE_RUNS)])
+
+
+def _median_cost(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(cost.wall_s for cost in costs), statistics.median(cost.cpu_s for cost in costs))
 
 
