@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from gaze_core.ports import FaceLandmarker
-from gaze_tools.run.clip import Clip, probe_clip, read_clip
+from gaze_tools.run.clip import ViewerClip, probe_clip, read_clip
 from models import FACE_LANDMARKER_PATH
 
 SAMPLES = 24
@@ -25,7 +25,7 @@ class NoFaceError(OSError):
     """The clip shows no face."""
 
 
-def check_clip(path: Path, landmarker: FaceLandmarker | None = None) -> Clip:
+def check_clip(path: Path, landmarker: FaceLandmarker | None = None) -> ViewerClip:
     """Return the properties of a clip that shows a face.
 
     Args:
@@ -86,7 +86,7 @@ def is_black(image: NDArray[np.uint8]) -> bool:
     return bool(np.percentile(image[::4, ::4], 99) <= BLACK_LEVEL)
 
 
-def _spread(clip: Clip) -> Iterator[NDArray[np.uint8]]:
+def _spread(clip: ViewerClip) -> Iterator[NDArray[np.uint8]]:
     step = max(1, clip.frames // SAMPLES)
     for number, frame in enumerate(read_clip(clip.path)):
         if number % step == step // 2:

@@ -11,7 +11,7 @@ from gaze_tools.film import open_film, read_times
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ViewerClip:
     """A video file.
 
     Attributes:
@@ -38,7 +38,7 @@ class ClipFrame:
     image: NDArray[np.uint8]
 
 
-def probe_clip(path: Path) -> Clip:
+def probe_clip(path: Path) -> ViewerClip:
     """Return the properties of a video file, which is decoded for it.
 
     Raises:
@@ -47,7 +47,7 @@ def probe_clip(path: Path) -> Clip:
     if path.is_file() and not path.stat().st_size:
         raise OSError(f"{path} is empty")
     times = read_times(path)
-    return Clip(path, len(times.starts_s), times.duration_s - float(times.starts_s[0]))
+    return ViewerClip(path, len(times.starts_s), times.duration_s - float(times.starts_s[0]))
 
 
 def read_clip(path: Path) -> Iterator[ClipFrame]:

@@ -14,7 +14,7 @@ from gaze_tools.film import read_times
 from gaze_tools.run.calibration import CalibrationFolder, read_calibration
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
 from gaze_tools.run.check import check_clip
-from gaze_tools.run.clip import Clip, ClipFrame, read_clip
+from gaze_tools.run.clip import ClipFrame, ViewerClip, read_clip
 from gaze_tools.run.film import FilmRun, FilmScore, count_down, make_out_dir, run_film
 from gaze_tools.run.setup import Setup, read_setup, setup_options
 from gaze_tools.saliency.compute import probe_video
@@ -154,7 +154,7 @@ def _run(
     print_score(score)
 
 
-def describe_lengths(clip: Clip, film_s: float, offset_s: float) -> None:
+def describe_lengths(clip: ViewerClip, film_s: float, offset_s: float) -> None:
     """Say which part of the film a clip covers.
 
     Raises:

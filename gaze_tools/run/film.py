@@ -25,7 +25,7 @@ from gaze_tools.report.plots import draw_trace
 from gaze_tools.run.calibration import CalibrationFolder, post_calibration
 from gaze_tools.run.clip import ClipFrame
 from gaze_tools.run.setup import Setup
-from gaze_tools.run.viewing import Viewing, place_in_film, post_viewing
+from gaze_tools.run.viewing import PostedFrames, place_in_film, post_viewing
 from gaze_tools.saliency.compute import Video, compute_maps
 from gaze_tools.saliency.models import make_model
 from gaze_tools.session.transfer import export_session
@@ -79,7 +79,7 @@ class FilmScore:
     """
 
     result: dict[str, Any]
-    viewing: Viewing
+    viewing: PostedFrames
     files: tuple[Path, ...]
 
 
@@ -116,7 +116,7 @@ def run_film(run: FilmRun) -> FilmScore:
                 "calibration_session": calibration.session_id,
                 "calibration_token": calibration.session_token,
             }
-        viewing = Viewing()
+        viewing = PostedFrames()
         frames = run.open_frames()
         with contextlib.closing(place_in_film(frames, viewing, offset_s=run.offset_s, film_s=run.film_s)) as placed:
             post_viewing(client, placed, viewing, fields, expected=run.expected)
@@ -170,7 +170,7 @@ def count_down(seconds: int, film_s: float) -> None:
 
 
 def _write_files(
-    upstream: UpstreamServices, session_id: str, viewing: Viewing, result: dict[str, Any], run: FilmRun
+    upstream: UpstreamServices, session_id: str, viewing: PostedFrames, result: dict[str, Any], run: FilmRun
 ) -> tuple[Path, ...]:
     store = HttpSessionStore(upstream.session_api_url, timeout_s=TIMEOUT_S, retries=2)
     maps = MongoSaliencyMaps(upstream.mongo_uri, timeout_s=TIMEOUT_S)

@@ -11,7 +11,7 @@ from gaze_tools.report.plots import draw_gaze_on_screen, draw_trace
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
 from gaze_tools.run.check import check_clip
 from gaze_tools.run.clip import ClipFrame, read_clip
-from gaze_tools.run.viewing import Viewing, post_viewing
+from gaze_tools.run.viewing import PostedFrames, post_viewing
 from gaze_tools.sample_clip import open_capture
 from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import start_function, start_upstream_services
@@ -22,7 +22,7 @@ CAMERA_S = 10.0
 VIDEO_ID = "no-film"
 
 
-def run_gaze_only(out: Path, source: Path | int) -> Viewing:
+def run_gaze_only(out: Path, source: Path | int) -> PostedFrames:
     """Post the frames of a person to a fresh local stack, and draw the gaze.
 
     Args:
@@ -60,7 +60,7 @@ def run_gaze_only(out: Path, source: Path | int) -> Viewing:
         frames: Iterable[ClipFrame] = (
             capture_frames(read, CAMERA_S, capture) if isinstance(source, int) else read_clip(source)
         )
-        viewing = Viewing()
+        viewing = PostedFrames()
         post_viewing(client, ((frame, None) for frame in frames), viewing, {}, expected=expected)
     validities = Counter(reply.validity for reply in viewing.replies.values())
     console.print(f"{validities['ok']} of {len(viewing.replies)} frames have a usable gaze.", highlight=False)

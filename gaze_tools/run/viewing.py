@@ -13,7 +13,7 @@ from gaze_tools.stack.live_gaze import LiveGaze
 
 
 @dataclass(slots=True)
-class Viewing:
+class PostedFrames:
     """What happened while the frames were posted.
 
     Attributes:
@@ -28,7 +28,7 @@ class Viewing:
 
 
 def place_in_film(
-    frames: Iterable[ClipFrame], viewing: Viewing, *, offset_s: float, film_s: float
+    frames: Iterable[ClipFrame], viewing: PostedFrames, *, offset_s: float, film_s: float
 ) -> Generator[tuple[ClipFrame, float], None, None]:
     """Yield the frames that were taken while the film played, each with its position in the film in ms.
 
@@ -52,7 +52,7 @@ def place_in_film(
 def post_viewing(
     client: GazeClient,
     frames: Iterable[tuple[ClipFrame, float | None]],
-    viewing: Viewing,
+    viewing: PostedFrames,
     fields: Mapping[str, Any],
     *,
     expected: int | None,

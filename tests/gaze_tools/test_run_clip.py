@@ -7,7 +7,7 @@ import pytest
 from gaze_tools.run.check import NoFaceError, check_clip, is_black
 from gaze_tools.run.clip import ClipFrame, probe_clip, read_clip
 from gaze_tools.run.command import describe_lengths
-from gaze_tools.run.viewing import Viewing, place_in_film
+from gaze_tools.run.viewing import PostedFrames, place_in_film
 from gaze_tools.sample_clip import SAMPLE
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.videos import GREY, write_video
@@ -123,12 +123,12 @@ def frames_at(*times_s):
 
 class TestFilm:
     def test_without_an_offset_clip_and_film_begin_together(self):
-        placed = place_in_film(frames_at(0, 0.5), Viewing(), offset_s=0, film_s=10)
+        placed = place_in_film(frames_at(0, 0.5), PostedFrames(), offset_s=0, film_s=10)
 
         assert [position for _, position in placed] == [0, 500]
 
     def test_frames_before_the_film_begins_are_left_out(self):
-        viewing = Viewing()
+        viewing = PostedFrames()
 
         placed = list(place_in_film(frames_at(0, 1.5, 2.0, 2.5), viewing, offset_s=-2, film_s=10))
 
@@ -136,12 +136,12 @@ class TestFilm:
         assert (viewing.before, viewing.after) == (2, 0)
 
     def test_a_clip_that_begins_late_has_later_positions(self):
-        placed = place_in_film(frames_at(0, 0.5), Viewing(), offset_s=3, film_s=10)
+        placed = place_in_film(frames_at(0, 0.5), PostedFrames(), offset_s=3, film_s=10)
 
         assert [position for _, position in placed] == [3000, 3500]
 
     def test_frames_after_the_film_are_left_out(self):
-        viewing = Viewing()
+        viewing = PostedFrames()
 
         placed = list(place_in_film(frames_at(0.9, 1.0, 1.1), viewing, offset_s=0, film_s=1))
 
