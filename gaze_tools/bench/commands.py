@@ -40,6 +40,10 @@ from gaze_tools.command_line import LazyGroup
             "gaze_tools.bench.server:server",
             "Compare web servers of the function: frames per second and CPU time per frame.",
         ),
+        "start": (
+            "gaze_tools.bench.start:start",
+            "Start the function: CPU time to the first answered frame, and memory.",
+        ),
     },
 )
 def bench() -> None:

@@ -15,7 +15,7 @@ PAGE = Path(func.__file__).parents[1] / "docs" / "benchmarks.md"
 
 @click.command()
 @click.argument(
-    "reports", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True, metavar="REPORT…"
+    "reports", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True, metavar="REPORTS"
 )
 @click.option(
     "--page",

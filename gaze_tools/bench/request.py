@@ -117,6 +117,17 @@ def send(port: int, sent: Sent, count: int) -> list[float]:
     return latencies_s
 
 
+def post_frame(port: int, body: bytes, content_type: str) -> int:
+    """Send one frame over a connection of its own and return the status.
+
+    Raises:
+        OSError: The function does not listen yet.
+    """
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("POST", "/gaze", body, {"Content-Type": content_type})
+        return connection.getresponse().status
+
+
 def list_settings(engine: str, folder: Path) -> dict[str, str]:
     """Return the settings of the function for an engine: `litert` comes with the gaze model as ONNX."""
     settings = {"FACE_LANDMARKER": engine, "LANDMARKERS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -178,9 +189,17 @@ def make_frames() -> tuple[Frame, dict[str, Sent]]:
     """Return a frame of the sample clip, and the ways in which the function gets it and one without a face."""
     frame = next(read_frames(str(SAMPLE / "clip.mp4"), 1))
     jpeg = encode(frame)
-    # Mirrored at its lower edge and cut: the same amount of detail, and no face.
-    empty = encode(np.ascontiguousarray(np.roll(frame[::-1], frame.shape[0] // 2, axis=0)))
+    empty = encode(shuffle_tiles(frame))
     return frame, {"face": send_json(jpeg), "multipart": send_multipart(jpeg), "no face": send_json(empty)}
+
+
+def shuffle_tiles(frame: Frame, size_px: int = 80) -> Frame:
+    """Return the frame with its tiles in another order: as much to decode, and no face."""
+    height_px, width_px = frame.shape[:2]
+    tiles = frame.reshape(height_px // size_px, size_px, width_px // size_px, size_px, 3).swapaxes(1, 2)
+    order = np.random.default_rng(0).permutation(tiles.shape[0] * tiles.shape[1])
+    shuffled = tiles.reshape(-1, size_px, size_px, 3)[order].reshape(tiles.shape)
+    return np.ascontiguousarray(shuffled.swapaxes(1, 2).reshape(frame.shape))
 
 
 def encode(frame: Frame) -> bytes:
