@@ -20,6 +20,7 @@ ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
 BASE_IMAGE ?=
 IMAGE ?= gaze-function:dev
 IMAGE_TARGET ?= function
+BENCH ?=
 OVERLAY ?= knative/overlays/prod
 
 help: ## list the targets
@@ -84,8 +85,8 @@ train-eyes: eye-images $(VENV)/.installed-eyes ## train the eye network on eye i
 evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures
 	@$(BIN)/python -m research.evaluation
 
-bench: $(VENV)/.installed-demo ## time the steps of a frame
-	@$(BIN)/gaze bench frame
+bench: $(VENV)/.installed-bench ## measure the function against its networks; a report in out/bench (BENCH=--quick: minutes)
+	@$(BIN)/gaze bench all $(BENCH)
 
 bench-score: $(VENV)/.installed-demo ## time the scoring of sessions of up to an hour, and its memory
 	@$(BIN)/gaze bench score --curve
@@ -167,6 +168,11 @@ $(VENV)/.installed-test: $(INSTALL_INPUTS)
 	@$(MAKE) --no-print-directory $(VENV)/.installed ALSO="strace libgl1-mesa-dri"
 	@.ci/install debian strace libgl1-mesa-dri
 	@$(BIN)/python -c 'from research.rendering.assets import data_folder; data_folder()'
+	@touch $@
+
+$(VENV)/.installed-bench: $(INSTALL_INPUTS)
+	@$(MAKE) --no-print-directory $(VENV)/.installed-demo
+	@.ci/install python $(BIN)/python serve,lite,tools --editable
 	@touch $@
 
 $(VENV)/.installed-eyes: $(INSTALL_INPUTS)

@@ -164,7 +164,7 @@ class SessionScore:
     """Scores the gaze of a session against saliency maps, which are streamed and read once.
 
     All gaze points must be known before the first map, because every map is also evaluated at the viewer's other gaze
-    points. Memory grows with the number of gaze points (under 500 bytes each), not with the maps. Equal inputs give
+    points. Memory grows with the number of gaze points (about half a kilobyte each), not with the maps. Equal inputs give
     equal numbers in every process. Not thread-safe.
     """
 

@@ -8,14 +8,27 @@ from gaze_tools.command_line import LazyGroup
 @click.group(
     cls=LazyGroup,
     lazy_commands={
+        "all": ("gaze_tools.bench.all:run_all", "Measure everything and write a report."),
         "batch": (
             "gaze_tools.bench.batch:batch",
             "Compare one and several frames in a request, over networks with a delay; then the session update alone.",
         ),
-        "frame": ("gaze_tools.bench.frame:frame", "Time the steps of one frame."),
+        "compare": (
+            "gaze_tools.bench.compare:compare",
+            "Say which numbers changed between the reports BEFORE and AFTER, and which differ only by noise.",
+        ),
+        "document": (
+            "gaze_tools.bench.document:document",
+            "Write reports to their sections of docs/benchmarks.md.",
+        ),
+        "frame": ("gaze_tools.bench.frame:frame", "Time the stages of one frame."),
         "growth": (
-            "gaze_tools.bench.growth:growth",
-            "Show how the CPU time of scoring grows with sessions and maps.",
+            "gaze_tools.bench.session_growth:growth",
+            "Measure how costs grow: with frames in a session, sessions alive, and pixels of a saliency map.",
+        ),
+        "load": (
+            "gaze_tools.bench.load:load",
+            "Load the function with 1 to 32 clients: throughput, CPU time and latency with both engines.",
         ),
         "maps": ("gaze_tools.bench.maps:maps", "Time each saliency model on the frames of VIDEO."),
         "overload": (
@@ -27,6 +40,10 @@ from gaze_tools.command_line import LazyGroup
             "CPU time of one frame through the server, relative to its bare networks.",
         ),
         "score": ("gaze_tools.bench.score:score", "Time the scoring of sessions of up to an hour, and its memory."),
+        "score-growth": (
+            "gaze_tools.bench.score_growth:score_growth",
+            "Show how the CPU time of scoring grows with sessions and maps.",
+        ),
         "server": (
             "gaze_tools.bench.server:server",
             "Compare web servers of the function: frames per second and CPU time per frame.",

@@ -1,87 +1,84 @@
 """The command `gaze bench frame`."""
 
-import statistics
-import time
-from collections.abc import Callable
+import contextlib
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 
 import click
-import cv2
-import numpy as np
-from rich.table import Table
 
-from func.adapters.eye_network_opencv import OpencvEyeNetwork
-from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
-from func.adapters.model_file import load_gaze_model
-from func.settings import read_settings
-from gaze_core.detector import GazeDetector
-from gaze_core.eye_images import eye_views
-from gaze_core.features import FaceGeometry, measure_face
-from gaze_core.saliency import calc
-from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, EyeGazes, Frame
-from gaze_tools.command_line import console
-from gaze_tools.sample_clip import SAMPLE, read_frames
+from func.adapters.session_api import HttpSessionStore
+from func.session.frame_record import read_record
+from gaze_tools.bench.eyetrax import EyetraxUnavailableError, install_eyetrax, run_eyetrax
+from gaze_tools.bench.frame_stages import BASELINES, FrameParts, list_baselines, list_stages, load_parts
+from gaze_tools.bench.frames import SIZES, load_frames, name_size
+from gaze_tools.bench.machine import read_machine_facts
+from gaze_tools.bench.output import report_options, save_and_print
+from gaze_tools.bench.results import BenchNumber, make_report, to_numbers
+from gaze_tools.bench.sampling import sample
+from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
+
+DISTINCT_FRAMES = 8
 
 
 @click.command()
-@click.option("--repeats", type=click.IntRange(min=1), default=200, show_default=True, help="Runs of each step.")
-def frame(repeats: int) -> None:
-    """Time the steps of one frame.
+@click.option("--repeats", type=click.IntRange(min=1), default=100, show_default=True, help="Runs of each step.")
+@click.option("--eyetrax/--no-eyetrax", default=True, show_default=True, help="Measure EyeTrax, too.")
+@report_options("frame")
+def frame(repeats: int, *, eyetrax: bool, name: str, output: Path) -> None:
+    """Time the stages of one frame.
 
-    Prints medians, and ratios to landmark detection in the same run.
+    Measures both engines and both formats of the gaze model, in three sizes, in turns with baselines on the same
+    frames: the bare networks, MediaPipe's landmarker by its public API, and EyeTrax.
     """
-    cv2.setNumThreads(1)  # as in the function
-    settings = read_settings({"MONGO_URI": "mongodb://127.0.0.1"})
-    landmarker = MediapipeFaceLandmarker(settings.face_landmarker_model, landmarkers=1, wait_s=10.0)
-    model = load_gaze_model(settings.gaze_model)
-    network = OpencvEyeNetwork(settings.eye_network)
-    detector = GazeDetector(landmarker, model, eye_network=network)
-    image = next(read_frames(str(SAMPLE / "clip.mp4"), 1))
-    large = _enlarge(image)
-    jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-    (landmarks,) = landmarker.detect(image)
-    (large_landmarks,) = landmarker.detect(large)
-    geometry, large_geometry = measure_face(landmarks), measure_face(large_landmarks)
-    features = np.array([geometry.features])
-    generator = np.random.default_rng(0)
-    bytes_map = generator.integers(0, 256, (270, 480), dtype=np.uint8)
-    float_map = generator.random((480, 640))
-    steps: dict[str, Callable[[], object]] = {
-        "landmarks, 640×480": lambda: landmarker.detect(image),
-        "JPEG decoding": lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB),
-        "eye images and network, 640×480": lambda: _estimate(network, image, geometry),
-        "eye images and network, 1280×720": lambda: _estimate(network, large, large_geometry),
-        "features": lambda: measure_face(landmarks),
-        "model, one row": lambda: model.predict(features),
-        "features and model": lambda: model.predict(np.array([measure_face(landmarks).features])),
-        "image to point of gaze": lambda: detector.process_single_frame(image),
-        "score on a 270×480 uint8 map": lambda: calc([[0.5, 0.5]], bytes_map),
-        "score on a 480×640 float map": lambda: calc([[0.5, 0.5]], float_map),
-    }
-    times_ms: dict[str, list[float]] = {name: [] for name in steps}
-    # Interleaved, so that a change of the machine's speed affects all steps alike.
-    for repeat in range(repeats + 5):
-        for name, step in steps.items():
-            started = time.perf_counter()
-            step()
-            if repeat >= 5:
-                times_ms[name].append(1000 * (time.perf_counter() - started))
-    baseline_ms = statistics.median(times_ms["landmarks, 640×480"])
-    table = Table(title=f"Median of {repeats} runs each", title_justify="left")
-    for column in ("step", "ms", "ratio to landmarks"):
-        table.add_column(column, justify="left" if column == "step" else "right")
-    for name, values in times_ms.items():
-        median_ms = statistics.median(values)
-        table.add_row(name, f"{median_ms:.2f}", f"{median_ms / baseline_ms:.3f}")
-    console.print(table)
-    landmarker.close()
+    machine = read_machine_facts()
+    with tempfile.TemporaryDirectory() as folder, start_upstream_services(Path(folder)) as upstream:
+        numbers, skipped = measure_frames(upstream, repeats=repeats, with_eyetrax=eyetrax)
+    save_and_print(make_report(name, machine, numbers, skipped), output)
 
 
-def _estimate(network: OpencvEyeNetwork, image: Frame, geometry: FaceGeometry) -> EyeGazes:
-    height_px, width_px = image.shape[:2]
-    return network.estimate(image, eye_views(geometry, width_px, height_px, DEFAULT_VERTICAL_FOV_DEG))
+def measure_frames(
+    upstream: UpstreamServices,
+    *,
+    repeats: int,
+    with_eyetrax: bool,
+    sizes: Iterable[tuple[int, int]] = SIZES,
+) -> tuple[list[BenchNumber], list[str]]:
+    """Return the costs of the stages of a frame, and what could not be measured.
+
+    Args:
+        upstream: Running services, for the session update.
+        repeats: Runs of each step.
+        with_eyetrax: Whether EyeTrax is a baseline; it is installed if necessary.
+        sizes: Width and height of the frames.
+    """
+    parts = load_parts()
+    skipped = list(parts.missing)
+    python = None
+    if with_eyetrax:
+        try:
+            python = install_eyetrax()
+        except EyetraxUnavailableError as error:
+            skipped.append(str(error))
+    sessions = HttpSessionStore(upstream.session_api_url, timeout_s=30, retries=0, read_frame=read_record)
+    numbers = []
+    for size in sizes:
+        try:
+            numbers += _measure_size(parts, sessions, size, repeats, python)
+        except EyetraxUnavailableError as error:
+            skipped.append(str(error))
+            python = None
+            numbers += _measure_size(parts, sessions, size, repeats, None)
+    return numbers, skipped
 
 
-def _enlarge(image: Frame) -> Frame:
-    """Return the image as the middle of a larger one, 1280 × 720 px, at the same share of the height."""
-    scaled = cv2.resize(image, (960, 720), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(cv2.copyMakeBorder(scaled, 0, 0, 160, 160, cv2.BORDER_REPLICATE), dtype=np.uint8)
+def _measure_size(
+    parts: FrameParts, sessions: HttpSessionStore, size: tuple[int, int], repeats: int, python: Path | None
+) -> list[BenchNumber]:
+    frames = load_frames(size, DISTINCT_FRAMES)
+    with contextlib.ExitStack() as stack:
+        eyetrax = None
+        if python is not None:
+            eyetrax = stack.enter_context(run_eyetrax(python, parts.bundle, [frame.jpeg for frame in frames]))
+        steps = list_baselines(parts, frames, eyetrax) | list_stages(parts, frames, sessions)
+        return to_numbers(f"frame {name_size(size)}", sample(steps, turns=repeats), BASELINES)

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gaze_tools.bench.request import ENGINES, Sent, list_settings, make_frames, post_frame, send
+from gaze_tools.bench.request import ENGINES, SentBody, list_settings, make_frames, post_frame, send
 from gaze_tools.bench.server import ROOT, against_option, read_cpu_s
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 from gaze_tools.stack.processes import find_free_port, run_process
@@ -51,7 +51,7 @@ class Start:
     total_mib: list[float] = field(default_factory=list)
 
 
-def measure_start(start: Start, python: Path, upstream: UpstreamServices, sent: Sent, log_dir: Path) -> None:
+def measure_start(start: Start, python: Path, upstream: UpstreamServices, sent: SentBody, log_dir: Path) -> None:
     """Start a function, wait for the answer to its first frame, send `FRAMES` more and read its memory."""
     port = find_free_port()
     command = [

@@ -89,7 +89,7 @@ class ScoringCost:
 @click.option(
     "--map-frames", type=click.IntRange(min=1), default=300, show_default=True, help="Frames for each map size."
 )
-def growth(frames: tuple[int, ...], repeats: int, map_frames: int) -> None:
+def score_growth(frames: tuple[int, ...], repeats: int, map_frames: int) -> None:
     """Show how the CPU time of scoring grows with the session, the size and the form of its maps.
 
     Sessions are JSON and maps BSON in memory, so that neither services nor the network count. Uncalibrated and

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gaze_tools.bench.growth import ScoringLoad, measure_scoring
+from gaze_tools.bench.score_growth import ScoringLoad, measure_scoring
 from tests.fakes.viewer import StraightGazeModel
 
 

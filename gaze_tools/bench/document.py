@@ -1,0 +1,45 @@
+"""The command `gaze bench document`."""
+
+from pathlib import Path
+
+import click
+
+import func
+from gaze_tools.bench.rendering import render_markdown, without_wall_times
+from gaze_tools.bench.results import BenchReport, read_report
+from gaze_tools.command_line import translated_errors
+from gaze_tools.markdown import replace_section
+
+PAGE = Path(func.__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+@click.command()
+@click.argument(
+    "reports", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True, metavar="REPORTS"
+)
+@click.option(
+    "--page",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=PAGE,
+    help="Page to write to.  [default: docs/benchmarks.md]",
+)
+def document(reports: tuple[Path, ...], page: Path) -> None:
+    """Write reports to their sections of docs/benchmarks.md.
+
+    Each report replaces the section with its name. Wall times of a busy machine are left out.
+    """
+    with translated_errors():
+        text = page.read_text()
+        for path in reports:
+            text = write_section(text, read_report(path))
+        page.write_text(text)
+
+
+def write_section(text: str, report: BenchReport) -> str:
+    """Return a page whose section with the report's name contains its tables.
+
+    Raises:
+        ValueError: The page lacks the section.
+    """
+    shown = without_wall_times(report) if report.machine.was_busy else report
+    return replace_section(text, report.name, render_markdown(shown))

@@ -1,0 +1,138 @@
+"""Benchmark reports as tables: on the terminal and in Markdown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from gaze_tools.bench.results import BenchNumber, BenchReport, Quantity
+from gaze_tools.markdown import MarkdownTable
+
+_UNITS_FIRST = (
+    Quantity.CPU_MS,
+    Quantity.WALL_MS,
+    Quantity.CPU_SECONDS,
+    Quantity.SECONDS,
+    Quantity.FRAMES_PER_S,
+    Quantity.MEMORY_MB,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchTable:
+    """Table of one section.
+
+    Attributes:
+        title: Name of the section, and the number of samples.
+        heading: Headings of the columns; all but the first are of numbers.
+        rows: One row for each step.
+    """
+
+    title: str
+    heading: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def list_tables(report: BenchReport) -> list[BenchTable]:
+    """Return a table for each section: median and spread of each quantity, and ratios to the baselines."""
+    sections: dict[str, list[BenchNumber]] = {}
+    for number in report.numbers:
+        sections.setdefault(number.section, []).append(number)
+    return [_tabulate(report, section, numbers) for section, numbers in sections.items()]
+
+
+def print_report(report: BenchReport, console: Console) -> None:
+    """Print the tables of a report, what was skipped, and whether the machine was busy."""
+    wide = Console(width=max(console.width, 120)) if not console.is_terminal else console
+    for bench_table in list_tables(report):
+        table = Table(title=bench_table.title, title_justify="left")
+        for at, column in enumerate(bench_table.heading):
+            table.add_column(column, justify="left" if at == 0 else "right")
+        for row in bench_table.rows:
+            table.add_row(*row)
+        wide.print(table)
+    for line in _list_notes(report):
+        wide.print(line, highlight=False, markup=False)
+
+
+def render_markdown(report: BenchReport) -> str:
+    """Return the tables of a report and the facts about its machine as Markdown."""
+    machine = report.machine
+    parts = [
+        f"{machine.cpu}, {machine.cores} cores, Python {machine.python}, "
+        + ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+        + f"; commit {machine.commit or 'unknown'}; load average {machine.load_before:g} before, "
+        f"{machine.load_after:g} after."
+    ]
+    for table in list_tables(report):
+        parts += [f"**{table.title}**", MarkdownTable(table.heading, table.rows).render()]
+    parts += _list_notes(report)
+    return "\n\n".join(parts) + "\n"
+
+
+def without_wall_times(report: BenchReport) -> BenchReport:
+    """Return a report without the numbers that depend on what else runs on the machine."""
+    kept = tuple(number for number in report.numbers if not number.quantity.is_wall)
+    return report.model_copy(update={"numbers": kept})
+
+
+def format_value(value: float) -> str:
+    """Return a number with three significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    exponent = int(f"{value:.2e}".partition("e")[2])
+    return f"{value:,.{max(0, 2 - exponent)}f}"
+
+
+def _tabulate(report: BenchReport, section: str, numbers: Sequence[BenchNumber]) -> BenchTable:
+    by_step: dict[str, dict[Quantity, BenchNumber]] = {}
+    for number in numbers:
+        by_step.setdefault(number.name, {})[number.quantity] = number
+    quantities = [quantity for quantity in _UNITS_FIRST if any(quantity in step for step in by_step.values())]
+    used = {name for number in numbers for name in report.find_ratios(number)}
+    baselines = [name for name in by_step if name in used]
+    heading = ["step"]
+    for quantity in quantities:
+        heading += [quantity.value, "± %"]
+    heading += [f"× {name}" for name in baselines]
+    rows = tuple(
+        tuple(_list_cells(report, name, step, quantities=quantities, baselines=baselines))
+        for name, step in by_step.items()
+    )
+    counts = sorted({len(number.samples) for number in numbers})
+    count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return BenchTable(f"{section}, medians of {count}", tuple(heading), rows)
+
+
+def _list_cells(
+    report: BenchReport,
+    name: str,
+    step: dict[Quantity, BenchNumber],
+    *,
+    quantities: Iterable[Quantity],
+    baselines: Iterable[str],
+) -> Iterator[str]:
+    yield name
+    for quantity in quantities:
+        if quantity not in step:
+            yield from ("", "")
+            continue
+        summary = step[quantity].summarise()
+        yield format_value(summary.median)
+        yield f"{100 * summary.relative_spread:.0f}"
+    # Of the quantity that depends least on other work: CPU time if there is one.
+    chosen = next((step[quantity] for quantity in _UNITS_FIRST if quantity in step and step[quantity].baselines), None)
+    ratios = {} if chosen is None else report.find_ratios(chosen)
+    for baseline in baselines:
+        yield f"{ratios[baseline]:.2f}" if baseline in ratios else ""
+
+
+def _list_notes(report: BenchReport) -> list[str]:
+    notes = [f"Skipped: {sentence}" for sentence in report.skipped]
+    if report.machine.was_busy:
+        notes.append(
+            f"Other work kept the machine busy (load average {report.machine.load_before:g} before the run): trust CPU "
+            "time and ratios, not wall time."
+        )
+    return notes

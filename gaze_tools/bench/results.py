@@ -1,0 +1,185 @@
+"""The numbers of a benchmark, and the JSON file that holds them."""
+
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gaze_tools.bench.machine import MachineFacts
+from gaze_tools.bench.sampling import Cost, Summary, median_ratio, summarise, thin_out
+
+FORMAT = 1
+"""Version of the file format."""
+
+MAX_SAMPLES = 400
+"""Samples that a file keeps of each number."""
+
+
+class Quantity(StrEnum):
+    """What a number measures, with its unit."""
+
+    WALL_MS = "wall, ms"
+    CPU_MS = "CPU, ms"
+    SECONDS = "wall, s"
+    CPU_SECONDS = "CPU, s"
+    FRAMES_PER_S = "frames/s"
+    MEMORY_MB = "memory, MB"
+
+    @property
+    def is_wall(self) -> bool:
+        """Whether it also depends on what else runs on the machine."""
+        return self in {Quantity.WALL_MS, Quantity.SECONDS, Quantity.FRAMES_PER_S}
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether a larger value is an improvement."""
+        return self is Quantity.FRAMES_PER_S
+
+
+class BenchNumber(BaseModel):
+    """One quantity of one step.
+
+    Attributes:
+        section: Group of numbers that were measured in turn, such as `frame 640×480`.
+        name: Name of the step.
+        quantity: What was measured.
+        samples: Samples in order of time; those of a section with the same quantity are in step with each other.
+        baselines: Names of steps of the same section and quantity that the number is compared with.
+        is_reference: Whether it measures the machine or another program, and not this project.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    section: str
+    name: str
+    quantity: Quantity
+    samples: tuple[float, ...] = Field(min_length=1)
+    baselines: tuple[str, ...] = ()
+    is_reference: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Section, name and quantity, which are unique in a report."""
+        return self.section, self.name, self.quantity.value
+
+    def summarise(self) -> Summary:
+        """Return median and spread."""
+        return summarise(self.samples)
+
+
+class BenchReport(BaseModel):
+    """All numbers of a run.
+
+    Attributes:
+        format: Version of the file format.
+        name: Name of the run.
+        machine: Machine, software and load.
+        numbers: The numbers.
+        skipped: What could not be measured, and why, in sentences.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = FORMAT
+    name: str
+    machine: MachineFacts
+    numbers: tuple[BenchNumber, ...]
+    skipped: tuple[str, ...] = ()
+
+    def find(self, section: str, name: str, quantity: Quantity) -> BenchNumber | None:
+        """Return a number; None if it was not measured."""
+        key = section, name, quantity.value
+        return next((number for number in self.numbers if number.key == key), None)
+
+    def find_ratios(self, number: BenchNumber) -> dict[str, float]:
+        """Return the ratios of a number to its baselines, as far as these were measured."""
+        baselines = {name: self.find(number.section, name, number.quantity) for name in number.baselines}
+        return {
+            name: median_ratio(number.samples, baseline.samples)
+            for name, baseline in baselines.items()
+            if baseline is not None and min(baseline.samples) > 0
+        }
+
+
+def to_numbers(
+    section: str, costs: Mapping[str, Sequence[Cost]], references: Collection[str] = ()
+) -> list[BenchNumber]:
+    """Return CPU and wall time of the steps of a section, in ms.
+
+    Args:
+        section: Name of the section.
+        costs: Result of `sample`.
+        references: Steps that measure the machine or another program; they are the baselines of all other steps.
+    """
+    return [
+        BenchNumber(
+            section=section,
+            name=name,
+            quantity=quantity,
+            samples=tuple(samples),
+            baselines=tuple(reference for reference in references if reference != name),
+            is_reference=name in references,
+        )
+        for name, each in costs.items()
+        for quantity, samples in (
+            (Quantity.CPU_MS, [1000 * cost.cpu_s for cost in each]),
+            (Quantity.WALL_MS, [1000 * cost.wall_s for cost in each]),
+        )
+    ]
+
+
+def make_report(
+    name: str, machine: MachineFacts, numbers: Iterable[BenchNumber], skipped: Iterable[str] = ()
+) -> BenchReport:
+    """Return the report of a run that has just ended."""
+    ended = machine.model_copy(update={"load_after": round(os.getloadavg()[0], 2)})
+    return BenchReport(name=name, machine=ended, numbers=tuple(numbers), skipped=tuple(skipped))
+
+
+def write_report(report: BenchReport, path: Path) -> None:
+    """Write a report as JSON, with medians and ratios for readers of the file, and at most `MAX_SAMPLES` samples."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = report.model_dump(mode="json", exclude={"numbers"})
+    document["numbers"] = [_describe(report, number) for number in report.numbers]
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_report(path: Path) -> BenchReport:
+    """Return the report in a file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not a report, or one of another version.
+    """
+    try:
+        report = BenchReport.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "content"
+        raise ValueError(f"{path} is not a benchmark report: {field}: {first['msg']}") from error
+    if report.format != FORMAT:
+        raise ValueError(f"{path} has format {report.format}; this version reads {FORMAT}")
+    return report
+
+
+def _describe(report: BenchReport, number: BenchNumber) -> dict[str, Any]:
+    summary = number.summarise()
+    described = number.model_dump(mode="json", exclude={"samples"})
+    described |= {
+        "median": _round(summary.median),
+        "quartiles": [_round(summary.lower_quartile), _round(summary.upper_quartile)],
+        "p99": _round(summary.p99),
+        "count": summary.count,
+        "ratios": {name: _round(ratio) for name, ratio in report.find_ratios(number).items()},
+        "samples": [_round(value) for value in thin_out(number.samples, MAX_SAMPLES)],
+    }
+    return described
+
+
+def _round(value: float) -> float:
+    """Keep five significant digits: more would only make files longer."""
+    return float(f"{value:.5g}")

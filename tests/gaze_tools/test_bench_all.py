@@ -1,0 +1,92 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from pytest import approx
+
+from func.web.request import parse_json_request
+from gaze_tools.bench.cold_start import read_memory_mb
+from gaze_tools.bench.frames import load_frames, name_size
+from gaze_tools.bench.load import function_settings
+from gaze_tools.bench.results import Quantity, read_report
+from gaze_tools.bench.session_growth import list_curves
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
+def test_frames_have_the_size_that_was_asked_for(size):
+    (frame,) = load_frames(size, 1)
+
+    assert frame.image.shape == (size[1], size[0], 3)
+
+
+def test_frames_differ():
+    first, second = load_frames((640, 480), 2)
+
+    assert (first.image != second.image).any()
+
+
+def test_the_body_of_a_frame_is_a_request_with_its_jpeg():
+    (frame,) = load_frames((640, 480), 1)
+
+    parsed = parse_json_request(frame.make_body("bench", 3))
+
+    assert (parsed.image, parsed.metadata.session_id, parsed.metadata.frame_number) == (frame.jpeg, "bench", 3)
+
+
+def test_a_size_is_named_by_width_and_height():
+    assert name_size((640, 480)) == "640×480"
+
+
+def test_litert_comes_with_the_model_as_onnx_as_in_the_lite_image():
+    assert function_settings("litert")["GAZE_MODEL"].endswith("models/gaze_model.onnx")
+    assert "GAZE_MODEL" not in function_settings("mediapipe")
+
+
+def test_memory_is_that_of_a_process_and_its_children():
+    alone_mb = read_memory_mb(os.getpid())
+    script = "data = b'x' * 50_000_000; print('ready', flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+
+    together_mb = read_memory_mb(os.getpid())
+
+    child.communicate("\n")
+    assert together_mb - alone_mb == approx(55, abs=10)
+
+
+def run_bench(*arguments):
+    subprocess.run([sys.executable, "-m", "gaze_tools.cli", "bench", *map(str, arguments)], check=True, timeout=600)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_quick_run_measures_everything_and_no_frame_costs_less_than_its_networks(tmp_path):
+    run_bench("all", "--quick", "--no-eyetrax", "--output", tmp_path, "--name", "quick")
+
+    report = read_report(tmp_path / "quick.json")
+    sections = {number.section for number in report.numbers}
+    assert {section.partition(" ")[0] for section in sections} == {"frame", "start", "load", "scoring"}
+    for engine in ("mediapipe", "litert"):
+        cost = report.find("frame 640×480", f"image to gaze, {engine}", Quantity.CPU_MS)
+        assert report.find_ratios(cost)["bare networks"] > 1
+    assert (tmp_path / "quick.md").read_text().count("\n| ---") == len(sections)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_growth_has_a_curve_for_everything_that_grows(tmp_path):
+    figure = tmp_path / "growth.png"
+
+    run_bench(
+        "growth", "--blocks", 1, "--max-frames", 100, "--max-sessions", 100, "--output", tmp_path, "--figure", figure
+    )
+
+    curves = list_curves(read_report(tmp_path / "growth.json"))
+    assert {curve.size_name for curve in curves} == {
+        "frames in the session",
+        "parts stored",
+        "pixels of the map",
+        "sessions alive",
+    }
+    assert figure.stat().st_size > 10_000
