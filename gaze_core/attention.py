@@ -164,8 +164,8 @@ class SessionScore:
     """Scores the gaze of a session against saliency maps, which are streamed and read once.
 
     All gaze points must be known before the first map, because every map is also evaluated at the viewer's other gaze
-    points. Memory grows with the number of gaze points (about half a kilobyte each), not with the maps. Equal inputs give
-    equal numbers in every process. Not thread-safe.
+    points. Memory grows with the number of gaze points (about half a kilobyte each), not with the maps. Equal inputs
+    give equal numbers in every process. Not thread-safe.
     """
 
     def __init__(self, times_s: ArrayLike, gaze_points: ArrayLike) -> None:

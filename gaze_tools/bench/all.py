@@ -14,7 +14,7 @@ from gaze_tools.bench.load import CLIENTS, FRAMES_PER_ROUND, measure_load, measu
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.output import report_options, save_and_print
 from gaze_tools.bench.results import BenchNumber, make_report, to_numbers
-from gaze_tools.bench.sampling import Cost
+from gaze_tools.bench.sampling import StepCost
 from gaze_tools.bench.score import score_session, store_calibration, store_maps, store_session
 from gaze_tools.command_line import console
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
@@ -70,14 +70,14 @@ def measure_scoring(upstream: UpstreamServices, *, rounds: int) -> list[BenchNum
     store_maps(upstream.mongo_uri, SCORED_FRAMES, MAP_EVERY)
     store_calibration(upstream.session_api_url)
     networks = BareNetworks(load_frames(SIZES[0], 1)[0].image)
-    found: dict[str, list[Cost]] = {BARE_NETWORKS: [], "uncalibrated": [], "calibrated": []}
+    found: dict[str, list[StepCost]] = {BARE_NETWORKS: [], "uncalibrated": [], "calibrated": []}
     for turn in range(-1, rounds):
         costs = {BARE_NETWORKS: measure_networks(networks)}
         for kind in ("uncalibrated", "calibrated"):
             session_id, is_calibrated = f"bench-all-{kind}-{turn}", kind == "calibrated"
             store_session(upstream.session_api_url, session_id, SCORED_FRAMES, MAP_EVERY, calibrate=is_calibrated)
             spent = score_session(upstream, SCORED_FRAMES, MAP_EVERY, session_id)
-            costs[kind] = Cost(spent["seconds"] / SCORED_FRAMES, spent["cpu_seconds"] / SCORED_FRAMES)
+            costs[kind] = StepCost(spent["seconds"] / SCORED_FRAMES, spent["cpu_seconds"] / SCORED_FRAMES)
         if turn >= 0:
             for kind, cost in costs.items():
                 found[kind].append(cost)

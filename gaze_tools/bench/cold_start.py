@@ -15,8 +15,8 @@ from gaze_tools.bench.bare_networks import BareNetworks
 from gaze_tools.bench.frame_stages import BARE_NETWORKS, ENGINES
 from gaze_tools.bench.frames import BenchFrame, load_frames
 from gaze_tools.bench.load import LOAD_SIZE, function_settings, measure_networks
-from gaze_tools.bench.results import BenchNumber, Quantity
-from gaze_tools.bench.sampling import Cost
+from gaze_tools.bench.results import BenchNumber, MeasuredQuantity
+from gaze_tools.bench.sampling import StepCost
 from gaze_tools.bench.server import read_cpu_s
 from gaze_tools.stack.launcher import UpstreamServices
 from gaze_tools.stack.processes import find_free_port, run_process
@@ -41,7 +41,7 @@ def measure_starts(upstream: UpstreamServices, log_dir: Path, *, rounds: int) ->
     """
     frame = load_frames(LOAD_SIZE, 1)[0]
     networks = BareNetworks(frame.image)
-    found: dict[str, list[tuple[Cost, float]]] = {engine: [] for engine in ENGINES}
+    found: dict[str, list[tuple[StepCost, float]]] = {engine: [] for engine in ENGINES}
     bare = []
     for turn in range(rounds):
         bare.append(measure_networks(networks))
@@ -57,7 +57,7 @@ def measure_starts(upstream: UpstreamServices, log_dir: Path, *, rounds: int) ->
                 BenchNumber(
                     section=SECTION,
                     name=engine,
-                    quantity=Quantity.MEMORY_MB,
+                    quantity=MeasuredQuantity.MEMORY_MB,
                     samples=tuple(memory_mb for _, memory_mb in starts),
                 ),
             )
@@ -82,7 +82,7 @@ def _list_children(process_id: int) -> Iterable[int]:
                 yield int(entry.parent.name)
 
 
-def _start(engine: str, upstream: UpstreamServices, log_dir: Path, frame: BenchFrame) -> tuple[Cost, float]:
+def _start(engine: str, upstream: UpstreamServices, log_dir: Path, frame: BenchFrame) -> tuple[StepCost, float]:
     port = find_free_port()
     command = [
         str(Path(sys.executable).with_name("functions-framework")),
@@ -99,7 +99,7 @@ def _start(engine: str, upstream: UpstreamServices, log_dir: Path, frame: BenchF
             if process.poll() is not None or time.perf_counter() - started_s > START_TIMEOUT_S:
                 raise RuntimeError(f"the function ({engine}) did not answer a frame")
             time.sleep(_POLL_S)
-        cost = Cost(time.perf_counter() - started_s, read_cpu_s(process.pid))
+        cost = StepCost(time.perf_counter() - started_s, read_cpu_s(process.pid))
         time.sleep(_SETTLE_S)
         return cost, read_memory_mb(process.pid)
 
@@ -114,7 +114,7 @@ def _send(port: int, body: bytes) -> bool:
             return False
 
 
-def _to_numbers(name: str, costs: Iterable[Cost], *baselines: str) -> list[BenchNumber]:
+def _to_numbers(name: str, costs: Iterable[StepCost], *baselines: str) -> list[BenchNumber]:
     found = list(costs)
     return [
         BenchNumber(
@@ -126,7 +126,7 @@ def _to_numbers(name: str, costs: Iterable[Cost], *baselines: str) -> list[Bench
             is_reference=name == BARE_NETWORKS,
         )
         for quantity, samples in (
-            (Quantity.CPU_SECONDS, [cost.cpu_s for cost in found]),
-            (Quantity.SECONDS, [cost.wall_s for cost in found]),
+            (MeasuredQuantity.CPU_SECONDS, [cost.cpu_s for cost in found]),
+            (MeasuredQuantity.SECONDS, [cost.wall_s for cost in found]),
         )
     ]

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gaze_tools.bench.comparison import ALPHA, MIN_EFFECT, Comparison, Verdict, compare_reports
+from gaze_tools.bench.comparison import ALPHA, MIN_EFFECT, RunComparison, Verdict, compare_reports
 from gaze_tools.bench.rendering import format_value
 from gaze_tools.bench.results import read_report
 from gaze_tools.command_line import console, translated_errors
@@ -48,7 +48,7 @@ def compare(before: Path, after: Path, *, min_effect: float, alpha: float, show_
         click.get_current_context().exit(1)
 
 
-def _print(comparison: Comparison, *, show_all: bool) -> None:
+def _print(comparison: RunComparison, *, show_all: bool) -> None:
     wide = console if console.is_terminal else Console(width=140)
     for warning in comparison.warnings:
         wide.print(f"Warning: {warning}", highlight=False, markup=False)

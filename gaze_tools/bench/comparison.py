@@ -75,7 +75,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """Result of a comparison.
 
     Attributes:
@@ -114,7 +114,7 @@ class _Pair:
 
 def compare_reports(
     before: BenchReport, after: BenchReport, *, alpha: float = ALPHA, min_effect: float = MIN_EFFECT
-) -> Comparison:
+) -> RunComparison:
     """Return what changed between two reports.
 
     Args:
@@ -143,7 +143,7 @@ def compare_reports(
         for at, pair in enumerate(pairs)
     )
     keys = {number.key for number in before.numbers}
-    return Comparison(
+    return RunComparison(
         changes=changes,
         only_before=tuple(number.key for number in before.numbers if number.key not in found),
         only_after=tuple(key for key in found if key not in keys),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import func
-from gaze_tools.bench.sampling import Cost, Step
+from gaze_tools.bench.sampling import Step, StepCost
 
 REQUIREMENT = "eyetrax==0.4.0"
 ENVIRONMENT = Path(func.__file__).parents[1] / ".cache" / "eyetrax"
@@ -89,11 +89,11 @@ def run_eyetrax(python: Path, bundle: Path, jpegs: Sequence[bytes]) -> Iterator[
 
 
 def _make_step(stdin: IO[str], stdout: IO[str], count: int, log: IO[str]) -> Step:
-    def step(turn: int) -> Cost:
+    def step(turn: int) -> StepCost:
         stdin.write(f"{turn % count}\n")
         stdin.flush()
         answer = _read(stdout, log)
-        return Cost(answer["wall_s"], answer["cpu_s"])
+        return StepCost(answer["wall_s"], answer["cpu_s"])
 
     return step
 

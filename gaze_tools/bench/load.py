@@ -21,8 +21,8 @@ from gaze_tools.bench.frame_stages import BARE_NETWORKS, ENGINES
 from gaze_tools.bench.frames import BenchFrame, load_frames
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.output import report_options, save_and_print
-from gaze_tools.bench.results import BenchNumber, Quantity, make_report, to_numbers
-from gaze_tools.bench.sampling import Cost, timed
+from gaze_tools.bench.results import BenchNumber, MeasuredQuantity, make_report, to_numbers
+from gaze_tools.bench.sampling import StepCost, timed
 from gaze_tools.bench.server import read_cpu_s
 from gaze_tools.stack.launcher import UpstreamServices, start_function_server, start_upstream_services
 
@@ -101,7 +101,7 @@ def measure_load(
     load = load_frames(LOAD_SIZE, 8)
     networks = BareNetworks(load[0].image)
     found: dict[tuple[str, int], list[LoadRound]] = {}
-    bare: list[Cost] = []
+    bare: list[StepCost] = []
     with contextlib.ExitStack() as stack:
         targets = [stack.enter_context(run_target(engine, upstream, log_dir)) for engine in ENGINES]
         for target in targets:
@@ -163,28 +163,28 @@ def _send(port: int, bodies: Sequence[bytes], latencies_s: list[float]) -> None:
                 latencies_s.append(time.perf_counter() - started_s)
 
 
-def measure_networks(networks: BareNetworks) -> Cost:
+def measure_networks(networks: BareNetworks) -> StepCost:
     """Return the median cost of the bare networks in a few runs."""
     run = timed(lambda _: networks.run())
     return _median_cost([run(turn) for turn in range(_BARE_RUNS)])
 
 
-def _median_cost(costs: Sequence[Cost]) -> Cost:
-    return Cost(statistics.median(cost.wall_s for cost in costs), statistics.median(cost.cpu_s for cost in costs))
+def _median_cost(costs: Sequence[StepCost]) -> StepCost:
+    return StepCost(statistics.median(cost.wall_s for cost in costs), statistics.median(cost.cpu_s for cost in costs))
 
 
-def _to_numbers(found: Mapping[tuple[str, int], Sequence[LoadRound]], bare: Sequence[Cost]) -> list[BenchNumber]:
-    def number(name: str, quantity: Quantity, samples: Iterable[float], *baselines: str) -> BenchNumber:
+def _to_numbers(found: Mapping[tuple[str, int], Sequence[LoadRound]], bare: Sequence[StepCost]) -> list[BenchNumber]:
+    def number(name: str, quantity: MeasuredQuantity, samples: Iterable[float], *baselines: str) -> BenchNumber:
         return BenchNumber(section=SECTION, name=name, quantity=quantity, samples=tuple(samples), baselines=baselines)
 
     numbers = to_numbers(SECTION, {BARE_NETWORKS: bare}, [BARE_NETWORKS])
     for (engine, clients), rounds in found.items():
         name = f"{engine}, {clients} client{'s' * (clients > 1)}"
         numbers += [
-            number(name, Quantity.CPU_MS, (each.cpu_ms for each in rounds), BARE_NETWORKS),
-            number(name, Quantity.FRAMES_PER_S, (each.frames_per_s for each in rounds)),
-            number(name, Quantity.WALL_MS, (each.median_ms for each in rounds), BARE_NETWORKS),
-            number(f"{name}, p99", Quantity.WALL_MS, (each.p99_ms for each in rounds)),
+            number(name, MeasuredQuantity.CPU_MS, (each.cpu_ms for each in rounds), BARE_NETWORKS),
+            number(name, MeasuredQuantity.FRAMES_PER_S, (each.frames_per_s for each in rounds)),
+            number(name, MeasuredQuantity.WALL_MS, (each.median_ms for each in rounds), BARE_NETWORKS),
+            number(f"{name}, p99", MeasuredQuantity.WALL_MS, (each.p99_ms for each in rounds)),
         ]
     return numbers
 

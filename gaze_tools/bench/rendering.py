@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from gaze_tools.bench.results import BenchNumber, BenchReport, Quantity
+from gaze_tools.bench.results import BenchNumber, BenchReport, MeasuredQuantity
 from gaze_tools.markdown import MarkdownTable
 
 _UNITS_FIRST = (
-    Quantity.CPU_MS,
-    Quantity.WALL_MS,
-    Quantity.CPU_SECONDS,
-    Quantity.SECONDS,
-    Quantity.FRAMES_PER_S,
-    Quantity.MEMORY_MB,
+    MeasuredQuantity.CPU_MS,
+    MeasuredQuantity.WALL_MS,
+    MeasuredQuantity.CPU_SECONDS,
+    MeasuredQuantity.SECONDS,
+    MeasuredQuantity.FRAMES_PER_S,
+    MeasuredQuantity.MEMORY_MB,
 )
 
 
@@ -86,7 +86,7 @@ def format_value(value: float) -> str:
 
 
 def _tabulate(report: BenchReport, section: str, numbers: Sequence[BenchNumber]) -> BenchTable:
-    by_step: dict[str, dict[Quantity, BenchNumber]] = {}
+    by_step: dict[str, dict[MeasuredQuantity, BenchNumber]] = {}
     for number in numbers:
         by_step.setdefault(number.name, {})[number.quantity] = number
     quantities = [quantity for quantity in _UNITS_FIRST if any(quantity in step for step in by_step.values())]
@@ -108,9 +108,9 @@ def _tabulate(report: BenchReport, section: str, numbers: Sequence[BenchNumber])
 def _list_cells(
     report: BenchReport,
     name: str,
-    step: dict[Quantity, BenchNumber],
+    step: dict[MeasuredQuantity, BenchNumber],
     *,
-    quantities: Iterable[Quantity],
+    quantities: Iterable[MeasuredQuantity],
     baselines: Iterable[str],
 ) -> Iterator[str]:
     yield name

@@ -31,7 +31,7 @@ BARE_RUNS = 10
 
 
 @dataclass(slots=True)
-class Measured:
+class MeasuredFunction:
     """A running function and what its frames took, one value for each round.
 
     Attributes:
@@ -136,7 +136,7 @@ def list_settings(engine: str, folder: Path) -> dict[str, str]:
     return settings
 
 
-def measure_round(function: Measured, bare: BareNetworks, frames: Mapping[str, SentBody], count: int) -> None:
+def measure_round(function: MeasuredFunction, bare: BareNetworks, frames: Mapping[str, SentBody], count: int) -> None:
     """Send `count` frames of each kind, and run the bare networks between them."""
     for kind, ratios in (
         ("face", function.cpu_ratios),
@@ -155,7 +155,7 @@ def measure_round(function: Measured, bare: BareNetworks, frames: Mapping[str, S
             function.request_ratios.append(1000 * statistics.median(latencies_s) / statistics.median(bare_ms))
 
 
-def print_functions(functions: list[Measured], bare_ms: float, rounds: int) -> None:
+def print_functions(functions: list[MeasuredFunction], bare_ms: float, rounds: int) -> None:
     """Print the medians of all rounds."""
     table = Table(
         title=f"Ratio to the bare networks ({bare_ms:.1f} ms), medians of {rounds} rounds", title_justify="left"
@@ -174,14 +174,14 @@ def start_functions(
     engines: tuple[str, ...],
     upstream: UpstreamServices,
     log_dir: Path,
-) -> list[Measured]:
+) -> list[MeasuredFunction]:
     """Run a function for each checkout and engine until the stack is closed."""
     functions = []
     for folder in folders:
         for engine in engines:
             name = f"{folder.name}-{engine}"
             variant = Variant(name, folder, FRAMEWORK, settings=list_settings(engine, folder))
-            functions.append(Measured(name, *stack.enter_context(start_variant(variant, upstream, log_dir))))
+            functions.append(MeasuredFunction(name, *stack.enter_context(start_variant(variant, upstream, log_dir))))
     return functions
 
 

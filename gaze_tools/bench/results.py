@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gaze_tools.bench.machine import MachineFacts
-from gaze_tools.bench.sampling import Cost, Summary, median_ratio, summarise, thin_out
+from gaze_tools.bench.sampling import StepCost, Summary, median_ratio, summarise, thin_out
 
 FORMAT = 1
 """Version of the file format."""
@@ -19,7 +19,7 @@ MAX_SAMPLES = 400
 """Samples that a file keeps of each number."""
 
 
-class Quantity(StrEnum):
+class MeasuredQuantity(StrEnum):
     """What a number measures, with its unit."""
 
     WALL_MS = "wall, ms"
@@ -32,12 +32,12 @@ class Quantity(StrEnum):
     @property
     def is_wall(self) -> bool:
         """Whether it also depends on what else runs on the machine."""
-        return self in {Quantity.WALL_MS, Quantity.SECONDS, Quantity.FRAMES_PER_S}
+        return self in {MeasuredQuantity.WALL_MS, MeasuredQuantity.SECONDS, MeasuredQuantity.FRAMES_PER_S}
 
     @property
     def more_is_better(self) -> bool:
         """Whether a larger value is an improvement."""
-        return self is Quantity.FRAMES_PER_S
+        return self is MeasuredQuantity.FRAMES_PER_S
 
 
 class BenchNumber(BaseModel):
@@ -56,7 +56,7 @@ class BenchNumber(BaseModel):
 
     section: str
     name: str
-    quantity: Quantity
+    quantity: MeasuredQuantity
     samples: tuple[float, ...] = Field(min_length=1)
     baselines: tuple[str, ...] = ()
     is_reference: bool = False
@@ -90,7 +90,7 @@ class BenchReport(BaseModel):
     numbers: tuple[BenchNumber, ...]
     skipped: tuple[str, ...] = ()
 
-    def find(self, section: str, name: str, quantity: Quantity) -> BenchNumber | None:
+    def find(self, section: str, name: str, quantity: MeasuredQuantity) -> BenchNumber | None:
         """Return a number; None if it was not measured."""
         key = section, name, quantity.value
         return next((number for number in self.numbers if number.key == key), None)
@@ -106,7 +106,7 @@ class BenchReport(BaseModel):
 
 
 def to_numbers(
-    section: str, costs: Mapping[str, Sequence[Cost]], references: Collection[str] = ()
+    section: str, costs: Mapping[str, Sequence[StepCost]], references: Collection[str] = ()
 ) -> list[BenchNumber]:
     """Return CPU and wall time of the steps of a section, in ms.
 
@@ -126,8 +126,8 @@ def to_numbers(
         )
         for name, each in costs.items()
         for quantity, samples in (
-            (Quantity.CPU_MS, [1000 * cost.cpu_s for cost in each]),
-            (Quantity.WALL_MS, [1000 * cost.wall_s for cost in each]),
+            (MeasuredQuantity.CPU_MS, [1000 * cost.cpu_s for cost in each]),
+            (MeasuredQuantity.WALL_MS, [1000 * cost.wall_s for cost in each]),
         )
     ]
 

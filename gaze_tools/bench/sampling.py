@@ -11,7 +11,7 @@ WARM_UP_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class StepCost:
     """Time that a step took.
 
     Attributes:
@@ -23,7 +23,7 @@ class Cost:
     cpu_s: float
 
 
-Step = Callable[[int], Cost]
+Step = Callable[[int], StepCost]
 """Does the work of one turn, whose number it gets, and returns what that cost."""
 
 
@@ -35,17 +35,17 @@ def timed(work: Callable[[int], object], *, calls: int = 1) -> Step:
         calls: Calls of each turn; the cost is that of one. For functions that take only microseconds.
     """
 
-    def step(turn: int) -> Cost:
+    def step(turn: int) -> StepCost:
         started_s, cpu_started_s = time.perf_counter(), time.process_time()
         for _ in range(calls):
             work(turn)
         cpu_s, wall_s = time.process_time() - cpu_started_s, time.perf_counter() - started_s
-        return Cost(wall_s / calls, cpu_s / calls)
+        return StepCost(wall_s / calls, cpu_s / calls)
 
     return step
 
 
-def sample(steps: Mapping[str, Step], *, turns: int, warm_up: int = WARM_UP_TURNS) -> dict[str, list[Cost]]:
+def sample(steps: Mapping[str, Step], *, turns: int, warm_up: int = WARM_UP_TURNS) -> dict[str, list[StepCost]]:
     """Return the costs of each step, one for each turn.
 
     In each turn all steps run once, in an order that is reversed from turn to turn: a machine that becomes slower does
@@ -57,7 +57,7 @@ def sample(steps: Mapping[str, Step], *, turns: int, warm_up: int = WARM_UP_TURN
         turns: Number of turns that count.
         warm_up: Number of turns before them.
     """
-    costs: dict[str, list[Cost]] = {name: [] for name in steps}
+    costs: dict[str, list[StepCost]] = {name: [] for name in steps}
     for turn in range(-warm_up, turns):
         names = list(steps) if turn % 2 == 0 else list(steps)[::-1]
         for name in names:

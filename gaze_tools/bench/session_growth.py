@@ -21,8 +21,8 @@ from func.settings import read_settings
 from gaze_core.saliency import calc
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.output import report_options, save_and_print
-from gaze_tools.bench.results import BenchNumber, BenchReport, Quantity, make_report, to_numbers
-from gaze_tools.bench.sampling import Cost, sample, timed
+from gaze_tools.bench.results import BenchNumber, BenchReport, MeasuredQuantity, make_report, to_numbers
+from gaze_tools.bench.sampling import StepCost, sample, timed
 from gaze_tools.bench.server import read_cpu_s
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 
@@ -164,7 +164,7 @@ def list_curves(report: BenchReport) -> list[GrowthCurve]:
     points: dict[tuple[str, str], dict[int, float]] = {}
     for number in report.numbers:
         section, _, size_name = number.section.partition(": ")
-        if section == "growth" and number.quantity is Quantity.CPU_MS:
+        if section == "growth" and number.quantity is MeasuredQuantity.CPU_MS:
             size, _, series = number.name.partition(", ")
             points.setdefault((size_name, series), {})[int(size)] = number.summarise().median
     return [
@@ -215,16 +215,16 @@ def _measure_updates(
 ) -> list[BenchNumber]:
     """Return the cost of updates in blocks; the services' CPU time of a block is read when it ends."""
     pids = [upstream.pids["session_api"], upstream.pids["database"]]
-    services: dict[str, list[Cost]] = {f"{size}, {SERVICES}": [] for size in updates}
+    services: dict[str, list[StepCost]] = {f"{size}, {SERVICES}": [] for size in updates}
 
-    def measure_block(size: str) -> Callable[[int], Cost]:
+    def measure_block(size: str) -> Callable[[int], StepCost]:
         step = timed(updates[size], calls=block)
 
-        def run(turn: int) -> Cost:
+        def run(turn: int) -> StepCost:
             cpu_s, started_s = sum(map(read_cpu_s, pids)), time.perf_counter()
             cost = step(turn)
             spent_s, wall_s = sum(map(read_cpu_s, pids)) - cpu_s, time.perf_counter() - started_s
-            services[f"{size}, {SERVICES}"].append(Cost(wall_s / block, spent_s / block))
+            services[f"{size}, {SERVICES}"].append(StepCost(wall_s / block, spent_s / block))
             return cost
 
         return run
@@ -232,7 +232,10 @@ def _measure_updates(
     costs = sample({f"{size}, {FUNCTION}": measure_block(size) for size in updates}, turns=blocks, warm_up=1)
     section = f"growth: {size_name}"
     counted = {name: values[-blocks:] for name, values in services.items()}
-    return [*to_numbers(section, costs), *(n for n in to_numbers(section, counted) if n.quantity is Quantity.CPU_MS)]
+    return [
+        *to_numbers(section, costs),
+        *(n for n in to_numbers(section, counted) if n.quantity is MeasuredQuantity.CPU_MS),
+    ]
 
 
 def _cycle_updates(

@@ -27,7 +27,7 @@ FIRST_FRAME_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True)
-class Start:
+class FunctionStart:
     """A function to start and what was measured, one value for each start.
 
     Attributes:
@@ -51,7 +51,9 @@ class Start:
     total_mib: list[float] = field(default_factory=list)
 
 
-def measure_start(start: Start, python: Path, upstream: UpstreamServices, sent: SentBody, log_dir: Path) -> None:
+def measure_start(
+    start: FunctionStart, python: Path, upstream: UpstreamServices, sent: SentBody, log_dir: Path
+) -> None:
     """Start a function, wait for the answer to its first frame, send `FRAMES` more and read its memory."""
     port = find_free_port()
     command = [
@@ -120,7 +122,7 @@ def start(against: tuple[Path, ...], engine: tuple[str, ...], python: Path | Non
     """
     _, frames = make_frames()
     folders = [*(path.resolve() for path in against), ROOT]
-    starts = [Start(f"{folder.name}-{each}", folder, each) for folder in folders for each in engine or ENGINES]
+    starts = [FunctionStart(f"{folder.name}-{each}", folder, each) for folder in folders for each in engine or ENGINES]
     with contextlib.ExitStack() as stack:
         log_dir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         upstream = stack.enter_context(start_upstream_services(log_dir))

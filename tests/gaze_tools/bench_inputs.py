@@ -1,7 +1,7 @@
 """Benchmark reports to test with."""
 
 from gaze_tools.bench.machine import MachineFacts
-from gaze_tools.bench.results import BenchNumber, BenchReport, Quantity
+from gaze_tools.bench.results import BenchNumber, BenchReport, MeasuredQuantity
 
 
 def make_machine(**changes):
@@ -21,7 +21,7 @@ def make_machine(**changes):
 
 
 def make_number(
-    samples, name="step", quantity=Quantity.CPU_MS, *, section="frame 640×480", baselines=(), is_reference=False
+    samples, name="step", quantity=MeasuredQuantity.CPU_MS, *, section="frame 640×480", baselines=(), is_reference=False
 ):
     return BenchNumber(
         section=section,

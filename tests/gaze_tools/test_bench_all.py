@@ -9,7 +9,7 @@ from func.web.request import parse_json_request
 from gaze_tools.bench.cold_start import read_memory_mb
 from gaze_tools.bench.frames import load_frames, name_size
 from gaze_tools.bench.load import function_settings
-from gaze_tools.bench.results import Quantity, read_report
+from gaze_tools.bench.results import MeasuredQuantity, read_report
 from gaze_tools.bench.session_growth import list_curves
 
 
@@ -68,7 +68,7 @@ def test_a_quick_run_measures_everything_and_no_frame_costs_less_than_its_networ
     sections = {number.section for number in report.numbers}
     assert {section.partition(" ")[0] for section in sections} == {"frame", "start", "load", "scoring"}
     for engine in ("mediapipe", "litert"):
-        cost = report.find("frame 640×480", f"image to gaze, {engine}", Quantity.CPU_MS)
+        cost = report.find("frame 640×480", f"image to gaze, {engine}", MeasuredQuantity.CPU_MS)
         assert report.find_ratios(cost)["bare networks"] > 1
     assert (tmp_path / "quick.md").read_text().count("\n| ---") == len(sections)
 

@@ -4,7 +4,7 @@ from click.testing import CliRunner
 from pytest import approx
 
 from gaze_tools.bench.comparison import ALPHA, MIN_EFFECT, Verdict, adjust_holm, block_medians, compare_reports
-from gaze_tools.bench.results import Quantity, write_report
+from gaze_tools.bench.results import MeasuredQuantity, write_report
 from gaze_tools.cli import main
 from tests.gaze_tools.bench_inputs import make_bench_report, make_number
 
@@ -83,7 +83,7 @@ def test_a_machine_of_half_the_speed_changes_no_ratio():
 
 def test_more_frames_per_second_are_better():
     reports = [
-        make_bench_report(make_number(np.linspace(low, low + 1, 40), quantity=Quantity.FRAMES_PER_S))
+        make_bench_report(make_number(np.linspace(low, low + 1, 40), quantity=MeasuredQuantity.FRAMES_PER_S))
         for low in (50.0, 60.0)
     ]
 
@@ -122,7 +122,7 @@ def test_wall_time_of_a_busy_machine_is_not_judged_but_cpu_time_is():
     def make(low, **machine):
         samples = np.linspace(low, low + 0.01, 40)
         return make_bench_report(
-            make_number(samples, "elapsed", Quantity.WALL_MS), make_number(samples, "computed"), **machine
+            make_number(samples, "elapsed", MeasuredQuantity.WALL_MS), make_number(samples, "computed"), **machine
         )
 
     found = compare_reports(make(1.0), make(2.0, load_before=0.6))

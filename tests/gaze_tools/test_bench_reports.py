@@ -8,8 +8,8 @@ from rich.console import Console
 from gaze_tools.bench.document import write_section
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.rendering import format_value, list_tables, print_report, render_markdown
-from gaze_tools.bench.results import Quantity, read_report, to_numbers, write_report
-from gaze_tools.bench.sampling import Cost
+from gaze_tools.bench.results import MeasuredQuantity, read_report, to_numbers, write_report
+from gaze_tools.bench.sampling import StepCost
 from gaze_tools.bench.session_growth import GrowthCurve, list_curves
 from tests.gaze_tools.bench_inputs import make_bench_report, make_number
 
@@ -19,7 +19,7 @@ def report():
     return make_bench_report(
         make_number([10.0, 10.0, 10.0], "networks"),
         make_number([12.0, 13.0, 14.0], "frame", baselines=["networks"]),
-        make_number([20.0, 30.0, 40.0], "frame", Quantity.WALL_MS),
+        make_number([20.0, 30.0, 40.0], "frame", MeasuredQuantity.WALL_MS),
         skipped=["EyeTrax is not installed."],
     )
 
@@ -54,16 +54,16 @@ def test_a_report_of_another_format_is_refused(report, tmp_path):
 
 
 def test_costs_become_cpu_and_wall_time_in_ms():
-    numbers = to_numbers("frame", {"step": [Cost(wall_s=0.002, cpu_s=0.001)]})
+    numbers = to_numbers("frame", {"step": [StepCost(wall_s=0.002, cpu_s=0.001)]})
 
     assert {number.quantity: number.samples for number in numbers} == {
-        Quantity.CPU_MS: approx((1.0,)),
-        Quantity.WALL_MS: approx((2.0,)),
+        MeasuredQuantity.CPU_MS: approx((1.0,)),
+        MeasuredQuantity.WALL_MS: approx((2.0,)),
     }
 
 
 def test_references_are_the_baselines_of_all_other_steps():
-    costs = {"networks": [Cost(1, 1)], "frame": [Cost(1, 1)]}
+    costs = {"networks": [StepCost(1, 1)], "frame": [StepCost(1, 1)]}
 
     numbers = to_numbers("frame", costs, ["networks"])
 

@@ -3,14 +3,14 @@ import itertools
 import pytest
 from pytest import approx
 
-from gaze_tools.bench.sampling import Cost, median_ratio, sample, summarise, thin_out, timed
+from gaze_tools.bench.sampling import StepCost, median_ratio, sample, summarise, thin_out, timed
 
 
 def test_in_each_turn_all_steps_run_once_in_alternating_order():
     ran = []
 
     def step(name):
-        return lambda _turn: (ran.append(name), Cost(1.0, 1.0))[1]
+        return lambda _turn: (ran.append(name), StepCost(1.0, 1.0))[1]
 
     sample({"first": step("first"), "second": step("second")}, turns=2, warm_up=0)
 
@@ -20,7 +20,7 @@ def test_in_each_turn_all_steps_run_once_in_alternating_order():
 def test_turns_of_the_warm_up_do_not_count():
     numbers = itertools.count(1)
 
-    found = sample({"step": lambda _turn: Cost(0.0, next(numbers))}, turns=2, warm_up=3)
+    found = sample({"step": lambda _turn: StepCost(0.0, next(numbers))}, turns=2, warm_up=3)
 
     assert [cost.cpu_s for cost in found["step"]] == [4, 5]
 
@@ -28,7 +28,7 @@ def test_turns_of_the_warm_up_do_not_count():
 def test_steps_get_the_number_of_the_turn_counted_from_the_first_turn_of_the_warm_up():
     turns = []
 
-    sample({"step": lambda turn: (turns.append(turn), Cost(0.0, 0.0))[1]}, turns=2, warm_up=1)
+    sample({"step": lambda turn: (turns.append(turn), StepCost(0.0, 0.0))[1]}, turns=2, warm_up=1)
 
     assert turns == [0, 1, 2]
 
@@ -40,7 +40,7 @@ def test_the_cost_of_several_calls_is_that_of_one(monkeypatch):
 
     cost = timed(called.append, calls=3)(7)
 
-    assert (called, cost) == ([7, 7, 7], Cost(wall_s=2.0, cpu_s=1.0))
+    assert (called, cost) == ([7, 7, 7], StepCost(wall_s=2.0, cpu_s=1.0))
 
 
 def test_a_summary_has_median_quartiles_and_the_99th_percentile():
