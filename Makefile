@@ -33,8 +33,8 @@ demo: demo-inputs $(VENV)/.installed-demo ## score a rendered sample clip; your 
 serve: $(VENV)/.installed-demo ## run the function on PORT (8080) with its upstream services; DATA=dir keeps the data
 	@$(BIN)/gaze serve --port $(PORT) $(if $(DATA),--data "$$DATA")
 
-test: $(VENV)/.installed-test ## install what the tests need and run them
-	@$(BIN)/python -m pytest -m "not slow and not soak"
+test: $(VENV)/.installed-test ## install what the tests need and run them, with a process for each CPU (JOBS=…)
+	@$(BIN)/python -m pytest -m "not slow and not soak" -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 test-slow: $(VENV)/.installed-test ## run the tests that take longer than a few seconds
 	@$(BIN)/python -m pytest -m slow

@@ -262,7 +262,7 @@ def test_serve_names_a_port_that_is_in_use():
         port = taken.getsockname()[1]
         result = CliRunner().invoke(main, ["serve", "--port", str(port)])
 
-    assert result.output.startswith(f"Error: Port {port} (function) is in use. Is `gaze serve` running already")
+    assert result.output.startswith(f"Error: Already in use: port {port} (function)")
     assert "make serve PORT=" in result.output
 
 
