@@ -110,8 +110,8 @@ def _require_free(ports: Mapping[str, int]) -> None:
         other = ports["function"] + (1000 if ports["function"] < 60_000 else -1000)
         raise click.ClickException(
             f"Already in use: port {', '.join(taken)}. Is `gaze serve` running already, or still stopping? Otherwise "
-            f"choose another start of the four ports, such as --port {other} (make serve PORT={other}); 0 means any free "
-            "ones."
+            f"choose another start of the four ports, such as --port {other} (make serve PORT={other}); 0 means any "
+            "free ones."
         )
 
 
