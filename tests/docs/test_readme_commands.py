@@ -26,5 +26,5 @@ def test_a_frame_and_a_last_frame_get_a_gaze_and_a_score(tmp_path):
             )
 
     assert frame["gaze"]["on_screen"]
-    assert result["result"]["score_valid"]
+    assert result["result"]["score_invalid_reason"] == "too_few_frames"
     assert result["result"]["frames"]["scored"] == 1
