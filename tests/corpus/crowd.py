@@ -33,6 +33,7 @@ def _main():
 
     # The server's thread for each request, and both landmarkers busy with others' frames.
     world = World(THREADS="12", LANDMARKERS="2", LANDMARKER_WAIT_S="60")
+    world.landmarker.paints = False  # it would take more memory than the function
     types = {"json": "application/json", "multipart": "multipart/form-data; boundary=X"}
 
     def post(kind, body):

@@ -16,6 +16,7 @@ class FakeFaceLandmarker:
 
     def __init__(self, faces=None, *, landmarkers=2, wait_s=0.0):
         self.faces = [make_face()] if faces is None else faces
+        self.paints = True
         self.error = None
         self.hold = None
         """Event that a detection waits for while it occupies a landmarker."""
@@ -34,8 +35,9 @@ class FakeFaceLandmarker:
             if self.error is not None:
                 raise self.error
             self.seen_shapes.append(frame.shape)
-            for face in sorted(self.faces, key=lambda face: face.area_px):
-                frame[:] = paint_eyes(frame, face)
+            if self.paints:
+                for face in sorted(self.faces, key=lambda face: face.area_px):
+                    frame[:] = paint_eyes(frame, face)
             height_px, width_px = frame.shape[:2]
             return [Landmarks(face.points, width_px, height_px, face.eye_shapes) for face in self.faces]
         finally:
