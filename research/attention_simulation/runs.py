@@ -11,10 +11,9 @@ from gaze_core.attention import (
     LAGS_S,
     Attention,
     FrameValues,
-    compare,
-    comparison_positions,
     summarise_frames,
 )
+from gaze_core.comparisons import compare, comparison_positions
 from gaze_core.intervals import Estimate, mean_interval
 from gaze_core.saliency import SALIENT_SHARE
 from research.attention_simulation.viewers import (

@@ -10,12 +10,8 @@ import numpy as np
 import pytest
 from pytest import approx
 
-from gaze_core.attention import (
-    COMPARISONS,
-    LAGS_S,
-    SessionScore,
-    comparison_positions,
-)
+from gaze_core.attention import LAGS_S, SessionScore
+from gaze_core.comparisons import COMPARISONS, comparison_positions
 from gaze_core.errors import SaliencyMapError
 
 LEFT = np.array([[4.0, 3.0, 2.0, 1.0]])
