@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/image"
 BASE = "localhost/base"
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+ENVIRONMENT = dict(os.environ)
+"""Taken before any test: loading MediaPipe in this process sets a proxy that leads nowhere."""
+
 TOOLS = ("buildah", "debootstrap", "unshare", "chroot")
 BUILD_TIMEOUT_S = 600
 
@@ -39,6 +42,7 @@ def find_obstacle():
 
 
 def run(*command, **kwargs):
+    kwargs = {"env": ENVIRONMENT} | kwargs
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S, **kwargs)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout.strip()
@@ -52,7 +56,7 @@ class Builder:
 
     def __call__(self, command, *arguments):
         storage = [f"--root={self.folder}/storage", f"--runroot={self.folder}/run"]
-        environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
+        environment = {**ENVIRONMENT, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(self.folder)}
         return run("nice", "buildah", *storage, command, *arguments, env=environment)
 
     def import_base(self):
