@@ -57,6 +57,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # --- our own code -----------------------------------------------------------------------------------------------------
 FROM build AS build-function
+ARG SOURCE_DATE_EPOCH=0
 # Our own code in a separate folder, so that a new version only adds a small layer.
 COPY pyproject.toml README.md LICENSE ./
 COPY gaze_core gaze_core
