@@ -45,6 +45,7 @@ from gaze_core.types import (
     GazeSample,
     Screen,
     Validity,
+    check_frame,
 )
 from gaze_core.visible_eyes import eye_spreads_deg, find_covered_eyes, find_iris_evidence, has_low_lids, look_shut
 
@@ -106,8 +107,7 @@ class GazeDetector:
             LandmarkerError: The face landmarker failed.
             LandmarkerBusyError: All face landmarkers are busy and none became free in time.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
+        check_frame(frame)
         if self.camera.mirrored:
             frame = np.ascontiguousarray(frame[:, ::-1])
         faces = self._landmarker.detect(frame)
@@ -142,7 +142,9 @@ class GazeDetector:
         evidence = None if views is None else _find_evidence(frame, landmarks, views, network)
         covered = (False, False)
         if evidence is not None:
-            covered = find_covered_eyes(evidence, geometry.usable_eyes, low_lids=has_low_lids(landmarks))
+            covered = find_covered_eyes(
+                evidence, geometry.usable_eyes, low_lids=has_low_lids(geometry.eye_openness, landmarks.eye_shapes)
+            )
         if evidence is None or evidence.min() < CERTAIN_ABOVE:
             upright = find_upright_evidence(frame, landmarks)
             turned = self._find_upside_down(frame, upright) if all(covered) or upright < DOUBTFUL_BELOW else None
@@ -152,7 +154,7 @@ class GazeDetector:
             geometry, landmarks_deg = self._measure(landmarks, covered=covered)
             sample = replace(sample, features=geometry.features, covered_eyes=covered)
         if all(covered) or landmarks_deg is None:
-            return _explain_hidden_eyes(sample, landmarks)
+            return _explain_hidden_eyes(sample, geometry)
         return self._estimate(landmarks, geometry, landmarks_deg, network, sample)
 
     def _estimate(
@@ -286,9 +288,9 @@ def _find_evidence(frame: Frame, landmarks: Landmarks, views: EyeViews, network:
     return find_iris_evidence(frame, landmarks, views, spread_deg=spread_deg)
 
 
-def _explain_hidden_eyes(sample: GazeSample, landmarks: Landmarks) -> GazeSample:
+def _explain_hidden_eyes(sample: GazeSample, geometry: FaceGeometry) -> GazeSample:
     """Return the sample with the reason why no eye shows an iris: lids or a cover."""
-    if look_shut(landmarks):
+    if look_shut(geometry.eye_openness):
         return replace(sample, validity=Validity.EYES_CLOSED, features=None)
     return replace(sample, validity=Validity.LOW_QUALITY, quality_issues=("eyes_covered",))
 

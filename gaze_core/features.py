@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gaze_core.eye_region import EYE_REGION_MODEL, LEFT_POINTS, PLANE_MM, RIGHT_POINTS, EyeRegionModel
 from gaze_core.fusion import fuse_eyes
@@ -32,6 +33,24 @@ FEATURE_NAMES = (
     "distance",
 )
 """Inputs of the gaze model in order: combined gaze vector (camera frame), pitch, yaw, roll (degrees), distance (mm)."""
+
+
+def check_features(features: NDArray[np.float64]) -> Floats:
+    """Return inputs of the gaze model, shape (n, 7).
+
+    Args:
+        features: In the order of `FEATURE_NAMES`.
+
+    Raises:
+        ValueError: The shape is wrong or a value is not finite.
+    """
+    rows = np.asarray(features, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != len(FEATURE_NAMES):
+        raise ValueError(f"features must have shape (n, {len(FEATURE_NAMES)}), not {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError("features must be finite")
+    return rows
+
 
 CLOSED_EYE_ASPECT_RATIO = 0.10
 """An eye with a smaller eye aspect ratio counts as shut."""

@@ -23,6 +23,13 @@ Matrix = NDArray[np.float64]  # shape (3, 3)
 Frame = NDArray[np.uint8]  # RGB, shape (height, width, 3)
 SaliencyMap = NDArray[Any]  # non-negative, shape (height, width), row 0 on top
 
+
+def check_frame(frame: NDArray[Any]) -> None:
+    """Raise `ValueError` unless an array is a `Frame` with at least one pixel."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+        raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
+
+
 DEFAULT_VERTICAL_FOV_DEG = 63.0
 """Field of view assumed for an undescribed camera; MediaPipe assumes the same."""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gaze_core import visible_eye_weights
 from gaze_core.eye_images import EyeViews
-from gaze_core.landmarks import EYE_SHAPES, IRIS, LEFT, RIGHT, Landmarks, eye_aspect_ratio
+from gaze_core.landmarks import EYE_SHAPES, IRIS, LEFT, RIGHT, Landmarks
 from gaze_core.patches import gradient_histograms, sample_grey
 from gaze_core.types import EyeGazes, Floats, Frame
 
@@ -119,24 +119,25 @@ def find_covered_eyes(evidence: Floats, usable: tuple[bool, bool], *, low_lids: 
     return left < min(COVERED_BELOW, right), right < min(COVERED_BELOW, left)
 
 
-def look_shut(landmarks: Landmarks) -> bool:
+def look_shut(eye_openness: tuple[float, float]) -> bool:
     """Return whether eyes that show no iris are shut rather than covered.
 
     Args:
-        landmarks: Landmarks of one face.
+        eye_openness: Eye aspect ratio of the left and the right eye.
     """
-    return max(eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)) < SHUT_BELOW
+    return max(eye_openness) < SHUT_BELOW
 
 
-def has_low_lids(landmarks: Landmarks) -> bool:
+def has_low_lids(eye_openness: tuple[float, float], eye_shapes: Floats | None) -> bool:
     """Return whether the lids may be shut: they are low, or the landmarker sees a blink of both eyes.
 
     Args:
-        landmarks: Landmarks of one face.
+        eye_openness: Eye aspect ratio of the left and the right eye.
+        eye_shapes: `Landmarks.eye_shapes`.
     """
-    if max(eye_aspect_ratio(landmarks, side) for side in (LEFT, RIGHT)) < LOW_LIDS_BELOW:
+    if max(eye_openness) < LOW_LIDS_BELOW:
         return True
-    return landmarks.eye_shapes is not None and bool(landmarks.eye_shapes[:, _BLINK].min() > BLINK_ABOVE)
+    return eye_shapes is not None and bool(eye_shapes[:, _BLINK].min() > BLINK_ABOVE)
 
 
 def sample_eyes(frame: Frame, landmarks: Landmarks, views: EyeViews) -> NDArray[np.float32]:

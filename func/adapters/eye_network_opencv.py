@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from func.adapters.model_bytes import read_described_model
 from gaze_core.errors import EyeNetworkError
 from gaze_core.eye_images import EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX, EyeViews
-from gaze_core.types import EyeGazes, Floats, Frame
+from gaze_core.types import EyeGazes, Floats, Frame, check_frame
 
 EyeImages = NDArray[np.uint8]  # grey, shape (2, 48, 72)
 
@@ -93,8 +93,7 @@ class OpencvEyeNetwork:
             ValueError: The frame has the wrong type or shape.
             EyeNetworkError: The network failed; the next call gets another one.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
+        check_frame(frame)
         try:
             images = cut_eye_images(frame, views)
         except (cv2.error, np.linalg.LinAlgError, ValueError) as error:

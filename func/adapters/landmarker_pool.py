@@ -11,7 +11,7 @@ import numpy as np
 
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.landmarks import Landmarks
-from gaze_core.types import Frame
+from gaze_core.types import Frame, check_frame
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +66,7 @@ class LandmarkerPool:
             LandmarkerError: The landmarker could not be created or failed; it is replaced at its next use.
             LandmarkerBusyError: All landmarkers are busy and none became free in time.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
+        check_frame(frame)
         if not frame.flags.c_contiguous:
             raise ValueError("frame must be contiguous")
         with self._borrow() as place:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from func.adapters.model_card import read_checked_model
 from gaze_core.errors import ModelError
-from gaze_core.features import FEATURE_NAMES
+from gaze_core.features import FEATURE_NAMES, check_features
 
 
 class SklearnGazeModel:
@@ -59,11 +59,7 @@ class SklearnGazeModel:
         Raises:
             ValueError: The shape is wrong or a value is not finite.
         """
-        rows = np.asarray(features, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(FEATURE_NAMES):
-            raise ValueError(f"features must have shape (n, {len(FEATURE_NAMES)}), not {rows.shape}")
-        if not np.isfinite(rows).all():
-            raise ValueError("features must be finite")
+        rows = check_features(features)
         # Checked above; the checks of scikit-learn take as long for one row as the prediction.
         with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
             return np.column_stack([self.model_x.predict(rows), self.model_y.predict(rows)])

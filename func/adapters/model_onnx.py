@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from func.adapters.model_card import read_checked_model
 from gaze_core.errors import ModelError
-from gaze_core.features import FEATURE_NAMES
+from gaze_core.features import FEATURE_NAMES, check_features
 from gaze_core.model_start import FeatureDirection
 
 BATCH_ROWS = 256
@@ -74,11 +74,7 @@ class OnnxGazeModel:
             ValueError: The shape is wrong or a value is not finite.
             ModelError: OpenCV failed.
         """
-        rows = np.asarray(features, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[1] != len(FEATURE_NAMES):
-            raise ValueError(f"features must have shape (n, {len(FEATURE_NAMES)}), not {rows.shape}")
-        if not np.isfinite(rows).all():
-            raise ValueError("features must be finite")
+        rows = check_features(features)
         directions_deg = np.column_stack([start.predict(rows) for start in self._starts])
         if len(rows) == 1:
             return directions_deg + self._correct(rows)

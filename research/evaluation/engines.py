@@ -22,19 +22,17 @@ from func.adapters.eye_network_opencv import OpencvEyeNetwork
 from func.adapters.face_landmarker_litert import LitertFaceLandmarker
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from func.adapters.model_file import load_gaze_model
-from func.settings import read_settings
 from func.web.images import decode_image
 from gaze_core.detector import GazeDetector
 from gaze_core.features import measure_face
 from gaze_core.gaze import visual_angle_deg
 from gaze_core.landmarks import IRIS, LEFT, RIGHT, Landmarks
-from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame, GazeSample
-from models import FACE_LANDMARKER_PATH
+from models import EYE_NETWORK_PATH, FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
 from research.command_line import Command, make_progress
 from research.dataset.plan import Plan
 from research.markdown import make_table
-from research.recordings.frames import MAX_PIXELS
+from research.recordings.frames import MAX_PIXELS, CachedLandmarker
 from research.recordings.recording import IMAGE_SUFFIXES
 
 FRAMES_PER_PERSON = 18
@@ -73,47 +71,30 @@ class Differences:
     values: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in MEASURES})
 
 
-class Recorder:
-    """Landmarker that keeps its last answer, so that a detector can use it without detecting again.
-
-    Args:
-        landmarker: The landmarker.
-    """
-
-    def __init__(self, landmarker: FaceLandmarker) -> None:
-        self._landmarker = landmarker
-        self.faces: Sequence[Landmarks] = ()
-
-    def detect(self, frame: Frame) -> Sequence[Landmarks]:
-        """Return the landmarks of every face."""
-        self.faces = self._landmarker.detect(frame)
-        return self.faces
-
-
 def compare_engines(frames: Iterable[tuple[str, Frame]]) -> Differences:
     """Return the differences between the engines on some frames.
 
     Args:
         frames: Name and RGB image of each frame.
     """
-    model = load_gaze_model(read_settings({"MONGO_URI": "mongodb://localhost"}).gaze_model)
-    network = OpencvEyeNetwork(read_settings({"MONGO_URI": "mongodb://localhost"}).eye_network)
-    engines = [
-        Recorder(engine(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60))
+    model, network = load_gaze_model(GAZE_MODEL_PATH), OpencvEyeNetwork(EYE_NETWORK_PATH)
+    pools = [
+        engine(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)
         for engine in (MediapipeFaceLandmarker, LitertFaceLandmarker)
     ]
-    detectors = [GazeDetector(engine, model, eye_network=network) for engine in engines]
     found = Differences()
     for name, frame in frames:
         found.frames += 1
-        samples = [detector.process_single_frame(frame) for detector in detectors]
-        _compare_samples(found, name, *samples)
-        first, second = (engine.faces for engine in engines)
+        # Both detectors ask again, sometimes for the image upside down; a cache answers what was asked before.
+        engines = [CachedLandmarker(pool) for pool in pools]
+        first, second = (engine.detect(frame) for engine in engines)
         if len(first) != len(second):
             found.other_count.append(name)
         else:
             for faces in zip(first, second, strict=True):
                 _compare_faces(found, *faces)
+        samples = [GazeDetector(engine, model, eye_network=network).process_single_frame(frame) for engine in engines]
+        _compare_samples(found, name, *samples)
     return found
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gaze_core.types import EyeGazes
+from gaze_core.types import EyeGazes, check_frame
 
 
 def make_gazes(left_deg=(0.0, 0.0), right_deg=(0.0, 0.0), both_deg=(0.0, 0.0), *, spread_deg=2.0):
@@ -25,8 +25,7 @@ class FakeEyeNetwork:
         self.seen_views = []
 
     def estimate(self, frame, views):
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
-            raise ValueError(f"frame must be RGB uint8 of shape (h, w, 3), not {frame.dtype} {frame.shape}")
+        check_frame(frame)
         self.seen_views.append(views)
         if self.error is not None:
             raise self.error
