@@ -6,6 +6,8 @@ Ctrl-C never prints a traceback.
 
 import contextlib
 import importlib
+import os
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -171,3 +173,17 @@ def make_progress(label: str, *fields: str) -> "Progress":
         TimeRemainingColumn(),
         console=console,
     )
+
+
+@contextlib.contextmanager
+def without_native_output() -> Iterator[None]:
+    """Drop what C libraries write to stderr: MediaPipe's notes about itself would break a progress bar."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,8 +1,5 @@
 """Checks of a viewer's clip before anything is started: it must show a face."""
 
-import contextlib
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +8,7 @@ from numpy.typing import NDArray
 
 from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from gaze_core.ports import FaceLandmarker
+from gaze_tools.command_line import without_native_output
 from gaze_tools.run.clip import ViewerClip, probe_clip, read_clip
 from models import FACE_LANDMARKER_PATH
 
@@ -43,20 +41,6 @@ def check_clip(path: Path, landmarker: FaceLandmarker | None = None) -> ViewerCl
         finder = landmarker or MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)
         require_face(_spread(clip), finder, str(path))
     return clip
-
-
-@contextlib.contextmanager
-def without_native_output() -> Iterator[None]:
-    """Drop what C libraries write to stderr: MediaPipe's messages mean nothing to a user."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def require_face(images: Iterable[NDArray[np.uint8]], landmarker: FaceLandmarker, name: str) -> None:

@@ -5,9 +5,6 @@ are searched too. Of 23 portraits pasted into photographs of 1280×720 pixels, a
 height, 16 at 7 % and 1 at 6 %. Such faces are smaller than the error of a webcam's gaze.
 """
 
-import contextlib
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -19,6 +16,7 @@ from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
 from gaze_core.landmarks import Landmarks
 from gaze_core.ports import FaceLandmarker
 from gaze_core.types import Frame
+from gaze_tools.command_line import without_native_output
 from models import FACE_LANDMARKER_PATH
 
 WORKING_SIDE_PX = 360
@@ -129,24 +127,9 @@ def open_face_search() -> FaceSearch:
         LandmarkerError: The landmarker cannot be created, usually because a system library is missing.
     """
     landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=0)
-    with _silent_native_code():
+    with without_native_output():
         landmarker.warm_up()
     return FaceSearch(landmarker)
-
-
-@contextlib.contextmanager
-def _silent_native_code() -> Iterator[None]:
-    """Discard what native code writes to stderr: MediaPipe's notes about itself, which would break a progress bar."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
 
 
 def share_with_faces(search: FaceSearch, frames: Iterable[Frame]) -> float | None:
