@@ -172,7 +172,7 @@ $(VENV)/.installed-test: $(INSTALL_INPUTS)
 
 $(VENV)/.installed-bench: $(INSTALL_INPUTS)
 	@$(MAKE) --no-print-directory $(VENV)/.installed-demo
-	@.ci/install python $(BIN)/python serve,lite,tools --editable
+	@.ci/install python $(BIN)/python serve,lite,tools,bench --editable
 	@touch $@
 
 $(VENV)/.installed-eyes: $(INSTALL_INPUTS)

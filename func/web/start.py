@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from func.arenas import limit_arenas
 from func.bootstrap import OncePerProcess, build_application, check_model_files
 from func.core_dumps import disable_core_dumps
 from func.errors import SettingsError, UnusableModelError
@@ -38,6 +39,7 @@ def start(environ: Mapping[str, str]) -> Started:
     and landmarkers are loaded later, in the process that serves.
     """
     disable_core_dumps()
+    limit_arenas(environ)
     try:
         settings = read_settings(environ)
         check_model_files(settings)

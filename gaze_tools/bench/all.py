@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from gaze_tools.bench.bare_networks import BareNetworks
-from gaze_tools.bench.cold_start import measure_starts
 from gaze_tools.bench.frame import measure_frames
 from gaze_tools.bench.frame_stages import BARE_NETWORKS
 from gaze_tools.bench.frames import SIZES, load_frames
@@ -16,6 +15,7 @@ from gaze_tools.bench.output import report_options, save_and_print
 from gaze_tools.bench.results import BenchNumber, make_report, to_numbers
 from gaze_tools.bench.sampling import StepCost
 from gaze_tools.bench.score import score_session, store_calibration, store_maps, store_session
+from gaze_tools.bench.start import measure_starts
 from gaze_tools.command_line import console
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 

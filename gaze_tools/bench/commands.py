@@ -21,6 +21,10 @@ from gaze_tools.command_line import LazyGroup
             "gaze_tools.bench.document:document",
             "Write reports to their sections of docs/benchmarks.md.",
         ),
+        "flame": (
+            "gaze_tools.bench.flame:flame",
+            "Draw where the function's time goes, as a flame graph.",
+        ),
         "frame": ("gaze_tools.bench.frame:frame", "Time the stages of one frame."),
         "growth": (
             "gaze_tools.bench.session_growth:growth",

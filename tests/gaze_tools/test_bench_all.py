@@ -6,11 +6,11 @@ import pytest
 from pytest import approx
 
 from func.web.request import parse_json_request
-from gaze_tools.bench.cold_start import read_memory_mb
 from gaze_tools.bench.frames import load_frames, name_size
 from gaze_tools.bench.load import function_settings
 from gaze_tools.bench.results import MeasuredQuantity, read_report
 from gaze_tools.bench.session_growth import list_curves
+from gaze_tools.bench.start import read_memory
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
@@ -44,15 +44,15 @@ def test_litert_comes_with_the_model_as_onnx_as_in_the_lite_image():
 
 
 def test_memory_is_that_of_a_process_and_its_children():
-    alone_mb = read_memory_mb(os.getpid())
+    alone = read_memory(os.getpid()).total_pss
     script = "data = b'x' * 50_000_000; print('ready', flush=True); input()"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     child.stdout.readline()
 
-    together_mb = read_memory_mb(os.getpid())
+    together = read_memory(os.getpid()).total_pss
 
     child.communicate("\n")
-    assert together_mb - alone_mb == approx(55, abs=10)
+    assert together - alone == approx(55e6, abs=10e6)
 
 
 def run_bench(*arguments):
