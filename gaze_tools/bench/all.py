@@ -62,8 +62,30 @@ class Effort:
     scorings: int
 
 
-FULL = Effort(4, SIZES, 30, 3, CLIENTS, BATCH_SIZES, 3, FRAMES_PER_ROUND, 200, 5)
-QUICK = Effort(1, SIZES[:1], 15, 1, (1, 4), (1, 10), 2, 20, 60, 2)
+FULL = Effort(
+    passes=4,
+    sizes=SIZES,
+    repeats=30,
+    starts=3,
+    clients=CLIENTS,
+    batch_sizes=BATCH_SIZES,
+    rounds=3,
+    frames=FRAMES_PER_ROUND,
+    half_load_frames=200,
+    scorings=5,
+)
+QUICK = Effort(
+    passes=1,
+    sizes=SIZES[:1],
+    repeats=15,
+    starts=1,
+    clients=(1, 4),
+    batch_sizes=(1, 10),
+    rounds=2,
+    frames=20,
+    half_load_frames=60,
+    scorings=2,
+)
 
 
 @click.command("all")
@@ -84,7 +106,7 @@ def run_all(*, quick: bool, eyetrax: bool, name: str, output: Path) -> None:
     effort = QUICK if quick else FULL
     numbers: list[BenchNumber] = []
     for at in range(effort.passes):
-        console.print(f"Pass {at + 1} of {effort.passes} …", highlight=False)
+        console.print(f"Pass {at + 1} of {effort.passes}", highlight=False)
         with tempfile.TemporaryDirectory() as folder, start_upstream_services(Path(folder)) as upstream:
             found, missing = _measure_pass(upstream, Path(folder), effort, python)
         numbers += found
@@ -97,14 +119,21 @@ def _measure_pass(
     upstream: UpstreamServices, log_dir: Path, effort: Effort, eyetrax: Path | None
 ) -> tuple[list[BenchNumber], list[str]]:
     """Return all numbers of a pass, and what could not be measured."""
-    numbers, skipped = measure_frames(upstream, repeats=effort.repeats, eyetrax=eyetrax, sizes=effort.sizes)
-    numbers += measure_starts(upstream, log_dir, rounds=effort.starts)
     rounds, frames = effort.rounds, effort.frames
+    console.print("Stages of a frame …")
+    numbers, skipped = measure_frames(upstream, repeats=effort.repeats, eyetrax=eyetrax, sizes=effort.sizes)
+    console.print("Start and memory …")
+    numbers += measure_starts(upstream, log_dir, rounds=effort.starts)
+    console.print("Load …")
     numbers += measure_load(upstream, log_dir, clients=effort.clients, rounds=rounds, frames=frames)
+    console.print("Several frames in a request …")
     numbers += measure_batches(upstream, log_dir, sizes=effort.batch_sizes, rounds=rounds, frames=frames)
+    console.print("Two processes …")
     found, missing = measure_two_processes(upstream, log_dir, rounds=rounds, frames=frames)
     numbers += found
+    console.print("Latency at half load …")
     numbers += measure_half_load(upstream, log_dir, rounds=rounds, frames=effort.half_load_frames)
+    console.print("Scoring …")
     numbers += measure_scoring(upstream, rounds=effort.scorings)
     return numbers, skipped + missing
 

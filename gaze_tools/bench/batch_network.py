@@ -27,10 +27,10 @@ from gaze_tools.bench.batch import (
 from gaze_tools.bench.delay_proxy import start_delay_proxy
 from gaze_tools.bench.frames import BenchFrame, load_frames
 from gaze_tools.bench.load import LOAD_SIZE
-from gaze_tools.bench.output import make_table, print_wide
 from gaze_tools.bench.request import name_session, send_bodies
 from gaze_tools.bench.sampling import alternate
 from gaze_tools.bench.server import Variant, measure_cpu, start_variant
+from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.stack.launcher import start_upstream_services
 
 CAPTURE_MS = 50.0

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from gaze_tools.bench.bare_networks import BareNetworks
-from gaze_tools.bench.output import make_table, print_wide
 from gaze_tools.bench.request import ENGINES, SentBody, list_settings, make_frames, send
 from gaze_tools.bench.sampling import alternate
 from gaze_tools.bench.server import ROOT, RunningServer, Variant, against_option, read_cpu_s, start_variant
+from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.stack.launcher import start_upstream_services
 
 WARM_UP_FRAMES = 30

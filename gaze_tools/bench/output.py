@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gaze_tools.bench.rendering import print_report, render_markdown
 from gaze_tools.bench.results import BenchReport, write_report
@@ -36,24 +34,11 @@ def report_options(name: str) -> Callable[[_Function], _Function]:
     return decorate
 
 
-def make_table(title: str, *columns: str) -> Table:
-    """Return an empty table with a column of text and columns of numbers."""
-    table = Table(title=title, title_justify="left")
-    for at, column in enumerate(columns):
-        table.add_column(column, justify="left" if at == 0 else "right")
-    return table
-
-
-def print_wide(table: Table) -> None:
-    """Print a table, wide enough also where the output is no terminal."""
-    (console if console.is_terminal else Console(width=max(console.width, 140))).print(table)
-
-
 def save_and_print(report: BenchReport, folder: Path) -> Path:
     """Write a report as JSON and Markdown, print its tables, and return the JSON file."""
     path = folder / f"{report.name}.json"
     write_report(report, path)
     path.with_suffix(".md").write_text(render_markdown(report))
-    print_report(report, console)
+    print_report(report)
     console.print(f"Wrote {path} and {path.with_suffix('.md').name}.", highlight=False, markup=False)
     return path

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from gaze_tools.bench.frames import BenchFrame, load_frames
 from gaze_tools.bench.load import LOAD_SIZE
-from gaze_tools.bench.output import make_table, print_wide
 from gaze_tools.bench.request import name_session
 from gaze_tools.bench.server import RunningServer, Variant, against_option, pinned_to, read_cpu_s, start_variant
+from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.stack.launcher import start_upstream_services
 
 MULTIPLES = (0.8, 1.0, 5.0)

@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-
 from gaze_tools.bench.results import BenchNumber, BenchReport, MeasuredQuantity
 from gaze_tools.bench.shares import find_shares
+from gaze_tools.bench.tables import find_console, make_table
 from gaze_tools.markdown import MarkdownTable
 
 _UNITS_FIRST = (
@@ -80,13 +78,11 @@ def tabulate_shares(report: BenchReport) -> BenchTable | None:
     return BenchTable("where the time goes", heading, rows)
 
 
-def print_report(report: BenchReport, console: Console) -> None:
+def print_report(report: BenchReport) -> None:
     """Print the tables of a report, what was skipped, and whether the machine was busy."""
-    wide = Console(width=max(console.width, 120)) if not console.is_terminal else console
+    wide = find_console()
     for bench_table in [*list_tables(report), *list_summaries(report)]:
-        table = Table(title=bench_table.title, title_justify="left")
-        for at, column in enumerate(bench_table.heading):
-            table.add_column(column, justify="left" if at == 0 else "right")
+        table = make_table(bench_table.title, *bench_table.heading)
         for row in bench_table.rows:
             table.add_row(*row)
         wide.print(table)

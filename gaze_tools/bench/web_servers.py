@@ -11,9 +11,9 @@ import click
 
 from gaze_tools.bench.frames import load_frames
 from gaze_tools.bench.load import LOAD_SIZE, LoadRound, send_load
-from gaze_tools.bench.output import make_table, print_wide
 from gaze_tools.bench.sampling import alternate, median_ratio
 from gaze_tools.bench.server import Variant, against_option, start_variant
+from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.stack.launcher import start_upstream_services
 
 FRAMES_PER_CLIENT = 40

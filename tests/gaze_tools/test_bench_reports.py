@@ -3,7 +3,6 @@ import re
 
 import pytest
 from pytest import approx
-from rich.console import Console
 
 from gaze_tools.bench.document import write_sections
 from gaze_tools.bench.machine import read_machine_facts
@@ -99,7 +98,7 @@ def test_markdown_has_the_machine_the_tables_and_what_was_skipped(report):
 
 
 def test_a_busy_machine_is_mentioned(report, capsys):
-    print_report(make_bench_report(*report.numbers, load_before=3.0), Console())
+    print_report(make_bench_report(*report.numbers, load_before=3.0))
 
     assert "busy (load average 3 before, 1 after)" in capsys.readouterr().out
 
