@@ -51,20 +51,19 @@ def list_summaries(report: BenchReport) -> list[BenchTable]:
 
 def tabulate_targets(report: BenchReport) -> BenchTable | None:
     """Return the targets of a report, what was measured, and whether that is enough; None without targets."""
-    rows = [
-        (
-            number.name,
-            number.quantity.value,
-            f"{'≤' if number.limit.is_maximum else '≥'} {number.limit.value:g}",
-            format_value(summary.median),
-            f"{100 * summary.relative_spread:.0f}",
-            "reached" if number.is_reached() else f"missed by {format_value(abs(summary.median - number.limit.value))}",
-        )
-        for number in report.numbers
-        if number.limit is not None
-        for summary in (number.summarise(),)
-    ]
-    return BenchTable("targets", ("target", "quantity", "limit", "median", "± %", ""), tuple(rows)) if rows else None
+    rows = []
+    for number in report.numbers:
+        if number.limit is None:
+            continue
+        summary, is_reached = number.summarise(), report.is_reached(number)
+        missed_by = format_value(abs(summary.median - number.limit.value))
+        said = "busy machine" if is_reached is None else "reached" if is_reached else f"missed by {missed_by}"
+        limit = f"{'≤' if number.limit.is_maximum else '≥'} {number.limit.value:g}"
+        spread = f"{100 * summary.relative_spread:.0f}"
+        rows.append((number.name, number.quantity.value, limit, format_value(summary.median), spread, said))
+    return (
+        BenchTable("targets", ("target", "quantity", "limit", "median", "± %", "result"), tuple(rows)) if rows else None
+    )
 
 
 def tabulate_shares(report: BenchReport) -> BenchTable | None:

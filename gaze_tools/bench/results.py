@@ -98,10 +98,6 @@ class BenchNumber(BaseModel):
         """Return median and spread."""
         return summarise(self.samples)
 
-    def is_reached(self) -> bool:
-        """Return whether the median is within the limit; without a limit, it is."""
-        return self.limit is None or self.limit.is_reached(self.summarise().median)
-
 
 class BenchReport(BaseModel):
     """All numbers of a run.
@@ -126,6 +122,15 @@ class BenchReport(BaseModel):
         """Return a number; None if it was not measured."""
         key = section, name, quantity.value
         return next((number for number in self.numbers if number.key == key), None)
+
+    def is_reached(self, number: BenchNumber) -> bool | None:
+        """Return whether the median of a number is within its limit.
+
+        None if it has no limit, or if other work decided about it: it depends on wall time, and the machine was busy.
+        """
+        if number.limit is None or (number.quantity.is_wall and self.machine.was_busy):
+            return None
+        return number.limit.is_reached(number.summarise().median)
 
     def find_ratios(self, number: BenchNumber) -> dict[str, float]:
         """Return the ratios of a number to its baselines, as far as these were measured."""
@@ -248,7 +253,7 @@ def _describe(report: BenchReport, number: BenchNumber) -> dict[str, Any]:
         "quartiles": [_round(summary.lower_quartile), _round(summary.upper_quartile)],
         "p99": _round(summary.p99),
         "count": summary.count,
-        "is_reached": None if number.limit is None else number.is_reached(),
+        "is_reached": report.is_reached(number),
         "ratios": {name: _round(ratio) for name, ratio in report.find_ratios(number).items()},
         "samples": [_round(value) for value in thin_out(number.samples, MAX_SAMPLES)],
     }

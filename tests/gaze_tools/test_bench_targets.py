@@ -27,8 +27,7 @@ def make_numbers(frame=(10.0, 30.0, 30.0), networks=(10.0, 20.0, 10.0), quantity
     ]
 
 
-def make_target_report(samples, limit, **machine):
-    quantity = MeasuredQuantity.CPU_RATIO
+def make_target_report(samples, limit, *, quantity=MeasuredQuantity.CPU_RATIO, **machine):
     number = make_number(samples, "gain", quantity, section="targets").model_copy(update={"limit": limit})
     return make_bench_report(number, **machine)
 
@@ -111,6 +110,18 @@ def test_the_table_says_whether_the_median_reaches_the_target(limit, said):
     table = tabulate_targets(make_target_report([1.0, 1.5, 9.0], limit))
 
     assert table.rows[0][-1] == said
+
+
+@pytest.mark.parametrize(
+    ("quantity", "said"), [(MeasuredQuantity.WALL_RATIO, "busy machine"), (MeasuredQuantity.CPU_RATIO, "reached")]
+)
+def test_a_busy_machine_decides_nothing_about_wall_times(quantity, said, tmp_path):
+    report = make_target_report([1.5], Limit(value=2.0), quantity=quantity, others_percent=50.0, stolen_percent=0.0)
+    write_report(report, tmp_path / "run.json")
+
+    assert tabulate_targets(report).rows[0][-1] == said
+    expected = None if said == "busy machine" else True
+    assert json.loads((tmp_path / "run.json").read_text())["numbers"][0]["is_reached"] is expected
 
 
 def test_the_table_of_targets_has_the_limit_and_the_median():
