@@ -85,7 +85,7 @@ train-eyes: eye-images $(VENV)/.installed-eyes ## train the eye network on eye i
 evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures
 	@$(BIN)/python -m research.evaluation
 
-bench: $(VENV)/.installed-bench ## measure the function against its networks; a report in out/bench (BENCH=--quick: minutes)
+bench: $(VENV)/.installed-bench ## measure the function against its networks: 15 minutes, or BENCH=--quick; a report in out/bench
 	@$(BIN)/gaze bench all $(BENCH)
 
 bench-score: $(VENV)/.installed-demo ## time the scoring of sessions of up to an hour, and its memory

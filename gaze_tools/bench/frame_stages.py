@@ -31,12 +31,13 @@ from gaze_core.fusion import blendshape_gaze
 from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker, GazeModel
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Frame
+from gaze_tools.bench import names
 from gaze_tools.bench.bare_networks import BareNetworks
 from gaze_tools.bench.frames import BenchFrame
 from gaze_tools.bench.sampling import Step, timed
 
-ENGINES = ("mediapipe", "litert")
-BARE_NETWORKS = "bare networks"
+ENGINES = names.ENGINES
+BARE_NETWORKS = names.BARE_NETWORKS
 BARE_MEDIAPIPE = "bare MediaPipe"
 EYETRAX = "EyeTrax"
 BASELINES = (BARE_NETWORKS, BARE_MEDIAPIPE, EYETRAX)
