@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -19,8 +20,10 @@ from urllib3 import PoolManager, ProxyManager, make_headers
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
+from urllib3.util import parse_url
 
 from func.adapters.circuit_breaker import CircuitBreaker, CircuitOpenError
+from func.adapters.direct_http import DirectConnections
 from func.adapters.limited_socket import POOLS_BY_SCHEME, TooManyBytesError, limit_sockets, make_tls_context
 from func.adapters.retry_budget import RetryBudget
 from func.deadline import Deadline, find_deadline
@@ -32,6 +35,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 MAX_PAUSE_S = 2.0
 """Maximum pause between two attempts. If `Retry-After` asks for more, the call fails and passes it on."""
 
+_USER_AGENT = "gaze-function"
 _FIRST_PAUSE_S = 0.05
 _REACHABLE_TIMEOUT_S = 1.0
 _FAIR_TIMEOUT_S = 1.0
@@ -181,10 +185,10 @@ class HttpClient:
         """
         if any(segment in {"", ".", ".."} for segment in path):
             raise ValueError(f"not a path: {path}")
-        url = "/".join([self._base_url, *(quote(segment, safe="") for segment in path)])
+        quoted = "/".join(["", *(quote(segment, safe="") for segment in path)])
         request = _Request(
             method,
-            f"{url}?{urlencode(params)}" if params else url,
+            f"{quoted}?{urlencode(params)}" if params else quoted,
             # JSON has no NaN, whatever Python's json and some servers think.
             None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode(),
             {**({} if payload is None else {"Content-Type": "application/json"}), **(headers or {})},
@@ -211,12 +215,12 @@ class HttpClient:
         timeout_s = min(self._timeout_s, _REACHABLE_TIMEOUT_S)
         try:
             with limit_sockets(timeout_s, MAX_ANSWER_BYTES):
-                self._open(_Request("GET", f"{self._base_url}/", None, {}, MAX_ANSWER_BYTES), timeout_s).close()
+                self._open(_Request("GET", "/", None, {}, MAX_ANSWER_BYTES), timeout_s).close()
         except (HTTPError, OSError, TooManyBytesError):
             return False
         return True
 
-    def _try(self, request: "_Request", expected: Collection[int], deadline: Deadline | None) -> tuple[int, bytearray]:
+    def _try(self, request: "_Request", expected: Collection[int], deadline: Deadline | None) -> tuple[int, bytes]:
         """Send a request once and return the status, one of those expected, and the body.
 
         Raises:
@@ -256,10 +260,15 @@ class HttpClient:
             retry_after_s=retry_after_s,
         )
 
-    def _send(self, request: "_Request", timeout_s: float) -> tuple[int, bytearray, str | None]:
+    def _send(self, request: "_Request", timeout_s: float) -> tuple[int, bytes, str | None]:
         """Return status, body and the header `Retry-After` of any complete answer."""
         try:
             with limit_sockets(timeout_s, request.max_answer_bytes):
+                if self._proxy is None:
+                    answer = self._find_pools().direct.exchange(
+                        request.method, request.path, {"User-Agent": _USER_AGENT, **request.headers}, request.body
+                    )
+                    return answer.status, answer.body, answer.retry_after
                 response = self._open(request, timeout_s)
                 try:
                     text = bytearray()
@@ -268,11 +277,11 @@ class HttpClient:
                     response.release_conn()
                 finally:
                     response.close()
-                return response.status, text, response.headers.get("Retry-After")
+                return response.status, bytes(text), response.headers.get("Retry-After")
         except TooManyBytesError as error:
             reason = f"was answered with more than {request.max_answer_bytes} bytes"
             raise _FailedTryError(reason, may_repeat=False) from error
-        except (HTTPError, OSError) as error:
+        except (HTTPError, HTTPException, OSError) as error:
             cause = _find_cause(error)
             if isinstance(cause, TimeoutError | HTTPTimeoutError):
                 raise _FailedTryError("was not answered in time", is_timeout=True) from error
@@ -280,11 +289,11 @@ class HttpClient:
 
     def _open(self, request: "_Request", timeout_s: float) -> BaseHTTPResponse:
         """Send a request and return the answer as soon as its headers have arrived."""
-        return self._find_pools().urlopen(
+        return self._find_pools().general.urlopen(
             request.method,
-            request.url,
+            f"{self._base_url}{request.path}",
             body=request.body,
-            headers={"User-Agent": "gaze-function", **request.headers},
+            headers={"User-Agent": _USER_AGENT, **request.headers},
             # With TLS to a proxy, the limits of the sockets apply to the outer layer only. This limits each operation.
             timeout=timeout_s,
             retries=False,
@@ -303,7 +312,7 @@ class HttpClient:
             return None
         return pause_s if self._budget.take() else None
 
-    def _parse(self, what: str, status: int, text: bytearray, max_bytes: int) -> Mapping[str, Any]:
+    def _parse(self, what: str, status: int, text: bytes, max_bytes: int) -> Mapping[str, Any]:
         # Marks inside strings count too: finding the strings would be much slower, and our data has few of them.
         if sum(map(text.count, _JSON_MARKS)) > max_bytes // _BYTES_PER_JSON_MARK:
             raise self._errors.failed(f"{self._service}: {what} was answered {status} with too many JSON elements")
@@ -325,14 +334,15 @@ class HttpClient:
             return self._errors.busy(message, retry_after_s=failure.retry_after_s)
         return self._errors.timed_out(message) if failure.is_timeout else self._errors.failed(message)
 
-    def _find_pools(self) -> PoolManager:
+    def _find_pools(self) -> "_Pools":
         """Return the connections of this process, because they must not be shared across a fork."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pools, self._pid = self._make_pools(), os.getpid()
             return self._pools
 
-    def _make_pools(self) -> PoolManager:
+    def _make_pools(self) -> "_Pools":
+        pools: PoolManager
         if self._proxy is None:
             pools = PoolManager(maxsize=_MAX_CONNECTIONS, ssl_context=self._tls)
         else:
@@ -346,13 +356,26 @@ class HttpClient:
                 ssl_context=self._tls,
             )
         pools.pool_classes_by_scheme = POOLS_BY_SCHEME
-        return pools
+        return _Pools(pools, DirectConnections(parse_url(self._base_url), self._tls))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """Connections of one process.
+
+    Attributes:
+        general: For calls through a proxy and for probes.
+        direct: For calls without a proxy.
+    """
+
+    general: PoolManager
+    direct: DirectConnections
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     method: str
-    url: str
+    path: str
     body: bytes | None
     headers: Mapping[str, str]
     max_answer_bytes: int

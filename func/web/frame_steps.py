@@ -10,7 +10,7 @@ from func.session.frame_record import FrameRecord, digest_image, make_record, re
 from func.session.measured import stack_measured
 from func.session.viewing import require_viewing
 from func.web.answer_warnings import warn_of_expired_session, warn_of_other_viewing, warn_of_repeat
-from func.web.frame_answers import answer_frame, can_answer
+from func.web.frame_answers import AnsweredRecord, answer_frame, read_answered
 from func.web.images import decode_image
 from func.web.metrics import Metrics
 from func.web.schemas import FrameMetadata
@@ -98,8 +98,9 @@ class FrameSteps:
         metadata, sessions = self.metadata, self.application.sessions
         stored = update.stored.get(str(metadata.frame_number), record)
         require_viewing(stored, self.viewing_start_ms)
-        if not can_answer(stored):  # written by another service, in another format
-            stored = record
+        answered = read_answered(stored)
+        if answered is None:  # written by another service, in another format
+            stored, answered = record, AnsweredRecord.model_validate(record)
         setup = metadata.describe_setup()
         if setup and metadata.frame_number == 1 and "1" in update.written:
             # For other readers of the session. Scoring does not need it: each record has its own setup.
@@ -112,7 +113,7 @@ class FrameSteps:
         return answer_frame(
             metadata.session_id,
             metadata.frame_number,
-            stored,
+            answered,
             corrected=corrected,
             calibrated=calibrated,
             warnings=[

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -86,6 +87,12 @@ class Metrics:
             "gaze_log_lines_suppressed", "Log lines suppressed by the rate limit.", registry=self._registry
         )
 
+        # Finding the child of a metric takes longer than counting in it. The labels here have few values.
+        self._requests_of = cache(self._requests.labels)
+        self._request_seconds_of = cache(self._request_seconds.labels)
+        self._frames_of = cache(self._frames.labels)
+        self._stage_seconds_of = cache(self._stage_seconds.labels)
+
     def watch_waiting(self, count: Callable[[], float]) -> None:
         """Use `count` for the number of waiting last frames."""
         self._waiting.set_function(count)
@@ -129,8 +136,8 @@ class Metrics:
             status: HTTP status; 499 if the client closed the connection.
             duration_s: Time to answer.
         """
-        self._requests.labels(route, method, str(status)).inc()
-        self._request_seconds.labels(route).observe(duration_s)
+        self._requests_of(route, method, status).inc()
+        self._request_seconds_of(route).observe(duration_s)
 
     @contextmanager
     def time_stage(self, stage: str) -> Iterator[None]:
@@ -139,7 +146,7 @@ class Metrics:
         try:
             yield
         finally:
-            self._stage_seconds.labels(stage).observe(time.perf_counter() - started_s)
+            self._stage_seconds_of(stage).observe(time.perf_counter() - started_s)
 
     def count_frame(self, validity: str, issues: Collection[str] = ()) -> None:
         """Count a processed frame.
@@ -148,7 +155,7 @@ class Metrics:
             validity: Validity of the frame.
             issues: Reasons for low quality.
         """
-        self._frames.labels(validity).inc()
+        self._frames_of(validity).inc()
         for issue in issues:
             self._frame_issues.labels(issue).inc()
 

@@ -19,7 +19,7 @@ from func.bootstrap import create_face_landmarker
 from func.session.frame_record import digest_image, make_record
 from func.settings import Settings, read_settings
 from func.web.answers import answer_json
-from func.web.frame_answers import answer_frame
+from func.web.frame_answers import AnsweredRecord, answer_frame
 from func.web.images import decode_image
 from func.web.request import parse_json_request
 from gaze_core.detector import GazeDetector
@@ -208,7 +208,7 @@ class _Stages:
 
     def respond(self, turn: int) -> object:
         record = self._records[turn % len(self._records)]
-        return answer_json(200, answer_frame(self._session_id, turn, record))
+        return answer_json(200, answer_frame(self._session_id, turn, AnsweredRecord.model_validate(record)))
 
     def make_request(self, detector: GazeDetector) -> Callable[[int], object]:
         def answer(turn: int) -> object:
@@ -217,7 +217,7 @@ class _Stages:
             digest = digest_image(parsed.image or b"")
             record = make_record(sample, video_id=parsed.metadata.video_id, image_digest=digest)
             self._store(record)
-            return answer_json(200, answer_frame(self._session_id, turn, record))
+            return answer_json(200, answer_frame(self._session_id, turn, AnsweredRecord.model_validate(record)))
 
         return answer
 
