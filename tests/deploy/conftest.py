@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.deploy.fake_kubectl import ClusterServer, FakeKubectl
 from tests.manifests.conftest import ROOT
 
 OLD, NEW, NEWER = ("sha256:" + digit * 64 for digit in "abc")
+FIRST, SECOND, THIRD = (f"gaze-function-0000{number}" for number in (1, 2, 3))
 PACE = ("--poll-seconds=0.001", "--step-seconds=0.008", "--timeout-seconds=0.08")
 """8 polls for a step, 80 for a timeout: times are counted in polls, so a busy machine changes nothing."""
 
@@ -85,6 +87,20 @@ def serving(cluster, deploy):
     cluster.log.clear()
     cluster.writes.clear()
     return cluster
+
+
+@pytest.fixture
+def killed_at_10_percent(serving, start):
+    """Return the cluster after a deployment of another image that was killed when 10 % of the traffic had moved."""
+    serving.digest = NEW
+    process = start()
+    signal_at(serving, process, 10, signal.SIGKILL)
+    process.communicate(timeout=100)
+    assert serving.serving.find_shares() == {FIRST: 90, SECOND: 10}
+    serving.on_tick.clear()
+    serving.add_lease("killed", datetime.now(UTC) - timedelta(seconds=121))
+    serving.serving.history.clear()
+    return serving
 
 
 def signal_at(cluster, process, percent, number=signal.SIGTERM):

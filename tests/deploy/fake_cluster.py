@@ -1,4 +1,4 @@
-"""A cluster that answers kubectl: plain objects, Knative's from `FakeServing`, Kubernetes' Deployment from `FakeRollout`."""
+"""A cluster that answers kubectl: Knative's part is `FakeServing`, Kubernetes' Deployment `FakeRollout`."""
 
 import copy
 import json
@@ -14,10 +14,11 @@ KSERVICE = "services.serving.knative.dev"
 REVISIONS = "revisions.serving.knative.dev"
 PLACEHOLDER = "sha256:" + "0" * 64
 CLUSTER_WIDE = {"namespaces", "apiservices"}
+SINGULARS = {name[:-1]: name for name in ("leases", "secrets", "deployments", "namespaces", "apiservices")}
 PLURALS = {"networkpolicy": "networkpolicies"}
 
 
-class KubectlRefusal(Exception):
+class RefusedError(Exception):
     """What kubectl prints before it ends with status 1."""
 
 
@@ -39,6 +40,8 @@ class FakeCluster:
         self.has_serving = True
         self.forbidden = ()
         """Beginnings of commands that the user may not run."""
+        self.failing_reads = 0
+        """How many of the next reads fail."""
         self.unreachable = set()
         """Names of upstream services that no pod reaches."""
         self.failing_images = set()
@@ -89,7 +92,51 @@ class FakeCluster:
         for act in self.on_tick:
             act(self)
 
+    def act_once_at(self, ticks, act):
+        """Call a function after some more ticks."""
+        tick = self.serving.tick_number + ticks
+        self.act_once_when(lambda found: found.serving.tick_number >= tick, act)
+
+    def act_once_when(self, is_due, act):
+        waiting = [act]
+
+        def check(found):
+            if waiting and is_due(found):
+                waiting.pop()(found)
+
+        self.on_tick.append(check)
+
+    def apply_overlay(self, folder="knative/overlays/prod"):
+        """Do what a plain `kubectl apply --server-side` does."""
+        from tests.deploy.fake_kubectl import read_manifests
+
+        self.apply(read_manifests(self.render(folder)), "kubectl", is_forced=False)
+
+    def apply_traffic(self, traffic):
+        """Do what `kubectl patch` does."""
+        key = (KSERVICE, "gaze", "gaze-function")
+        self.objects[key].update({"spec": {"traffic": traffic}}, "kubectl-patch")
+        self.note_change(key)
+
+    def add_lease(self, holder, renewed_at):
+        key = ("leases", "gaze", "gaze-function-deploy")
+        self.add(*key)
+        spec = {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": 120,
+            "renewTime": f"{renewed_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+        }
+        self.objects[key].content.update({"kind": "Lease", "spec": spec})
+        self.note_change(key)
+
     # What kubectl does
+
+    def check_rights(self, line):
+        if self.failing_reads and line.startswith("get services.serving"):
+            self.failing_reads -= 1
+            raise RefusedError("Unable to connect to the server: EOF")
+        if any(line.startswith(beginning) for beginning in self.forbidden):
+            raise RefusedError("Error from server (Forbidden): forbidden")
 
     def render(self, folder):
         text = _render(folder).replace(PLACEHOLDER, self.digest)
@@ -107,20 +154,20 @@ class FakeCluster:
             owned = self.objects.setdefault(key, OwnedObject())
             fields = self._without_status(manifest)
             if conflicts := owned.apply(fields, manager, is_forced=is_forced):
-                raise KubectlRefusal(f"Apply failed with 1 conflict: conflict with {sorted(conflicts)} (Conflict)")
+                raise RefusedError(f"Apply failed with 1 conflict: conflict with {sorted(conflicts)} (Conflict)")
             self.note_change(key)
 
     def _check_place(self, manifest):
         namespace = manifest["metadata"].get("namespace")
         if namespace and ("namespaces", "", namespace) not in self.objects:
-            raise KubectlRefusal(f'Error from server (NotFound): namespaces "{namespace}" not found')
+            raise RefusedError(f'Error from server (NotFound): namespaces "{namespace}" not found')
 
     def _check_service(self, manifest):
         if not self.has_serving:
-            raise KubectlRefusal('no matches for kind "Service" in version "serving.knative.dev/v1"')
+            raise RefusedError('no matches for kind "Service" in version "serving.knative.dev/v1"')
         percent = sum(entry.get("percent") or 0 for entry in manifest["spec"]["traffic"])
         if percent != 100:
-            raise KubectlRefusal(f"admission webhook denied the request: traffic sums to {percent}")
+            raise RefusedError(f"admission webhook denied the request: traffic sums to {percent}")
 
     @staticmethod
     def _without_status(manifest):
@@ -154,33 +201,20 @@ class FakeCluster:
         """Return an object as kubectl prints it.
 
         Raises:
-            KubectlRefusal: It does not exist, or its kind does not.
+            RefusedError: It does not exist, or its kind does not.
         """
         if ".knative.dev" in resource and not self.has_serving:
-            raise KubectlRefusal(f'error: the server doesn\'t have a resource type "{resource.partition(".")[0]}"')
+            raise RefusedError(f'error: the server doesn\'t have a resource type "{resource.partition(".")[0]}"')
         short = resource if resource.endswith(".serving.knative.dev") else resource.partition(".")[0]
-        short = {"lease": "leases", "secret": "secrets", "deployment": "deployments", "namespace": "namespaces"}.get(
-            short, short
-        )
-        short = {"apiservice": "apiservices", "networkpolicy": "networkpolicies"}.get(short, short)
+        short = SINGULARS.get(short, short)
         if short == REVISIONS:
             found = {item["metadata"]["name"]: item for item in self.list_revisions()}.get(name)
         else:
             owned = self.objects.get((short, "" if short in CLUSTER_WIDE else namespace, name))
             found = self._describe(short, owned.content) if owned else None
         if found is None:
-            raise KubectlRefusal(f'Error from server (NotFound): {short} "{name}" not found')
+            raise RefusedError(f'Error from server (NotFound): {short} "{name}" not found')
         return found
-
-    def find_key(self, resource, namespace, name):
-        found = self.find(resource, namespace, name)
-        return next(
-            key
-            for key, owned in self.objects.items()
-            if key[2] == name
-            and owned.content["metadata"] is not None
-            and self._describe(key[0], owned.content) == found
-        )
 
     def _describe(self, resource, content):
         described = {key: value for key, value in content.items() if key != "_spec"}
@@ -202,7 +236,7 @@ class FakeCluster:
 
     def list_kind(self, resource, namespace):
         if ".knative.dev" in resource and not self.has_serving:
-            raise KubectlRefusal(f'error: the server doesn\'t have a resource type "{resource.partition(".")[0]}"')
+            raise RefusedError(f'error: the server doesn\'t have a resource type "{resource.partition(".")[0]}"')
         if resource == "configurations.serving.knative.dev":
             return self.list_configurations()
         if resource == REVISIONS:
@@ -253,7 +287,7 @@ class FakeCluster:
     def annotate(self, resource, name, annotations):
         revision = self.serving.revisions.get(name)
         if revision is None:
-            raise KubectlRefusal(f'Error from server (NotFound): {resource} "{name}" not found')
+            raise RefusedError(f'Error from server (NotFound): {resource} "{name}" not found')
         target = revision.annotations
         if resource.startswith("podautoscalers"):
             # Recent releases overwrite them with the revision's.
@@ -274,7 +308,7 @@ class FakeCluster:
             (found for found in self.serving.revisions.values() if any(one.name == pod for one in found.pods)), None
         )
         if revision is None:
-            raise KubectlRefusal(f'Error from server (NotFound): pods "{pod}" not found')
+            raise RefusedError(f'Error from server (NotFound): pods "{pod}" not found')
         if path == "/health/readiness":
             names = ("session_store", "saliency_maps", "result_sink")
             states = {name: "unreachable" if name in self.unreachable else "reachable" for name in names}
@@ -308,6 +342,13 @@ def describe_readiness(revision):
 
 
 def describe_pod(pod, labels):
+    if pod.waiting == "Unschedulable":
+        scheduled = {"type": "PodScheduled", "status": "False", "reason": pod.waiting, "message": pod.message}
+        return {
+            "kind": "Pod",
+            "metadata": {"name": pod.name, "labels": labels},
+            "status": {"phase": "Pending", "conditions": [scheduled]},
+        }
     waiting = {"waiting": {"reason": pod.waiting, "message": pod.message}} if pod.waiting else {"running": {}}
     ready = "True" if pod.is_ready else "False"
     return {

@@ -9,12 +9,17 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from tests.deploy.fake_cluster import KSERVICE, FakeCluster, KubectlRefusal
+from tests.deploy.fake_cluster import KSERVICE, FakeCluster, RefusedError
 from tests.manifests.conftest import KUBECTL
 
 WITHOUT_VALUE = {
-    "--server-side", "--force-conflicts", "--overwrite", "--ignore-not-found", "--previous", "--local", "-i", "--all-namespaces",
-}  # fmt: skip
+    "--server-side",
+    "--force-conflicts",
+    "--overwrite",
+    "--ignore-not-found",
+    "--previous",
+    "--local",
+}
 CHANGES = {"apply", "patch", "annotate", "create", "replace", "delete", "rollout"}
 WAIT_TICKS = 300
 
@@ -46,11 +51,10 @@ class FakeKubectl:
         """Return status, output and errors of a call."""
         self.cluster.log.append(" ".join(arguments))
         try:
-            if any(" ".join(arguments).startswith(beginning) for beginning in self.cluster.forbidden):
-                raise KubectlRefusal("Error from server (Forbidden): forbidden")
+            self.cluster.check_rights(" ".join(arguments))
             status, output = self._run(arguments, text)
-        except KubectlRefusal as refusal:
-            return 1, "", f"{refusal}\n"
+        except RefusedError as refusal:
+            return 2 if arguments[0] == "diff" else 1, "", f"{refusal}\n"
         return status, output, ""
 
     def _run(self, arguments, text):
@@ -111,7 +115,7 @@ class FakeKubectl:
         patch = json.loads(flags["patch"])
         wanted = patch.get("metadata", {}).pop("resourceVersion", None)
         if wanted is not None and wanted != found["metadata"]["resourceVersion"]:
-            raise KubectlRefusal("Error from server (Conflict): the object has been modified")
+            raise RefusedError("Error from server (Conflict): the object has been modified")
         short = resource if resource == KSERVICE else resource.partition(".")[0]
         key = (short, namespace, name)
         self.cluster.objects[key].update(patch, flags.get("field-manager", "kubectl-patch"))
@@ -127,7 +131,7 @@ class FakeKubectl:
         (manifest,) = read_manifests(text)
         key = self.cluster._key_of(manifest)
         if key in self.cluster.objects:
-            raise KubectlRefusal(f'Error from server (AlreadyExists): {key[0]} "{key[2]}" already exists')
+            raise RefusedError(f'Error from server (AlreadyExists): {key[0]} "{key[2]}" already exists')
         self.cluster.apply([manifest], "kubectl-create", is_forced=True)
         return 0, ""
 
@@ -136,7 +140,7 @@ class FakeKubectl:
         key = self.cluster._key_of(manifest)
         found = self.cluster.find(*key)
         if manifest["metadata"].get("resourceVersion") != found["metadata"]["resourceVersion"]:
-            raise KubectlRefusal("Error from server (Conflict): the object has been modified")
+            raise RefusedError("Error from server (Conflict): the object has been modified")
         self.cluster.objects[key].replace(manifest, "kubectl-replace")
         self.cluster.note_change(key)
         return 0, ""
@@ -175,7 +179,7 @@ class FakeKubectl:
                 kind = wanted.removeprefix("condition=")
                 if {"type": kind, "status": "True"} in found["status"]["conditions"]:
                     return 0, ""
-        raise KubectlRefusal("error: timed out waiting for the condition")
+        raise RefusedError("error: timed out waiting for the condition")
 
 
 def split_arguments(arguments):

@@ -1,8 +1,8 @@
 """A Knative Serving that runs in the test: Services, revisions, pods and traffic, one step at every tick.
 
 It behaves as Serving 1.23 was observed to behave on a real control plane, traps included: status lags behind spec,
-`min-scale` counts only for revisions in the traffic block, and a Service that goes from a pin to its latest revision gives
-that revision everything at once.
+`min-scale` counts only for revisions in the traffic block, and a Service that goes from a pin to its latest revision
+gives that revision everything at once.
 """
 
 import copy
@@ -209,7 +209,9 @@ class FakeServing:
         share = self.find_shares().get(revision.name, 0)
         missing = self._find_missing_secret(revision)
         pod.message = ""
-        if fault in {"pull", "no such image"}:
+        if fault == "no room" and pod.name.rpartition("-")[2] not in {"1", "2", "3"}:
+            pod.waiting, pod.message = "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu."
+        elif fault in {"pull", "no such image"}:
             pod.waiting = "ErrImagePull" if pod.age < START_TICKS else "ImagePullBackOff"
             pod.message = f"Back-off pulling image {revision.image!r}"
         elif missing and not pod.is_ready:
@@ -229,11 +231,8 @@ class FakeServing:
     def _find_missing_secret(self, revision):
         for variable in revision.template["spec"]["containers"][0].get("env", []):
             reference = variable.get("valueFrom", {}).get("secretKeyRef", {})
-            if (
-                reference
-                and not reference.get("optional")
-                and reference["key"] not in self._find_secret_keys(reference["name"])
-            ):
+            is_optional = reference.get("optional", not reference)
+            if not is_optional and reference["key"] not in self._find_secret_keys(reference["name"]):
                 return reference["name"]
         return None
 
