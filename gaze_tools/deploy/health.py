@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gaze_tools.deploy.kubectl import DeployError, Kubectl, KubectlError
-from gaze_tools.deploy.pods import HOPELESS, Pod
+from gaze_tools.deploy.pods import HOPELESS, Pod, describe_pods
 
 SAMPLED_PODS = 3
 """Pods whose counters are read; each read is a `kubectl exec`."""
@@ -96,6 +96,52 @@ class PodPages:
             return None  # a pod that has just gone says nothing about the version
 
 
+class StepHealth:
+    """Compares the pods of the new version with what they were before they got a greater share of the traffic."""
+
+    def __init__(
+        self, kubectl: Kubectl, pages: PodPages, pods: Sequence[Pod], needed_pods: int, grace_polls: int
+    ) -> None:
+        self._pages = pages
+        self._needed_pods = needed_pods
+        self._grace_polls = grace_polls
+        self._failures = PodFailures(kubectl, grace_polls)
+        self._restarts = {pod.name: pod.restart_count for pod in pods}
+        self._counts = pages.count_requests(pods)
+        self._were_ready = {pod.name for pod in pods if pod.is_ready}
+        self._unready_polls: Counter[str] = Counter()
+        self._short_polls = 0
+
+    def check(self, pods: Sequence[Pod]) -> None:
+        """Look at the pods once more.
+
+        Raises:
+            DeployError: A pod has restarted, or pods have not been ready for too long.
+        """
+        self._failures.check(pods)
+        for pod in pods:
+            if pod.restart_count > self._restarts.get(pod.name, 0):
+                raise DeployError(f"pod {pod.name} restarted. {pod.message}".strip())
+        self._were_ready |= {pod.name for pod in pods if pod.is_ready}
+        unready = [pod.name for pod in pods if not pod.is_ready and pod.name in self._were_ready]
+        self._unready_polls = Counter({name: self._unready_polls[name] + 1 for name in unready})
+        for name, polls in self._unready_polls.items():
+            if polls > self._grace_polls:
+                raise DeployError(f"pod {name} is not ready any more")
+        ready = sum(pod.is_ready for pod in pods)
+        self._short_polls = self._short_polls + 1 if ready < self._needed_pods else 0
+        if ready == 0 or self._short_polls > self._grace_polls:
+            raise DeployError(f"only {ready} of {self._needed_pods} pods are ready. {describe_pods(pods)}".strip())
+
+    def check_errors(self, pods: Sequence[Pod], max_share: float) -> None:
+        """Compare the counters of the pods with those at the beginning.
+
+        Raises:
+            DeployError: More than `max_share` of the requests failed.
+        """
+        compare_counts(self._counts, self._pages.count_requests(pods), max_share)
+
+
 def read_counts(page: str) -> RequestCounts:
     """Return the counts of a page of metrics."""
     counts = [(status, float(value)) for status, value in REQUESTS.findall(page)]
@@ -105,7 +151,7 @@ def read_counts(page: str) -> RequestCounts:
     )
 
 
-def check_errors(before: dict[str, RequestCounts], after: dict[str, RequestCounts], max_share: float) -> None:
+def compare_counts(before: dict[str, RequestCounts], after: dict[str, RequestCounts], max_share: float) -> None:
     """Compare counters with those at the beginning of a step.
 
     Raises:

@@ -1,5 +1,6 @@
 """What the pods of a revision report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gaze_tools.deploy.kubectl import Manifest
@@ -57,6 +58,6 @@ def read_pod(manifest: Manifest) -> Pod | None:
     )
 
 
-def describe_pods(pods: tuple[Pod, ...]) -> str:
+def describe_pods(pods: Sequence[Pod]) -> str:
     """Return why pods are not ready, each reason once, or an empty text."""
     return "; ".join(sorted({f"{pod.name}: {pod.message}" for pod in pods if not pod.is_ready and pod.message})[:3])

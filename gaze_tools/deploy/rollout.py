@@ -16,7 +16,7 @@ from gaze_tools.deploy.cluster import (
     set_min_scale,
     set_traffic,
 )
-from gaze_tools.deploy.health import PodFailures, PodPages, check_errors
+from gaze_tools.deploy.health import PodFailures, PodPages, StepHealth
 from gaze_tools.deploy.kubectl import DeployError, Kubectl, KubectlError
 from gaze_tools.deploy.lock import LockLostError
 from gaze_tools.deploy.pace import InterruptedDeployError, Polling
@@ -137,10 +137,15 @@ class Rollout:
             needed = self._wait_for_pods(revision, count_needed_pods(serving_pods, percent), percent)
             if reached == 0:
                 self._check_upstream_services(revision)
+            pods = read_cluster(self._kubectl).find_pods(revision)
+            health = StepHealth(self._kubectl, self._pages, pods, needed, self._pace.grace_polls)
             self._set_shares(split_traffic(shares, revision, percent))
             reached = percent
             self._report(f"{percent} % of the traffic goes to {revision}")
-            self._watch_step(revision, needed)
+            for number, state in enumerate(self.watch(self._pace.step_polls), start=1):
+                health.check(state.find_pods(revision))
+                if number % self._pace.grace_polls == 0 or number == self._pace.step_polls:
+                    health.check_errors(state.find_pods(revision), self._rules.max_error_share)
 
     def settle(self, revision: Revision) -> None:
         """Wait until the first revision of a Service has its `min-scale` pods and the traffic.
@@ -227,31 +232,6 @@ class Rollout:
             if not self._rules.allows_unreachable:
                 raise DeployError(f"{message}; to deploy all the same: --allow-unreachable")
             self._report(message)
-
-    def _watch_step(self, revision: str, needed: int) -> None:
-        """Watch the revision for one step.
-
-        Raises:
-            DeployError: Pods fail, restart or answer with errors.
-        """
-        failures = PodFailures(self._kubectl, self._pace.grace_polls)
-        restarts: dict[str, int] | None = None
-        before = self._pages.count_requests(read_cluster(self._kubectl).find_pods(revision))
-        short_polls = 0
-        for number, state in enumerate(self.watch(self._pace.step_polls), start=1):
-            pods = state.find_pods(revision)
-            failures.check(pods)
-            known = {pod.name: pod.restart_count for pod in pods}
-            restarts = known if restarts is None else restarts
-            for pod in pods:
-                if pod.restart_count > restarts.get(pod.name, 0):
-                    raise DeployError(f"pod {pod.name} restarted. {pod.message}".strip())
-            ready = state.count_ready(revision)
-            short_polls = short_polls + 1 if ready < needed else 0
-            if ready == 0 or short_polls > self._pace.grace_polls:
-                raise DeployError(f"{revision} has only {ready} of {needed} ready pods. {describe_pods(pods)}".strip())
-            if number % self._pace.grace_polls == 0 or number == self._pace.step_polls:
-                check_errors(before, self._pages.count_requests(pods), self._rules.max_error_share)
 
     def _set_shares(self, shares: Mapping[str, int]) -> None:
         self._set_targets([*name_targets(shares), *self._tags], shares)

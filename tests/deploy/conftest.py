@@ -90,17 +90,26 @@ def serving(cluster, deploy):
 
 
 @pytest.fixture
-def killed_at_10_percent(serving, start):
+def killed_at_10_percent(serving, deploy):
     """Return the cluster after a deployment of another image that was killed when 10 % of the traffic had moved."""
     serving.digest = NEW
-    process = start()
-    signal_at(serving, process, 10, signal.SIGKILL)
-    process.communicate(timeout=100)
+
+    def kill(found):
+        if found.serving.find_shares().get(SECOND) == 10:
+            raise KilledError  # nothing more is written
+
+    serving.on_tick.append(kill)
+    with pytest.raises(KilledError):
+        deploy()
     assert serving.serving.find_shares() == {FIRST: 90, SECOND: 10}
     serving.on_tick.clear()
     serving.add_lease("killed", datetime.now(UTC) - timedelta(seconds=121))
     serving.serving.history.clear()
     return serving
+
+
+class KilledError(BaseException):
+    """Plays SIGKILL: every further call of kubectl ends like this."""
 
 
 def signal_at(cluster, process, percent, number=signal.SIGTERM):

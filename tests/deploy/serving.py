@@ -15,8 +15,8 @@ STABLE_TICKS = 10
 """Ticks for which Kubernetes' autoscaler waits before it removes pods."""
 PROGRESS_TICKS = 200
 """Ticks after which a revision without a pod counts as failed."""
-GRADUAL_STEP = 20
-"""Percentage that Serving's own gradual rollout moves at each tick, after the first 1 %."""
+GRADUAL_STEP = 1
+"""Percentage that Serving's own gradual rollout moves at each tick."""
 HPA_CLASS = "hpa.autoscaling.knative.dev"
 AUTOSCALING = "autoscaling.knative.dev"
 
@@ -267,7 +267,7 @@ class FakeServing:
         if not duration or not olds:
             return [entry]  # also after a pin: nothing was the latest revision before
         reached = sum(old["percent"] for old in before if old["revisionName"] == name)
-        reached = min(percent, reached + (GRADUAL_STEP if reached else 1))
+        reached = min(percent, reached + GRADUAL_STEP)
         rest = percent - reached
         moved = [{**entry, "percent": reached}]
         return moved + [{**olds[0], "percent": rest}] * bool(rest)

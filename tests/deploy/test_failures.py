@@ -20,7 +20,7 @@ BACK_FROM_1 = [*BACK_FROM_10[:2], {FIRST: 100}]
         ("pull", "ImagePullBackOff", NEVER_MOVED),
         ("no such image", "ContainerMissing", NEVER_MOVED),
         ("crash", "its last line: gaze-function cannot start: MONGO_URI is not set", NEVER_MOVED),
-        ("unready at 10 %", "has only 1 of", BACK_FROM_10),
+        ("unready at 10 %", "is not ready any more", BACK_FROM_10),
         ("restarts at 50 %", "restarted", BACK_FROM_50),
     ],
 )

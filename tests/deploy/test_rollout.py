@@ -157,7 +157,7 @@ def test_a_plain_apply_afterwards_has_no_conflict(serving, deploy):
 
     serving.apply_overlay()
 
-    serving.settle()
+    serving.settle(150)
     assert serving.serving.find_shares() == {THIRD: 100}
 
 

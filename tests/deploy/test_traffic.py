@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaze_tools.deploy.health import RequestCounts, check_errors, read_counts
+from gaze_tools.deploy.health import RequestCounts, compare_counts, read_counts
 from gaze_tools.deploy.kubectl import DeployError
 from gaze_tools.deploy.traffic import count_needed_pods, split_traffic
 
@@ -47,10 +47,10 @@ def test_more_than_five_percent_of_errors_are_too_many(failed, is_refused):
 
     if is_refused:
         with pytest.raises(DeployError, match="6 of 100 requests"):
-            check_errors(before, after, 0.05)
+            compare_counts(before, after, 0.05)
     else:
-        check_errors(before, after, 0.05)
+        compare_counts(before, after, 0.05)
 
 
 def test_few_errors_prove_nothing():
-    check_errors({}, {"p": RequestCounts(4, 4)}, 0.05)
+    compare_counts({}, {"p": RequestCounts(4, 4)}, 0.05)
