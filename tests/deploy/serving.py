@@ -75,6 +75,8 @@ class FakeServing:
         """Pods that all the traffic needs."""
         self.heeds_revision_annotations = True
         """False for older releases, which read the PodAutoscaler's own annotations instead."""
+        self.heeds_targets_without_traffic = True
+        """Whether `min-scale` counts for a revision with 0 % in the traffic block."""
         self.faults = {}
         """What is wrong with an image, by digest: see `_run_pod`."""
         self._find_secret_keys = find_secret_keys
@@ -159,8 +161,10 @@ class FakeServing:
 
     def _is_reachable(self, revision):
         spec = self.service["spec"]["traffic"]
-        named = {entry.get("revisionName") for entry in spec}
-        named |= {entry["revisionName"] for entry in self.status.get("traffic", [])}
+        targets = [*spec, *self.status.get("traffic", [])]
+        named = {
+            entry.get("revisionName") for entry in targets if entry.get("percent") or self.heeds_targets_without_traffic
+        }
         if any(entry.get("latestRevision") for entry in spec):
             named.add(self.configuration.get("latestCreated"))
         return revision.name in named

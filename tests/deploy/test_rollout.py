@@ -56,6 +56,16 @@ def test_an_older_release_of_serving_scales_too(serving, deploy):
     assert find_overload(serving) == []
 
 
+def test_a_serving_that_ignores_targets_without_traffic_will_do(serving, deploy):
+    serving.serving.heeds_targets_without_traffic = False
+    serving.digest = NEW
+
+    assert deploy().status == 0
+
+    assert find_shares(serving) == STEPS
+    assert find_overload(serving) == []
+
+
 def test_the_old_pods_stay_until_the_last_step_has_been_watched(serving, deploy):
     serving.digest = NEW
 
