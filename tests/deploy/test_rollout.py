@@ -179,6 +179,15 @@ def test_old_revisions_are_deleted_but_for_those_to_go_back_to(serving, deploy):
     assert sorted(serving.serving.revisions) == ["gaze-function-00004", "gaze-function-00005"]
 
 
+def test_the_same_image_without_old_revisions_deletes_them(serving, deploy):
+    serving.digest = NEW
+    deploy()
+
+    assert deploy("--keep", "0").status == 0
+
+    assert list(serving.serving.revisions) == [SECOND]
+
+
 def test_a_cluster_that_does_not_answer_for_a_moment_is_asked_again(serving, deploy):
     serving.digest = NEW
     serving.act_once_at(10, lambda found: setattr(found, "failing_reads", 3))

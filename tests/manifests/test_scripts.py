@@ -11,7 +11,10 @@ FAKE_CLUSTER = """#!/usr/bin/env bash
 # Answers what a healthy cluster answers; $LACKS is a pattern of questions to which there is no answer.
 if [ -n "${LACKS:-}" ] && [[ "$*" =~ $LACKS ]]; then exit 1; fi
 case "$*" in
-"version --output"*) printf '{\n "clientVersion": {\n "minor": "33" },\n "serverVersion": {\n "major": "1",\n "minor": "%s"\n }\n}\n' "${MINOR:-36}" ;;
+"version --output"*) cat <<END ;;
+{"clientVersion": {"minor": "33"}, "serverVersion": {"major": "1",
+ "minor": "${MINOR:-36}"}}
+END
 *ingress-class*) echo "${INGRESS:-kourier}.ingress.networking.knative.dev" ;;
 *storageclass*) echo standard ;;
 "get service "*go-template*) echo 192.0.2.1 ;;
