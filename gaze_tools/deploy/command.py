@@ -57,6 +57,8 @@ def main(arguments: Sequence[str], call: KubectlCall | None = None) -> int:
     except DeployError as error:
         report_error(error)
         return 1
+    except KeyboardInterrupt:  # during the checks, before anything is changed
+        return 130
     return 0
 
 
@@ -72,25 +74,49 @@ def check(kubectl: Kubectl, overlay: Overlay) -> None:
 
 def run_locked(kubectl: Kubectl, overlay: Overlay, options: argparse.Namespace, interruption: Interruption) -> None:
     """Deploy or roll back while holding the lock."""
-    if options.rollback is None:
-        kubectl.apply(overlay.namespaces)
+    is_rollback = options.rollback is not None
+    if not is_rollback:
+        apply_namespaces(kubectl, overlay)
     lock = DeployLock(kubectl)
     lock.acquire()
     try:
         polling = Polling(read_pace(options), interruption, lock)
         deployment: KnativeDeployment | PlainDeployment
         if overlay.is_knative:
-            rules = RolloutRules(options.steps, options.max_errors / 100, options.allow_unreachable)
+            # A rollback must not fail, and least of all go back to where it came from, because of an upstream service.
+            rules = RolloutRules(
+                steps=options.steps,
+                max_error_share=1.0 if is_rollback else options.max_errors / 100,
+                allows_unreachable=is_rollback or options.allow_unreachable,
+            )
             rollout = Rollout(kubectl, rules, polling, report)
             deployment = KnativeDeployment(kubectl, overlay, rollout, options.keep, report)
         else:
             deployment = PlainDeployment(kubectl, overlay, polling, report)
-        if options.rollback is None:
-            deployment.deploy()
-        else:
+        if is_rollback:
             deployment.roll_back(options.rollback or None)
+        else:
+            deployment.deploy()
     finally:
+        release(lock)
+
+
+def apply_namespaces(kubectl: Kubectl, overlay: Overlay) -> None:
+    """Apply the namespace of the overlay; who may not change an existing one leaves it as it is."""
+    try:
+        kubectl.apply(overlay.namespaces)
+    except KubectlError as error:
+        if not error.is_forbidden or kubectl.find(f"namespace/{overlay.namespace}", namespace="") is None:
+            raise
+        report(f"namespace {overlay.namespace} is left as it is: {error.message.strip()}")
+
+
+def release(lock: DeployLock) -> None:
+    """Release the lock; a failure does not hide how the deployment ended."""
+    try:
         lock.release()
+    except KubectlError as error:
+        report(f"the lock was not released and ends by itself: {error}")
 
 
 def print_plan(kubectl: Kubectl, overlay: Overlay, steps: tuple[int, ...]) -> None:

@@ -75,16 +75,19 @@ class KnativeDeployment:
     def _restore(self, before: ClusterState, error: BaseException) -> None:
         if is_left_alone(error):
             return
+        self._report(f"failed: {error}")
         if before.shares:
             served = ", ".join(f"{name} {share} %" for name, share in before.shares.items())
-            self._report(f"failed; the traffic stays on, or returns to: {served}")
+            self._report(f"the traffic stays on, or returns to: {served}")
             self._rollout.restore(before.shares)
         self._policies.undo()
 
     def _delete_old_revisions(self) -> None:
         """Delete revisions that neither serve nor are kept for a rollback: each keeps a pod."""
         for revision in find_superfluous(read_cluster(self._kubectl), self._kept):
-            self._kubectl.ask("delete", f"revisions.serving.knative.dev/{revision.name}", "--ignore-not-found")
+            self._kubectl.ask(
+                "delete", f"revisions.serving.knative.dev/{revision.name}", "--ignore-not-found", "--wait=false"
+            )
             self._report(f"deleted {revision.name}")
 
 

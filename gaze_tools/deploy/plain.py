@@ -41,7 +41,8 @@ class PlainDeployment:
             self._kubectl.apply(self._overlay.others)
             self._kubectl.apply([self._overlay.workload])
             self._wait()
-        except BaseException:
+        except BaseException as error:
+            self._report(f"failed: {error}")
             self._restore(before)
             raise
         self._policies.finish()
@@ -84,7 +85,7 @@ class PlainDeployment:
 
     def _restore(self, before: Manifest | None) -> None:
         if before is not None:
-            self._report("failed; going back to the earlier pods")
+            self._report("going back to the earlier pods")
             for attempts_left in reversed(range(self._polling.pace.timeout_polls)):
                 try:
                     after = self._kubectl.get(DEPLOYMENT)

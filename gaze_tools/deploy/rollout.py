@@ -273,7 +273,8 @@ class Rollout:
     def _check_generation(self, state: ClusterState) -> None:
         if self._generation is not None and state.generation != self._generation:
             raise ForeignChangeError(
-                "something else has changed the Service during the deployment; its traffic is left as it is"
+                "something else has changed the Service during the deployment; its traffic is left as it is. "
+                "Deploy again to continue from there"
             )
 
 

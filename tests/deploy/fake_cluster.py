@@ -193,6 +193,8 @@ class FakeCluster:
             metadata["generation"] = metadata.get("generation", 0) + 1
             content["_spec"] = spec
         if key[0] == KSERVICE:
+            for entry in content["spec"]["traffic"]:  # Serving's webhook sets defaults
+                entry.setdefault("latestRevision", "revisionName" not in entry)
             self.serving.service = content
         if key[0] == "deployments" and key[2] == "gaze-function":
             self.rollout.deployment = content

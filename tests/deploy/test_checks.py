@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.deploy.conftest import FIRST, NEW, find_shares
+from tests.deploy.fake_cluster import RefusedError
 from tests.manifests.conftest import ROOT
 
 
@@ -74,10 +75,26 @@ def test_everything_that_is_missing_is_named_at_once(cluster, deploy):
 
 
 def test_what_may_not_be_read_is_assumed_to_be_there(serving, deploy):
-    serving.forbidden = ("get secret", "get apiservice", "get deployment", "get namespace")
+    serving.forbidden = ("get secret", "get apiservice", "get deployment")
     serving.digest = NEW
 
     assert deploy().status == 0
+
+
+def test_who_may_not_change_namespaces_can_deploy(serving, deploy):
+    apply, serving.digest = serving.apply, NEW
+
+    def refuse_namespaces(manifests, *arguments, **options):
+        if any(manifest["kind"] == "Namespace" for manifest in manifests):
+            raise RefusedError("Error from server (Forbidden): forbidden")
+        apply(manifests, *arguments, **options)
+
+    serving.apply = refuse_namespaces
+
+    done = deploy()
+
+    assert done.status == 0, done.error
+    assert "namespace gaze is left as it is" in done.output
 
 
 def test_a_dry_run_changes_nothing(serving, deploy):

@@ -119,6 +119,14 @@ def test_the_next_deployment_continues_a_rollout_that_was_killed(killed_at_10_pe
     assert find_overload(killed_at_10_percent) == []
 
 
+def test_after_a_killed_rollout_nothing_keeps_its_pods(killed_at_10_percent, deploy):
+    deploy()
+
+    killed_at_10_percent.serving.load_pods = 1
+    killed_at_10_percent.settle()
+    assert killed_at_10_percent.serving.history[-1].ready == {FIRST: 1, SECOND: 3}
+
+
 def test_another_image_in_the_middle_of_a_rollout_takes_from_both(killed_at_10_percent, deploy):
     killed_at_10_percent.digest = NEWER
 
@@ -156,7 +164,7 @@ def test_tags_keep_their_revisions(serving, deploy):
 
     assert serving.serving.service["spec"]["traffic"] == [
         {"latestRevision": True, "percent": 100},
-        {"tag": "stable", "revisionName": FIRST, "percent": 0},
+        {"tag": "stable", "revisionName": FIRST, "percent": 0, "latestRevision": False},
     ]
 
 
