@@ -5,7 +5,7 @@ import json
 from functools import cache
 
 from tests.deploy.fields import OwnedObject, flatten
-from tests.deploy.rolling import FakeRollout
+from tests.deploy.rolling import FakeRollout, RefusedError
 from tests.deploy.serving import FakeServing
 from tests.manifests.conftest import render_text
 
@@ -16,10 +16,6 @@ PLACEHOLDER = "sha256:" + "0" * 64
 CLUSTER_WIDE = {"namespaces", "apiservices"}
 SINGULARS = {name[:-1]: name for name in ("leases", "secrets", "deployments", "namespaces", "apiservices")}
 PLURALS = {"networkpolicy": "networkpolicies"}
-
-
-class RefusedError(Exception):
-    """What kubectl prints before it ends with status 1."""
 
 
 def name_resource(manifest):

@@ -9,7 +9,8 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from tests.deploy.fake_cluster import KSERVICE, FakeCluster, RefusedError
+from tests.deploy.fake_cluster import KSERVICE, FakeCluster
+from tests.deploy.rolling import RefusedError
 from tests.manifests.conftest import KUBECTL
 
 WITHOUT_VALUE = {

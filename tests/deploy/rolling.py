@@ -10,6 +10,10 @@ START_TICKS = 3
 MIN_REPLICAS = 3
 
 
+class RefusedError(Exception):
+    """What kubectl prints before it ends with status 1."""
+
+
 class FakeRollout:
     """The controllers of one Deployment and its ReplicaSets."""
 
@@ -67,8 +71,11 @@ class FakeRollout:
         pod.is_ready = not pod.waiting
 
     def undo(self, number):
-        earlier = sorted((found for found in self.sets), key=lambda found: found["revision"])
-        chosen = next((found for found in earlier if str(found["revision"]) == number), None) if number else earlier[-2]
+        earlier = sorted(self.sets, key=lambda found: found["revision"])[:-1]
+        wanted = [found for found in earlier if number in {None, str(found["revision"])}]
+        if not wanted:
+            raise RefusedError("error: no rollout history found for deployment gaze-function")
+        chosen = wanted[-1]
         self.deployment["spec"]["template"] = copy.deepcopy(chosen["template"])
 
     def describe(self, described):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.deploy.conftest import FIRST, NEW, find_shares
-from tests.deploy.fake_cluster import RefusedError
+from tests.deploy.rolling import RefusedError
 from tests.manifests.conftest import ROOT
 
 
