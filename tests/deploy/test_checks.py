@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from gaze_tools.deploy.command import parse_arguments, read_pace
 from tests.deploy.conftest import FIRST, NEW, find_shares
 from tests.deploy.rolling import RefusedError
 from tests.manifests.conftest import ROOT
@@ -124,6 +125,19 @@ def test_a_dry_run_of_the_first_deployment_lists_what_it_creates(cluster, deploy
 def test_steps_that_make_no_sense_are_refused(steps, deploy):
     with pytest.raises(SystemExit):
         deploy("--steps", steps)
+
+
+def test_the_usual_rollout_takes_its_time():
+    options = parse_arguments([])
+    pace = read_pace(options)
+
+    assert options.overlay == "knative/overlays/prod"
+    assert (options.steps, options.max_errors, options.keep) == ((1, 10, 50, 100), 5, 2)
+    assert (pace.poll_s, pace.step_polls, pace.grace_polls, pace.timeout_polls) == (5, 12, 6, 120)
+
+
+def test_a_rollback_takes_one_step():
+    assert parse_arguments(["--rollback"]).steps == (100,)
 
 
 def test_it_needs_nothing_but_python():

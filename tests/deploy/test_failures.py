@@ -115,6 +115,17 @@ def test_it_gets_the_traffic_if_that_is_wanted(serving, deploy):
     assert serving.serving.find_shares() == {SECOND: 100}
 
 
+def test_at_most_three_pods_are_asked_for_their_errors(serving, deploy):
+    serving.serving.load_pods = 30
+    serving.settle(20)
+    serving.digest = NEW
+
+    deploy()
+
+    asked = {line.split()[1] for line in serving.log if line.startswith("exec") and line.endswith("/metrics")}
+    assert asked == {f"{SECOND}-pod-{number}" for number in ("1", "2", "3", "10", "11")}
+
+
 def test_without_the_right_to_look_into_pods_errors_are_not_checked(serving, deploy):
     serving.digest, serving.failing_images, serving.forbidden = NEW, {NEW}, ("exec",)
 
@@ -195,6 +206,19 @@ def test_the_lock_of_a_deployment_that_was_killed_ends(serving, deploy):
     assert not [name for kind, _, name in serving.objects if kind == "leases"]
 
 
+def test_the_lock_lasts_two_minutes_and_is_renewed_in_time(serving, deploy):
+    seen = []
+
+    def note(cluster):
+        seen.extend(found.content["spec"] for (kind, _, _), found in cluster.objects.items() if kind == "leases")
+
+    serving.on_tick.append(note)
+    deploy()
+
+    assert {spec["leaseDurationSeconds"] for spec in seen} == {120}
+    assert lock.RENEW_AFTER_S == 20
+
+
 def test_a_deployment_that_has_lost_the_lock_stops(serving, deploy, monkeypatch):
     monkeypatch.setattr(lock, "RENEW_AFTER_S", 0)
     serving.digest = NEW
@@ -213,13 +237,13 @@ def test_a_deployment_that_has_lost_the_lock_stops(serving, deploy, monkeypatch)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_an_interrupted_deployment_gives_the_traffic_back(serving, start, number, status):
     serving.digest = NEW
-    process = start()
+    process = start("--steps", "10,100")
     signal_at(serving, process, 10, number)
 
     _, error = process.communicate(timeout=100)
 
     assert process.returncode == status, error
-    assert find_shares(serving) == BACK_FROM_10
+    assert find_shares(serving) == [{FIRST: 100}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
     assert find_overload(serving) == []
     assert not [name for kind, _, name in serving.objects if kind == "leases"]
 
