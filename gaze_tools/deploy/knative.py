@@ -28,10 +28,11 @@ class KnativeDeployment:
             DeployError: It failed; the revisions that served before still serve.
         """
         before = read_cluster(self._kubectl)
-        tags = find_tags(before.spec_traffic, before.latest_ready)
         try:
             self._policies.widen()
             self._kubectl.apply(self._overlay.others)
+            before = read_cluster(self._kubectl)  # Serving may be moving the traffic
+            tags = find_tags(before.spec_traffic, before.latest_ready)
             applied = self._kubectl.apply_one(pin_traffic(self._overlay.workload, before, tags))
             self._rollout.begin(int(applied["metadata"]["generation"]), tags)
             revision = self._rollout.wait_for_revision()

@@ -102,9 +102,9 @@ class Kubectl:
             raise KubectlError(arguments, answer.error or answer.output)
         return answer.output
 
-    def ask(self, *arguments: str, text: str | None = None, statuses: Sequence[int] = (0,)) -> str:
+    def ask(self, *arguments: str, text: str | None = None) -> str:
         """Call the cluster, in the namespace of the overlay."""
-        return self.run(*arguments, "--namespace", self.namespace, REQUEST_TIMEOUT, text=text, statuses=statuses)
+        return self.run(*arguments, "--namespace", self.namespace, REQUEST_TIMEOUT, text=text)
 
     def get(self, *resources: str, namespace: str | None = None) -> Manifest:
         """Return an object, or the list of all objects of some kinds."""

@@ -273,5 +273,4 @@ class FakeServing:
         reached = sum(old["percent"] for old in before if old["revisionName"] == name)
         reached = min(percent, reached + GRADUAL_STEP)
         rest = percent - reached
-        moved = [{**entry, "percent": reached}]
-        return moved + [{**olds[0], "percent": rest}] * bool(rest)
+        return [{**olds[0], "percent": rest}] * bool(rest) + [{**entry, "percent": reached}]
