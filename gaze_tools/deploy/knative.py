@@ -44,6 +44,7 @@ class KnativeDeployment:
         except BaseException as error:
             self._restore(before, error)
             raise
+        self._rollout.release_pods()
         self._policies.finish()
         self._delete_old_revisions()
         self._report(f"revision {revision.name} serves: {read_cluster(self._kubectl).url}")
@@ -68,6 +69,7 @@ class KnativeDeployment:
         except BaseException as error:
             self._restore(before, error)
             raise
+        self._rollout.release_pods()
         self._report(
             f"revision {revision.name} serves and is pinned; write its image into {self._overlay.folder}, "
             "or the next deployment upgrades again"

@@ -26,11 +26,12 @@ from gaze_tools.deploy.traffic import (
     count_needed_pods,
     name_targets,
     split_traffic,
+    without_defaults,
 )
 
 Report = Callable[[str], None]
 
-CONFLICT_RETRIES = 20
+WRITE_ATTEMPTS = 20
 
 
 class ForeignChangeError(DeployError):
@@ -122,7 +123,7 @@ class Rollout:
         Raises:
             DeployError: It fails on the way; the traffic stays as it is then.
         """
-        state = read_cluster(self._kubectl)
+        state = self._read()
         serving_pods = sum(state.count_ready(name) for name in shares)
         reached = shares.get(revision, 0)
         if reached == 0:
@@ -132,12 +133,12 @@ class Rollout:
             if name != revision and name in state.revisions:
                 self._hold(state.revisions[name], state.count_ready(name))
         for percent in (step for step in self._rules.steps if step > reached):
-            state = read_cluster(self._kubectl)
+            state = self._read()
             serving_pods = max(serving_pods, sum(state.count_ready(name) for name in shares if name != revision))
             needed = self._wait_for_pods(revision, count_needed_pods(serving_pods, percent), percent)
             if reached == 0:
                 self._check_upstream_services(revision)
-            pods = read_cluster(self._kubectl).find_pods(revision)
+            pods = self._read().find_pods(revision)
             health = StepHealth(self._kubectl, self._pages, pods, needed, self._pace.grace_polls)
             self._set_shares(split_traffic(shares, revision, percent))
             reached = percent
@@ -167,9 +168,8 @@ class Rollout:
         )
 
     def finish(self, targets: list[Target], revision: str) -> None:
-        """Set the final traffic block and let the autoscaler decide again."""
+        """Set the final traffic block."""
         self._set_targets(targets, {revision: 100})
-        self.release_pods()
 
     def restore(self, shares: Mapping[str, int]) -> None:
         """Give the traffic back to the revisions that served before, and keep their pods for one more step.
@@ -199,13 +199,17 @@ class Rollout:
         for revision in read_cluster(self._kubectl).revisions.values():
             reset_min_scale(self._kubectl, revision)
 
+    def _read(self) -> ClusterState:
+        """Return the state of the cluster, also if it does not answer for a moment."""
+        return next(self.watch(self._pace.grace_polls + 1))
+
     def _hold(self, revision: Revision, pods: int) -> None:
         if pods > revision.min_scale:
             set_min_scale(self._kubectl, revision, pods)
 
     def _wait_for_pods(self, revision: str, needed: int, percent: int) -> int:
         """Return the number of ready pods that the revision needs for a percentage, once it has them."""
-        found = read_cluster(self._kubectl).revisions[revision]
+        found = self._read().revisions[revision]
         if found.max_scale:
             needed = min(needed, found.max_scale)
         self._hold(found, needed)
@@ -223,7 +227,7 @@ class Rollout:
         )
 
     def _check_upstream_services(self, revision: str) -> None:
-        pods = [pod for pod in read_cluster(self._kubectl).find_pods(revision) if pod.is_ready]
+        pods = [pod for pod in self._read().find_pods(revision) if pod.is_ready]
         unreachable = self._pages.find_unreachable(pods[0]) if pods else []
         if self._pages.refusal:
             self._report(f"upstream services and errors are not checked: {self._pages.refusal}")
@@ -245,30 +249,35 @@ class Rollout:
         """
         self._write_targets(targets)
         wanted = {name: share for name, share in shares.items() if share}
-        for _ in range(self._pace.timeout_polls):
-            state = read_cluster(self._kubectl)
-            self._check_generation(state)
+        state = None
+        for state in self.watch(self._pace.timeout_polls):
             if state.is_observed and state.shares == wanted:
                 return
-            for _ in self._polling.count(1):
-                pass
-        raise DeployError(f"Serving does not move the traffic to {wanted}; it is at {state.shares}")
+        raise DeployError(
+            f"Serving does not move the traffic to {wanted}; it is at {state.shares if state else 'unknown'}"
+        )
 
     def _write_targets(self, targets: list[Target]) -> None:
-        for _ in range(CONFLICT_RETRIES):
-            state = read_cluster(self._kubectl)
-            self._check_generation(state)
-            if state.service is None or state.spec_traffic == targets:
-                return
+        for attempts_left in reversed(range(WRITE_ATTEMPTS)):
             try:
-                version = state.service["metadata"]["resourceVersion"]
-                self._generation = set_traffic(self._kubectl, targets, version)
+                self._write_targets_once(targets)
             except KubectlError as error:
-                if not error.is_conflict:  # Serving writes the status all the time
+                if not attempts_left or error.is_forbidden:
                     raise
+                if not error.is_conflict:  # Serving writes the status all the time; then there is no need to wait
+                    time.sleep(self._pace.poll_s)
             else:
                 return
-        raise DeployError("the Service changes too often for its traffic to be set")
+
+    def _write_targets_once(self, targets: list[Target]) -> None:
+        state = read_cluster(self._kubectl)
+        if without_defaults(state.spec_traffic) == targets and state.generation - (self._generation or 0) <= 1:
+            self._generation = state.generation  # perhaps by a write of ours whose answer was lost
+            return
+        self._check_generation(state)
+        if state.service is not None:
+            version = state.service["metadata"]["resourceVersion"]
+            self._generation = set_traffic(self._kubectl, targets, version)
 
     def _check_generation(self, state: ClusterState) -> None:
         if self._generation is not None and state.generation != self._generation:

@@ -44,6 +44,14 @@ def name_targets(shares: Mapping[str, int]) -> list[Target]:
     return [{"revisionName": name, "percent": share} for name, share in shares.items()]
 
 
+def without_defaults(spec_traffic: list[Target]) -> list[Target]:
+    """Return traffic entries without what Serving adds to those that name their revision."""
+    return [
+        {key: value for key, value in entry.items() if (key, value) != ("latestRevision", False)}
+        for entry in spec_traffic
+    ]
+
+
 def count_needed_pods(serving_pods: int, percent: int) -> int:
     """Return how many pods a percentage of the traffic needs, at the load of each pod that serves it now."""
     return max(1, math.ceil(serving_pods * percent / 100))

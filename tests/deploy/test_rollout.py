@@ -3,6 +3,7 @@
 import pytest
 
 from tests.deploy.conftest import FIRST, NEW, NEWER, SECOND, THIRD, find_overload, find_shares
+from tests.deploy.rolling import RefusedError
 
 STEPS = [
     {FIRST: 100},
@@ -196,10 +197,31 @@ def test_the_same_image_without_old_revisions_deletes_them(serving, deploy):
     assert list(serving.serving.revisions) == [SECOND]
 
 
-def test_a_cluster_that_does_not_answer_for_a_moment_is_asked_again(serving, deploy):
+@pytest.mark.parametrize("ticks", range(20, 60, 5))
+def test_a_cluster_that_does_not_answer_for_a_moment_is_asked_again(serving, deploy, ticks):
     serving.digest = NEW
-    serving.act_once_at(10, lambda found: setattr(found, "failing_reads", 3))
+    serving.act_once_at(ticks, lambda found: setattr(found, "failing_reads", 3))
 
     assert deploy().status == 0
 
+    assert find_shares(serving) == STEPS
+
+
+@pytest.mark.parametrize("stage", ["check_rights", "note_change"])
+def test_a_write_without_an_answer_is_repeated(serving, deploy, stage):
+    """The connection breaks before the API server has changed the traffic, or afterwards."""
+    serving.digest, act, left = NEW, getattr(serving, stage), [1]
+
+    def lose_the_connection(what):
+        is_write = what[0].startswith("services.") if stage == "note_change" else what.startswith("patch services.")
+        act(what)
+        if is_write and serving.serving.find_shares().get(SECOND) == 10 and left:
+            left.pop()
+            raise RefusedError("Unable to connect to the server: EOF")
+
+    setattr(serving, stage, lose_the_connection)
+
+    assert deploy().status == 0
+
+    assert not left
     assert find_shares(serving) == STEPS
