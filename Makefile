@@ -22,6 +22,10 @@ IMAGE ?= gaze-function:dev
 IMAGE_TARGET ?= function
 BENCH ?=
 OVERLAY ?= knative/overlays/prod
+DEPLOY ?=
+# Yours, or else the one that the development environment contains.
+KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
+WITHOUT_KUBECTL = $(if $(filter $(BIN)/kubectl,$(KUBECTL)),$(VENV)/.installed)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,11 +124,11 @@ image: ## build the function's image; IMAGE_TARGET=lite, BASE_IMAGE=name@sha256:
 	@$(ENGINE) build --target $(IMAGE_TARGET) --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
 
-cluster-check: $(VENV)/.installed ## report what a cluster lacks and how to install it
-	@KUBECTL=$(BIN)/kubectl .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)
+cluster-check: $(WITHOUT_KUBECTL) ## report what a cluster lacks and how to install it
+	@KUBECTL=$(KUBECTL) .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)
 
-deploy: $(VENV)/.installed ## deploy OVERLAY with func and the settings that func lacks; safe to repeat
-	@KUBECTL=$(BIN)/kubectl .ci/deploy $(OVERLAY)
+deploy: $(WITHOUT_KUBECTL) ## deploy OVERLAY step by step; safe to repeat. DEPLOY=--dry-run, DEPLOY=--rollback
+	@KUBECTL=$(KUBECTL) PYTHON=$(PYTHON) .ci/deploy $(OVERLAY) $(DEPLOY)
 
 clean: ## remove the environment, caches and output
 	rm -rf $(VENV) .cache out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
