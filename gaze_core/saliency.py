@@ -133,9 +133,8 @@ def score_pixels(pixels: MapPixels, array: SaliencyMap) -> MapScore:
     """
     values = array[pixels.rows, pixels.columns]
     if array.size >= _MANY_PIXELS and array.dtype not in (np.uint8, np.uint16) and is_rankable(array.dtype):
-        flat = array.ravel()
-        if flat.min() < flat.max():
-            ranks = rank_values(flat, values, middle=_salient_place(array.size))
+        ranks = rank_values(array.ravel(), values, middle=_salient_place(array.size))
+        if ranks is not None:
             salient = _count_salient(ranks.middle_below, ranks.middle_through, array.size)
             return _make_score(
                 pixels.on_map, ranks.below + ranks.through, array.size, ranks.standardised, float(salient / array.size)
