@@ -18,6 +18,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from numpy.typing import NDArray
 
+from gaze_core.saliency import MAX_MAP_SIDE
 from gaze_core.types import Floats
 
 RAW_DOCUMENTS = CodecOptions(document_class=RawBSONDocument)
@@ -37,9 +38,6 @@ _HEAD_BYTES = 1024
 
 _EMPTY_DOCUMENT_BYTES = 5
 """Length before the elements, and the zero byte after them."""
-
-MAX_SIDE = 16_384
-"""Longer rows or columns are left to the ordinary decoder, so that the remembered layouts stay small."""
 
 _ROWS_AT_ONCE = 32
 """Rows that are compared and read at once, so that they stay in the processor's cache."""
@@ -101,7 +99,7 @@ def _read_length(raw: bytes | memoryview, at: int) -> int:
 
 
 def _read_doubles(raw: bytes | memoryview, start: int, end: int) -> Floats | None:
-    """Return nested lists of doubles as an array; None unless all rows are doubles, and equally many.
+    """Return nested lists of doubles as an array; None unless all rows are doubles, equally many, within the limits.
 
     Args:
         raw: Buffer of at least `end` bytes.
@@ -114,7 +112,7 @@ def _read_doubles(raw: bytes | memoryview, start: int, end: int) -> Floats | Non
     if not _EMPTY_DOCUMENT_BYTES < row_bytes < end - start:
         return None
     width, height = _count_elements(row_bytes, 8), _count_elements(end - start, row_bytes)
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and raw[end - 1] == 0):
+    if not (0 < width <= MAX_MAP_SIDE and 0 < height <= MAX_MAP_SIDE and raw[end - 1] == 0):
         return None
     layout = _lay_out_row(width)
     floats = np.empty((height, width))

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from func.adapters.saliency_documents import decode_map
-from func.adapters.saliency_floats import MAX_SIDE, decode_document
+from func.adapters.saliency_floats import decode_document
 from gaze_core.errors import SaliencyMapError
+from gaze_core.saliency import MAX_MAP_SIDE
 
 FLOATS = [[0.0, 0.5, 1.0], [0.25, 0.75, 0.125]]
 
@@ -119,7 +120,7 @@ def test_a_map_inside_another_value_is_not_the_map():
 
 
 def test_very_long_rows_are_left_to_the_ordinary_decoder():
-    at_most, more = ([[0.5] * width] for width in (MAX_SIDE, MAX_SIDE + 1))
+    at_most, more = ([[0.5] * width] for width in (MAX_MAP_SIDE, MAX_MAP_SIDE + 1))
 
     assert isinstance(decode_document(encode(at_most))["saliency_map"], np.ndarray)
     assert decode_document(encode(more))["saliency_map"] == more
