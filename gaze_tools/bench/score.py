@@ -123,7 +123,6 @@ def score(
             "PSS, MB",
         ):
             table.add_column(column, justify="right")
-        store_calibration(upstream.session_api_url)
         for step in every:
             console.print(f"Storing a map for every {step}. of {max(frames)} frames …")
             store_maps(upstream.mongo_uri, math.ceil(max(frames) * film_rate / frame_rate), step, fps=film_rate)
@@ -159,6 +158,8 @@ def _measure(
     measured = []
     for turn in range(_SHORT_TURNS if frames <= _SHORT_FRAMES else 1):
         session_id = f"bench-{frames}-{every}-{'calibrated' if calibrate else 'plain'}-{turn}"
+        # Each time, because it expires while many maps are stored.
+        store_calibration(upstream.session_api_url)
         store_session(upstream.session_api_url, session_id, frames, every, calibrate=calibrate, frame_rate=frame_rate)
         command = [sys.executable, "-m", "gaze_tools.cli", "bench", "score", "--frames", str(frames)]
         command += ["--every", str(every), "--measure", addresses, session_id]
@@ -290,6 +291,10 @@ def score_session(upstream: UpstreamServices, frames: int, every: int, session_i
     watcher.join()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert result.frames.scored == frames  # noqa: S101
+    # A calibration that has expired would be missed silently.
+    described = sessions.get_session(session_id, first=1, last=1).frames[1]
+    is_calibrated = described is not None and described.calibration_session is not None
+    assert is_calibrated == (result.at_accuracy is not None)  # noqa: S101
     return {
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
