@@ -29,8 +29,9 @@ from pymongo.database import Database
 
 from func.adapters.frame_times import decode_times
 from func.adapters.mongo_reader import MongoReader
-from func.adapters.saliency_documents import decode_map
-from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
+from func.adapters.saliency_documents import read_map
+from func.adapters.saliency_floats import RAW_DOCUMENTS, decode_document
+from gaze_core.errors import SaliencyMapNotFoundError, SaliencyStoreError
 from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
 from gaze_core.video_times import VideoTimes
 
@@ -160,11 +161,11 @@ class MongoSaliencyMaps:
         for batch in _split(listing):
             documents = self._mongo.read(partial(self._read_batch, video_id, batch))
             for listed in batch:
-                # Freed right after decoding, because nested lists of floats take eight times the memory of the map.
+                # Freed right after decoding: nested lists that are not all doubles take eight times the memory.
                 found = documents.pop(listed.frame_num)
                 if len(found) < len(listed.document_ids):
                     raise SaliencyStoreError(_REPLACED.format(video_id))
-                yield _read_map(tuple(frames[listed.frame_num]), found)
+                yield read_map(tuple(frames[listed.frame_num]), found)
                 del found
 
     def _read_batch(
@@ -173,7 +174,9 @@ class MongoSaliencyMaps:
         """Return the documents of a batch by frame number."""
         ids = [document_id for listed in batch for document_id in listed.document_ids]
         documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
-        for document in self._mongo.iterate(database[video_id].find({"_id": {"$in": ids}})):
+        collection = database.get_collection(video_id, codec_options=RAW_DOCUMENTS)
+        found: Iterator[Any] = self._mongo.iterate(collection.find({"_id": {"$in": ids}}))
+        for document in (decode_document(each.raw) for each in found):
             documents.setdefault(document.get("frame_num"), []).append(document)
         return documents
 
@@ -261,13 +264,6 @@ def read_facts(database: Database[dict[str, Any]], video_id: str) -> VideoFacts:
 def of_generation(generation: int) -> dict[str, Any]:
     """Return the query for the documents of a generation."""
     return {"generation": generation or {"$in": [0, None]}}
-
-
-def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]]) -> UsableMap | UnusableMap:
-    try:
-        return UsableMap(frame_nums, decode_map(documents))
-    except SaliencyMapError as error:
-        return UnusableMap(frame_nums, str(error))
 
 
 def _read_faces(stored: object) -> FaceFacts | None:

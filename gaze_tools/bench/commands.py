@@ -52,6 +52,10 @@ from gaze_tools.command_line import LazyGroup
             "gaze_tools.bench.web_servers:server",
             "Compare web servers of the function: frames per second and CPU time per frame.",
         ),
+        "session-update": (
+            "gaze_tools.bench.session_update:session_update",
+            "What storing a frame costs the function, the session API and its database.",
+        ),
         "start": (
             "gaze_tools.bench.start:start",
             "Start the function: CPU time to the first answered frame, and memory.",
