@@ -144,6 +144,13 @@ def test_the_lite_image_has_neither_mediapipe_nor_scikit_learn_nor_their_librari
     assert not list((lite_image.root / "usr/lib").rglob("libEGL*"))
 
 
+def test_a_second_build_gives_the_same_image(builder, lite_image):
+    first = json.loads(builder("inspect", "--type=image", "localhost/lite"))
+    second = builder.build_image("lite", "--no-cache", tag="lite-again")
+
+    assert second["FromImageDigest"] == first["FromImageDigest"]
+
+
 def test_the_lite_image_is_smaller(lite_image):
     done = subprocess.run(
         ["du", "--summarize", "--bytes", "--one-file-system", lite_image.root],
