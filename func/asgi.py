@@ -72,8 +72,8 @@ class Function:
 
     async def _serve_management(self, management: socket.socket) -> None:
         """Serve the management port with func's own server, which cannot take a second port."""
-        import hypercorn.asyncio  # type: ignore[import-not-found]  # noqa: PLC0415 - only func's images have it
-        import hypercorn.config  # type: ignore[import-not-found]  # noqa: PLC0415
+        import hypercorn.asyncio  # noqa: PLC0415 - only func's images have it
+        import hypercorn.config  # noqa: PLC0415
 
         config = hypercorn.config.Config()
         config.bind = [f"fd://{management.fileno()}"]
