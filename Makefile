@@ -122,7 +122,8 @@ docs: $(VENV)/.installed ## update the generated tables in docs/
 
 image: ## build the function's image; IMAGE_TARGET=lite, BASE_IMAGE=name@sha256:…
 	@$(ENGINE) build --target $(IMAGE_TARGET) --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
-		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) \
+		$(if $(filter docker,$(notdir $(ENGINE))),,--timestamp $$(git log -1 --format=%ct)) .
 
 cluster-check: $(WITHOUT_KUBECTL) ## report what a cluster lacks and how to install it
 	@KUBECTL=$(KUBECTL) .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)

@@ -150,6 +150,14 @@ class Settings:
         default=lambda context: max(64 * 2**20, int(context.values["max_body_bytes"])),
         default_text="64 MiB, or MAX_BODY_BYTES if that is more",
     )
+    management_port: int | None = setting(
+        "MANAGEMENT_PORT",
+        whole(1, 65535),
+        "Second port, for everything but `/gaze`. The first port then has neither `/metrics` nor `/openapi.json`, and "
+        "its readiness has no details.",
+        default="",
+        default_text="none: one port serves everything",
+    )
     head_timeout_s: float = setting(
         "HEAD_TIMEOUT_S",
         seconds(0.1, 300),

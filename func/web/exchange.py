@@ -18,6 +18,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.peer: str = (scope.get("client") or ("",))[0]
+        self.port: int | None = (scope.get("server") or ("", None))[1]
         self.receive = receive
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
 

@@ -22,6 +22,8 @@ from func.web.openapi import describe_api
 from func.web.schemas import LivenessAnswer, ReadinessAnswer
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MANAGEMENT_PATHS = frozenset({"/metrics", "/openapi.json"})
+"""Paths that only the management port serves, if there is one."""
 
 
 class Handler:
@@ -29,6 +31,7 @@ class Handler:
 
     def __init__(self, settings: Settings, metrics: Metrics, find_application: Callable[[], Application]) -> None:
         self._metrics = metrics
+        self._management_port = settings.management_port
         self._find_application = find_application
         self._application: Application | None = None
         self._loading: asyncio.Future[Application] | None = None
@@ -118,7 +121,7 @@ class Handler:
             self._application = loading.result()
 
     async def _dispatch(self, exchange: Exchange) -> Answer:
-        if exchange.path not in self._routes:
+        if exchange.path not in self._routes or not self._is_served(exchange):
             raise UnknownPathError
         method, respond = self._routes[exchange.path]
         allowed = ("OPTIONS", "POST") if method == "POST" else ("GET", "HEAD", "OPTIONS")
@@ -128,11 +131,24 @@ class Handler:
             return Answer(204, b"", headers={"Allow": ", ".join(allowed)})
         return await respond(exchange)
 
+    def _is_served(self, exchange: Exchange) -> bool:
+        """Return whether the port of the request serves its path."""
+        if self._management_port is None:
+            return True
+        if self._is_management(exchange):
+            return exchange.path != "/gaze"
+        return exchange.path not in _MANAGEMENT_PATHS
+
+    def _is_management(self, exchange: Exchange) -> bool:
+        return self._management_port is None or exchange.port == self._management_port
+
     async def _get_liveness(self, _exchange: Exchange) -> Answer:
         return answer_json(200, LivenessAnswer().model_dump())
 
-    async def _get_readiness(self, _exchange: Exchange) -> Answer:
+    async def _get_readiness(self, exchange: Exchange) -> Answer:
         application = await self.load()
+        if not self._is_management(exchange):
+            return answer_json(200, ReadinessAnswer().model_dump(exclude_none=True))
         if self._probing is None:
             loop = asyncio.get_running_loop()
             self._probing = loop.run_in_executor(self._probes, application.probes.find_states)

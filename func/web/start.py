@@ -1,6 +1,7 @@
 """Startup shared by both servers: settings, logging and the handler."""
 
 import logging
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from func.errors import SettingsError, UnusableModelError
 from func.settings import Settings, read_settings
 from func.web.handler import Handler
 from func.web.log_lines import RateLimit
+from func.web.management import open_management_socket
 from func.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -20,11 +22,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Handler, and the settings and metrics that it uses."""
+    """Handler, the settings and metrics that it uses, and the socket of the management port if there is one."""
 
     handler: Handler
     settings: Settings
     metrics: Metrics
+    management: socket.socket | None
 
 
 def describe_end(error: UnusableModelError) -> str:
@@ -43,6 +46,8 @@ def start(environ: Mapping[str, str]) -> Started:
     try:
         settings = read_settings(environ)
         check_model_files(settings)
+        port = settings.management_port
+        management = None if port is None else open_management_socket(port, environ)
     except SettingsError as error:
         sys.exit(f"gaze-function cannot start: {error}")
     except UnusableModelError as error:
@@ -56,4 +61,4 @@ def start(environ: Mapping[str, str]) -> Started:
         _log.warning("SESSION_TOKEN_KEYS is not set: anyone who guesses a session id can use the session")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings contain paths with session ids
     application = OncePerProcess(partial(build_application, settings, metrics))
-    return Started(Handler(settings, metrics, application), settings, metrics)
+    return Started(Handler(settings, metrics, application), settings, metrics, management)

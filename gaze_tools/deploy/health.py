@@ -14,9 +14,10 @@ SAMPLED_PODS = 3
 MIN_ERRORS = 5
 """Errors below this number prove nothing."""
 READ_OWN_PAGE = (
-    "import sys, urllib.request as request; "
-    "print(request.urlopen('http://127.0.0.1:8080' + sys.argv[1], timeout=10).read().decode())"
+    "import os, sys, urllib.request as request; port = os.environ.get('MANAGEMENT_PORT') or '8080'; "
+    "print(request.urlopen(f'http://127.0.0.1:{port}{sys.argv[1]}', timeout=10).read().decode())"
 )
+"""Program that prints a page of the pod that it runs in. Without `MANAGEMENT_PORT`, all pages are on the only port."""
 REQUESTS = re.compile(r'^gaze_requests_total\{(?=[^}]*route="/gaze")[^}]*status="(\d+)"[^}]*\} (\S+)$', re.MULTILINE)
 
 

@@ -1,8 +1,14 @@
 """Shares, pods and counters, as numbers."""
 
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
-from gaze_tools.deploy.health import RequestCounts, compare_counts, read_counts
+from gaze_tools.deploy.health import READ_OWN_PAGE, RequestCounts, compare_counts, read_counts
 from gaze_tools.deploy.kubectl import DeployError
 from gaze_tools.deploy.traffic import count_needed_pods, split_traffic
 
@@ -54,3 +60,24 @@ def test_more_than_five_percent_of_errors_are_too_many(failed, is_refused):
 
 def test_few_errors_prove_nothing():
     compare_counts({}, {"p": RequestCounts(4, 4)}, 0.05)
+
+
+class _PathPage(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"page {self.path}".encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_pages_are_on_the_port_for_management():
+    with HTTPServer(("127.0.0.1", 0), _PathPage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = {**os.environ, "MANAGEMENT_PORT": str(server.server_port)}
+        program = [sys.executable, "-c", READ_OWN_PAGE, "/metrics"]
+        page = subprocess.run(program, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+        server.shutdown()
+
+    assert page == "page /metrics\n"
