@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from func.detectors import Detectors
 from func.errors import NotReadyError, PartNotLoadedError, UnusableModelError
 from func.garbage import keep_all_objects
+from func.log_lines import Event
 from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
@@ -240,18 +241,18 @@ def load_eye_network(
     from func.adapters.eye_network_opencv import OpencvEyeNetwork  # noqa: PLC0415
 
     if "network" not in model.estimates:
-        _log.info("eye network not used: the gaze model was trained without it")
+        _log.info(Event("eye network not used", reason="the gaze model was trained without it"))
         return EyeNetworkState.UNUSED, None
     if _lacks_eye_network(settings):
-        _log.warning("eye network missing, the gaze comes from the other estimates: file=%s", settings.eye_network.name)
+        _log.warning(Event("eye network missing", file=settings.eye_network.name, effect="the gaze is less accurate"))
         return EyeNetworkState.MISSING, None
     # Frames are processed in parallel already. More threads in OpenCV would only cost time.
     cv2.setNumThreads(1)
     network = OpencvEyeNetwork(settings.eye_network, sha256=settings.eye_network_sha256)
     network.warm_up(settings.landmarkers)
     if network.digest != model.eye_network_sha256:
-        _log.warning("the gaze model was trained with another eye network: expected=%s", model.eye_network_sha256)
-    _log.info("eye network loaded: digest=%s", network.digest)
+        _log.warning(Event("other eye network", digest=network.digest, trained_with=model.eye_network_sha256))
+    _log.info(Event("eye network loaded", digest=network.digest))
     return EyeNetworkState.USED, network
 
 
@@ -328,7 +329,7 @@ class OncePerProcess:
                     self._log_once(error)
                     self._failure = error if isinstance(error, NotReadyError) else NotReadyError("models not loaded")
                     raise self._failure from (None if error is self._failure else error)
-                _log.info("models loaded: duration_s=%.1f", self._clock() - started_s)
+                _log.info(Event("models loaded", duration_s=round(self._clock() - started_s, 1)))
             return self._built[1]
 
     def _log_once(self, error: Exception) -> None:
@@ -341,4 +342,4 @@ class OncePerProcess:
         failure = f"{type(error).__name__}: {error}"
         if failure not in self._logged:
             self._logged.add(failure)
-            _log.error("models not loaded", exc_info=error)
+            _log.error(Event("models not loaded", detail=f"{error.__cause__ or error}"), exc_info=error)

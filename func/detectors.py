@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from func.log_lines import Event
 from func.session.gaze_track import read_records
 from func.session.viewer_calibration import calibrate_session, read_earlier
 from gaze_core.calibration import Calibration
@@ -169,7 +170,7 @@ class _Calibrations:
         except SessionNotFoundError:
             return _Entry(None, None, now_s)
         except SessionStoreError as error:
-            _log.warning("calibration session unreadable, using the last calibration: %s", type(error).__name__)
+            _log.warning(Event("calibration session unreadable", error=type(error).__name__))
             return _Entry(None, None, now_s) if known is None else _Entry(known.calibration, known.digest, now_s)
         digest = _digest(session) if earlier is None else f"{_digest(session)} {_digest(earlier)}"
         if known is not None and digest == known.digest:

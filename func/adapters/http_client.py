@@ -24,6 +24,7 @@ from func.adapters.circuit_breaker import CircuitBreaker, CircuitOpenError
 from func.adapters.limited_socket import POOLS_BY_SCHEME, TooManyBytesError, limit_sockets, make_tls_context
 from func.adapters.retry_budget import RetryBudget
 from func.deadline import Deadline, find_deadline
+from func.tracing import find_trace, measure
 from gaze_core.errors import GazeError
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -142,7 +143,8 @@ class HttpClient:
         self._retries = retries
         self._proxy = proxy
         self._budget = retry_budget or RetryBudget()
-        self._breaker = breaker or CircuitBreaker(service)
+        self._label = service.lower().replace(" ", "_")
+        self._breaker = breaker or CircuitBreaker(self._label)
         self._sleep = sleep
         uses_tls = "https" in {parts.scheme, urlsplit(proxy or "").scheme}
         self._tls = make_tls_context(ca_bundle or Path(certifi.where())) if uses_tls else None
@@ -182,15 +184,25 @@ class HttpClient:
         if any(segment in {"", ".", ".."} for segment in path):
             raise ValueError(f"not a path: {path}")
         url = "/".join([self._base_url, *(quote(segment, safe="") for segment in path)])
-        request = _Request(
-            method,
-            f"{url}?{urlencode(params)}" if params else url,
-            # JSON has no NaN, whatever Python's json and some servers think.
-            None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode(),
-            {**({} if payload is None else {"Content-Type": "application/json"}), **(headers or {})},
-            max_answer_bytes,
-        )
         what = f"{method} /{path[0]}"
+        with measure(what, kind="client", is_stage=False, attributes={"service": self._label}) as step:
+            trace = find_trace()
+            request = _Request(
+                method,
+                f"{url}?{urlencode(params)}" if params else url,
+                # JSON has no NaN, whatever Python's json and some servers think.
+                None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode(),
+                {
+                    **({} if payload is None else {"Content-Type": "application/json"}),
+                    **({} if trace is None else trace.make_headers(step.span_id)),
+                    **(headers or {}),
+                },
+                max_answer_bytes,
+            )
+            return self._repeat(what, request, expected)
+
+    def _repeat(self, what: str, request: "_Request", expected: Collection[int]) -> UpstreamAnswer:
+        """Send a request until there is an expected answer, the error is final or no attempt is left."""
         self._budget.record_call()
         deadline = find_deadline()
         tries = 1
@@ -204,7 +216,7 @@ class HttpClient:
                 self._sleep(pause_s)
                 tries += 1
             else:
-                return UpstreamAnswer(status, self._parse(what, status, text, max_answer_bytes), tries)
+                return UpstreamAnswer(status, self._parse(what, status, text, request.max_answer_bytes), tries)
 
     def is_reachable(self) -> bool:
         """Return whether the service gives any answer within a second, whatever the state of the breaker."""

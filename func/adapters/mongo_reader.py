@@ -17,6 +17,8 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from func.deadline import find_deadline
+from func.log_lines import Event
+from func.tracing import find_trace, measure
 from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 _REACHABLE_TIMEOUT_S = 1.0
@@ -66,16 +68,17 @@ class MongoReader:
             SaliencyStoreRefusedError: The store denies access.
             SaliencyStoreTimeoutError: Reading took too long.
         """
-        try:
-            database = self._find_database()
+        with measure("read saliency maps", kind="client", attributes={"service": "saliency_store"}):
             try:
-                return operation(database)
-            except AutoReconnect as error:
-                if error.timeout:
-                    raise
-                return operation(database)
-        except (PyMongoError, BSONError) as error:
-            raise _translate(error) from error
+                database = self._find_database()
+                try:
+                    return operation(database)
+                except AutoReconnect as error:
+                    if error.timeout:
+                        raise
+                    return operation(database)
+            except (PyMongoError, BSONError) as error:
+                raise _translate(error) from error
 
     def limit_exchange(self) -> contextlib.AbstractContextManager[None]:
         """Limit one exchange with the server to its own timeout and to the deadline of the request.
@@ -107,7 +110,7 @@ class MongoReader:
             failure = _translate(error)
             if isinstance(failure, SaliencyStoreRefusedError) and not self._has_reported_refusal:
                 self._has_reported_refusal = True
-                _log.warning("%s", failure)
+                _log.warning(Event("saliency store denies access", detail=failure))
             return False
         except SaliencyStoreError:
             return False
@@ -141,6 +144,12 @@ def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
     if ca_bundle is None or switch != "true" or "tlscafile" in options:
         return {}
     return {"tlsCAFile": str(ca_bundle)}
+
+
+def describe_request() -> str | None:
+    """Return the ids of the request as the comment of a command, for the log of MongoDB; None outside a request."""
+    trace = find_trace()
+    return None if trace is None else f"request_id={trace.request_id} trace_id={trace.trace_id}"
 
 
 def _translate(error: Exception) -> SaliencyStoreError:

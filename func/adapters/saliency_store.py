@@ -28,8 +28,9 @@ from typing import Any
 from pymongo.database import Database
 
 from func.adapters.frame_times import decode_times
-from func.adapters.mongo_reader import MongoReader
+from func.adapters.mongo_reader import MongoReader, describe_request
 from func.adapters.saliency_documents import decode_map
+from func.log_lines import Event
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
 from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
 from gaze_core.video_times import VideoTimes
@@ -147,7 +148,9 @@ class MongoSaliencyMaps:
         self, video_id: str, generation: int, wanted: Mapping[str, Any], database: Database[dict[str, Any]]
     ) -> list["_ListedMap"]:
         fields = dict.fromkeys(("frame_num", "chunk_index", "height", "width", "encoding"), 1)
-        listing = _list_documents(self._mongo.iterate(database[video_id].find(wanted, fields)), video_id)
+        listing = _list_documents(
+            self._mongo.iterate(database[video_id].find(wanted, fields, comment=describe_request())), video_id
+        )
         with self._mongo.limit_exchange():
             is_kept = _is_kept(database, video_id, generation)
         if not is_kept:
@@ -173,7 +176,7 @@ class MongoSaliencyMaps:
         """Return the documents of a batch by frame number."""
         ids = [document_id for listed in batch for document_id in listed.document_ids]
         documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
-        for document in self._mongo.iterate(database[video_id].find({"_id": {"$in": ids}})):
+        for document in self._mongo.iterate(database[video_id].find({"_id": {"$in": ids}}, comment=describe_request())):
             documents.setdefault(document.get("frame_num"), []).append(document)
         return documents
 
@@ -358,11 +361,11 @@ def _list_documents(documents: Iterable[Mapping[str, Any]], video_id: str) -> li
     for document in documents:
         frame_num = _read_frame_num(document)
         if frame_num is None:
-            _log.warning("a saliency map of %r has no frame number", video_id)
+            _log.warning(Event("saliency map without frame number", video=video_id))
         elif "chunk_index" in document:
             chunked.setdefault(frame_num, _ListedMap(frame_num)).document_ids.append(document["_id"])
         elif frame_num in whole:
-            _log.warning("frame %d of %r has several saliency maps; using the first", frame_num, video_id)
+            _log.warning(Event("several saliency maps of a frame", video=video_id, video_frame=frame_num))
         else:
             whole[frame_num] = _ListedMap(frame_num, [document["_id"]], size_bytes=_size_bytes(document))
     return [listed for _, listed in sorted({**chunked, **whole}.items())]

@@ -5,14 +5,16 @@ loading the models and probing the upstream services.
 """
 
 import asyncio
+import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from func.bootstrap import Application
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
+from func.log_lines import FRAME_LOGGER, SESSION_LOGGER, Event, round_stages
 from func.settings import Settings
+from func.tracing import RequestTrace, begin_trace
 from func.web.answers import Answer, answer_error, answer_json
 from func.web.bodies import ClientGoneError
 from func.web.exchange import Exchange, Receive, Scope, Send
@@ -20,6 +22,9 @@ from func.web.frames import Frames
 from func.web.metrics import Metrics
 from func.web.openapi import describe_api
 from func.web.schemas import LivenessAnswer, ReadinessAnswer
+
+_frame_log = logging.getLogger(FRAME_LOGGER)
+_session_log = logging.getLogger(SESSION_LOGGER)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -58,15 +63,16 @@ class Handler:
         """Return the answer to a request; None if the client closed the connection."""
         started_s = time.perf_counter()
         answer: Answer | None
-        with self._metrics.count_in_flight():
+        with begin_trace(exchange.find_header) as trace, self._metrics.count_in_flight():
             try:
-                answer = await self._dispatch(exchange)
+                answer = (await self._dispatch(exchange)).identify(trace)
+                _log_answer(trace, answer)
             except ClientGoneError:
                 self._metrics.count_client_gone()
                 answer = None
             except Exception as error:
                 self._metrics.count_failure(error)
-                answer = answer_error(error, uuid.uuid4())
+                answer = answer_error(error).identify(trace)
         self._metrics.observe_request(
             exchange.path if exchange.path in self._routes else "unknown",
             exchange.method if exchange.method in _METHODS else "other",
@@ -75,13 +81,18 @@ class Handler:
         )
         return answer
 
-    def refuse_frame(self) -> Answer | None:
-        """Return the answer to a frame that would wait too long now; None if it can be accepted."""
+    def refuse_frame(self, find_header: Callable[[str], str | None]) -> Answer | None:
+        """Return the answer to a frame that would wait too long now; None if it can be accepted.
+
+        Args:
+            find_header: Returns the value of a header in lower case, None without it.
+        """
         try:
             self._frames.check_load()
         except BusyError as error:
             self._metrics.count_failure(error)
-            answer = answer_error(error, uuid.uuid4())
+            with begin_trace(find_header) as trace:
+                answer = answer_error(error).identify(trace)
             self._metrics.observe_request("/gaze", "POST", answer.status, 0.0)
             return answer
         return None
@@ -153,3 +164,17 @@ class Handler:
 
     async def _get_openapi(self, _exchange: Exchange) -> Answer:
         return answer_json(200, describe_api())
+
+
+def _log_answer(trace: RequestTrace, answer: Answer) -> None:
+    """Log a request that was answered, if it had a frame: whether as a frame or as the end of its session."""
+    if trace.session_id is None:
+        return
+    is_last = "outcome" in trace.outcome
+    log = _session_log if is_last else _frame_log
+    if log.isEnabledFor(logging.INFO):
+        fields = {"status": answer.status, "duration_ms": round(trace.duration_ms, 1)}
+        stages_ms = round_stages(trace.stages_ms)
+        log.info(
+            Event("session completed" if is_last else "frame answered", **fields, **trace.outcome, stages_ms=stages_ms)
+        )

@@ -1,6 +1,5 @@
 """Prometheus metrics of the process. No label contains a viewer, a session or an address."""
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from func.errors import BusyError
+from func.tracing import measure
 from gaze_core.errors import LandmarkerBusyError
 
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -132,14 +132,9 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._request_seconds.labels(route).observe(duration_s)
 
-    @contextmanager
-    def time_stage(self, stage: str) -> Iterator[None]:
-        """Time a step of a request, even if it fails."""
-        started_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stage_seconds.labels(stage).observe(time.perf_counter() - started_s)
+    def time_stage(self, stage: str) -> measure:
+        """Return a context manager that times a step of a request, even if it fails."""
+        return measure(stage, observe=self._stage_seconds.labels(stage).observe)
 
     def count_frame(self, validity: str, issues: Collection[str] = ()) -> None:
         """Count a processed frame.

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from func.bootstrap import OncePerProcess, build_application, check_model_files
 from func.core_dumps import disable_core_dumps
 from func.errors import SettingsError, UnusableModelError
+from func.log_lines import Event, JsonFormatter, RateLimit, SessionHash, TextFormatter, set_levels, write_json_lines
 from func.settings import Settings, read_settings
 from func.web.handler import Handler
-from func.web.log_lines import RateLimit
 from func.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -26,9 +27,20 @@ class Started:
     metrics: Metrics
 
 
-def describe_end(error: UnusableModelError) -> str:
-    """Return the line on stderr with which the process ends."""
-    return f"gaze-function cannot start: {error.line}"
+def report_end(reason: str) -> None:
+    """Write the line with which the process ends, because it cannot start."""
+    line = f"gaze-function cannot start: {reason}"
+    if _writes_json():
+        _log.critical(Event("cannot start", detail=line))
+    else:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def end(reason: str) -> NoReturn:
+    """End the process, because it cannot start."""
+    report_end(reason)
+    sys.exit(1)
 
 
 def start(environ: Mapping[str, str]) -> Started:
@@ -38,20 +50,40 @@ def start(environ: Mapping[str, str]) -> Started:
     and landmarkers are loaded later, in the process that serves.
     """
     disable_core_dumps()
+    if environ.get("LOG_FORMAT", "").strip() == "json":  # before anything can fail
+        _use(JsonFormatter())
     try:
         settings = read_settings(environ)
         check_model_files(settings)
     except SettingsError as error:
-        sys.exit(f"gaze-function cannot start: {error}")
+        end(str(error))
     except UnusableModelError as error:
-        sys.exit(describe_end(error))
+        end(error.line)
     metrics = Metrics()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(RateLimit(metrics.count_suppressed_log_line))
-    logging.getLogger("func").setLevel(settings.log_level)
+    _configure_log(settings, metrics)
     if not settings.token_keys:
-        _log.warning("SESSION_TOKEN_KEYS is not set: anyone who guesses a session id can use the session")
+        _log.warning(
+            Event("SESSION_TOKEN_KEYS is not set", effect="anyone who guesses a session id can use the session")
+        )
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings contain paths with session ids
     application = OncePerProcess(partial(build_application, settings, metrics))
     return Started(Handler(settings, metrics, application), settings, metrics)
+
+
+def _configure_log(settings: Settings, metrics: Metrics) -> None:
+    _use(JsonFormatter(SessionHash(settings.token_keys)) if settings.log_format == "json" else TextFormatter())
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RateLimit(metrics.count_suppressed_log_line))
+    set_levels(settings.log_level, settings.log_frames)
+
+
+def _use(formatter: logging.Formatter) -> None:
+    logging.basicConfig()
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(formatter)
+    if isinstance(formatter, JsonFormatter):
+        write_json_lines(formatter)
+
+
+def _writes_json() -> bool:
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
