@@ -29,7 +29,8 @@ from pymongo.database import Database
 
 from func.adapters.frame_times import decode_times
 from func.adapters.mongo_reader import MongoReader, describe_request
-from func.adapters.saliency_documents import decode_map
+from func.adapters.saliency_documents import decode_map, read_frame_num
+from func.adapters.upstream_observer import UpstreamObserver
 from func.log_lines import Event
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
 from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
@@ -50,7 +51,13 @@ class MongoSaliencyMaps:
     """Reads saliency maps from MongoDB; thread-safe, and may be created before a fork."""
 
     def __init__(
-        self, uri: str, *, database: str = "saliency_db", timeout_s: float, ca_bundle: Path | None = None
+        self,
+        uri: str,
+        *,
+        database: str = "saliency_db",
+        timeout_s: float,
+        ca_bundle: Path | None = None,
+        observer: UpstreamObserver | None = None,
     ) -> None:
         """Prepare to read, without connecting.
 
@@ -60,11 +67,12 @@ class MongoSaliencyMaps:
             timeout_s: Timeout of one exchange with the server, including its selection. The deadline of the current
                 request (`func.deadline`) limits all exchanges together.
             ca_bundle: PEM file of the certificate authorities to trust, unless `uri` has one; None for the system's.
+            observer: Counts and times the calls; None for nobody.
 
         Raises:
             ValueError: `timeout_s` is not positive.
         """
-        self._mongo = MongoReader(uri, database=database, timeout_s=timeout_s, ca_bundle=ca_bundle)
+        self._mongo = MongoReader(uri, database=database, timeout_s=timeout_s, ca_bundle=ca_bundle, observer=observer)
 
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in order of frame number.
@@ -277,9 +285,8 @@ def _read_faces(stored: object) -> FaceFacts | None:
     if not isinstance(stored, dict) or not isinstance(stored.get("channel"), bool):
         return None
     share = stored.get("share")
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        share = None
-    return FaceFacts(stored["channel"], None if share is None else float(share))
+    is_known = isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1
+    return FaceFacts(stored["channel"], float(share) if is_known else None)
 
 
 def _read_times(facts: Mapping[str, Any], held_every: int | None) -> VideoTimes:
@@ -359,7 +366,7 @@ def _list_documents(documents: Iterable[Mapping[str, Any]], video_id: str) -> li
     whole: dict[int, _ListedMap] = {}
     chunked: dict[int, _ListedMap] = {}
     for document in documents:
-        frame_num = _read_frame_num(document)
+        frame_num = read_frame_num(document)
         if frame_num is None:
             _log.warning(Event("saliency map without frame number", video=video_id))
         elif "chunk_index" in document:
@@ -369,14 +376,6 @@ def _list_documents(documents: Iterable[Mapping[str, Any]], video_id: str) -> li
         else:
             whole[frame_num] = _ListedMap(frame_num, [document["_id"]], size_bytes=_size_bytes(document))
     return [listed for _, listed in sorted({**chunked, **whole}.items())]
-
-
-def _read_frame_num(document: Mapping[str, Any]) -> int | None:
-    """Return the frame number, which some writers store as a float; None if it is not an integer."""
-    frame_num = document.get("frame_num")
-    if isinstance(frame_num, float) and frame_num.is_integer():
-        return int(frame_num)
-    return frame_num if isinstance(frame_num, int) and not isinstance(frame_num, bool) else None
 
 
 def _size_bytes(document: Mapping[str, Any]) -> int:

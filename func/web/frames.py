@@ -75,7 +75,7 @@ class Frames:
             patience=_PATIENCE,
         )
         self._batches = Batches(settings, metrics, self._detection, self._storing)
-        self._last_frames = LastFrames(settings)
+        self._last_frames = LastFrames(settings, metrics)
         self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
         metrics.watch_queue("detect", lambda: self._detection.queue_length)
         metrics.watch_queue("store", lambda: self._storing.queue_length)

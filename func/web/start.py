@@ -3,11 +3,12 @@
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
-from func.bootstrap import OncePerProcess, build_application, check_model_files
+from func.bootstrap import ModelDigests, OncePerProcess, build_application, check_model_files
 from func.core_dumps import disable_core_dumps
 from func.errors import SettingsError, UnusableModelError
 from func.log_lines import Event, JsonFormatter, RateLimit, SessionHash, TextFormatter, set_levels, write_json_lines
@@ -16,6 +17,8 @@ from func.web.handler import Handler
 from func.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)
+
+_SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,13 @@ def start(environ: Mapping[str, str]) -> Started:
         _use(JsonFormatter())
     try:
         settings = read_settings(environ)
-        check_model_files(settings)
+        digests = check_model_files(settings)
     except SettingsError as error:
         end(str(error))
     except UnusableModelError as error:
         end(error.line)
     metrics = Metrics()
+    metrics.describe_build(_describe_build(settings, digests))
     _configure_log(settings, metrics)
     if not settings.token_keys:
         _log.warning(
@@ -68,6 +72,20 @@ def start(environ: Mapping[str, str]) -> Started:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings contain paths with session ids
     application = OncePerProcess(partial(build_application, settings, metrics))
     return Started(Handler(settings, metrics, application), settings, metrics)
+
+
+def _describe_build(settings: Settings, digests: ModelDigests) -> dict[str, str]:
+    found = {name: (digest or "")[:_SHOWN_DIGITS] for name, digest in asdict(digests).items()}
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"version": find_version(), "python": python, "engine": settings.face_landmarker, **found}
+
+
+def find_version() -> str:
+    """Return the version of the function; `unknown` if it is not installed."""
+    try:
+        return version("function")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _configure_log(settings: Settings, metrics: Metrics) -> None:
