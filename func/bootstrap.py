@@ -115,8 +115,8 @@ class ApplicationObserver(CompletionObserver, UpstreamObserver, Protocol):
 class ModelDigests:
     """SHA-256 of each model file, hexadecimal; that of the eye network is None if it is not used or missing."""
 
-    gaze_model: str
-    face_landmarker: str
+    model: str
+    landmarker: str
     eye_network: str | None
 
 

@@ -285,8 +285,9 @@ def _read_faces(stored: object) -> FaceFacts | None:
     if not isinstance(stored, dict) or not isinstance(stored.get("channel"), bool):
         return None
     share = stored.get("share")
-    is_known = isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1
-    return FaceFacts(stored["channel"], float(share) if is_known else None)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        return FaceFacts(stored["channel"])
+    return FaceFacts(stored["channel"], float(share))
 
 
 def _read_times(facts: Mapping[str, Any], held_every: int | None) -> VideoTimes:

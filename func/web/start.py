@@ -63,7 +63,7 @@ def start(environ: Mapping[str, str]) -> Started:
     except UnusableModelError as error:
         end(error.line)
     metrics = Metrics()
-    metrics.describe_build(_describe_build(settings, digests))
+    metrics.describe_build(describe_build(settings, digests))
     _configure_log(settings, metrics)
     if not settings.token_keys:
         _log.warning(
@@ -74,7 +74,8 @@ def start(environ: Mapping[str, str]) -> Started:
     return Started(Handler(settings, metrics, application), settings, metrics)
 
 
-def _describe_build(settings: Settings, digests: ModelDigests) -> dict[str, str]:
+def describe_build(settings: Settings, digests: ModelDigests) -> dict[str, str]:
+    """Return the labels of the metric about the build."""
     found = {name: (digest or "")[:_SHOWN_DIGITS] for name, digest in asdict(digests).items()}
     python = ".".join(map(str, sys.version_info[:3]))
     return {"version": find_version(), "python": python, "engine": settings.face_landmarker, **found}

@@ -1,5 +1,6 @@
 """Metrics of the build, of calls to upstream services, and of calibrations."""
 
+import hashlib
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,9 +13,11 @@ from func.adapters.http_client import HttpClient, UpstreamErrors
 from func.adapters.mongo_reader import MongoReader
 from func.adapters.session_api import HttpSessionStore
 from func.adapters.timed_ports import TimedEyeNetwork, TimedFaceLandmarker, TimedGazeModel
+from func.bootstrap import ModelDigests, check_model_files
 from func.detectors import Detectors, find_age_s
+from func.settings import read_settings
 from func.web.metrics import Metrics
-from func.web.start import start
+from func.web.start import describe_build
 from gaze_core.errors import (
     GazeError,
     ResultSinkBusyError,
@@ -29,6 +32,7 @@ from tests.fakes.eye_network import FakeEyeNetwork
 from tests.fakes.face_landmarker import FakeFaceLandmarker
 from tests.fakes.gaze_model import FakeGazeModel
 from tests.fakes.session_api import FakeSessionStore
+from tests.running import ROOT
 
 FAILED = Answer(502, b"")
 
@@ -137,12 +141,21 @@ def test_landmarks_eyes_and_model_are_timed():
 
 
 def test_the_build_and_its_models_are_labels():
-    text = start({"MONGO_URI": "mongodb://localhost", "LOG_LEVEL": "ERROR"}).metrics.render().decode()
+    metrics = Metrics()
+    settings = read_settings({"MONGO_URI": "mongodb://localhost", "FACE_LANDMARKER": "litert"})
+    metrics.describe_build(describe_build(settings, ModelDigests("a" * 64, "b" * 64, None)))
 
-    (line,) = [line for line in text.splitlines() if line.startswith("gaze_build_info{")]
-    for label in ("version=", "python=", 'engine="mediapipe"', "gaze_model=", "face_landmarker=", "eye_network="):
+    (line,) = [line for line in metrics.render().decode().splitlines() if line.startswith("gaze_build_info{")]
+    for label in ('engine="litert"', f'model="{"a" * 12}"', f'landmarker="{"b" * 12}"', 'eye_network=""'):
         assert label in line
     assert line.endswith(" 1.0")
+
+
+def test_the_digests_are_those_of_the_files():
+    digests = check_model_files(read_settings({"MONGO_URI": "mongodb://localhost"}))
+
+    for name, digest in (("gaze_model.joblib", digests.model), ("face_landmarker.task", digests.landmarker)):
+        assert hashlib.sha256((ROOT / "models" / name).read_bytes()).hexdigest() == digest
 
 
 def test_there_are_no_series_with_times_of_creation():
@@ -170,8 +183,9 @@ def test_the_age_of_a_calibration_is_that_of_its_session(created_at, age_s):
 def test_the_age_is_reported_when_a_calibration_is_read():
     ages_s, sessions = [], FakeSessionStore()
     sessions.create_session("c", ip_address="::1", video_id="v")
+    sessions._viewers["c"] = ("::1", "v", "2026-01-01T00:00:00Z")
     detectors = Detectors(FakeFaceLandmarker(), FakeGazeModel(), sessions, refresh_s=10, observe_age=ages_s.append)
-    for _ in range(2):
+    for _ in range(2):  # the second one within the lifetime of the cache
         detectors.get_or_create_gaze_detector("s", calibration_session="c")
 
     assert len(ages_s) == 1
