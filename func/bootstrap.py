@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,7 @@ from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
 from func.settings import Settings
+from func.tracing import SpanSink
 from gaze_core.errors import EyeNetworkError, LandmarkerError, ModelError
 from gaze_core.ports import SessionStore
 
@@ -102,6 +104,7 @@ class Application:
     sessions: SessionStore
     completer: Completer
     probes: UpstreamProbes
+    spans: SpanSink | None = None
 
 
 class ApplicationObserver(CompletionObserver, UpstreamObserver, Protocol):
@@ -135,6 +138,7 @@ def build_application(settings: Settings, observer: ApplicationObserver) -> Appl
     """
     # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
     from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
+    from func.adapters.otlp_spans import make_span_sink  # noqa: PLC0415
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
     from func.adapters.timed_ports import TimedEyeNetwork, TimedFaceLandmarker, TimedGazeModel  # noqa: PLC0415
@@ -204,6 +208,7 @@ def build_application(settings: Settings, observer: ApplicationObserver) -> Appl
                 "aggregator": sink.is_reachable,
             }
         ),
+        spans=make_span_sink(os.environ, service="gaze-function", version=find_version()),
     )
 
 
@@ -281,6 +286,14 @@ def load_eye_network(
         _log.warning(Event("other eye network", digest=network.digest, trained_with=model.eye_network_sha256))
     _log.info(Event("eye network loaded", digest=network.digest))
     return EyeNetworkState.USED, network
+
+
+def find_version() -> str:
+    """Return the version of the function; `unknown` if it is not installed."""
+    try:
+        return version("function")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def check_model_files(settings: Settings) -> ModelDigests:

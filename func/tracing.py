@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 """What `X-Request-Id` may contain; any other value is replaced by a new id."""
@@ -131,6 +131,23 @@ class RequestTrace:
 
 _current: ContextVar[RequestTrace | None] = ContextVar("trace", default=None)
 _parent_id: ContextVar[str] = ContextVar("parent_id", default="")
+
+
+class SpanSink(Protocol):
+    """Where the spans of requests go."""
+
+    def should_record(self, trace_id: str, caller: CallerTrace | None) -> bool:
+        """Return whether to record the spans of a trace."""
+        ...
+
+    def export(self, trace: RequestTrace, name: str, attributes: Mapping[str, Any], *, has_failed: bool) -> None:
+        """Send the spans of a request that has ended."""
+        ...
+
+    def close(self) -> None:
+        """Send what is left, for a second at most."""
+        ...
+
 
 ShouldRecord = Callable[[str, CallerTrace | None], bool]
 """Returns whether to record the spans of a trace, from its id and that of the caller."""

@@ -9,10 +9,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from func.bootstrap import Application
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
-from func.log_lines import FRAME_LOGGER, SESSION_LOGGER, Event, round_stages
+from func.log_lines import FRAME_LOGGER, SESSION_LOGGER, Event, SessionHash, round_stages
 from func.settings import Settings
 from func.tracing import RequestTrace, begin_trace
 from func.web.answers import Answer, answer_error, answer_json
@@ -32,8 +33,15 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Handler:
     """Answers requests. An ASGI application that belongs to one event loop."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, find_application: Callable[[], Application]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        find_application: Callable[[], Application],
+        hash_session: Callable[[str], str] | None = None,
+    ) -> None:
         self._metrics = metrics
+        self._hash_session = hash_session or SessionHash(settings.token_keys)
         self._find_application = find_application
         self._application: Application | None = None
         self._loading: asyncio.Future[Application] | None = None
@@ -63,7 +71,9 @@ class Handler:
         """Return the answer to a request; None if the client closed the connection."""
         started_s = time.perf_counter()
         answer: Answer | None
-        with begin_trace(exchange.find_header) as trace, self._metrics.count_in_flight():
+        spans = None if self._application is None else self._application.spans
+        trace = begin_trace(exchange.find_header, None if spans is None else spans.should_record)
+        with trace, self._metrics.count_in_flight():
             try:
                 answer = (await self._dispatch(exchange)).identify(trace)
                 _log_answer(trace, answer)
@@ -73,12 +83,14 @@ class Handler:
             except Exception as error:
                 self._metrics.count_failure(error)
                 answer = answer_error(error).identify(trace)
-        self._metrics.observe_request(
-            exchange.path if exchange.path in self._routes else "unknown",
-            exchange.method if exchange.method in _METHODS else "other",
-            499 if answer is None else answer.status,
-            time.perf_counter() - started_s,
-        )
+        route = exchange.path if exchange.path in self._routes else "unknown"
+        method = exchange.method if exchange.method in _METHODS else "other"
+        status = 499 if answer is None else answer.status
+        self._metrics.observe_request(route, method, status, time.perf_counter() - started_s)
+        if spans is not None and trace.spans is not None:
+            attributes = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+            attributes |= self._describe(trace)
+            spans.export(trace, f"{method} {route}", attributes, has_failed=status >= 500)
         return answer
 
     def refuse_frame(self, find_header: Callable[[str], str | None]) -> Answer | None:
@@ -122,6 +134,21 @@ class Handler:
     def close(self) -> None:
         """Accept no more work."""
         self._frames.close()
+        self.close_spans()
+
+    def close_spans(self) -> None:
+        """Send the last spans. Blocks for a second at most."""
+        if self._application is not None and self._application.spans is not None:
+            self._application.spans.close()
+
+    def _describe(self, trace: RequestTrace) -> dict[str, Any]:
+        """Return the attributes of a request's span, without anything that identifies the viewer."""
+        found: dict[str, Any] = {"gaze.request_id": trace.request_id}
+        if trace.session_id is not None:
+            found["gaze.session"] = self._hash_session(trace.session_id)
+        if trace.frame_number is not None:
+            found["gaze.frame"] = trace.frame_number
+        return found | {f"gaze.{name}": value for name, value in trace.outcome.items() if value is not None}
 
     def _end_loading(self, loading: "asyncio.Future[Application]") -> None:
         self._loading = None

@@ -115,6 +115,7 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
         loading = asyncio.create_task(_load_early(self.handler))
         await server.serve(sockets=self.sockets)
         loading.cancel()
+        self.handler.close_spans()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 

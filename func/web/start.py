@@ -5,10 +5,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
-from func.bootstrap import ModelDigests, OncePerProcess, build_application, check_model_files
+from func.bootstrap import ModelDigests, OncePerProcess, build_application, check_model_files, find_version
 from func.core_dumps import disable_core_dumps
 from func.errors import SettingsError, UnusableModelError
 from func.log_lines import Event, JsonFormatter, RateLimit, SessionHash, TextFormatter, set_levels, write_json_lines
@@ -64,14 +63,15 @@ def start(environ: Mapping[str, str]) -> Started:
         end(error.line)
     metrics = Metrics()
     metrics.describe_build(describe_build(settings, digests))
-    _configure_log(settings, metrics)
+    hash_session = SessionHash(settings.token_keys)
+    _configure_log(settings, metrics, hash_session)
     if not settings.token_keys:
         _log.warning(
             Event("SESSION_TOKEN_KEYS is not set", effect="anyone who guesses a session id can use the session")
         )
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings contain paths with session ids
     application = OncePerProcess(partial(build_application, settings, metrics))
-    return Started(Handler(settings, metrics, application), settings, metrics)
+    return Started(Handler(settings, metrics, application, hash_session), settings, metrics)
 
 
 def describe_build(settings: Settings, digests: ModelDigests) -> dict[str, str]:
@@ -81,16 +81,8 @@ def describe_build(settings: Settings, digests: ModelDigests) -> dict[str, str]:
     return {"version": find_version(), "python": python, "engine": settings.face_landmarker, **found}
 
 
-def find_version() -> str:
-    """Return the version of the function; `unknown` if it is not installed."""
-    try:
-        return version("function")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _configure_log(settings: Settings, metrics: Metrics) -> None:
-    _use(JsonFormatter(SessionHash(settings.token_keys)) if settings.log_format == "json" else TextFormatter())
+def _configure_log(settings: Settings, metrics: Metrics, hash_session: SessionHash) -> None:
+    _use(JsonFormatter(hash_session) if settings.log_format == "json" else TextFormatter())
     for handler in logging.getLogger().handlers:
         handler.addFilter(RateLimit(metrics.count_suppressed_log_line))
     set_levels(settings.log_level, settings.log_frames)
