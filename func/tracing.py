@@ -176,7 +176,9 @@ def begin_trace(find_header: Callable[[str], str | None], should_record: ShouldR
 
 def read_request_id(sent: str | None) -> str:
     """Return the value of `X-Request-Id` if it is valid, otherwise a new UUID."""
-    return sent if sent is not None and REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+    if sent is not None and REQUEST_ID.fullmatch(sent):
+        return sent
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))  # not a secret, and without a system call
 
 
 def read_caller(traceparent: str | None, tracestate: str | None = None) -> CallerTrace | None:

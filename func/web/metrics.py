@@ -35,6 +35,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._observe_stage: dict[str, Callable[[float], None]] = {}
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "gaze_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
@@ -207,7 +208,10 @@ class Metrics:
 
     def time_stage(self, stage: str) -> measure:
         """Return a context manager that times a step of a request, even if it fails."""
-        return measure(stage, observe=self._stage_seconds.labels(stage).observe)
+        observe = self._observe_stage.get(stage)
+        if observe is None:
+            observe = self._observe_stage[stage] = self._stage_seconds.labels(stage).observe
+        return measure(stage, observe=observe)
 
     def count_frame(self, validity: str, issues: Collection[str] = ()) -> None:
         """Count a processed frame.

@@ -45,7 +45,6 @@ def continue_traces(app: Flask, service: str) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.trace.request_id
         route = f"{request.method} {request.url_rule or 'unknown'}"
         has_failed = response.status_code >= 500
         took_ms = round(1e3 * (time.perf_counter() - g.started_s), 1)
