@@ -39,7 +39,7 @@ def traced(tmp_path_factory):
         with start_upstream_services(folder) as upstream:
             seed_sample_maps(upstream, FRAMES)
             # A proxy that leads nowhere, like the one in HTTPS_PROXY against MediaPipe's usage reports.
-            settings = {"BARRIER_TIMEOUT_S": "4", "LANDMARKERS": "1", "HTTP_PROXY": "http://127.0.0.1:9"}
+            settings = {"BARRIER_TIMEOUT_S": "0.5", "LANDMARKERS": "1", "HTTP_PROXY": "http://127.0.0.1:9"}
             with start_function(upstream, folder, settings=settings) as url:
                 yield url, collector, folder
 
@@ -139,7 +139,7 @@ def test_the_sampler_decides(traced, frames):
     post(url, 1, frames[0], trace_id=unwanted, flags="00")
     post(url, 1, frames[0], trace_id=wanted)
 
-    collect_trace(collector, wanted, UPDATE)
+    print("\n".join(draw_tree(collect_trace(collector, wanted, UPDATE), CALLER)))  # noqa: T201 - shown with -s
     assert unwanted not in {span.trace_id for span in collector.spans}
 
 
