@@ -165,7 +165,7 @@ $(VENV)/.installed: $(INSTALL_INPUTS)
 	$(require-python)
 	@.ci/install debian libegl1 libgles2 $(VENV_PACKAGE) $(ALSO)
 	@.ci/install venv $(PYTHON) $(VENV)
-	@.ci/install python $(BIN)/python serve,lite,tools,research,dev --editable
+	@.ci/install python $(BIN)/python serve,lite,otel,tools,research,dev --editable
 	@touch $(VENV)/.installed-demo $@
 
 # ALSO: one call of apt-get for all Debian packages. The tests render faces from downloaded meshes.

@@ -7,7 +7,6 @@ func's scaffolding imports `new` from the package `function` (`func/shim`), call
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -15,7 +14,7 @@ from func.errors import NotReadyError, UnusableModelError
 from func.web.exchange import Receive, Scope, Send
 from func.web.handler import Handler
 from func.web.native_output import divert_native_output
-from func.web.start import describe_end, start
+from func.web.start import end, start
 
 
 class Function:
@@ -48,7 +47,7 @@ class Function:
         try:
             self._load().result()
         except UnusableModelError as error:
-            sys.exit(describe_end(error))
+            end(error.line)
 
     def stop(self) -> None:
         """Accept no more work. func calls it when the server stops."""

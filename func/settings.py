@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from func.errors import SettingsError
+from func.log_lines import FORMATS, FRAMES
 from func.model_paths import locate_packaged_model, parse_model_path, parse_sha256, require_digest
 from func.session_token import parse_keys, read_key_file
 from func.setting_fields import Setting, list_settings, read_fields, setting
@@ -292,6 +293,16 @@ class Settings:
         one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
         "Minimum level of logged messages.",
         default="INFO",
+    )
+    log_format: str = setting(
+        "LOG_FORMAT", one_of(*FORMATS), "Format of the log: `json` writes one JSON object per line.", default="text"
+    )
+    log_frames: str = setting(
+        "LOG_FRAMES",
+        one_of(*FRAMES),
+        "Requests to log: `errors` are failed requests and completed sessions, `all` also every frame, `none` only "
+        "requests that fail with 500 or more.",
+        default="errors",
     )
 
     @property

@@ -39,6 +39,14 @@ def decode_map(documents: Sequence[Mapping[str, Any]]) -> SaliencyMap:
     return _join_chunks(documents) if "chunk_index" in documents[0] else _decode(documents[0])
 
 
+def read_frame_num(document: Mapping[str, Any]) -> int | None:
+    """Return the frame number, which some writers store as a float; None if it is not an integer."""
+    frame_num = document.get("frame_num")
+    if isinstance(frame_num, float) and frame_num.is_integer():
+        return int(frame_num)
+    return frame_num if isinstance(frame_num, int) and not isinstance(frame_num, bool) else None
+
+
 def _decode(document: Mapping[str, Any]) -> SaliencyMap:
     """Return the map of a document in form 1 or 3.
 

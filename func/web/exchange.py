@@ -28,6 +28,15 @@ class Exchange:
         text = self._headers.get(b"content-length", b"")
         return int(text) if text.isdigit() and len(text) < 19 else None
 
+    def find_header(self, name: str) -> str | None:
+        """Return the value of a header; None without it.
+
+        Args:
+            name: Name in lower case.
+        """
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
     @property
     def content_encoding(self) -> str:
         """Content encoding in lower case."""

@@ -9,6 +9,7 @@ from func.session.cues import stack_cues
 from func.session.frame_record import FrameRecord, digest_image, make_record, read_record
 from func.session.measured import stack_measured
 from func.session.viewing import require_viewing
+from func.tracing import find_trace
 from func.web.answer_warnings import warn_of_expired_session, warn_of_other_viewing, warn_of_repeat
 from func.web.frame_answers import AnsweredRecord, answer_frame, read_answered
 from func.web.images import decode_image
@@ -17,7 +18,7 @@ from func.web.schemas import FrameMetadata
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import GazeError
 from gaze_core.ports import StoredUpdate
-from gaze_core.types import GazePoint
+from gaze_core.types import GazePoint, GazeSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class FrameSteps:
         with self.metrics.time_stage("detect"):
             sample = detector.process_single_frame(frame)
         self.metrics.count_frame(sample.validity, sample.quality_issues)
+        _note_validity(sample)
         if sample.eye_network_failed:
             self.metrics.count_eye_network_failure()
         return make_record(
@@ -135,3 +137,12 @@ def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | 
         *stack_measured([record.measured], detector.estimates), stack_cues([record.measured], detector.estimates)
     )
     return gaze
+
+
+def _note_validity(sample: GazeSample) -> None:
+    """Let the log line of the request have the validity and the issues of its frame, or of each of its frames."""
+    trace = find_trace()
+    if trace is not None:
+        trace.outcome.setdefault("validity", []).append(str(sample.validity))
+        if sample.quality_issues:
+            trace.outcome.setdefault("issues", []).extend(sample.quality_issues)

@@ -25,8 +25,8 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from func.errors import NotReadyError, UnusableModelError
 from func.web.connections import Connections, GuardedProtocol, Limits
 from func.web.handler import Handler
-from func.web.native_output import divert_native_output
-from func.web.start import Started, describe_end
+from func.web.native_output import CrashFile, divert_native_output
+from func.web.start import Started, report_end
 
 KEEP_ALIVE_S = 95.0
 """Maximum idle time of a connection. Longer than the 90 s of Go clients such as queue-proxy: they close first, and no
@@ -65,9 +65,16 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
 
     started: Started
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - gunicorn's
+        super().__init__(*arguments, **options)
+        self._crash_file: CrashFile | None = None
+        if self.started.settings.log_format == "json":
+            self._crash_file = CrashFile()
+            self.cfg.set("child_exit", _log_crash)
+
     def run(self) -> None:
         """Serve until the process is asked to stop."""
-        divert_native_output()
+        divert_native_output(self._crash_file)
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -106,6 +113,7 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
         # One server for both ports: they share limits and shutdown, and the handler distinguishes them.
         await server.serve(sockets=[*self.sockets, *([management] if management else [])])
         loading.cancel()
+        handler.close_spans()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
@@ -115,12 +123,17 @@ async def _load_early(handler: Handler) -> None:
     try:
         await handler.load()
     except UnusableModelError as error:
-        sys.stderr.write(describe_end(error) + "\n")
-        sys.stderr.flush()
+        report_end(error.line)
         # MediaPipe's library may hang in the normal exit of a forked process.
         os._exit(Arbiter.APP_LOAD_ERROR)
     except NotReadyError:  # logged; the next readiness probe retries
         pass
+
+
+def _log_crash(_arbiter: Arbiter, worker: Worker) -> None:
+    """Log why a worker crashed. gunicorn calls it in the parent process."""
+    if worker._crash_file is not None:
+        worker._crash_file.log()
 
 
 class _EndOfWorker(logging.Filter):
@@ -153,7 +166,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, then finish pending requests; their answers close the connections."""
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
-        self._guarded.refuse_frame = lambda: None  # early refusals would keep their connection open
+        self._guarded.refuse_frame = lambda _: None  # early refusals would keep their connection open
         for listening in sockets or []:
             _keep_new_connections_out(listening)
         await asyncio.sleep(_BACKLOG_S)
