@@ -13,8 +13,8 @@ import requests
 import func
 from gaze_tools.command_line import console
 from gaze_tools.drill.observation import (
-    Observation,
     Samples,
+    Sight,
     find_growth,
     join,
     list_conditions,
@@ -22,7 +22,7 @@ from gaze_tools.drill.observation import (
     read_events,
     read_samples,
 )
-from gaze_tools.drill.scenes import FRAMES, SCENES, Scene
+from gaze_tools.drill.scenes import FRAMES, SCENES, Fault
 from gaze_tools.drill.stack import SETTINGS, DrillStack
 from gaze_tools.drill.viewer import DrillViewer
 from gaze_tools.markdown import replace_section
@@ -82,7 +82,7 @@ def drill(write: Path | None) -> None:
         sys.exit(1)
 
 
-def play(stack: DrillStack, scene: Scene, viewer: DrillViewer) -> tuple[Observation, float]:
+def play(stack: DrillStack, scene: Fault, viewer: DrillViewer) -> tuple[Sight, float]:
     """Return what was seen during a fault, and the seconds until every request was answered with 200 after it.
 
     Raises:
@@ -100,7 +100,7 @@ def play(stack: DrillStack, scene: Scene, viewer: DrillViewer) -> tuple[Observat
         growth = find_growth(before, _read_metrics(stack))
         events = read_events(stack.log_path, offset)
     recovery_s = viewer.recover()
-    seen = Observation(tuple(sorted(set(frames))), last_frame, events, list_trouble(growth), list_conditions(growth))
+    seen = Sight(tuple(sorted(set(frames))), last_frame, events, list_trouble(growth), list_conditions(growth))
     return seen, recovery_s
 
 
@@ -126,7 +126,7 @@ def start_without_model(stack: DrillStack) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
-def describe(name: str, seen: Observation, advice: str) -> tuple[str, ...]:
+def describe(name: str, seen: Sight, advice: str) -> tuple[str, ...]:
     """Return a row of the table."""
     last_frame = () if seen.last_frame is None else (seen.last_frame,)
     return (
@@ -152,7 +152,7 @@ def _read_metrics(stack: DrillStack) -> Samples:
     return read_samples(requests.get(f"{stack.url}/metrics", timeout=10).text)
 
 
-def _print(seen: Observation) -> None:
+def _print(seen: Sight) -> None:
     for name, values in (
         ("frames", seen.frames),
         ("last frame", () if seen.last_frame is None else (seen.last_frame,)),

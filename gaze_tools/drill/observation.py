@@ -52,7 +52,7 @@ CONDITIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class Sight:
     """What was seen while something was broken.
 
     Attributes:

@@ -12,7 +12,7 @@ FRAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Fault:
     """A fault.
 
     Attributes:
@@ -65,31 +65,31 @@ def _overload(_: DrillStack) -> Iterator[None]:
 
 
 SCENES = (
-    Scene(
+    Fault(
         "Session API down",
         _stop_session_api,
         "Look at the session API. Nothing to do here: the circuit closes within a second of its return, and gateways "
         "repeat the frames.",
     ),
-    Scene(
+    Fault(
         "Session API hangs",
         _pause_session_api,
         "As above. If it is only slow, `gaze_upstream_seconds` shows how slow.",
     ),
-    Scene(
+    Fault(
         "MongoDB down",
         _stop_maps,
         "Look at MongoDB. Frames are stored meanwhile; repeated last frames get their score.",
         ends_session=True,
     ),
-    Scene(
+    Fault(
         "Aggregator refuses",
         DrillStack.refuse_results,
         "Correct the credentials or the policy in front of the aggregator. The result is stored, and the repeated last "
         "frame delivers it.",
         ends_session=True,
     ),
-    Scene(
+    Fault(
         "Overload",
         _overload,
         "Raise the minimum or maximum of pods. Refused frames are repeated after `Retry-After`.",

@@ -31,7 +31,7 @@ SETTINGS = {
 """Short timeouts, so that the drill is short, and one landmarker, so that it is easily overloaded."""
 
 
-class Part:
+class StackPart:
     """A process of the stack."""
 
     def __init__(self, start: Callable[[], AbstractContextManager[subprocess.Popen[bytes] | MongoServer]]) -> None:
@@ -72,13 +72,13 @@ class DrillStack:
         self.log_path = folder / "function.log"
         self._everything = contextlib.ExitStack()
         self._maps_port = find_free_port()
-        self.maps = Part(lambda: start_mongo(folder / "maps", port=self._maps_port))
+        self.maps = StackPart(lambda: start_mongo(folder / "maps", port=self._maps_port))
         sessions_port = find_free_port()
-        self._sessions = Part(lambda: start_mongo(folder / "sessions", port=sessions_port))
+        self._sessions = StackPart(lambda: start_mongo(folder / "sessions", port=sessions_port))
         self._sessions_uri = make_mongo_uri(sessions_port)
         self._ports = {"session_api": find_free_port(), "aggregator": find_free_port()}
-        self.session_api = Part(lambda: self._run_service("session_api"))
-        self.aggregator = Part(lambda: self._run_service("aggregator"))
+        self.session_api = StackPart(lambda: self._run_service("session_api"))
+        self.aggregator = StackPart(lambda: self._run_service("aggregator"))
         self.upstream = UpstreamServices(
             make_mongo_uri(self._maps_port), self._find_url("session_api"), self._find_url("aggregator")
         )
