@@ -137,6 +137,11 @@ class Metrics:
             "gaze_build", "Version, engine, and first digits of the models' SHA-256.", registry=self._registry
         )
 
+        # Finding the child of a metric takes longer than counting in it. The labels here have few values.
+        self._requests_of = cache(self._requests.labels)
+        self._request_seconds_of = cache(self._request_seconds.labels)
+        self._frames_of = cache(self._frames.labels)
+
     def describe_build(self, facts: Mapping[str, str]) -> None:
         """Expose facts about the build and its models as labels."""
         self._build.info(dict(facts))
@@ -160,10 +165,6 @@ class Metrics:
     def observe_calibration_age(self, age_s: float) -> None:
         """Report the age of a calibration that was read."""
         self._calibration_age_s.observe(age_s)
-        # Finding the child of a metric takes longer than counting in it. The labels here have few values.
-        self._requests_of = cache(self._requests.labels)
-        self._request_seconds_of = cache(self._request_seconds.labels)
-        self._frames_of = cache(self._frames.labels)
 
     def watch_waiting(self, count: Callable[[], float]) -> None:
         """Use `count` for the number of waiting last frames."""
