@@ -100,6 +100,11 @@ def test_an_early_refusal_has_the_request_id(world, monkeypatch):
         (b"GET / HTTP/1.1\nx-request-id:a\nHost: h\n", "a"),
         (b"GET / HTTP/1.1\r\nNot-X-Request-Id: a\r\n", None),
         (b"GET / HTTP/1.1\r\nX-Request-Id: a\x01\r\n", None),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: a\r\nX-Request-Id: b\r\n", "a"),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: " + 1024 * b"a" + b"\r\n", 1024 * "a"),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: " + 1025 * b"a" + b"\r\n", None),
+        # A pattern that tries all ways to divide the spaces would need hours for this one.
+        (b"GET / HTTP/1.1\r\nX-Request-Id:" + 16_000 * b" " + b"\x80\r\n", None),
         (b"", None),
     ],
 )
