@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -106,14 +107,13 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
             timeout_graceful_shutdown=int(DRAIN_S),
             backlog=self.cfg.settings["backlog"].value,
         )
-        server = DrainingServer(config, connections)
+        server = DrainingServer(config, connections, handler.close_spans)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None)
         loading = asyncio.create_task(_load_early(handler))
         management = self.started.management
         # One server for both ports: they share limits and shutdown, and the handler distinguishes them.
         await server.serve(sockets=[*self.sockets, *([management] if management else [])])
         loading.cancel()
-        handler.close_spans()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
@@ -153,9 +153,10 @@ class _EndOfWorker(logging.Filter):
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with deadlines for connections, which stops without resetting any of them."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, close_spans: Callable[[], None]) -> None:
         super().__init__(config)
         self._guarded = connections
+        self._close_spans = close_spans
         self._deadlines: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -176,6 +177,7 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
         if self._deadlines is not None:
             self._deadlines.cancel()
+        self._close_spans()  # here, because uvicorn raises the signal again afterwards, which ends the process
 
 
 def _keep_new_connections_out(listening: Any) -> None:  # noqa: ANN401 - a socket, or gunicorn's wrapper of one
