@@ -33,13 +33,14 @@ KEEP_ALIVE_S = 95.0
 """Maximum idle time of a connection. Longer than the 90 s of Go clients such as queue-proxy: they close first, and no
 request meets a closing connection. Idle connections are closed earlier if connections run out."""
 
-DRAIN_S = 29.0
-"""Time for unfinished requests after the process is asked to stop; gunicorn kills it after 30 s."""
+DRAIN_S = 27.0
+"""Time for unfinished requests once idle connections are closed. With the two waits below and a second for the last
+spans, the process ends by itself before gunicorn kills it, 30 s after it was asked to stop."""
 
-_BACKLOG_S = 0.2
+BACKLOG_S = 0.2
 """How long the server still accepts connections from the kernel's backlog after it is asked to stop."""
 
-_LAST_REQUEST_S = 1.0
+LAST_REQUEST_S = 1.0
 """How long idle connections stay open after that, so that no request meets a closing connection."""
 
 _SPARE_FILES = 64
@@ -170,10 +171,10 @@ class DrainingServer(uvicorn.Server):
         self._guarded.refuse_frame = lambda _: None  # early refusals would keep their connection open
         for listening in sockets or []:
             _keep_new_connections_out(listening)
-        await asyncio.sleep(_BACKLOG_S)
+        await asyncio.sleep(BACKLOG_S)
         for server in self.servers:
             server.close()
-        await asyncio.sleep(_LAST_REQUEST_S)
+        await asyncio.sleep(LAST_REQUEST_S)
         await super().shutdown(sockets)
         if self._deadlines is not None:
             self._deadlines.cancel()
