@@ -76,8 +76,9 @@ class Handler:
         answer: Answer | None
         spans = None if self._application is None else self._application.spans
         # Probes and scrapes would be most of the traces of a quiet pod.
-        should_record = spans.should_record if spans is not None and exchange.path == "/gaze" else None
-        trace = begin_trace(exchange.find_header, should_record)
+        is_frame = exchange.path == "/gaze" and self._is_served(exchange)
+        should_record = spans.should_record if spans is not None and is_frame else None
+        trace = begin_trace(exchange.join_headers, should_record)
         with trace, self._metrics.count_in_flight():
             try:
                 answer = (await self._dispatch(exchange)).identify(trace)
