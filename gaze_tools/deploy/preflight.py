@@ -26,11 +26,12 @@ def find_problems(kubectl: Kubectl, overlay: Overlay) -> list[str]:
 
 
 def _check_image(overlay: Overlay) -> Iterator[str]:
-    if PLACEHOLDER in overlay.image:
-        yield (
-            f"{overlay.folder} still contains the placeholder digest: "
-            "write the digest of your image into its kustomization.yaml"
-        )
+    for image in overlay.images:
+        if PLACEHOLDER in image:
+            yield (
+                f"{overlay.folder} still contains the placeholder digest of {image.partition('@')[0]}: "
+                "write the digest of your image into its kustomization.yaml"
+            )
 
 
 def _check_namespace(kubectl: Kubectl, overlay: Overlay) -> Iterator[str]:
