@@ -21,7 +21,7 @@ from gaze_tools.deploy.lock import DeployLock
 from gaze_tools.deploy.overlay import Overlay, read_overlay
 from gaze_tools.deploy.pace import InterruptedDeployError, Interruption, Pace, Polling
 from gaze_tools.deploy.plain import PlainDeployment
-from gaze_tools.deploy.preflight import find_problems
+from gaze_tools.deploy.preflight import exists, find_problems
 from gaze_tools.deploy.rollout import Rollout, RolloutRules
 from gaze_tools.deploy.traffic import find_tags
 
@@ -108,7 +108,7 @@ def apply_namespaces(kubectl: Kubectl, overlay: Overlay) -> None:
     try:
         kubectl.apply(overlay.namespaces)
     except KubectlError as error:
-        if not error.is_forbidden or kubectl.find(f"namespace/{overlay.namespace}", namespace="") is None:
+        if not error.is_forbidden or not exists(kubectl, f"namespace/{overlay.namespace}", namespace=""):
             raise
         report(f"namespace {overlay.namespace} is left as it is: {error.message.strip()}")
 

@@ -113,10 +113,13 @@ class KnativeDeployment:
     def _delete_old_revisions(self, before: ClusterState) -> None:
         """Delete revisions that neither serve nor are kept for a rollback: each keeps a pod."""
         for revision in find_superfluous(read_cluster(self._kubectl), before.shares, self._kept):
-            self._kubectl.ask(
-                "delete", f"revisions.serving.knative.dev/{revision.name}", "--ignore-not-found", "--wait=false"
-            )
-            self._report(f"deleted {revision.name}")
+            resource = f"revisions.serving.knative.dev/{revision.name}"
+            try:
+                self._kubectl.ask("delete", resource, "--ignore-not-found", "--wait=false")
+            except KubectlError as error:
+                self._report(f"{revision.name} is not deleted: {error}")
+            else:
+                self._report(f"deleted {revision.name}")
 
 
 def pin_traffic(service: Manifest, before: ClusterState, tags: list[Target]) -> Manifest:

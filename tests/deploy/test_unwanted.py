@@ -28,7 +28,7 @@ def test_a_rollback_does_not_go_to_a_failed_revision(serving, deploy):
     deploy()
     serving.digest = NEWER
     serving.act_once_at(1, lambda found: setattr(found, "forbidden", ("delete revisions",)))
-    deploy()
+    assert deploy().status == 0
     assert SECOND in serving.serving.revisions
     serving.forbidden = ()
 

@@ -148,13 +148,13 @@ def test_lite_sets_what_the_lite_image_sets(extend, overlay):
 
 
 @pytest.mark.parametrize("overlay", BOTH)
-def test_lite_needs_half_the_memory_and_the_same_cpu(render, extend, overlay):
+def test_lite_needs_less_memory_and_the_same_cpu(render, extend, overlay):
     standard, lite = (
         find_container(manifests)["resources"] for manifests in (render(overlay), extend(overlay, "lite"))
     )
 
-    assert [standard[each]["memory"] for each in ("requests", "limits")] == ["512Mi", "1Gi"]
-    assert [lite[each]["memory"] for each in ("requests", "limits")] == ["256Mi", "512Mi"]
+    assert [standard[each]["memory"] for each in ("requests", "limits")] == ["256Mi", "768Mi"]
+    assert [lite[each]["memory"] for each in ("requests", "limits")] == ["192Mi", "512Mi"]
     assert [standard[each]["cpu"] for each in ("requests", "limits")] == [
         lite[each]["cpu"] for each in ("requests", "limits")
     ]
