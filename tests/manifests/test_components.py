@@ -153,8 +153,8 @@ def test_lite_needs_less_memory_and_the_same_cpu(render, extend, overlay):
         find_container(manifests)["resources"] for manifests in (render(overlay), extend(overlay, "lite"))
     )
 
-    assert [standard[each]["memory"] for each in ("requests", "limits")] == ["256Mi", "768Mi"]
-    assert [lite[each]["memory"] for each in ("requests", "limits")] == ["192Mi", "512Mi"]
+    assert [standard[each]["memory"] for each in ("requests", "limits")] == ["384Mi", "1Gi"]
+    assert [lite[each]["memory"] for each in ("requests", "limits")] == ["320Mi", "768Mi"]
     assert [standard[each]["cpu"] for each in ("requests", "limits")] == [
         lite[each]["cpu"] for each in ("requests", "limits")
     ]
