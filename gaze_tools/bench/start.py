@@ -136,13 +136,18 @@ def compile_packages(python: Path, folder: Path) -> None:
 def read_memory(process_id: int) -> FunctionMemory:
     """Return the memory of a process and its children."""
     sizes = []
-    for each in (process_id, *_list_children(process_id)):
+    for each in list_processes(process_id):
         with contextlib.suppress(OSError):
             rollup = Path("/proc", str(each), "smaps_rollup").read_text()
             found = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", rollup, re.MULTILINE))
             sizes.append((1024 * int(found["Rss"]), 1024 * int(found["Pss"])))
     worker_rss, worker_pss = max(sizes)
     return FunctionMemory(worker_pss, worker_rss, sum(pss for _, pss in sizes))
+
+
+def list_processes(process_id: int) -> tuple[int, ...]:
+    """Return the ids of a process and its children."""
+    return (process_id, *_list_children(process_id))
 
 
 def _list_children(process_id: int) -> Iterator[int]:
