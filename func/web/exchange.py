@@ -32,6 +32,11 @@ class Exchange:
         """Content encoding in lower case."""
         return self._headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
 
+    def read_header(self, name: str) -> str | None:
+        """Return a header by its name in lower case; None if it is missing."""
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
     def read_content_type(self) -> tuple[str, dict[str, str]]:
         """Return the media type in lower case and its parameters."""
         media_type, parameters = parse_options_header(self._headers.get(b"content-type", b"").decode("latin-1"))

@@ -9,12 +9,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from func.bootstrap import Application
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
 from func.settings import Settings
 from func.web.answers import Answer, answer_error, answer_json
 from func.web.bodies import ClientGoneError
+from func.web.cors import CorsPolicy
 from func.web.exchange import Exchange, Receive, Scope, Send
 from func.web.frames import Frames
 from func.web.metrics import Metrics
@@ -35,6 +37,7 @@ class Handler:
         self._probing: asyncio.Future[dict[str, bool]] | None = None
         self._probes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="readiness")
         self._frames = Frames(settings, metrics, self.load)
+        self._cors = CorsPolicy(settings.cors_origins)
         self._routes: dict[str, tuple[str, Callable[[Exchange], Awaitable[Answer]]]] = {
             "/gaze": ("POST", self._frames.answer),
             "/health/liveness": ("GET", self._get_liveness),
@@ -73,7 +76,8 @@ class Handler:
             499 if answer is None else answer.status,
             time.perf_counter() - started_s,
         )
-        return answer
+        more = self._cors.list_headers(exchange)
+        return answer if answer is None or not more else replace(answer, headers={**answer.headers, **more})
 
     def refuse_frame(self) -> Answer | None:
         """Return the answer to a frame that would wait too long now; None if it can be accepted."""

@@ -86,7 +86,8 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
                 drop_bytes=settings.max_body_bytes,
             ),
             self.metrics,
-            self.handler.refuse_frame,
+            # Only the full path answers with the headers that let a page of another origin read the delay.
+            (lambda: None) if settings.cors_origins else self.handler.refuse_frame,
         )
         config = uvicorn.Config(
             self.handler,
