@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from func.bootstrap import Application
+from func.deadline import without_deadline
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
 from func.settings import Settings
 from func.web.answers import Answer, answer_error, answer_json
@@ -61,7 +62,7 @@ class Handler:
         """Return the answer to a request; None if the client closed the connection."""
         started_s = time.perf_counter()
         answer: Answer | None
-        with self._metrics.count_in_flight():
+        with self._metrics.count_in_flight(), without_deadline():
             try:
                 answer = await self._dispatch(exchange)
             except ClientGoneError:
