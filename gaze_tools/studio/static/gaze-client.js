@@ -89,12 +89,11 @@ export class GazeConnection extends EventTarget {
     const startedMs = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       const answer = await this.attempt(metadata, images, { signal, timeoutMs });
+      this.note(answer);
       if (!isTemporary(answer.status)) {
-        this._setTrouble(false);
         if (answer.status === 200 && answer.body) return answer.body;
         throw new GazeRequestError(answer.body?.detail ?? `HTTP ${answer.status}`, answer.status, answer.body);
       }
-      this._setTrouble(true, answer);
       if (performance.now() - startedMs > giveUpAfterMs) {
         throw new GazeRequestError(answer.body?.detail ?? "no answer", answer.status, answer.body);
       }
@@ -102,10 +101,12 @@ export class GazeConnection extends EventTarget {
     }
   }
 
-  _setTrouble(isTroubled, answer) {
+  /** Notes whether the server is there. One that is only busy is. */
+  note({ status, body }) {
+    const isTroubled = isTemporary(status) && status !== 429 && status !== 503;
     if (isTroubled === this.isTroubled) return;
     this.isTroubled = isTroubled;
-    const detail = isTroubled ? { status: answer.status, problem: answer.body } : {};
+    const detail = isTroubled ? { status, problem: body } : {};
     this.dispatchEvent(new CustomEvent(isTroubled ? "trouble" : "recovery", { detail }));
   }
 }
@@ -288,6 +289,7 @@ export class FrameQueue extends EventTarget {
     this._makeMetadata = makeMetadata;
     this._maxBatch = maxBatch;
     this._maxQueue = maxQueue;
+    this._batchLimit = maxBatch;
     this._signal = signal;
     this._waiting = [];
     this._sending = null;
@@ -321,8 +323,21 @@ export class FrameQueue extends EventTarget {
   }
 
   async _run() {
+    let failures = 0;
     try {
-      while (this._waiting.length) await this._sendBatch(this._waiting.slice(0, this._maxBatch));
+      while (this._waiting.length) {
+        const batch = this._waiting.slice(0, this._batchLimit);
+        const delayS = await this._send(batch);
+        if (delayS === undefined) {
+          failures = 0;
+          this._batchLimit = Math.min(this._maxBatch, this._batchLimit + 1);
+          continue;
+        }
+        failures += 1;
+        // A busy server may have room for some of them.
+        this._batchLimit = Math.max(1, Math.floor(this._batchLimit / 2));
+        await wait(retryDelayMs(failures, delayS), this._signal);
+      }
     } catch (error) {
       this._error = error;
     } finally {
@@ -331,45 +346,40 @@ export class FrameQueue extends EventTarget {
     }
   }
 
-  async _sendBatch(batch) {
+  /** Sends a batch once; returns undefined, or the delay that the server wants (null: any) if frames must be repeated. */
+  async _send(batch) {
     const startedMs = performance.now();
     const metadata = {
       ...this._makeMetadata(),
       frames: batch.map(({ number, fields }) => ({ frame_number: number, ...fields })),
     };
-    let entries;
-    try {
-      const body = await this._connection.post(
-        metadata,
-        batch.map(({ blob }) => blob),
-        { signal: this._signal },
-      );
-      entries = body.frames;
-    } catch (error) {
-      // A problem of all frames: each one says what is wrong with itself.
-      if (!(error instanceof GazeRequestError) || !error.problem?.frames) throw error;
-      entries = error.problem.frames;
+    const images = batch.map(({ blob }) => blob);
+    const { status, body, retryAfterS } = await this._connection.attempt(metadata, images, { signal: this._signal });
+    this._connection.note({ status, body });
+    const answers = body?.frames;
+    if (!Array.isArray(answers) || answers.length !== batch.length) {
+      if (isTemporary(status) || status === 200) return retryAfterS;
+      throw new GazeRequestError(body?.detail ?? `HTTP ${status}`, status, body);
     }
     this.roundTripMs = performance.now() - startedMs;
-    let delayS = 0;
-    batch.forEach(({ number }, index) => {
-      const answer = entries[index];
-      if (answer.status !== "success" && isTemporary(answer.status)) {
-        delayS = Math.max(delayS, answer.retry_after_s ?? 0.5);
-        return;
-      }
-      const at = this._waiting.findIndex((each) => each.number === number);
-      this._waiting.splice(at, 1);
-      this.counts.sent += 1;
-      if (answer.status === "success") {
-        this.counts.stored += 1;
-        this.dispatchEvent(new CustomEvent("answer", { detail: { frameNumber: number, answer } }));
-      } else {
-        this.counts.refused += 1;
-        this.dispatchEvent(new CustomEvent("refused", { detail: { frameNumber: number, problem: answer } }));
-      }
-    });
-    if (delayS) await wait(retryDelayMs(1, delayS), this._signal);
+    const repeated = answers.filter((answer) => answer.status !== "success" && isTemporary(answer.status));
+    batch.forEach((frame, index) => this._settle(frame, answers[index]));
+    if (!repeated.length) return undefined;
+    return Math.max(...repeated.map((answer) => answer.retry_after_s ?? 0.5));
+  }
+
+  _settle(frame, answer) {
+    const isStored = answer.status === "success";
+    if (!isStored && isTemporary(answer.status)) return;
+    this._waiting.splice(this._waiting.indexOf(frame), 1);
+    this.counts.sent += 1;
+    if (isStored) {
+      this.counts.stored += 1;
+      this.dispatchEvent(new CustomEvent("answer", { detail: { frameNumber: frame.number, answer } }));
+    } else {
+      this.counts.refused += 1;
+      this.dispatchEvent(new CustomEvent("refused", { detail: { frameNumber: frame.number, problem: answer } }));
+    }
   }
 }
 
@@ -422,43 +432,42 @@ export class Calibration {
   constructor(source, session, setup, connection = new GazeConnection()) {
     Object.assign(this, { source, session, setup, connection });
     this.recorded = [];
-    this.number = 0;
+    this._stop = new AbortController();
+    this._queue = new FrameQueue(connection, () => describeSession(session, setup), { signal: this._stop.signal });
+  }
+
+  /** Number of the frames so far. */
+  get number() {
+    return this._queue.lastNumber;
   }
 
   /**
    * Takes frames while the viewer looks at a target, and sends them.
    *
-   * Returns `{frames, usable, spread}`: how many were sent, how many have a gaze, and how far their gaze scatters, as a
-   * share of the screen's width.
+   * Returns `{frames, usable, spread, answers}`: how many were taken, how many have a gaze, and how far their gaze
+   * scatters, as a share of the screen's width.
    */
   async measure(target, { use = "fit", frames = 12, onFrame, signal } = {}) {
-    const taken = [];
-    while (taken.length < frames) {
-      await this.source.nextImage(signal);
-      const { blob, timestampMs } = await this.source.capture();
-      this.number += 1;
-      taken.push({ blob, fields: { frame_number: this.number, timestamp_ms: timestampMs } });
-      this.recorded.push({ blob, target, use });
-      onFrame?.(taken.length / frames);
-    }
     const answers = [];
-    for (let at = 0; at < taken.length; at += MAX_BATCH) {
-      const batch = taken.slice(at, at + MAX_BATCH);
-      const metadata = {
-        ...describeSession(this.session, this.setup),
-        calibration_target: target,
-        calibration_use: use,
-        frames: batch.map(({ fields }) => fields),
-      };
-      const body = await this.connection.post(
-        metadata,
-        batch.map(({ blob }) => blob),
-        { signal, giveUpAfterMs: 60000 },
-      );
-      answers.push(...body.frames);
+    const collect = ({ detail }) => answers.push(detail.answer);
+    const stop = () => this._stop.abort(signal.reason);
+    signal?.addEventListener("abort", stop, { once: true });
+    this._queue.addEventListener("answer", collect);
+    try {
+      for (let taken = 0; taken < frames; taken += 1) {
+        await this.source.nextImage(signal);
+        const { blob, timestampMs } = await this.source.capture();
+        this._queue.push(blob, { timestamp_ms: timestampMs, calibration_target: target, calibration_use: use });
+        this.recorded.push({ blob, target, use });
+        onFrame?.((taken + 1) / frames);
+      }
+      await this._queue.flush();
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      this._queue.removeEventListener("answer", collect);
     }
     const gazes = answers.filter(({ gaze }) => gaze).map(({ gaze }) => gaze);
-    return { frames: taken.length, usable: gazes.length, spread: measureSpread(gazes), answers };
+    return { frames, usable: gazes.length, spread: measureSpread(gazes), answers };
   }
 
   /** Ends the calibration; returns the result's `calibration`. */
