@@ -14,9 +14,11 @@ function make(name, values, text) {
 
 /** Draws the score between 0 and 100, with chance and interval. */
 export function drawScale(svg, result) {
-  const at = (value) => 10 + (580 * value) / 100;
+  const width = svg.clientWidth || 600;
+  svg.setAttribute("viewBox", `0 0 ${width} 86`);
+  const at = (value) => 20 + ((width - 40) * value) / 100;
   const { final_score: score, chance_level: chance, interval_95: interval } = result;
-  const parts = [make("rect", { class: "track", x: 10, y: 34, width: 580, height: 10, rx: 5 })];
+  const parts = [make("rect", { class: "track", x: 20, y: 34, width: width - 40, height: 10, rx: 5 })];
   if (interval) {
     const [low, high] = interval;
     parts.push(make("rect", { class: "band", x: at(low), y: 26, width: Math.max(2, at(high) - at(low)), height: 26, rx: 6 }));
@@ -79,18 +81,20 @@ export function drawHeat(canvas, film, points, radius = 0.07) {
 
 /** Draws the position of the gaze in the film over time, and below it the hits. */
 export function drawTrace(svg, points, trace) {
-  const [left, right, top, bottom] = [44, 950, 12, 190];
+  const width = svg.clientWidth || 960;
+  svg.setAttribute("viewBox", `0 0 ${width} 270`);
+  const [left, right, top, bottom] = [34, width - 14, 14, 180];
   const endMs = Math.max(1, ...points.map(({ videoTimeMs }) => videoTimeMs));
   const atX = (ms) => left + ((right - left) * ms) / endMs;
-  const atY = (share) => top + (bottom - top) * Math.min(1.2, Math.max(-0.05, share));
+  const atY = (share) => top + (bottom - top) * Math.min(1.06, Math.max(-0.06, share));
   const parts = [];
   for (const share of [0, 0.5, 1]) {
     parts.push(make("line", { class: "axis", x1: left, x2: right, y1: atY(share), y2: atY(share) }));
     parts.push(make("text", { x: left - 8, y: atY(share) + 5, "text-anchor": "end" }, String(share)));
   }
-  const step = [1, 2, 5, 10, 30, 60, 120, 300, 600].find((each) => endMs / 1000 / each <= 10) ?? 1800;
+  const step = [1, 2, 5, 10, 30, 60, 120, 300, 600].find((each) => endMs / 1000 / each <= width / 80) ?? 1800;
   for (let second = 0; second <= endMs / 1000; second += step) {
-    parts.push(make("text", { x: atX(1000 * second), y: 252, "text-anchor": "middle" }, `${second} s`));
+    parts.push(make("text", { x: atX(1000 * second), y: 262, "text-anchor": "middle" }, `${second} s`));
   }
   const ordered = [...points].sort((a, b) => a.videoTimeMs - b.videoTimeMs);
   for (const axis of ["x", "y"]) {
@@ -108,7 +112,7 @@ export function drawTrace(svg, points, trace) {
   for (const { frameNumber, videoTimeMs } of ordered) {
     if (!hits.has(frameNumber)) continue;
     const isHit = hits.get(frameNumber) === 1;
-    parts.push(make("rect", { class: isHit ? "hit" : "miss", x: atX(videoTimeMs) - 1, y: isHit ? 206 : 214, width: 2.5, height: isHit ? 24 : 16 }));
+    parts.push(make("rect", { class: isHit ? "hit" : "miss", x: atX(videoTimeMs) - 1, y: isHit ? 206 : 218, width: 2.5, height: isHit ? 28 : 16 }));
   }
   svg.replaceChildren(...parts);
 }

@@ -34,6 +34,8 @@ export interface Setup {
   screen?: Screen;
   camera?: Camera;
   calibration?: Session | null;
+  /** Where the film is, if it is known and does not move; otherwise it is followed. */
+  viewport?: Viewport;
 }
 
 export interface Gaze {

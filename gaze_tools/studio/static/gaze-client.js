@@ -567,7 +567,7 @@ export class Viewing extends EventTarget {
       nextMs = performance.now() + 1000 / (this.maxRate * Math.max(0.1, 1 - load));
       const videoTimeMs = this._clock.positionMs;
       const content = { width: this.film.videoWidth, height: this.film.videoHeight };
-      const viewport = locateOnScreen(this.element, { content });
+      const viewport = this.setup.viewport ?? locateOnScreen(this.element, { content });
       const { blob, timestampMs } = await this.source.capture();
       const fields = { timestamp_ms: timestampMs, video_time_ms: videoTimeMs, viewport };
       const number = this.queue.push(blob, fields);

@@ -16,7 +16,8 @@ export class SamplePerson extends EventTarget {
 
   constructor(about, images) {
     super();
-    this.setup = { screen: about.screen, camera: about.camera };
+    // The person was rendered in front of a film in full screen, whatever the window is now.
+    this.setup = { screen: about.screen, camera: about.camera, viewport: { x: 0, y: 0, width: 1, height: 1 } };
     this.label = "Sample";
     this.isLive = true;
     this.canvas = document.createElement("canvas");

@@ -111,6 +111,7 @@ export function setUpCalibration(studio) {
 
   const finish = (count, { session, calibration, result, distanceMm }) => {
     byId("calibration-result").hidden = false;
+    byId("calibration-form").hidden = true;
     const [number, text] = [byId("calibration-number"), byId("calibration-text")];
     const errorDeg = result.validation?.accuracy_deg ?? result.accuracy_deg;
     const isUsed = result.used;
@@ -132,7 +133,7 @@ export function setUpCalibration(studio) {
       if (!studio.isSample) studio.remember({ calibration: { ...session, date: new Date().toISOString() } });
     }
     if (isUsed) drawCircle(byId("calibration-circle"), studio.setup.screen, radiusMm);
-    offerRecording(calibration, distanceMm);
+    offerRecording(calibration);
     byId("calibration-done").focus();
     studio.announce(`${number.textContent}. ${text.textContent}`);
   };
@@ -156,10 +157,12 @@ export function setUpCalibration(studio) {
     studio.calibrationResult = null;
     return studio.go("watch");
   });
+  byId("calibrate-again").addEventListener("click", () => studio.go("calibration"));
   byId("calibration-done").addEventListener("click", () => studio.go("watch"));
   return {
     enter() {
       byId("calibration-result").hidden = true;
+      byId("calibration-form").hidden = false;
       const known = studio.isSample ? null : studio.remembered.calibration;
       const choice = byId("refresh-choice");
       choice.hidden = !known;

@@ -162,7 +162,7 @@ export function setUpCamera(studio) {
       const middle = [...distances].sort((a, b) => a - b)[Math.floor(distances.length / 2)];
       fovDeg = Math.round(10 * correctFieldOfView(fovDeg, middle, measured)) / 10;
     }
-    Object.assign(studio.setup, readSetup());
+    Object.assign(studio.setup, { viewport: undefined }, readSetup());
     if (!studio.isSample) {
       const { screen: size, camera } = studio.setup;
       studio.remember({
