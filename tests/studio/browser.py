@@ -1,4 +1,4 @@
-"""A real browser, and the studio's services with a relay between gateway and function that records and fails at will."""
+"""A real browser, and the studio's services with a relay before the function that records, waits and fails at will."""
 
 import contextlib
 import email.parser
@@ -126,7 +126,7 @@ class Page:
         self.errors = []
         page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda message: self._note(message))
+        page.on("console", self._note)
 
     def _note(self, message):
         # A failed request is a line of the console, too; those are part of some tests.

@@ -187,6 +187,50 @@ def test_a_reload_begins_a_new_session(page, services):
     assert page.read_result()["frames"]["received"] == len(services.relay.frames_of(second))
 
 
+def test_two_tabs_are_two_sessions(page, services):
+    """Both tabs watch at the same time; a hidden one would pause, so each has a window of its own."""
+    others = [Page(page.page.context.new_page()) for _ in range(2)]
+    for each in others:
+        each.open(services)
+        each.take_sample_person()
+        each.skip_calibration()
+        each.start_film()
+    results = []
+    for each in others:
+        each.await_score()
+        results.append(each.read_result())
+
+    for session_id, result in zip(session_ids(services)[-2:], results, strict=True):
+        assert result["frames"]["received"] == len(services.relay.frames_of(session_id))
+
+
+def test_a_camera_that_is_unplugged_pauses_the_film(page, services):
+    page.page.add_init_script("""
+      const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => (window.cameraOfTest = await open(wanted));
+    """)
+    page.open(services)
+    page.take_camera()
+    page.wait_for('#hint[data-state="good"]')
+    page.page.click("#camera-done")
+    page.skip_calibration()
+    page.start_film()
+    # What a browser does when a camera is unplugged: its track ends.
+    page.page.evaluate("""() => {
+      for (const track of window.cameraOfTest.getTracks()) {
+        track.stop();
+        track.dispatchEvent(new Event("ended"));
+      }
+    }""")
+    page.wait_for("#film-trouble:not([hidden])")
+    assert "camera was disconnected" in page.page.inner_text("#film-trouble")
+    assert page.page.evaluate("document.getElementById('film').paused")
+    page.page.click("#film-finish")
+    page.await_score()
+
+    assert page.read_result()["frames"]["received"] == len(services.relay.frames_of(session_ids(services)[-1]))
+
+
 def test_the_place_of_the_film_is_followed_out_of_full_screen(page, services):
     page.open(services)
     page.take_camera()

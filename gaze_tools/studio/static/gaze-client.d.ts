@@ -65,6 +65,8 @@ export interface CapturedImage {
 
 /** Anything that delivers images: a camera, or a stand-in for one. */
 export interface FrameSource extends EventTarget {
+  /** False once it delivers no more images. */
+  readonly isLive?: boolean;
   nextImage(signal?: AbortSignal): Promise<void>;
   capture(): Promise<CapturedImage>;
   stop(): void;

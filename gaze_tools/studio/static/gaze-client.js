@@ -552,7 +552,9 @@ export class Viewing extends EventTarget {
     let wasFull = false;
     while (!this._ending) {
       await Promise.race([this.source.nextImage(signal), wait(200, signal)]);
-      if (this._ending || !this._clock.isRunning || this.film.ownerDocument.hidden) continue;
+      const isWatching = this._clock.isRunning && !this.film.ownerDocument.hidden;
+      // The image of a camera that is gone stands still.
+      if (this._ending || !isWatching || this.source.isLive === false) continue;
       if (performance.now() < nextMs) continue;
       if (this.queue.isFull) {
         this.queue.counts.dropped += 1;

@@ -6,7 +6,17 @@ import { openCamera } from "./step-start.js";
 
 const byId = (id) => document.getElementById(id);
 const CARD_MM = { width: 85.6, height: 53.98 }; // ISO/IEC 7810 ID-1
-const USUAL = { screenMm: [345, 194], lens: [0, 8], fovDeg: 63 };
+/** A 15.6-inch laptop; phones have about 160 CSS pixels per inch. */
+const LAPTOP_MM = [345, 194];
+const PHONE_PX = 600;
+const USUAL = {
+  get screenMm() {
+    const isPhone = Math.min(screen.width, screen.height) < PHONE_PX;
+    return isPhone ? [screen.width, screen.height].map((each) => Math.round((each * 25.4) / 160)) : LAPTOP_MM;
+  },
+  lens: [0, 8],
+  fovDeg: 63,
+};
 const LOOK_EVERY_MS = 350;
 const [BLACK, DARK] = [10, 40];
 const [NEAR_MM, FAR_MM] = [300, 900];
@@ -150,7 +160,7 @@ export function setUpCamera(studio) {
   });
   for (const id of ["screen-width", "screen-height"]) {
     byId(id).addEventListener("change", () => {
-      byId("card-size").value = Math.round((CARD_MM.width * screen.width) / readNumber("screen-width", 345));
+      byId("card-size").value = Math.round((CARD_MM.width * screen.width) / readNumber("screen-width", LAPTOP_MM[0]));
       drawCard();
     });
   }
