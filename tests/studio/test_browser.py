@@ -9,7 +9,7 @@ import requests
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.stack.client import GazeClient
 from tests.running import run_function, serve_upstream
-from tests.studio.browser import Page, find_browser, run_services
+from tests.studio.browser import Page, find_browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev: pip install playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
@@ -17,10 +17,11 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory):
-    with run_services(tmp_path_factory.mktemp("studio")) as running:
-        yield running
+KEEP_CAMERA = """
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => (window.cameraOfTest = await open(wanted));
+"""
+"""Lets a test reach the camera that the page has opened."""
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,7 @@ def test_the_whole_way_gives_the_score_of_the_python_client(page, services):
 
 
 def test_a_camera_is_watched_without_a_calibration(page, services):
+    page.page.add_init_script(KEEP_CAMERA)
     page.open(services)
     page.take_camera()
     page.wait_for('#hint[data-state="good"]')
@@ -114,6 +116,11 @@ def test_a_camera_is_watched_without_a_calibration(page, services):
     page.await_score()
     result = page.read_result()
 
+    # The camera is off again, and comes back for another film.
+    assert page.page.evaluate("cameraOfTest.getTracks().every(({ readyState }) => readyState === 'ended')")
+    page.page.click("#again")
+    page.wait_for("#watch:not([disabled])")
+    assert page.page.evaluate("cameraOfTest.getTracks().every(({ readyState }) => readyState === 'live')")
     # The clip was rendered with 50°; 470 mm was measured.
     sent = services.relay.requests_of("sample")[-1][0]["camera"]
     assert 47 <= sent["vertical_fov_deg"] <= 53
@@ -205,10 +212,7 @@ def test_two_tabs_are_two_sessions(page, services):
 
 
 def test_a_camera_that_is_unplugged_pauses_the_film(page, services):
-    page.page.add_init_script("""
-      const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-      navigator.mediaDevices.getUserMedia = async (wanted) => (window.cameraOfTest = await open(wanted));
-    """)
+    page.page.add_init_script(KEEP_CAMERA)
     page.open(services)
     page.take_camera()
     page.wait_for('#hint[data-state="good"]')

@@ -15,6 +15,7 @@ class Studio {
   constructor() {
     this.source = null;
     this.isSample = false;
+    this.deviceId = undefined;
     this.setup = { screen: undefined, camera: undefined, calibration: null };
     this.calibrationResult = null;
     this.viewing = null;

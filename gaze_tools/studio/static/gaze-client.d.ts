@@ -96,6 +96,7 @@ export class CameraSource extends EventTarget implements FrameSource {
     quality?: number;
   }): Promise<CameraSource>;
   readonly label: string;
+  readonly deviceId: string | undefined;
   readonly isLive: boolean;
   readonly video: HTMLVideoElement;
   nextImage(signal?: AbortSignal): Promise<void>;

@@ -147,6 +147,10 @@ export class CameraSource extends EventTarget {
     return this.stream.getVideoTracks()[0]?.label ?? "";
   }
 
+  get deviceId() {
+    return this.stream.getVideoTracks()[0]?.getSettings().deviceId;
+  }
+
   get isLive() {
     return this.stream.getVideoTracks().some((track) => track.readyState === "live");
   }

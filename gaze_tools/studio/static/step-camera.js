@@ -106,7 +106,7 @@ export function setUpCamera(studio) {
     const devices = studio.isSample ? [] : await navigator.mediaDevices.enumerateDevices();
     const cameras = devices.filter(({ kind }) => kind === "videoinput");
     byId("camera-choice").hidden = cameras.length < 2;
-    const current = studio.source.stream?.getVideoTracks()[0].getSettings().deviceId;
+    const current = studio.source.deviceId;
     choice.replaceChildren(
       ...cameras.map(({ deviceId, label }, index) => {
         const isCurrent = deviceId === current;

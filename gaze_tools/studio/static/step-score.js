@@ -2,6 +2,7 @@
 
 import { drawHeat, drawScale, drawTrace } from "./charts.js";
 import { hasText, setText, t } from "./i18n.js";
+import { reopen } from "./step-start.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -87,7 +88,9 @@ export function setUpScore(studio) {
     );
   };
 
-  byId("again").addEventListener("click", () => studio.go("watch"));
+  byId("again").addEventListener("click", async () => {
+    if (await reopen(studio)) await studio.go("watch");
+  });
   byId("start-over").addEventListener("click", () => studio.go("start"));
   return {
     async enter() {
@@ -98,7 +101,16 @@ export function setUpScore(studio) {
       const wait = byId("score-wait");
       wait.hidden = false;
       setText(wait, "score.computing");
-      result = await viewing.complete();
+      // The camera is not needed any more.
+      studio.release();
+      try {
+        result = await viewing.complete();
+      } catch (error) {
+        wait.hidden = true;
+        byId("again").hidden = false;
+        studio.showFailure(error);
+        return;
+      }
       if (resultUrl) URL.revokeObjectURL(resultUrl);
       resultUrl = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1)], { type: "application/json" }));
       byId("get-json").href = resultUrl;

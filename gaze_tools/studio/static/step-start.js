@@ -24,6 +24,7 @@ export async function openCamera(studio, deviceId) {
   studio.release();
   try {
     studio.source = await CameraSource.open({ deviceId });
+    studio.deviceId = studio.source.deviceId;
   } catch (error) {
     const key = CAMERA_ERRORS[error.name];
     if (key) studio.showError(key);
@@ -31,6 +32,23 @@ export async function openCamera(studio, deviceId) {
     return false;
   }
   return true;
+}
+
+/** Opens the sample person, or says why not; returns whether it is there. */
+async function openSamplePerson(studio) {
+  studio.release();
+  try {
+    studio.source = await SamplePerson.open();
+  } catch (error) {
+    studio.showFailure(error);
+    return false;
+  }
+  return true;
+}
+
+/** Opens again what was open before; returns whether it is open. */
+export function reopen(studio) {
+  return studio.isSample ? openSamplePerson(studio) : openCamera(studio, studio.deviceId);
 }
 
 export function setUpStart(studio) {
@@ -45,15 +63,8 @@ export function setUpStart(studio) {
   });
   byId("use-sample").addEventListener("click", async () => {
     studio.hideError();
-    try {
-      studio.release();
-      studio.source = await SamplePerson.open();
-    } catch (error) {
-      studio.showFailure(error);
-      return;
-    }
     studio.isSample = true;
-    await studio.go("camera");
+    if (await openSamplePerson(studio)) await studio.go("camera");
   });
   return {
     enter() {

@@ -166,8 +166,8 @@ export function setUpWatch(studio) {
       await viewing.pause();
     } finally {
       document.removeEventListener("visibilitychange", hide);
-      studio.source?.removeEventListener("lost", onLost);
-      studio.source?.rest?.();
+      studio.source.removeEventListener("lost", onLost);
+      studio.source.rest?.();
       overlay?.(null);
       controls.release();
     }
