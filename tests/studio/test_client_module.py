@@ -1,6 +1,7 @@
 """Arithmetic of gaze-client.js and the page's modules, run by Node.js."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -97,3 +98,64 @@ class TestQueue:
         calls = self.send([{}, {"status": 503}, {"status": 0}], 5)["calls"]
 
         assert calls == [[1], [2, 3, 4, 5], [2, 3], [2], [3, 4], [5]]
+
+
+@pytest.mark.parametrize(
+    ("brightness", "answer", "hint"),
+    [
+        (120, {"validity": "ok", "distance_mm": 550}, "goodDistance"),
+        (5, {"validity": "no_face"}, "black"),
+        (30, {"validity": "no_face"}, "dark"),
+        (120, {"validity": "no_face"}, "noFace"),
+        (120, {"validity": "ok", "flags": ["several_faces"], "distance_mm": 550}, "severalFaces"),
+        (120, {"validity": "eyes_closed"}, "eyesClosed"),
+        (120, {"validity": "low_quality", "flags": ["face_rotated"]}, "rotated"),
+        (120, {"validity": "low_quality", "flags": ["eyes_covered"]}, "covered"),
+        (120, {"validity": "low_quality", "flags": ["face_cut_off"]}, "cutOff"),
+        (120, {"validity": "low_quality", "flags": ["face_too_small"]}, "tooFar"),
+        (120, {"validity": "low_quality", "flags": ["a new one"]}, "noContrast"),
+        (120, {"validity": "ok", "distance_mm": 299}, "tooClose"),
+        (120, {"validity": "ok", "distance_mm": 901}, "tooFar"),
+        (120, {"validity": "ok", "distance_mm": 550, "head_pose_deg": {"yaw": -26, "pitch": 0}}, "turned"),
+        (39, {"validity": "ok", "distance_mm": 550}, "dark"),
+    ],
+)
+def test_each_trouble_has_a_hint(brightness, answer, hint):
+    assert run("step-camera.js", f"m.chooseHint({brightness}, {json.dumps(answer)}).name") == hint
+
+
+def test_a_measured_distance_gives_the_field_of_view():
+    # The estimate of 63° puts the eyes at 370 mm; the ruler says 550 mm.
+    assert run("step-camera.js", "m.correctFieldOfView(63, 370, 550)") == pytest.approx(44.8, abs=0.1)
+    assert run("step-camera.js", "m.correctFieldOfView(50, 470, 470)") == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("usable", "spread", "is_good"),
+    [(12, 0.02, True), (6, 0.12, True), (5, 0.02, False), (12, 0.13, False), (0, None, False)],
+)
+def test_a_target_without_a_steady_gaze_is_repeated(usable, spread, is_good):
+    measured = json.dumps({"frames": 12, "usable": usable, "spread": spread})
+    assert run("step-calibration.js", f"m.isGoodTarget({measured})") is is_good
+
+
+@pytest.mark.parametrize(
+    ("score", "interval", "sentence"),
+    [
+        (60, [45, 75], "above"),
+        (20, [10, 28], "below"),
+        (33, [20, 46], "near"),
+        (45, [25, 65], "unsure"),
+        (60, None, "unsure"),
+    ],
+)
+def test_a_score_is_put_into_words(score, interval, sentence):
+    result = json.dumps({"final_score": score, "chance_level": 30, "interval_95": interval})
+    assert run("step-score.js", f"m.judge({result})") == sentence
+
+
+def test_types_describe_every_export():
+    source, types = ((PAGE / f"gaze-client.{suffix}").read_text(encoding="utf-8") for suffix in ("js", "d.ts"))
+    exported = re.findall(r"^export (?:async )?(?:function|class) (\w+)", source, re.MULTILINE)
+    declared = re.findall(r"^export (?:function|class) (\w+)", types, re.MULTILINE)
+    assert sorted(exported) == sorted(declared)
