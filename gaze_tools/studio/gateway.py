@@ -35,7 +35,8 @@ MAX_GAZE_BYTES = 8 * 2**20
 """As MAX_BODY_BYTES of the function."""
 
 _MAX_MESSAGE_BYTES = 64 * 1024
-_OPEN_VIDEO_IDS = ("calibration", "check")
+_CHECK = "check"
+_OPEN_VIDEO_IDS = ("calibration", _CHECK)
 """Video ids without a film: calibrations, and the check of the viewer's position."""
 
 _log = logging.getLogger(__name__)
@@ -206,7 +207,10 @@ def _add_viewings(app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: Kep
             raise bad_request("video_id is not a video id.") from error
         if video_id not in _OPEN_VIDEO_IDS and films.get(video_id).state != "ready":
             raise StudioError(409, "not-prepared", "Not prepared", "The film is still being prepared.")
-        return jsonify(asdict(start_viewing(_address(), video_id, token_key=setup.token_key))), 201
+        started = start_viewing(_address(), video_id, token_key=setup.token_key)
+        if video_id != _CHECK:
+            kept.reserve(started, _address())
+        return jsonify(asdict(started)), 201
 
     @app.post("/gaze")
     def forward() -> Response:

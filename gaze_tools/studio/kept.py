@@ -11,18 +11,19 @@ from typing import Any
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
-from gaze_core.errors import GazeError, SessionNotFoundError
+from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
 from gaze_tools.session.api import SessionApi, is_session_id
 from gaze_tools.session.export_file import ExportedSessions
 from gaze_tools.session.transfer import export_session, import_session
 from gaze_tools.studio.problems import StudioError, not_found
+from gaze_tools.studio.viewings import StartedViewing
 from models import GAZE_MODEL_PATH
 
 TIMEOUT_S = 60.0
 KEEP_S = 6 * 3600.0
-"""Minimum lifetime of a calibration that is put back for a viewer who returns."""
+"""Minimum lifetime of viewings and calibrations: a viewer may pause a film for longer than an unused session lives."""
 
 FILES = {"session.json", "report.html", "trace.csv", "trace.json"}
 """Files of a session that can be downloaded."""
@@ -60,6 +61,14 @@ class KeptSessions:
         self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         self._lock = threading.Lock()
+
+    def reserve(self, viewing: StartedViewing, ip_address: str) -> None:
+        """Create the session of a viewing with a long life; otherwise the function creates it with the usual one."""
+        api = SessionApi(self._session_api_url)
+        try:
+            api.create(viewing.session_id, ip_address=ip_address, video_id=viewing.video_id, keep_s=KEEP_S)
+        except SessionStoreError as error:
+            _log.warning("a session could not be reserved: %s", type(error).__name__)
 
     def keep(self, ended: EndedSession) -> bool:
         """Write the export of a session; return whether it was written."""

@@ -69,3 +69,12 @@ def test_calibrations_are_not_listed_as_sessions(services):
     listed = requests.get(f"{services.page_url}/api/sessions", timeout=60).json()["sessions"]
 
     assert session["session_id"] not in [each["session_id"] for each in listed]
+
+
+@pytest.mark.parametrize(("video_id", "is_reserved"), [("sample", True), ("calibration", True), ("check", False)])
+def test_a_viewing_outlives_a_long_pause(services, video_id, is_reserved):
+    started = requests.post(f"{services.page_url}/api/viewings", json={"video_id": video_id}, timeout=60).json()
+    listed = requests.get(f"{services.upstream.session_api_url}/sessions", timeout=60).json()["sessions"]
+    left_s = [each["left_s"] for each in listed if each["session_id"] == started["session_id"]]
+
+    assert [each > 5 * 3600 for each in left_s] == ([True] if is_reserved else [])
