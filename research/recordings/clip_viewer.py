@@ -4,6 +4,8 @@
 
 Person, screen, camera, light and place are those of `research.clip`, so that the calibration belongs to the clip: nine
 targets to calibrate with, and two to test it. The folder is a recording as docs/recordings.md describes it.
+
+Render both again together: hair, skin and clothes change with the renderer.
 """
 
 import csv
