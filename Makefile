@@ -22,6 +22,10 @@ IMAGE ?= gaze-function:dev
 IMAGE_TARGET ?= function
 BENCH ?=
 OVERLAY ?= knative/overlays/prod
+DEPLOY ?=
+# Yours, or else the one that the development environment contains.
+KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
+WITHOUT_KUBECTL = $(if $(filter $(BIN)/kubectl,$(KUBECTL)),$(VENV)/.installed)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,7 +89,7 @@ train-eyes: eye-images $(VENV)/.installed-eyes ## train the eye network on eye i
 evaluate: $(VENV)/.installed ## measure the shipped model on held-out people; updates card, tables and figures
 	@$(BIN)/python -m research.evaluation
 
-bench: $(VENV)/.installed-bench ## measure the function against its networks; a report in out/bench (BENCH=--quick: minutes)
+bench: $(VENV)/.installed-bench ## measure the function against its networks: 15 minutes, or BENCH=--quick; a report in out/bench
 	@$(BIN)/gaze bench all $(BENCH)
 
 bench-score: $(VENV)/.installed-demo ## time the scoring of sessions of up to an hour, and its memory
@@ -118,13 +122,14 @@ docs: $(VENV)/.installed ## update the generated tables in docs/
 
 image: ## build the function's image; IMAGE_TARGET=lite, BASE_IMAGE=name@sha256:…
 	@$(ENGINE) build --target $(IMAGE_TARGET) --tag $(IMAGE) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
-		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) .
+		--build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --build-arg REVISION=$$(git rev-parse HEAD) \
+		$(if $(filter docker,$(notdir $(ENGINE))),,--timestamp $$(git log -1 --format=%ct)) .
 
-cluster-check: $(VENV)/.installed ## report what a cluster lacks and how to install it
-	@KUBECTL=$(BIN)/kubectl .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)
+cluster-check: $(WITHOUT_KUBECTL) ## report what a cluster lacks and how to install it
+	@KUBECTL=$(KUBECTL) .ci/cluster-check $(if $(findstring k8s-hpa,$(OVERLAY)),k8s-hpa,knative)
 
-deploy: $(VENV)/.installed ## deploy OVERLAY with func and the settings that func lacks; safe to repeat
-	@KUBECTL=$(BIN)/kubectl .ci/deploy $(OVERLAY)
+deploy: $(WITHOUT_KUBECTL) ## deploy OVERLAY step by step; safe to repeat. DEPLOY=--dry-run, DEPLOY=--rollback
+	@KUBECTL=$(KUBECTL) PYTHON=$(PYTHON) .ci/deploy $(OVERLAY) $(DEPLOY)
 
 clean: ## remove the environment, caches and output
 	rm -rf $(VENV) .cache out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -160,7 +165,7 @@ $(VENV)/.installed: $(INSTALL_INPUTS)
 	$(require-python)
 	@.ci/install debian libegl1 libgles2 $(VENV_PACKAGE) $(ALSO)
 	@.ci/install venv $(PYTHON) $(VENV)
-	@.ci/install python $(BIN)/python serve,lite,tools,research,dev --editable
+	@.ci/install python $(BIN)/python serve,lite,otel,tools,research,dev --editable
 	@touch $(VENV)/.installed-demo $@
 
 # ALSO: one call of apt-get for all Debian packages. The tests render faces from downloaded meshes.
@@ -172,7 +177,7 @@ $(VENV)/.installed-test: $(INSTALL_INPUTS)
 
 $(VENV)/.installed-bench: $(INSTALL_INPUTS)
 	@$(MAKE) --no-print-directory $(VENV)/.installed-demo
-	@.ci/install python $(BIN)/python serve,lite,tools --editable
+	@.ci/install python $(BIN)/python serve,lite,tools,bench --editable
 	@touch $@
 
 $(VENV)/.installed-eyes: $(INSTALL_INPUTS)

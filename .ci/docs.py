@@ -21,6 +21,7 @@ from func.web.metrics import Metrics
 from gaze_tools.markdown import replace_section
 
 ROOT = Path(__file__).parents[1]
+_SUFFIXES = {"counter": "_total", "info": "_info"}
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def list_metrics() -> list[Sequence[str]]:
     for collector in registry._collector_to_names:  # the public interface has no labels
         if isinstance(collector, MetricWrapperBase):
             described = collector.describe()
-            name = f"{described[0].name}_total" if described[0].type == "counter" else described[0].name
+            name = f"{described[0].name}{_SUFFIXES.get(described[0].type, '')}"
             labels = ", ".join(f"`{label}`" for label in collector._labelnames)
             rows.append((f"`{name}`", described[0].type, labels or "–", described[0].documentation))
     return [("metric", "type", "labels", "meaning"), *sorted(rows)]

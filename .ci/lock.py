@@ -71,11 +71,11 @@ def read_requirements(*, all_extras: bool = False, is_lite: bool = False) -> lis
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = settings["project"]["optional-dependencies"]
     dependencies = settings["project"]["dependencies"]
-    chosen = [extras["serve"]]
+    chosen = [extras["serve"], extras["otel"]]
     if all_extras:
         chosen = [packages for name, packages in extras.items() if name != UNCHECKED_EXTRA]
     elif is_lite:
-        chosen = [extras["serve"], extras["lite"]]
+        chosen = [extras["serve"], extras["otel"], extras["lite"]]
         dependencies = [package for package in dependencies if not package.startswith(NOT_IN_LITE)]
     return [*settings["build-system"]["requires"], *dependencies, *itertools.chain(*chosen)]
 

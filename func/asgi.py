@@ -4,8 +4,9 @@ func's scaffolding imports `new` from the package `function` (`func/shim`), call
 `handle`. It answers the two health paths itself, from `alive` and `ready`.
 """
 
+import asyncio
 import os
-import sys
+import socket
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -13,7 +14,7 @@ from func.errors import NotReadyError, UnusableModelError
 from func.web.exchange import Receive, Scope, Send
 from func.web.handler import Handler
 from func.web.native_output import divert_native_output
-from func.web.start import describe_end, start
+from func.web.start import end, start
 
 
 class Function:
@@ -21,10 +22,14 @@ class Function:
 
     Args:
         handler: Answers requests.
+        management: Socket of the management port, if there is one.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, management: socket.socket | None = None) -> None:
         self._handler = handler
+        self._management = management
+        self._stopped = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
         self._loading: Future[bool] | None = None
 
@@ -37,13 +42,16 @@ class Function:
 
         Exits with one line on stderr if they stay unusable.
         """
+        if self._management is not None:
+            self._serving = asyncio.get_running_loop().create_task(self._serve_management(self._management))
         try:
             self._load().result()
         except UnusableModelError as error:
-            sys.exit(describe_end(error))
+            end(error.line)
 
     def stop(self) -> None:
         """Accept no more work. func calls it when the server stops."""
+        self._stopped.set()
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._handler.close()
 
@@ -60,6 +68,15 @@ class Function:
             self._load()
         is_ready = self._has_loaded()
         return is_ready, "ready" if is_ready else "loading"
+
+    async def _serve_management(self, management: socket.socket) -> None:
+        """Serve the management port with func's own server, which cannot take a second port."""
+        import hypercorn.asyncio  # noqa: PLC0415 - only func's images have it
+        import hypercorn.config  # noqa: PLC0415
+
+        config = hypercorn.config.Config()
+        config.bind = [f"fd://{management.detach()}"]  # hypercorn closes it
+        await hypercorn.asyncio.serve(self._handler, config, shutdown_trigger=self._stopped.wait)
 
     def _has_loaded(self) -> bool:
         loading = self._loading
@@ -81,6 +98,6 @@ class Function:
 
 def new() -> Function:
     """Return the function. func calls it once per process."""
-    handler = start(os.environ).handler
+    started = start(os.environ)
     divert_native_output()
-    return Function(handler)
+    return Function(started.handler, started.management)

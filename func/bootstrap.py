@@ -9,16 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from func.adapters.upstream_observer import UpstreamObserver
 from func.detectors import Detectors
 from func.errors import NotReadyError, PartNotLoadedError, UnusableModelError
 from func.garbage import keep_all_objects
+from func.log_lines import Event
 from func.session.completion import Completer, CompletionObserver
 from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
 from func.settings import Settings
+from func.tracing import SpanSink
 from gaze_core.errors import EyeNetworkError, LandmarkerError, ModelError
 from gaze_core.ports import SessionStore
 
@@ -100,16 +104,33 @@ class Application:
     sessions: SessionStore
     completer: Completer
     probes: UpstreamProbes
+    spans: SpanSink | None = None
 
 
-def build_application(settings: Settings, observer: CompletionObserver) -> Application:
+class ApplicationObserver(CompletionObserver, UpstreamObserver, Protocol):
+    """Counts and times what happens in the application; thread-safe."""
+
+    def observe_calibration_age(self, age_s: float) -> None:
+        """Report the age of a calibration that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDigests:
+    """SHA-256 of each model file, hexadecimal; that of the eye network is None if it is not used or missing."""
+
+    model: str
+    landmarker: str
+    eye_network: str | None
+
+
+def build_application(settings: Settings, observer: ApplicationObserver) -> Application:
     """Return the application with the model loaded and the landmarkers warmed up.
 
     Call it in the process that serves: a landmarker created before a fork hangs after it.
 
     Args:
         settings: The settings of the process.
-        observer: Counts stored and delivered results.
+        observer: Counts and times what happens.
 
     Raises:
         UnusableModelError: The gaze model, the landmarker or the eye network is unusable and stays so.
@@ -117,8 +138,10 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
     """
     # Imported here, so that liveness is answered before scikit-learn and MediaPipe are loaded.
     from func.adapters.aggregator import HttpResultSink  # noqa: PLC0415
+    from func.adapters.otlp_spans import make_span_sink  # noqa: PLC0415
     from func.adapters.saliency_store import MongoSaliencyMaps  # noqa: PLC0415
     from func.adapters.session_api import HttpSessionStore  # noqa: PLC0415
+    from func.adapters.timed_ports import TimedEyeNetwork, TimedFaceLandmarker, TimedGazeModel  # noqa: PLC0415
 
     with _loading("gaze model", "GAZE_MODEL", by_libraries=True):
         model = load_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
@@ -127,12 +150,14 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         landmarker.warm_up()
     with _loading("eye network", "EYE_NETWORK", by_libraries=True):
         eye_network_state, eye_network = load_eye_network(settings, model)
+    timed_model = TimedGazeModel(model, observer.time_stage)
     sessions = HttpSessionStore(
         settings.session_api_url,
         timeout_s=settings.http_timeout_s,
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
         ca_bundle=settings.ca_bundle,
+        observer=observer,
         read_frame=read_record,
     )
     maps = MongoSaliencyMaps(
@@ -140,6 +165,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         database=settings.mongo_database,
         timeout_s=settings.mongo_timeout_s,
         ca_bundle=settings.ca_bundle,
+        observer=observer,
     )
     sink = HttpResultSink(
         settings.aggregator_url,
@@ -147,10 +173,16 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
         retries=settings.http_retries,
         proxy=settings.outbound_proxy,
         ca_bundle=settings.ca_bundle,
+        observer=observer,
     )
     return Application(
         detectors=Detectors(
-            landmarker, model, sessions, eye_network=eye_network, refresh_s=settings.calibration_refresh_s
+            TimedFaceLandmarker(landmarker, observer.time_stage),
+            timed_model,
+            sessions,
+            eye_network=None if eye_network is None else TimedEyeNetwork(eye_network, observer.time_stage),
+            refresh_s=settings.calibration_refresh_s,
+            observe_age=observer.observe_calibration_age,
         ),
         eye_network_state=eye_network_state,
         sessions=sessions,
@@ -159,7 +191,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
             SessionScorer(
                 sessions,
                 maps,
-                model=model,
+                model=timed_model,
                 eye_network_digest=None if eye_network is None else eye_network.digest,
                 smoothing=settings.scoring_smoothing,
                 accuracy_deg=settings.gaze_accuracy_deg,
@@ -176,6 +208,7 @@ def build_application(settings: Settings, observer: CompletionObserver) -> Appli
                 "aggregator": sink.is_reachable,
             }
         ),
+        spans=make_span_sink(os.environ, service="gaze-function", version=find_version()),
     )
 
 
@@ -240,41 +273,58 @@ def load_eye_network(
     from func.adapters.eye_network_opencv import OpencvEyeNetwork  # noqa: PLC0415
 
     if "network" not in model.estimates:
-        _log.info("eye network not used: the gaze model was trained without it")
+        _log.info(Event("eye network not used", reason="the gaze model was trained without it"))
         return EyeNetworkState.UNUSED, None
     if _lacks_eye_network(settings):
-        _log.warning("eye network missing, the gaze comes from the other estimates: file=%s", settings.eye_network.name)
+        _log.warning(Event("eye network missing", file=settings.eye_network.name, effect="the gaze is less accurate"))
         return EyeNetworkState.MISSING, None
     # Frames are processed in parallel already. More threads in OpenCV would only cost time.
     cv2.setNumThreads(1)
     network = OpencvEyeNetwork(settings.eye_network, sha256=settings.eye_network_sha256)
     network.warm_up(settings.landmarkers)
     if network.digest != model.eye_network_sha256:
-        _log.warning("the gaze model was trained with another eye network: expected=%s", model.eye_network_sha256)
-    _log.info("eye network loaded: digest=%s", network.digest)
+        _log.warning(Event("other eye network", digest=network.digest, trained_with=model.eye_network_sha256))
+    _log.info(Event("eye network loaded", digest=network.digest))
     return EyeNetworkState.USED, network
 
 
-def check_model_files(settings: Settings) -> None:
+def find_version() -> str:
+    """Return the version of the function; `unknown` if it is not installed."""
+    try:
+        return version("function")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def check_model_files(settings: Settings) -> ModelDigests:
     """Check all about the model files that can be checked without the libraries that run them: 10 ms of CPU time.
+
+    Return their digests.
 
     Raises:
         UnusableModelError: A file is missing or wrong.
     """
     from func.adapters.landmarker_bundle import read_bundle  # noqa: PLC0415
-    from func.adapters.model_bytes import read_described_model  # noqa: PLC0415
-    from func.adapters.model_card import read_checked_model  # noqa: PLC0415
+    from func.adapters.model_bytes import read_described_model, read_digest  # noqa: PLC0415
+    from func.adapters.model_card import is_onnx, read_checked_model  # noqa: PLC0415
 
     with _loading("gaze model", "GAZE_MODEL"):
         _, identity = read_checked_model(settings.gaze_model, sha256=settings.gaze_model_sha256)
     with _loading("face landmarker", "FACE_LANDMARKER_MODEL"):
         read_bundle(settings.face_landmarker_model, sha256=settings.face_landmarker_model_sha256)
+    eye_network = None
     if "network" in identity.estimates and not _lacks_eye_network(settings):
         with _loading("eye network", "EYE_NETWORK"):
             try:
                 read_described_model(settings.eye_network, sha256=settings.eye_network_sha256)
+                eye_network = read_digest(settings.eye_network)
             except ValueError as error:
                 raise EyeNetworkError(str(error)) from error
+    return ModelDigests(
+        identity.onnx.sha256 if identity.onnx and is_onnx(settings.gaze_model) else identity.sha256,
+        read_digest(settings.face_landmarker_model),
+        eye_network,
+    )
 
 
 @contextlib.contextmanager
@@ -328,7 +378,7 @@ class OncePerProcess:
                     self._log_once(error)
                     self._failure = error if isinstance(error, NotReadyError) else NotReadyError("models not loaded")
                     raise self._failure from (None if error is self._failure else error)
-                _log.info("models loaded: duration_s=%.1f", self._clock() - started_s)
+                _log.info(Event("models loaded", duration_s=round(self._clock() - started_s, 1)))
             return self._built[1]
 
     def _log_once(self, error: Exception) -> None:
@@ -341,4 +391,4 @@ class OncePerProcess:
         failure = f"{type(error).__name__}: {error}"
         if failure not in self._logged:
             self._logged.add(failure)
-            _log.error("models not loaded", exc_info=error)
+            _log.error(Event("models not loaded", detail=f"{error.__cause__ or error}"), exc_info=error)

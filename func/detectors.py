@@ -8,7 +8,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from func.log_lines import Event
 from func.session.gaze_track import read_records
 from func.session.viewer_calibration import calibrate_session, read_earlier
 from gaze_core.calibration import Calibration
@@ -38,6 +40,7 @@ class Detectors:
         capacity: int = 256,
         clock: Callable[[], float] = time.monotonic,
         make_detector: Callable[..., GazeDetector] = GazeDetector,
+        observe_age: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Create an empty cache.
 
@@ -50,6 +53,7 @@ class Detectors:
             capacity: Maximum number of cached detectors, and of cached calibrations.
             clock: Monotonic clock in seconds.
             make_detector: Creates a detector; takes the arguments of `GazeDetector`.
+            observe_age: Called with the age in seconds of each calibration that is read, if its session has a time.
 
         Raises:
             ValueError: `capacity` is below 1.
@@ -59,7 +63,9 @@ class Detectors:
         self._landmarker = landmarker
         self._model = model
         self._eye_network = eye_network
-        self._calibrations = _Calibrations(sessions, model, refresh_s=refresh_s, capacity=capacity, clock=clock)
+        self._calibrations = _Calibrations(
+            sessions, model, refresh_s=refresh_s, capacity=capacity, clock=clock, observe_age=observe_age
+        )
         self._capacity = capacity
         self._make_detector = make_detector
         self._by_session: OrderedDict[str, GazeDetector] = OrderedDict()
@@ -131,8 +137,16 @@ class _Calibrations:
     """Cache of calibrations by calibration session, which reads them again once they are too old; thread-safe."""
 
     def __init__(
-        self, sessions: SessionStore, model: GazeModel, *, refresh_s: float, capacity: int, clock: Callable[[], float]
+        self,
+        sessions: SessionStore,
+        model: GazeModel,
+        *,
+        refresh_s: float,
+        capacity: int,
+        clock: Callable[[], float],
+        observe_age: Callable[[float], None],
     ) -> None:
+        self._observe_age = observe_age
         self._sessions = sessions
         self._model = model
         self._refresh_s = refresh_s
@@ -169,12 +183,29 @@ class _Calibrations:
         except SessionNotFoundError:
             return _Entry(None, None, now_s)
         except SessionStoreError as error:
-            _log.warning("calibration session unreadable, using the last calibration: %s", type(error).__name__)
+            _log.warning(Event("calibration session unreadable", error=type(error).__name__))
             return _Entry(None, None, now_s) if known is None else _Entry(known.calibration, known.digest, now_s)
+        age_s = find_age_s(session.created_at, datetime.now(UTC))
+        if age_s is not None:
+            self._observe_age(age_s)
         digest = _digest(session) if earlier is None else f"{_digest(session)} {_digest(earlier)}"
         if known is not None and digest == known.digest:
             return _Entry(known.calibration, digest, now_s)
         return _Entry(calibrate_session(session, self._model, earlier), digest, now_s)
+
+
+def find_age_s(created_at: str, now: datetime) -> float | None:
+    """Return the age of a session in seconds; None if its time of creation is not in ISO 8601 with a zone.
+
+    Args:
+        created_at: Time of creation in the format of the session API.
+        now: Time with a zone.
+    """
+    try:
+        created = datetime.fromisoformat(created_at)
+    except ValueError:
+        return None
+    return None if created.tzinfo is None else max(0.0, (now - created).total_seconds())
 
 
 def _digest(session: Session) -> str:

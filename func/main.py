@@ -17,7 +17,7 @@ with keep_all_objects():
     from func.web.start import start
 
     _started = start(os.environ)
-    install_worker(_started.handler, _started.settings, _started.metrics)
+    install_worker(_started)
 
 
 @functions_framework.aio.http

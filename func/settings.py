@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from func.errors import SettingsError
+from func.log_lines import FORMATS, FRAMES
 from func.model_paths import locate_packaged_model, parse_model_path, parse_sha256, require_digest
 from func.session_token import parse_keys, read_key_file
 from func.setting_fields import Setting, list_settings, read_fields, setting
@@ -158,6 +159,14 @@ class Settings:
         default=lambda context: max(64 * 2**20, int(context.values["max_body_bytes"])),
         default_text="64 MiB, or MAX_BODY_BYTES if that is more",
     )
+    management_port: int | None = setting(
+        "MANAGEMENT_PORT",
+        whole(1, 65535),
+        "Second port, for everything but `/gaze`. The first port then has neither `/metrics` nor `/openapi.json`, and "
+        "its readiness has no details.",
+        default="",
+        default_text="none: one port serves everything",
+    )
     head_timeout_s: float = setting(
         "HEAD_TIMEOUT_S",
         seconds(0.1, 300),
@@ -292,6 +301,16 @@ class Settings:
         one_of(*(name for name in logging.getLevelNamesMapping() if name not in {"NOTSET", "WARN", "FATAL"})),
         "Minimum level of logged messages.",
         default="INFO",
+    )
+    log_format: str = setting(
+        "LOG_FORMAT", one_of(*FORMATS), "Format of the log: `json` writes one JSON object per line.", default="text"
+    )
+    log_frames: str = setting(
+        "LOG_FRAMES",
+        one_of(*FRAMES),
+        "Requests to log: `errors` are failed requests and completed sessions, `all` also every frame, `none` only "
+        "requests that fail with 500 or more.",
+        default="errors",
     )
 
     @property

@@ -215,7 +215,7 @@ class GazeDetector:
             frame: RGB image.
             upright: Evidence that the face found in the image as it is is upright.
         """
-        turned = np.ascontiguousarray(frame[::-1, ::-1])
+        turned = _turn(frame)
         for landmarks in sorted(self._landmarker.detect(turned), key=lambda face: -face.area_px):
             try:
                 geometry, _ = self._measure(landmarks)
@@ -270,6 +270,14 @@ class GazeDetector:
         """
         directions_deg = predict_directions(self._model, features, openness, self.calibration, cues)
         return locate_gaze(directions_deg, origin_mm, screen=self.screen, camera=self.camera)
+
+
+def _turn(frame: Frame) -> Frame:
+    """Return the image turned by 180 degrees."""
+    turned = np.empty_like(frame)
+    for channel in range(3):  # copying triples backwards takes five times as long
+        turned[..., channel] = frame[::-1, ::-1, channel]
+    return turned
 
 
 def _find_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeometry) -> tuple[str, ...]:

@@ -75,6 +75,10 @@ _CANONICAL_CORNERS_MM = (
 
 _IDENTITY = np.eye(3)
 
+_IRIS_CENTRES = np.array([IRIS[LEFT][0], IRIS[RIGHT][0]])
+_EYE_CORNERS = np.array([*EYE_CORNERS[LEFT], *EYE_CORNERS[RIGHT]])
+_EYE_REGION = np.array([*RIGHT_POINTS, *LEFT_POINTS])
+
 
 @dataclass(frozen=True, slots=True)
 class FaceGeometry:
@@ -154,14 +158,14 @@ def measure_geometry(
         ValueError: The landmarks do not form a face.
     """
     pose = undo_oblique_view(estimate_head_pose(landmarks, vertical_fov_deg=vertical_fov_deg))
-    depth_mm = _depth_mm(landmarks, pose, vertical_fov_deg)
     focal_px = focal_length_px(landmarks.image_height_px, vertical_fov_deg)
+    iris_rays = _rays(landmarks, _IRIS_CENTRES, focal_px)
+    depth_mm = _depth_mm(landmarks, pose, iris_rays, vertical_fov_deg)
     eyes_mm = _rotation_centres_mm(landmarks, pose, depth_mm, focal_px)
     origin_mm = (eyes_mm[0] + eyes_mm[1]) / 2
     distance_mm = math.hypot(*origin_mm.tolist())
     openness = (eye_aspect_ratio(landmarks, LEFT), eye_aspect_ratio(landmarks, RIGHT))
     usable = find_usable_eyes(openness, pose.yaw_deg, covered=covered)
-    iris_rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_px)
     irises, eye_region_mm = None, None
     if any(usable):
         gazes: list[Vector | None] = [None, None]
@@ -294,24 +298,23 @@ def find_quality_issues(frame: Frame, landmarks: Landmarks, geometry: FaceGeomet
     return tuple(issues)
 
 
-def _depth_mm(landmarks: Landmarks, pose: HeadPose, vertical_fov_deg: float) -> float:
+def _depth_mm(landmarks: Landmarks, pose: HeadPose, iris_rays: Floats, vertical_fov_deg: float) -> float:
     """Return the depth of the eyes' centres of rotation: geometric mean of the estimates from iris size and face size.
 
     Irises vary by 4 % between people and faces by 5 %, independently, so the mean is better than either estimate.
     """
     height_px = landmarks.image_height_px
-    rays = _rays(landmarks, (IRIS[LEFT][0], IRIS[RIGHT][0]), focal_length_px(height_px, vertical_fov_deg))
     left_mm, right_mm = (
         # Away from the image centre a pinhole camera stretches an object that faces it outwards, by this factor.
         calculate_distance(landmarks.pixels(IRIS[side]), height_px, vertical_fov_deg=vertical_fov_deg)
         * math.hypot(*ray)
-        for side, ray in zip((LEFT, RIGHT), rays.tolist(), strict=True)
+        for side, ray in zip((LEFT, RIGHT), iris_rays.tolist(), strict=True)
     )
     face = float(pose.translation_mm[2] + pose.head_rotation[2] @ _CANONICAL_EYES_MM)
     return math.sqrt(((left_mm + right_mm) / 2 + EYE_ROTATION_TO_IRIS_MM) * face)
 
 
-def _rays(landmarks: Landmarks, indices: tuple[int, ...], focal_px: float) -> Floats:
+def _rays(landmarks: Landmarks, indices: NDArray[np.intp], focal_px: float) -> Floats:
     """Return the viewing rays of landmarks in the camera frame with z = 1, shape (n, 3)."""
     rays: Floats = landmarks.pixels(indices)
     rays -= (landmarks.image_width_px / 2, landmarks.image_height_px / 2, 0.0)
@@ -327,7 +330,7 @@ def _rotation_centres_mm(landmarks: Landmarks, pose: HeadPose, depth_mm: float, 
     canonical face their depths relative to the middle.
     """
     depths_mm = depth_mm + _CANONICAL_CORNERS_MM @ pose.head_rotation[2]
-    corners_mm = _rays(landmarks, EYE_CORNERS[LEFT] + EYE_CORNERS[RIGHT], focal_px) * depths_mm[:, None]
+    corners_mm = _rays(landmarks, _EYE_CORNERS, focal_px) * depths_mm[:, None]
     middles_mm = (corners_mm[0::2] + corners_mm[1::2]) / 2
     centres_mm: Floats = middles_mm + CANTHI_TO_ROTATION_MM * pose.head_rotation[:, 2]
     return centres_mm
@@ -335,7 +338,7 @@ def _rotation_centres_mm(landmarks: Landmarks, pose: HeadPose, depth_mm: float, 
 
 def _eye_region_mm(landmarks: Landmarks, pose: HeadPose, origin_mm: Vector, focal_px: float) -> Floats:
     """Return the points of eyes and brows on a plane in front of the eyes, as `EyeRegionModel.correct` expects them."""
-    rays = _rays(landmarks, RIGHT_POINTS + LEFT_POINTS, focal_px) @ pose.head_rotation
+    rays = _rays(landmarks, _EYE_REGION, focal_px) @ pose.head_rotation
     origin = pose.head_rotation.T @ origin_mm
     points_mm: Floats = rays[:, :2] * ((origin[2] - PLANE_MM) / rays[:, 2:]) - origin[:2]
     return points_mm
@@ -343,7 +346,7 @@ def _eye_region_mm(landmarks: Landmarks, pose: HeadPose, origin_mm: Vector, foca
 
 def _crop_eyes(frame: Frame, landmarks: Landmarks) -> Floats:
     """Return the brightness (mean of R, G, B) of the box around both eyes; empty when it lies outside the image."""
-    x_px, y_px, _ = landmarks.pixels(EYE_CORNERS[LEFT] + EYE_CORNERS[RIGHT]).T.tolist()
+    x_px, y_px, _ = landmarks.pixels(_EYE_CORNERS).T.tolist()
     margin_px = 0.15 * (max(x_px) - min(x_px))
     rows, columns = (
         slice(int(max(min(values) - margin_px, 0)), int(max(max(values) + margin_px, 0))) for values in (y_px, x_px)

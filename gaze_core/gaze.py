@@ -7,6 +7,7 @@ them. Gaze vectors are arrays of shape (..., 3).
 """
 
 import math
+import operator
 from functools import lru_cache
 
 import numpy as np
@@ -34,8 +35,6 @@ of the iris (about 3.5 mm behind the apex)."""
 KAPPA_DEG = 4.7
 """Horizontal angle between an eye's optical axis and its line of sight, which is closer to the nose; Basmak et al.,
 Measurement of angle kappa with Synoptophore and Orbscan II, Graefe's Archive 245, 2007 (about 5 ± 1 degrees)."""
-
-_IDENTITY = np.eye(3)
 
 IPD_MM = 63.0
 """Interpupillary distance of adults; Dodgson, Variation and extrema of human interpupillary distance, 2004."""
@@ -112,12 +111,12 @@ def estimate_gaze(
     eye_ray, iris_ray = _unit(eye_center, "eye_center"), _unit(iris_center, "iris_center")
     if not estimated_distance > rotation_to_iris_mm:
         raise ValueError("estimated_distance must exceed rotation_to_iris_mm")
-    eye_mm = eye_ray * estimated_distance
-    along_mm = float(iris_ray @ eye_mm)
+    eye_mm = [estimated_distance * each for each in eye_ray]
+    along_mm = sum(map(operator.mul, iris_ray, eye_mm))
     squared_miss = estimated_distance**2 - along_mm**2
     inside = rotation_to_iris_mm**2 - squared_miss
-    iris_mm = iris_ray * (along_mm - math.sqrt(max(inside, 0.0)))
-    return _unit(iris_mm - eye_mm, "gaze")
+    reach_mm = along_mm - math.sqrt(max(inside, 0.0))
+    return np.array(_unit([reach_mm * ray - eye for ray, eye in zip(iris_ray, eye_mm, strict=True)], "gaze"))
 
 
 def correct_gaze_vector(gaze_vector: ArrayLike, head_rotation: Matrix) -> Vector:
@@ -131,10 +130,18 @@ def correct_gaze_vector(gaze_vector: ArrayLike, head_rotation: Matrix) -> Vector
         ValueError: The vector has no length, or the matrix is not a rotation.
     """
     rotation = np.asarray(head_rotation, dtype=np.float64)
-    if rotation.shape != (3, 3) or not np.abs(rotation @ rotation.T - _IDENTITY).max() < 1e-6:
+    if rotation.shape != (3, 3) or not _has_orthonormal_rows(rotation):
         raise ValueError("head_rotation must be a rotation matrix")
     corrected: Vector = rotation @ _unit(gaze_vector, "gaze_vector")
     return corrected
+
+
+def _has_orthonormal_rows(matrix: Matrix) -> bool:
+    """Return whether a matrix of shape (3, 3) is orthogonal, written for one: numpy takes several times as long."""
+    first, second, third = matrix.tolist()
+    lengths = (math.hypot(*row) for row in (first, second, third))
+    products = (sum(map(operator.mul, *pair)) for pair in ((first, second), (second, third), (third, first)))
+    return all(abs(length - 1.0) < 5e-7 for length in lengths) and all(abs(product) < 1e-6 for product in products)
 
 
 def calculate_combined_gaze(
@@ -166,22 +173,22 @@ def calculate_combined_gaze(
     if not distance > 0:
         raise ValueError("distance must be positive")
     half_mm = ipd_mm / 2
-    reached = [
-        np.array([side * half_mm, 0.0, 0.0]) + distance * _turn_to_nose(_unit(gaze, name), side)
-        for gaze, side, name in ((left_gaze, 1.0, "left_gaze"), (right_gaze, -1.0, "right_gaze"))
-        if gaze is not None
-    ]
-    if not reached:
+    reached_mm = []
+    for gaze, side, name in ((left_gaze, 1.0, "left_gaze"), (right_gaze, -1.0, "right_gaze")):
+        if gaze is not None:
+            x, y, z = _turn_to_nose(_unit(gaze, name), side)
+            reached_mm.append((side * half_mm + distance * x, distance * y, distance * z))
+    if not reached_mm:
         raise ValueError("left_gaze or right_gaze must be given")
-    return correct_gaze_vector(np.mean(reached, axis=0), head_rotation)
+    return correct_gaze_vector([sum(axis) / len(reached_mm) for axis in zip(*reached_mm, strict=True)], head_rotation)
 
 
-def _turn_to_nose(optical_axis: Vector, side: float) -> Vector:
+def _turn_to_nose(optical_axis: tuple[float, float, float], side: float) -> tuple[float, float, float]:
     """Return the line of sight of the left (side = 1) or right (side = -1) eye in the head frame."""
     angle = math.radians(KAPPA_DEG) * side
     x, y, z = optical_axis
     # Rotation about the head's vertical axis; the nose is at smaller x than the left eye.
-    return np.array([math.cos(angle) * x + math.sin(angle) * z, y, math.cos(angle) * z - math.sin(angle) * x])
+    return math.cos(angle) * x + math.sin(angle) * z, y, math.cos(angle) * z - math.sin(angle) * x
 
 
 def gaze_direction(gaze_vector: ArrayLike) -> Floats:
@@ -333,11 +340,12 @@ def _screen_axes(tilt_deg: float) -> Matrix:
     return axes
 
 
-def _unit(vector: ArrayLike, name: str) -> Vector:
+def _unit(vector: ArrayLike, name: str) -> tuple[float, float, float]:
     array = np.asarray(vector, dtype=np.float64)
     if array.shape != (3,):
         raise ValueError(f"{name} must have shape (3,), not {array.shape}")
-    length = math.hypot(*array.tolist())
+    x, y, z = array.tolist()
+    length = math.hypot(x, y, z)
     if not (math.isfinite(length) and length > 0):
         raise ValueError(f"{name} must have a finite length above zero")
-    return array / length
+    return x / length, y / length, z / length

@@ -57,7 +57,7 @@ class Landmarks:
         if self.eye_shapes is not None and self.eye_shapes.shape != (2, len(EYE_SHAPES)):
             raise ValueError(f"eye_shapes must have shape (2, {len(EYE_SHAPES)}), not {self.eye_shapes.shape}")
 
-    def pixels(self, indices: tuple[int, ...]) -> NDArray[np.float64]:
+    def pixels(self, indices: tuple[int, ...] | NDArray[np.intp]) -> NDArray[np.float64]:
         """Return some landmarks in image pixels, z included, shape (n, 3)."""
         pixels: NDArray[np.float64] = self.points.take(indices, axis=0)
         pixels *= (self.image_width_px, self.image_height_px, self.image_width_px)

@@ -17,6 +17,9 @@ SALIENT_SHARE = 0.30
 MAX_MAP_PIXELS = 4096 * 2304
 """Largest accepted map: a 4K frame."""
 
+MAX_MAP_SIDE = 8192
+"""Longest accepted side. Blurring computes a matrix whose size is that of a side squared."""
+
 _MANY_PIXELS = 10_000
 """Fewer real numbers are sorted faster than binned."""
 
@@ -52,6 +55,10 @@ def check_map(saliency_map: ArrayLike) -> SaliencyMap:
         raise SaliencyMapError(f"a saliency map must have shape (height, width), not {array.shape}")
     if array.size > MAX_MAP_PIXELS:
         raise SaliencyMapError(f"a saliency map must have at most {MAX_MAP_PIXELS} pixels, not {array.size}")
+    if max(array.shape) > MAX_MAP_SIDE:
+        raise SaliencyMapError(
+            f"the sides of a saliency map must have at most {MAX_MAP_SIDE} pixels, not {array.shape}"
+        )
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise SaliencyMapError(f"a saliency map must contain real numbers, not {array.dtype}")
     if array.dtype.kind == "u":
@@ -133,9 +140,8 @@ def score_pixels(pixels: MapPixels, array: SaliencyMap) -> MapScore:
     """
     values = array[pixels.rows, pixels.columns]
     if array.size >= _MANY_PIXELS and array.dtype not in (np.uint8, np.uint16) and is_rankable(array.dtype):
-        flat = array.ravel()
-        if flat.min() < flat.max():
-            ranks = rank_values(flat, values, middle=_salient_place(array.size))
+        ranks = rank_values(array.ravel(), values, middle=_salient_place(array.size))
+        if ranks is not None:
             salient = _count_salient(ranks.middle_below, ranks.middle_through, array.size)
             return _make_score(
                 pixels.on_map, ranks.below + ranks.through, array.size, ranks.standardised, float(salient / array.size)

@@ -7,6 +7,8 @@ normalised, so it hardly depends on brightness and contrast. The eye network, if
 may be, and it is unsure of anything that is no eye; that counts too. `research.quality.fit` computes the weights.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +60,7 @@ def _place_samples(per_px: int) -> Floats:
 
 
 _SINGLE, _DOUBLE = _place_samples(1), _place_samples(2)
+_IRIS_CENTRES = np.array([IRIS[LEFT][0], IRIS[RIGHT][0]])
 _BLINK = EYE_SHAPES.index("blink")
 _WEIGHTS = np.array(visible_eye_weights.WEIGHTS)
 
@@ -148,17 +151,13 @@ def sample_eyes(frame: Frame, landmarks: Landmarks, views: EyeViews) -> NDArray[
         landmarks: Landmarks of the face in it.
         views: How the virtual camera sees its eyes.
     """
-    irises = landmarks.pixels((IRIS[LEFT][0], IRIS[RIGHT][0]))[:, :2] - 0.5
+    irises = landmarks.pixels(_IRIS_CENTRES)[:, :2] - 0.5
     scale = float(views.scales.max())
     is_coarse = scale > COARSE_FROM_SCALE
     places = _SINGLE if is_coarse else _DOUBLE
-    # A homography is linear enough over one eye: its derivative at the iris, inverted.
-    homographies = views.homographies
-    linear = homographies[:, :2]
-    weights = (homographies[:, 2, :2] * irises).sum(axis=1) + homographies[:, 2, 2]
-    seen = ((linear[:, :, :2] @ irises[:, :, None])[:, :, 0] + linear[:, :, 2]) / weights[:, None]
-    derivatives = (linear[:, :, :2] - seen[:, :, None] * homographies[:, 2:, :2]) / weights[:, None, None]
-    offsets_px = (np.linalg.inv(derivatives) @ places).astype(np.float32)
+    # A homography is linear enough over one eye.
+    to_frame = list(map(_invert_derivative, views.homographies.tolist(), irises.tolist()))
+    offsets_px = (np.array(to_frame) @ places).astype(np.float32)
     offsets_px += irises[:, :, None].astype(np.float32)
     height, width = EYE_SHAPE_PX
     per_px = 1 if is_coarse else 2
@@ -170,6 +169,17 @@ def sample_eyes(frame: Frame, landmarks: Landmarks, views: EyeViews) -> NDArray[
     halved = halved[:, :, ::2] + halved[:, :, 1::2]
     halved /= 4
     return halved
+
+
+def _invert_derivative(homography: Sequence[Sequence[float]], place: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """Return the inverse of a homography's derivative at a place, shape (2, 2)."""
+    (a, b, c), (d, e, f), (g, h, i) = homography
+    x, y = place
+    weight = g * x + h * y + i
+    u, v = (a * x + b * y + c) / weight, (d * x + e * y + f) / weight
+    u_by_x, u_by_y, v_by_x, v_by_y = a - u * g, b - u * h, d - v * g, e - v * h
+    factor = weight / (u_by_x * v_by_y - u_by_y * v_by_x)
+    return (factor * v_by_y, -factor * u_by_y), (-factor * v_by_x, factor * u_by_x)
 
 
 def describe_eyes(images: NDArray[np.float32]) -> Floats:

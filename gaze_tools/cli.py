@@ -11,6 +11,7 @@ COMMANDS = {
         "Compute the pods, cores and storage that an audience needs.",
     ),
     "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the whole path, to a score."),
+    "drill": ("gaze_tools.drill.command:drill", "Break one thing after another, and show what an operator sees."),
     "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),
     "saliency": ("gaze_tools.saliency.commands:saliency", "Make, import, inspect and remove saliency maps of videos."),
     "run": ("gaze_tools.run.command:run", "Score one viewer of the video FILM, from saliency maps to the report."),

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from func.adapters.http_client import HttpClient, UpstreamErrors
+from func.adapters.upstream_observer import UpstreamObserver
 from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkRefusedError, ResultSinkTimeoutError
 
 MODEL_TYPE = "gaze"
@@ -20,6 +21,7 @@ class HttpResultSink:
         retries: int,
         proxy: str | None = None,
         ca_bundle: Path | None = None,
+        observer: UpstreamObserver | None = None,
     ) -> None:
         """Prepare to call the aggregator, without connecting.
 
@@ -29,6 +31,7 @@ class HttpResultSink:
             retries: Maximum number of retries.
             proxy: URL of a proxy; None for none.
             ca_bundle: PEM file of the certificate authorities to trust; None for those of certifi.
+            observer: Counts and times the calls; None for nobody.
 
         Raises:
             ValueError: A value is out of range.
@@ -41,6 +44,7 @@ class HttpResultSink:
             retries=retries,
             proxy=proxy,
             ca_bundle=ca_bundle,
+            observer=observer,
         )
 
     def send_result(

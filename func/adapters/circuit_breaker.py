@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from func.log_lines import Event
+
 _log = logging.getLogger(__name__)
 
 
@@ -85,7 +87,7 @@ class CircuitBreaker:
                 return
             if not failed:
                 if self._probe_at_s is not None:
-                    _log.warning("%s: circuit closed", self._service)
+                    _log.warning(Event("circuit closed", service=self._service))
                 self._failures, self._probe_at_s = 0, None
                 return
             self._failures += 1
@@ -93,4 +95,4 @@ class CircuitBreaker:
                 self._probe_at_s = self._clock() + self._pause_s
             elif self._probe_at_s is None and self._failures >= self._max_failures:
                 self._probe_at_s = self._clock() + self._pause_s
-                _log.warning("%s: circuit opened after %d consecutive failures", self._service, self._failures)
+                _log.warning(Event("circuit opened", service=self._service, failures=self._failures))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from func.adapters.model_bytes import read_described_model
+from func.log_lines import Event
 from gaze_core.errors import EyeNetworkError
 from gaze_core.eye_images import EYE_IMAGE_HEIGHT_PX, EYE_IMAGE_WIDTH_PX, EyeViews
 from gaze_core.types import EyeGazes, Floats, Frame, check_frame
@@ -153,7 +154,7 @@ class OpencvEyeNetwork:
             network.setInput((head_deg / HEAD_UNIT_DEG).astype(np.float32)[None], "head")
             eyes, both = network.forward(_OUTPUTS)
         except (cv2.error, ValueError) as error:  # ValueError: another number of outputs
-            _log.warning("the eye network failed: %s", error)
+            _log.warning(Event("eye network failed", detail=error))
             raise EyeNetworkError("the eye network failed on a frame") from error
         if (eyes.shape, both.shape) != _SHAPES:
             raise EyeNetworkError(f"{self._name} has outputs of shape {eyes.shape} and {both.shape}, not {_SHAPES}")

@@ -8,12 +8,13 @@ Vision for Augmented and Virtual Reality 2019; `face_detector_graph.cc` and its 
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_core.types import Floats, Frame
+from gaze_core.types import Frame
 
 DETECTOR_SIZE_PX = 128
 """Side of the detector's input."""
@@ -54,6 +55,18 @@ class FaceRegion:
     rotation_rad: float
 
 
+class _Box(NamedTuple):
+    """A box of the detector's answer.
+
+    Attributes:
+        score: Probability of a face.
+        corners: Left, top, right and bottom, then x and y of both eyes, normalised to the detector's input.
+    """
+
+    score: float
+    corners: tuple[float, ...]
+
+
 def list_anchors() -> NDArray[np.float32]:
     """Return the centres of the detector's anchors, normalised to its input, shape (896, 2)."""
     grids = []
@@ -89,24 +102,25 @@ def find_face_regions(
     found = np.flatnonzero(logits >= 0)  # a probability of at least 0.5
     if found.size == 0:
         return []
-    scores = 1 / (1 + np.exp(-logits[found].astype(np.float64)))
-    order = np.argsort(-scores, kind="stable")
-    found, scores = found[order], scores[order]
-    values = boxes[found, :_USED].astype(np.float64) / DETECTOR_SIZE_PX
-    cells = anchors[found]
-    # Left, top, right and bottom of each box, then x and y of its two eyes.
-    rows = np.empty_like(values)
-    half_sizes = values[:, 2:4] / 2
-    centres = values[:, :2] + cells
-    rows[:, :2], rows[:, 2:4] = centres - half_sizes, centres + half_sizes
-    rows[:, 4:6], rows[:, 6:] = values[:, 4:6] + cells, values[:, 6:] + cells
+    # Lists, because a face has less than ten boxes, and numpy takes longer for so few.
+    boxes_found = [
+        _read_box(logit, values, cell)
+        for logit, values, cell in zip(
+            logits[found].tolist(), boxes[found, :_USED].tolist(), anchors[found].tolist(), strict=True
+        )
+    ]
+    boxes_found.sort(key=lambda box: -box.score)
     side_px = max(width_px, height_px)
     regions: list[FaceRegion] = []
-    while len(scores) and len(regions) < max_faces:
-        is_same = _overlap(rows[0], rows) > SAME_FACE_OVERLAP
-        is_same[0] = True  # also a box without an area
-        weights = scores[is_same] / scores[is_same].sum()
-        left, top, right, bottom, *eyes = (weights @ rows[is_same]).tolist()
+    while boxes_found and len(regions) < max_faces:
+        first, *others = boxes_found
+        same, boxes_found = [first], []
+        for box in others:
+            (same if _overlap(first, box) > SAME_FACE_OVERLAP else boxes_found).append(box)
+        total = sum(box.score for box in same)
+        left, top, right, bottom, *eyes = (
+            sum(box.score / total * box.corners[at] for box in same) for at in range(_USED)
+        )
         if right > left and bottom > top:
             regions.append(
                 FaceRegion(
@@ -117,7 +131,6 @@ def find_face_regions(
                     rotation_rad=math.atan2(eyes[3] - eyes[1], eyes[2] - eyes[0]),
                 )
             )
-        rows, scores = rows[~is_same], scores[~is_same]
     return regions
 
 
@@ -207,13 +220,23 @@ def place_landmarks(
     return placed
 
 
-def _overlap(box: Floats, others: Floats) -> Floats:
-    """Return the intersection over union of a box with others, corners in the first four columns, shape (n,)."""
-    left, top, right, bottom = box[:4].tolist()
-    lefts, tops, rights, bottoms = others.T[:4]
-    widths = np.minimum(right, rights) - np.maximum(left, lefts)
-    heights = np.minimum(bottom, bottoms) - np.maximum(top, tops)
-    common = np.maximum(widths, 0) * np.maximum(heights, 0)
-    union = (rights - lefts) * (bottoms - tops) + (right - left) * (bottom - top) - common
-    overlaps: Floats = np.divide(common, union, out=np.zeros(len(others)), where=union > 0)
-    return overlaps
+def _read_box(logit: float, values: list[float], cell: list[float]) -> _Box:
+    """Return a box of the detector's answer, from its first `_USED` numbers and its anchor."""
+    cell_x, cell_y = cell
+    x, y, width, height, *eyes = (value / DETECTOR_SIZE_PX for value in values)
+    x, y = x + cell_x, y + cell_y
+    corners = (
+        *(x - width / 2, y - height / 2, x + width / 2, y + height / 2),
+        *(eyes[0] + cell_x, eyes[1] + cell_y, eyes[2] + cell_x, eyes[3] + cell_y),
+    )
+    return _Box(1 / (1 + math.exp(-logit)), corners)
+
+
+def _overlap(one: _Box, other: _Box) -> float:
+    """Return the intersection over union of two boxes."""
+    left, top, right, bottom = one.corners[:4]
+    other_left, other_top, other_right, other_bottom = other.corners[:4]
+    width, height = min(right, other_right) - max(left, other_left), min(bottom, other_bottom) - max(top, other_top)
+    common = max(width, 0.0) * max(height, 0.0)
+    union = (other_right - other_left) * (other_bottom - other_top) + (right - left) * (bottom - top) - common
+    return common / union if union > 0 else 0.0

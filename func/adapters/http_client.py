@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -19,11 +20,16 @@ from urllib3 import PoolManager, ProxyManager, make_headers
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
+from urllib3.util import parse_url
 
 from func.adapters.circuit_breaker import CircuitBreaker, CircuitOpenError
+from func.adapters.direct_http import DirectConnections
+from func.adapters.failed_try import CircuitOpenTryError, FailedTryError, RefusedTryError, find_cause, parse_retry_after
 from func.adapters.limited_socket import POOLS_BY_SCHEME, TooManyBytesError, limit_sockets, make_tls_context
 from func.adapters.retry_budget import RetryBudget
+from func.adapters.upstream_observer import Unobserved, UpstreamObserver
 from func.deadline import Deadline, find_deadline
+from func.tracing import find_trace, measure
 from gaze_core.errors import GazeError
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -32,12 +38,12 @@ MAX_ANSWER_BYTES = 1024 * 1024
 MAX_PAUSE_S = 2.0
 """Maximum pause between two attempts. If `Retry-After` asks for more, the call fails and passes it on."""
 
+_USER_AGENT = "gaze-function"
 _FIRST_PAUSE_S = 0.05
 _REACHABLE_TIMEOUT_S = 1.0
 _FAIR_TIMEOUT_S = 1.0
 """If the deadline leaves less time than this, a timeout says nothing about the service."""
 _DEFAULT_RETRY_AFTER_S = 1.0
-_MAX_RETRY_AFTER_S = 3600.0
 _STATUSES_OF_DENIED_ACCESS = frozenset({401, 403, 407})
 _STATUSES_TO_REPEAT = frozenset({429, 502, 503, 504})
 _JSON_MARKS = (b"[", b"{", b",", b":")
@@ -107,6 +113,7 @@ class HttpClient:
         ca_bundle: Path | None = None,
         retry_budget: RetryBudget | None = None,
         breaker: CircuitBreaker | None = None,
+        observer: UpstreamObserver | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Prepare to call a service, without connecting.
@@ -122,6 +129,7 @@ class HttpClient:
             ca_bundle: PEM file of the certificate authorities to trust; None for those of certifi.
             retry_budget: Retry budget of all calls; None for the default one.
             breaker: Circuit breaker of all calls; None for the default one.
+            observer: Counts and times the calls; None for nobody.
             sleep: Sleeps for a number of seconds.
 
         Raises:
@@ -142,7 +150,10 @@ class HttpClient:
         self._retries = retries
         self._proxy = proxy
         self._budget = retry_budget or RetryBudget()
-        self._breaker = breaker or CircuitBreaker(service)
+        self._label = service.lower().replace(" ", "_")
+        self._breaker = breaker or CircuitBreaker(self._label)
+        self._observer = observer or Unobserved()
+        self._observer.watch_circuit(self._label, lambda: self._breaker.is_open)
         self._sleep = sleep
         uses_tls = "https" in {parts.scheme, urlsplit(proxy or "").scheme}
         self._tls = make_tls_context(ca_bundle or Path(certifi.where())) if uses_tls else None
@@ -181,61 +192,78 @@ class HttpClient:
         """
         if any(segment in {"", ".", ".."} for segment in path):
             raise ValueError(f"not a path: {path}")
-        url = "/".join([self._base_url, *(quote(segment, safe="") for segment in path)])
-        request = _Request(
-            method,
-            f"{url}?{urlencode(params)}" if params else url,
-            # JSON has no NaN, whatever Python's json and some servers think.
-            None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode(),
-            {**({} if payload is None else {"Content-Type": "application/json"}), **(headers or {})},
-            max_answer_bytes,
-        )
+        quoted = "/".join(["", *(quote(segment, safe="") for segment in path)])
         what = f"{method} /{path[0]}"
+        with measure(
+            what, kind="client", is_stage=False, attributes={"service": self._label}, observe=self._observe
+        ) as step:
+            trace = find_trace()
+            request = _Request(
+                method,
+                f"{quoted}?{urlencode(params)}" if params else quoted,
+                # JSON has no NaN, whatever Python's json and some servers think.
+                None if payload is None else json.dumps(payload, allow_nan=False, separators=(",", ":")).encode(),
+                {
+                    **({} if payload is None else {"Content-Type": "application/json"}),
+                    **({} if trace is None else trace.make_headers(step.span_id)),
+                    **(headers or {}),
+                },
+                max_answer_bytes,
+            )
+            return self._repeat(what, request, expected)
+
+    def _repeat(self, what: str, request: "_Request", expected: Collection[int]) -> UpstreamAnswer:
+        """Send a request until there is an expected answer, the error is final or no attempt is left."""
         self._budget.record_call()
         deadline = find_deadline()
         tries = 1
         while True:
             try:
                 status, text = self._try(request, expected, deadline)
-            except _FailedTryError as failure:
+            except FailedTryError as failure:
+                self._observer.count_upstream_error(self._label, failure.kind)
                 pause_s = self._find_pause_s(failure, tries, deadline)
                 if pause_s is None:
                     raise self._translate(what, failure) from failure
                 self._sleep(pause_s)
+                self._observer.count_retry(self._label)
                 tries += 1
             else:
-                return UpstreamAnswer(status, self._parse(what, status, text, max_answer_bytes), tries)
+                return UpstreamAnswer(status, self._parse(what, status, text, request.max_answer_bytes), tries)
+
+    def _observe(self, duration_s: float) -> None:
+        self._observer.observe_call(self._label, duration_s)
 
     def is_reachable(self) -> bool:
         """Return whether the service gives any answer within a second, whatever the state of the breaker."""
         timeout_s = min(self._timeout_s, _REACHABLE_TIMEOUT_S)
         try:
             with limit_sockets(timeout_s, MAX_ANSWER_BYTES):
-                self._open(_Request("GET", f"{self._base_url}/", None, {}, MAX_ANSWER_BYTES), timeout_s).close()
+                self._open(_Request("GET", "/", None, {}, MAX_ANSWER_BYTES), timeout_s).close()
         except (HTTPError, OSError, TooManyBytesError):
             return False
         return True
 
-    def _try(self, request: "_Request", expected: Collection[int], deadline: Deadline | None) -> tuple[int, bytearray]:
+    def _try(self, request: "_Request", expected: Collection[int], deadline: Deadline | None) -> tuple[int, bytes]:
         """Send a request once and return the status, one of those expected, and the body.
 
         Raises:
-            _FailedTryError: There was no expected answer.
+            FailedTryError: There was no expected answer.
         """
         timeout_s = self._timeout_s if deadline is None else min(self._timeout_s, deadline.remaining_s())
         if timeout_s <= 0:
-            raise _FailedTryError(
+            raise FailedTryError(
                 "was not sent: the deadline of the request has passed", is_timeout=True, may_repeat=False
             )
         try:
             is_probe = self._breaker.admit()
         except CircuitOpenError as error:
-            raise _FailedTryError(f"was {error}", retry_after_s=error.retry_after_s, may_repeat=False) from error
+            raise CircuitOpenTryError(f"was {error}", retry_after_s=error.retry_after_s, may_repeat=False) from error
         has_failed: bool | None = None
         try:
             status, text, retry_after = self._send(request, timeout_s)
             has_failed = status >= 500
-        except _FailedTryError as failure:
+        except FailedTryError as failure:
             # An attempt that our own deadline cut short says nothing about the service.
             is_fair = not failure.is_timeout or timeout_s >= min(self._timeout_s, _FAIR_TIMEOUT_S)
             has_failed = failure.may_repeat if is_fair else None
@@ -244,22 +272,27 @@ class HttpClient:
             self._breaker.record(failed=has_failed, is_probe=is_probe)
         if status in expected:
             return status, text
-        retry_after_s = _parse_retry_after(retry_after) if status in {429, 503} else None
+        retry_after_s = parse_retry_after(retry_after) if status in {429, 503} else None
         if status == 429 and retry_after_s is None:
             retry_after_s = _DEFAULT_RETRY_AFTER_S
         if status in _STATUSES_OF_DENIED_ACCESS:
-            raise _RefusedTryError(f"was answered {status}", may_repeat=False)
-        raise _FailedTryError(
+            raise RefusedTryError(f"was answered {status}", may_repeat=False)
+        raise FailedTryError(
             f"was answered {status}",
             is_timeout=status == 504,
             may_repeat=status in _STATUSES_TO_REPEAT,
             retry_after_s=retry_after_s,
         )
 
-    def _send(self, request: "_Request", timeout_s: float) -> tuple[int, bytearray, str | None]:
+    def _send(self, request: "_Request", timeout_s: float) -> tuple[int, bytes, str | None]:
         """Return status, body and the header `Retry-After` of any complete answer."""
         try:
             with limit_sockets(timeout_s, request.max_answer_bytes):
+                if self._proxy is None:
+                    answer = self._find_pools().direct.exchange(
+                        request.method, request.path, {"User-Agent": _USER_AGENT, **request.headers}, request.body
+                    )
+                    return answer.status, answer.body, answer.retry_after
                 response = self._open(request, timeout_s)
                 try:
                     text = bytearray()
@@ -268,23 +301,23 @@ class HttpClient:
                     response.release_conn()
                 finally:
                     response.close()
-                return response.status, text, response.headers.get("Retry-After")
+                return response.status, bytes(text), response.headers.get("Retry-After")
         except TooManyBytesError as error:
             reason = f"was answered with more than {request.max_answer_bytes} bytes"
-            raise _FailedTryError(reason, may_repeat=False) from error
-        except (HTTPError, OSError) as error:
-            cause = _find_cause(error)
+            raise FailedTryError(reason, may_repeat=False) from error
+        except (HTTPError, HTTPException, OSError) as error:
+            cause = find_cause(error)
             if isinstance(cause, TimeoutError | HTTPTimeoutError):
-                raise _FailedTryError("was not answered in time", is_timeout=True) from error
-            raise _FailedTryError(f"failed: {type(cause).__name__}") from error
+                raise FailedTryError("was not answered in time", is_timeout=True) from error
+            raise FailedTryError(f"failed: {type(cause).__name__}") from error
 
     def _open(self, request: "_Request", timeout_s: float) -> BaseHTTPResponse:
         """Send a request and return the answer as soon as its headers have arrived."""
-        return self._find_pools().urlopen(
+        return self._find_pools().general.urlopen(
             request.method,
-            request.url,
+            f"{self._base_url}{request.path}",
             body=request.body,
-            headers={"User-Agent": "gaze-function", **request.headers},
+            headers={"User-Agent": _USER_AGENT, **request.headers},
             # With TLS to a proxy, the limits of the sockets apply to the outer layer only. This limits each operation.
             timeout=timeout_s,
             retries=False,
@@ -292,7 +325,7 @@ class HttpClient:
             preload_content=False,
         )
 
-    def _find_pause_s(self, failure: "_FailedTryError", tries: int, deadline: Deadline | None) -> float | None:
+    def _find_pause_s(self, failure: "FailedTryError", tries: int, deadline: Deadline | None) -> float | None:
         """Return the pause before the next attempt; None for no further attempt."""
         if not failure.may_repeat or tries > self._retries or self._breaker.is_open:
             return None
@@ -303,7 +336,7 @@ class HttpClient:
             return None
         return pause_s if self._budget.take() else None
 
-    def _parse(self, what: str, status: int, text: bytearray, max_bytes: int) -> Mapping[str, Any]:
+    def _parse(self, what: str, status: int, text: bytes, max_bytes: int) -> Mapping[str, Any]:
         # Marks inside strings count too: finding the strings would be much slower, and our data has few of them.
         if sum(map(text.count, _JSON_MARKS)) > max_bytes // _BYTES_PER_JSON_MARK:
             raise self._errors.failed(f"{self._service}: {what} was answered {status} with too many JSON elements")
@@ -317,22 +350,23 @@ class HttpClient:
             raise self._errors.failed(f"{self._service}: {what} was answered {status} with JSON that is not an object")
         return body
 
-    def _translate(self, what: str, failure: "_FailedTryError") -> GazeError:
+    def _translate(self, what: str, failure: "FailedTryError") -> GazeError:
         message = f"{self._service}: {what} {failure}"
-        if isinstance(failure, _RefusedTryError):
+        if isinstance(failure, RefusedTryError):
             return self._errors.refused(message)
         if failure.retry_after_s is not None:
             return self._errors.busy(message, retry_after_s=failure.retry_after_s)
         return self._errors.timed_out(message) if failure.is_timeout else self._errors.failed(message)
 
-    def _find_pools(self) -> PoolManager:
+    def _find_pools(self) -> "_Pools":
         """Return the connections of this process, because they must not be shared across a fork."""
         with self._lock:
             if self._pid != os.getpid():
                 self._pools, self._pid = self._make_pools(), os.getpid()
             return self._pools
 
-    def _make_pools(self) -> PoolManager:
+    def _make_pools(self) -> "_Pools":
+        pools: PoolManager
         if self._proxy is None:
             pools = PoolManager(maxsize=_MAX_CONNECTIONS, ssl_context=self._tls)
         else:
@@ -346,45 +380,26 @@ class HttpClient:
                 ssl_context=self._tls,
             )
         pools.pool_classes_by_scheme = POOLS_BY_SCHEME
-        return pools
+        return _Pools(pools, DirectConnections(parse_url(self._base_url), self._tls))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """Connections of one process.
+
+    Attributes:
+        general: For calls through a proxy and for probes.
+        direct: For calls without a proxy.
+    """
+
+    general: PoolManager
+    direct: DirectConnections
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     method: str
-    url: str
+    path: str
     body: bytes | None
     headers: Mapping[str, str]
     max_answer_bytes: int
-
-
-class _FailedTryError(Exception):
-    """An attempt failed to get an expected answer."""
-
-    def __init__(
-        self, reason: str, *, is_timeout: bool = False, may_repeat: bool = True, retry_after_s: float | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.is_timeout = is_timeout
-        self.may_repeat = may_repeat
-        self.retry_after_s = retry_after_s
-
-
-class _RefusedTryError(_FailedTryError):
-    """The service denied access."""
-
-
-def _find_cause(error: BaseException) -> BaseException:
-    """Return the innermost error that errors of urllib3 wrap."""
-    while True:
-        inner = getattr(error, "original_error", None) or (error.args[-1] if error.args else None)
-        if not isinstance(inner, BaseException):
-            return error
-        error = inner
-
-
-def _parse_retry_after(value: str | None) -> float | None:
-    """Return the seconds in the header; None without it, or if it is a date, which would need synchronised clocks."""
-    if value is None or not (value.isascii() and value.isdigit() and len(value) < 10):
-        return None
-    return min(_MAX_RETRY_AFTER_S, float(value))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from func.log_lines import Event
 from gaze_core.errors import LandmarkerBusyError, LandmarkerError
 from gaze_core.landmarks import Landmarks
 from gaze_core.types import Frame, check_frame
@@ -150,7 +151,7 @@ class _Place:
         try:
             return self._engine.detect(frame)
         except Exception as error:
-            _log.warning("a face landmarker failed and will be replaced: %s", error)
+            _log.warning(Event("face landmarker failed", detail=error))
             self.discard()
             raise LandmarkerError("the face landmarker failed on a frame") from error
 
@@ -161,4 +162,4 @@ class _Place:
             try:
                 engine.close()
             except Exception:  # a broken landmarker may fail at this too
-                _log.warning("a face landmarker could not be closed", exc_info=True)
+                _log.warning(Event("face landmarker not closed"), exc_info=True)

@@ -150,22 +150,26 @@ def _connect(host: str, port: int) -> LimitedSocket:
     raise failure
 
 
-class _LimitedConnection(HTTPConnection):
+class LimitedHttpConnection(HTTPConnection):
+    """urllib3's connection with the limits of the current call."""
+
     def _new_conn(self) -> socket.socket:
         return _connect(self._dns_host, self.port)
 
 
-class _LimitedTlsConnection(HTTPSConnection):
+class LimitedHttpsConnection(HTTPSConnection):
+    """The same with TLS."""
+
     def _new_conn(self) -> socket.socket:
         return _connect(self._dns_host, self.port)
 
 
 class _LimitedPool(HTTPConnectionPool):
-    ConnectionCls = _LimitedConnection
+    ConnectionCls = LimitedHttpConnection
 
 
 class _LimitedTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _LimitedTlsConnection
+    ConnectionCls = LimitedHttpsConnection
 
 
 POOLS_BY_SCHEME = {"http": _LimitedPool, "https": _LimitedTlsPool}

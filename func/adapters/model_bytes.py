@@ -58,5 +58,10 @@ def read_described_model(path: Path, *, sha256: str | None = None) -> bytes:
     return content
 
 
+def read_digest(path: Path) -> str:
+    """Return the SHA-256 in the card of a model file, which `read_described_model` has found to match."""
+    return str(json.loads(read_model_bytes(path.with_suffix(".json")))["sha256"])
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)

@@ -1,5 +1,7 @@
 """Load the gaze model: two scikit-learn regressors saved by joblib, with a model card.
 
+scikit-learn is only imported for regressors other than `BoostedTrees`.
+
 Unpickling can run any code. So the card, a JSON file with the same name, is read first, and the model is only unpickled
 if it has the SHA-256 in the card and was written by the installed version of scikit-learn. This detects mistakes. An
 attacker could replace the card too; to prevent that, the caller passes the digest.
@@ -7,16 +9,23 @@ attacker could replace the card too; to prevent that, the caller passes the dige
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
-import sklearn
 from numpy.typing import NDArray
 
+from func.adapters.boosted_trees import read_boosted_trees
 from func.adapters.model_card import read_checked_model
 from gaze_core.errors import ModelError
 from gaze_core.features import FEATURE_NAMES, check_features
+
+
+class Regressor(Protocol):
+    """Predicts one value for each row."""
+
+    def predict(self, features: NDArray[np.float64], /) -> NDArray[np.float64]:
+        """Return the predictions, shape (n,), for features of shape (n, 7)."""
 
 
 class SklearnGazeModel:
@@ -32,8 +41,8 @@ class SklearnGazeModel:
 
     def __init__(
         self,
-        model_x: Any,  # noqa: ANN401 - scikit-learn is not typed
-        model_y: Any,  # noqa: ANN401
+        model_x: Regressor,
+        model_y: Regressor,
         digest: str,
         *,
         estimates: tuple[str, ...] = ("landmarks",),
@@ -60,9 +69,23 @@ class SklearnGazeModel:
             ValueError: The shape is wrong or a value is not finite.
         """
         rows = check_features(features)
-        # Checked above; the checks of scikit-learn take as long for one row as the prediction.
-        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-            return np.column_stack([self.model_x.predict(rows), self.model_y.predict(rows)])
+        return np.column_stack([self.model_x.predict(rows), self.model_y.predict(rows)])
+
+
+class _UncheckedRegressor:
+    """A regressor of scikit-learn, which does not check features again: that takes as long as a prediction."""
+
+    def __init__(self, regressor: Any) -> None:  # noqa: ANN401 - scikit-learn is not typed
+        import sklearn  # noqa: PLC0415
+
+        self._regressor = regressor
+        self._config_context = sklearn.config_context
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the predictions, shape (n,)."""
+        with self._config_context(assume_finite=True, skip_parameter_validation=True):
+            predictions: NDArray[np.float64] = self._regressor.predict(features)
+        return predictions
 
 
 def load_gaze_model(path: Path, *, sha256: str | None = None) -> SklearnGazeModel:
@@ -77,18 +100,24 @@ def load_gaze_model(path: Path, *, sha256: str | None = None) -> SklearnGazeMode
             of scikit-learn or other features.
     """
     content, identity = read_checked_model(path, sha256=sha256)
-    try:
-        models = joblib.load(io.BytesIO(content))
-    except Exception as error:  # unpickling can raise anything
-        raise ModelError(f"{path.name} cannot be unpickled") from error
+    trees = read_boosted_trees(content)
+    models: Any = trees
+    if trees is None:
+        try:
+            models = joblib.load(io.BytesIO(content))
+        except Exception as error:  # unpickling can raise anything
+            raise ModelError(f"{path.name} cannot be unpickled") from error
     if not (isinstance(models, dict) and {"model_x", "model_y"} <= models.keys()):
         raise ModelError(f"{path.name} does not contain model_x and model_y")
     for name in ("model_x", "model_y"):
         if getattr(models[name], "n_features_in_", None) != len(FEATURE_NAMES):
             raise ModelError(f"{name} in {path.name} is not a model of {len(FEATURE_NAMES)} features")
+    model_x, model_y = (
+        models[name] if trees is not None else _UncheckedRegressor(models[name]) for name in ("model_x", "model_y")
+    )
     return SklearnGazeModel(
-        models["model_x"],
-        models["model_y"],
+        model_x,
+        model_y,
         identity.sha256,
         estimates=identity.estimates,
         eye_network_sha256=identity.eye_network_sha256,

@@ -16,7 +16,10 @@ from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
+from func.adapters.upstream_observer import Unobserved, UpstreamObserver
 from func.deadline import find_deadline
+from func.log_lines import Event
+from func.tracing import find_trace, measure
 from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
 _REACHABLE_TIMEOUT_S = 1.0
@@ -26,6 +29,12 @@ _log = logging.getLogger(__name__)
 _CODES_OF_DENIED_ACCESS = frozenset({11, 13, 18, 8000})
 """UserNotFound, Unauthorized, AuthenticationFailed, and Atlas's own error for wrong credentials."""
 
+_SERVICE = "saliency_store"
+_KINDS: Mapping[type[SaliencyStoreError], str] = {
+    SaliencyStoreRefusedError: "denied",
+    SaliencyStoreTimeoutError: "timeout",
+}
+
 _T = TypeVar("_T")
 Document = dict[str, Any]
 
@@ -33,7 +42,15 @@ Document = dict[str, Any]
 class MongoReader:
     """Reads from one database; thread-safe, and may be created before a fork."""
 
-    def __init__(self, uri: str, *, database: str, timeout_s: float, ca_bundle: Path | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        database: str,
+        timeout_s: float,
+        ca_bundle: Path | None = None,
+        observer: UpstreamObserver | None = None,
+    ) -> None:
         """Prepare to read, without connecting.
 
         Args:
@@ -41,6 +58,7 @@ class MongoReader:
             database: Name of the database.
             timeout_s: Timeout of one exchange with the server, including its selection.
             ca_bundle: PEM file of the certificate authorities to trust, unless `uri` has one; None for the system's.
+            observer: Counts and times the calls; None for nobody.
 
         Raises:
             ValueError: `timeout_s` is not positive.
@@ -55,6 +73,7 @@ class MongoReader:
         self._client: MongoClient[Document] | None = None
         self._client_pid = 0
         self._has_reported_refusal = False
+        self._observer = observer or Unobserved()
 
     def read(self, operation: Callable[[Database[Document]], _T]) -> _T:
         """Return the result of a read operation, restarted once if the connection breaks.
@@ -66,16 +85,23 @@ class MongoReader:
             SaliencyStoreRefusedError: The store denies access.
             SaliencyStoreTimeoutError: Reading took too long.
         """
-        try:
-            database = self._find_database()
+        with measure("read saliency maps", kind="client", attributes={"service": _SERVICE}, observe=self._observe):
             try:
-                return operation(database)
-            except AutoReconnect as error:
-                if error.timeout:
-                    raise
-                return operation(database)
-        except (PyMongoError, BSONError) as error:
-            raise _translate(error) from error
+                database = self._find_database()
+                try:
+                    return operation(database)
+                except AutoReconnect as error:
+                    if error.timeout:
+                        raise
+                    self._observer.count_retry(_SERVICE)
+                    return operation(database)
+            except (PyMongoError, BSONError) as error:
+                failure = _translate(error)
+                self._observer.count_upstream_error(_SERVICE, _KINDS.get(type(failure), "failed"))
+                raise failure from error
+
+    def _observe(self, duration_s: float) -> None:
+        self._observer.observe_call(_SERVICE, duration_s)
 
     def limit_exchange(self) -> contextlib.AbstractContextManager[None]:
         """Limit one exchange with the server to its own timeout and to the deadline of the request.
@@ -107,7 +133,7 @@ class MongoReader:
             failure = _translate(error)
             if isinstance(failure, SaliencyStoreRefusedError) and not self._has_reported_refusal:
                 self._has_reported_refusal = True
-                _log.warning("%s", failure)
+                _log.warning(Event("saliency store denies access", detail=failure))
             return False
         except SaliencyStoreError:
             return False
@@ -141,6 +167,12 @@ def find_tls_options(uri: str, ca_bundle: Path | None) -> Mapping[str, Any]:
     if ca_bundle is None or switch != "true" or "tlscafile" in options:
         return {}
     return {"tlsCAFile": str(ca_bundle)}
+
+
+def describe_request() -> str | None:
+    """Return the ids of the request as the comment of a command, for the log of MongoDB; None outside a request."""
+    trace = find_trace()
+    return None if trace is None else f"request_id={trace.request_id} trace_id={trace.trace_id}"
 
 
 def _translate(error: Exception) -> SaliencyStoreError:

@@ -4,16 +4,30 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import bson
 import numpy as np
 from bson.errors import BSONError
 
+from func.adapters.saliency_floats import decode_document
 from gaze_core.errors import SaliencyMapError
+from gaze_core.ports import UnusableMap, UsableMap
 from gaze_core.saliency import MAX_MAP_PIXELS, check_map
 from gaze_core.types import SaliencyMap
 
 _MAX_CHUNKED_BYTES = 18 * MAX_MAP_PIXELS
 """In a BSON array, a float takes 9 bytes and its index at most 8 more."""
+
+
+def read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]]) -> UsableMap | UnusableMap:
+    """Return the map in the documents of one frame, or why it is unusable.
+
+    Args:
+        frame_nums: Frames that the map is valid for.
+        documents: One document in form 1 or 3, or all documents in form 2.
+    """
+    try:
+        return UsableMap(frame_nums, decode_map(documents))
+    except SaliencyMapError as error:
+        return UnusableMap(frame_nums, str(error))
 
 
 def decode_map(documents: Sequence[Mapping[str, Any]]) -> SaliencyMap:
@@ -25,6 +39,14 @@ def decode_map(documents: Sequence[Mapping[str, Any]]) -> SaliencyMap:
     return _join_chunks(documents) if "chunk_index" in documents[0] else _decode(documents[0])
 
 
+def read_frame_num(document: Mapping[str, Any]) -> int | None:
+    """Return the frame number, which some writers store as a float; None if it is not an integer."""
+    frame_num = document.get("frame_num")
+    if isinstance(frame_num, float) and frame_num.is_integer():
+        return int(frame_num)
+    return frame_num if isinstance(frame_num, int) and not isinstance(frame_num, bool) else None
+
+
 def _decode(document: Mapping[str, Any]) -> SaliencyMap:
     """Return the map of a document in form 1 or 3.
 
@@ -34,7 +56,7 @@ def _decode(document: Mapping[str, Any]) -> SaliencyMap:
     saliency_map = document.get("saliency_map")
     if "encoding" in document or "dtype" in document:
         return _inflate(document)
-    if not isinstance(saliency_map, list):
+    if not isinstance(saliency_map, list | np.ndarray):
         raise SaliencyMapError("the document has an unknown form")
     try:
         return check_map(saliency_map)
@@ -87,6 +109,6 @@ def _join_chunks(documents: Sequence[Mapping[str, Any]]) -> SaliencyMap:
     if sum(map(len, chunks.values())) > _MAX_CHUNKED_BYTES:
         raise SaliencyMapError("the chunks are larger than any valid map")
     try:
-        return _decode(bson.decode(b"".join(chunks[index] for index in sorted(chunks))))
+        return _decode(decode_document(b"".join(chunks[index] for index in sorted(chunks))))
     except BSONError as error:
         raise SaliencyMapError("the joined chunks are not BSON") from error

@@ -28,9 +28,12 @@ from typing import Any
 from pymongo.database import Database
 
 from func.adapters.frame_times import decode_times
-from func.adapters.mongo_reader import MongoReader
-from func.adapters.saliency_documents import decode_map
-from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError, SaliencyStoreError
+from func.adapters.mongo_reader import MongoReader, describe_request
+from func.adapters.saliency_documents import read_frame_num, read_map
+from func.adapters.saliency_floats import RAW_DOCUMENTS, decode_document
+from func.adapters.upstream_observer import UpstreamObserver
+from func.log_lines import Event
+from gaze_core.errors import SaliencyMapNotFoundError, SaliencyStoreError
 from gaze_core.ports import FaceFacts, UnusableMap, UsableMap, VideoMaps
 from gaze_core.video_times import VideoTimes
 
@@ -49,7 +52,13 @@ class MongoSaliencyMaps:
     """Reads saliency maps from MongoDB; thread-safe, and may be created before a fork."""
 
     def __init__(
-        self, uri: str, *, database: str = "saliency_db", timeout_s: float, ca_bundle: Path | None = None
+        self,
+        uri: str,
+        *,
+        database: str = "saliency_db",
+        timeout_s: float,
+        ca_bundle: Path | None = None,
+        observer: UpstreamObserver | None = None,
     ) -> None:
         """Prepare to read, without connecting.
 
@@ -59,11 +68,12 @@ class MongoSaliencyMaps:
             timeout_s: Timeout of one exchange with the server, including its selection. The deadline of the current
                 request (`func.deadline`) limits all exchanges together.
             ca_bundle: PEM file of the certificate authorities to trust, unless `uri` has one; None for the system's.
+            observer: Counts and times the calls; None for nobody.
 
         Raises:
             ValueError: `timeout_s` is not positive.
         """
-        self._mongo = MongoReader(uri, database=database, timeout_s=timeout_s, ca_bundle=ca_bundle)
+        self._mongo = MongoReader(uri, database=database, timeout_s=timeout_s, ca_bundle=ca_bundle, observer=observer)
 
     def extract_saliencyMap(self, video_id: str, *, frame_nums: Collection[int] | None = None) -> VideoMaps:
         """Return the maps of a video, streamed in order of frame number.
@@ -147,7 +157,9 @@ class MongoSaliencyMaps:
         self, video_id: str, generation: int, wanted: Mapping[str, Any], database: Database[dict[str, Any]]
     ) -> list["_ListedMap"]:
         fields = dict.fromkeys(("frame_num", "chunk_index", "height", "width", "encoding"), 1)
-        listing = _list_documents(self._mongo.iterate(database[video_id].find(wanted, fields)), video_id)
+        listing = _list_documents(
+            self._mongo.iterate(database[video_id].find(wanted, fields, comment=describe_request())), video_id
+        )
         with self._mongo.limit_exchange():
             is_kept = _is_kept(database, video_id, generation)
         if not is_kept:
@@ -160,11 +172,11 @@ class MongoSaliencyMaps:
         for batch in _split(listing):
             documents = self._mongo.read(partial(self._read_batch, video_id, batch))
             for listed in batch:
-                # Freed right after decoding, because nested lists of floats take eight times the memory of the map.
+                # Freed right after decoding: nested lists that are not all doubles take eight times the memory.
                 found = documents.pop(listed.frame_num)
                 if len(found) < len(listed.document_ids):
                     raise SaliencyStoreError(_REPLACED.format(video_id))
-                yield _read_map(tuple(frames[listed.frame_num]), found)
+                yield read_map(tuple(frames[listed.frame_num]), found)
                 del found
 
     def _read_batch(
@@ -173,7 +185,9 @@ class MongoSaliencyMaps:
         """Return the documents of a batch by frame number."""
         ids = [document_id for listed in batch for document_id in listed.document_ids]
         documents: dict[Any, list[Mapping[str, Any]]] = {listed.frame_num: [] for listed in batch}
-        for document in self._mongo.iterate(database[video_id].find({"_id": {"$in": ids}})):
+        collection = database.get_collection(video_id, codec_options=RAW_DOCUMENTS)
+        found: Iterator[Any] = self._mongo.iterate(collection.find({"_id": {"$in": ids}}, comment=describe_request()))
+        for document in (decode_document(each.raw) for each in found):
             documents.setdefault(document.get("frame_num"), []).append(document)
         return documents
 
@@ -263,20 +277,13 @@ def of_generation(generation: int) -> dict[str, Any]:
     return {"generation": generation or {"$in": [0, None]}}
 
 
-def _read_map(frame_nums: tuple[int, ...], documents: Sequence[Mapping[str, Any]]) -> UsableMap | UnusableMap:
-    try:
-        return UsableMap(frame_nums, decode_map(documents))
-    except SaliencyMapError as error:
-        return UnusableMap(frame_nums, str(error))
-
-
 def _read_faces(stored: object) -> FaceFacts | None:
     if not isinstance(stored, dict) or not isinstance(stored.get("channel"), bool):
         return None
     share = stored.get("share")
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        share = None
-    return FaceFacts(stored["channel"], None if share is None else float(share))
+        return FaceFacts(stored["channel"])
+    return FaceFacts(stored["channel"], float(share))
 
 
 def _read_times(facts: Mapping[str, Any], held_every: int | None) -> VideoTimes:
@@ -356,24 +363,16 @@ def _list_documents(documents: Iterable[Mapping[str, Any]], video_id: str) -> li
     whole: dict[int, _ListedMap] = {}
     chunked: dict[int, _ListedMap] = {}
     for document in documents:
-        frame_num = _read_frame_num(document)
+        frame_num = read_frame_num(document)
         if frame_num is None:
-            _log.warning("a saliency map of %r has no frame number", video_id)
+            _log.warning(Event("saliency map without frame number", video=video_id))
         elif "chunk_index" in document:
             chunked.setdefault(frame_num, _ListedMap(frame_num)).document_ids.append(document["_id"])
         elif frame_num in whole:
-            _log.warning("frame %d of %r has several saliency maps; using the first", frame_num, video_id)
+            _log.warning(Event("several saliency maps of a frame", video=video_id, video_frame=frame_num))
         else:
             whole[frame_num] = _ListedMap(frame_num, [document["_id"]], size_bytes=_size_bytes(document))
     return [listed for _, listed in sorted({**chunked, **whole}.items())]
-
-
-def _read_frame_num(document: Mapping[str, Any]) -> int | None:
-    """Return the frame number, which some writers store as a float; None if it is not an integer."""
-    frame_num = document.get("frame_num")
-    if isinstance(frame_num, float) and frame_num.is_integer():
-        return int(frame_num)
-    return frame_num if isinstance(frame_num, int) and not isinstance(frame_num, bool) else None
 
 
 def _size_bytes(document: Mapping[str, Any]) -> int:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from func.adapters.http_client import MAX_ANSWER_BYTES, HttpClient, UpstreamAnswer, UpstreamErrors
 from func.adapters.retry_budget import RetryBudget
+from func.adapters.upstream_observer import UpstreamObserver
 from gaze_core.errors import (
     SessionNotFoundError,
     SessionScoredError,
@@ -56,6 +57,7 @@ class HttpSessionStore:
         retries: int,
         proxy: str | None = None,
         ca_bundle: Path | None = None,
+        observer: UpstreamObserver | None = None,
         retry_budget: RetryBudget | None = None,
         read_frame: Callable[[Any], Any] = lambda value: value,
     ) -> None:
@@ -67,6 +69,7 @@ class HttpSessionStore:
             retries: Maximum number of retries.
             proxy: URL of a proxy; None for none.
             ca_bundle: PEM file of the certificate authorities to trust; None for those of certifi.
+            observer: Counts and times the calls; None for nobody.
             retry_budget: Retry budget of all calls; None for the default one.
             read_frame: Applied to the record of each frame when it is read; only its return value is kept.
 
@@ -87,6 +90,7 @@ class HttpSessionStore:
             retries=retries,
             proxy=proxy,
             ca_bundle=ca_bundle,
+            observer=observer,
             retry_budget=retry_budget,
         )
 

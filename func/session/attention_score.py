@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from func.log_lines import Event
 from func.session.frame_record import FrameRecord
 from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics, round_finite
 from gaze_core.attention import Attention, FrameValues, SessionScore
@@ -237,7 +238,7 @@ def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumber
                 reason = str(error)
         if reason is not None:
             bad_maps += shown.numbers[places].tolist()
-            _log.warning("saliency map of video frame %d is unusable: %s", stored.frame_nums[0], reason)
+            _log.warning(Event("saliency map unusable", video_frame=stored.frame_nums[0], reason=reason))
     lost["bad_map"] = len(bad_maps)
     attention = plain.summarise()
     attention_at_accuracy = None if blurred is None else blurred.summarise()

@@ -39,13 +39,17 @@ __all__ = ["Completer", "CompletionObserver", "Done", "LastFrame", "Outcome", "S
 
 
 class CompletionObserver(Protocol):
-    """Counts results. In the long run, as many results are delivered as are stored."""
+    """Counts results and times steps. In the long run, as many results are delivered as are stored."""
 
     def count_result_stored(self) -> None:
         """Count a stored result."""
 
     def count_result_delivered(self) -> None:
         """Count a delivered result."""
+
+    def time_stage(self, stage: str) -> contextlib.AbstractContextManager[object]:
+        """Return a context manager that times a step: `read_session`, `calculate`, `store_result` or `deliver`."""
+        ...
 
 
 class Completer:
@@ -170,7 +174,7 @@ class Completer:
             raise SessionExpiredError(last.session_id)
         if "result" in session.settings:
             return self._follow_up(last, session)
-        result = self._scorer.score(session, last.expected, last.video_id)
+        result = self._calculate(last, session)
         if last.expected.count_missing(session):
             # Frames that arrived during scoring were acknowledged, so they belong to the score.
             later = self._read_late(last, session)
@@ -181,13 +185,17 @@ class Completer:
             has_new_frames = not later.frames.keys() <= session.frames.keys()
             session = replace(later, frames={**session.frames, **later.frames})
             if has_new_frames:
-                result = self._scorer.score(session, last.expected, last.video_id)
+                result = self._calculate(last, session)
         if result.is_empty:
             return Done(result, Outcome.EMPTY)
         if result.score_invalid_reason == "calibration_session":
             # It has no score to deliver, and more targets may follow.
             return Done(result, Outcome.CALIBRATION, _warn(session, result))
         return self._store(last, session, result)
+
+    def _calculate(self, last: LastFrame, session: Session) -> SessionResult:
+        with self._observer.time_stage("calculate"):
+            return self._scorer.score(session, last.expected, last.video_id)
 
     def _score_nothing(self, last: LastFrame, found: Session | MissingSession) -> SessionResult:
         session = found
@@ -199,9 +207,10 @@ class Completer:
         left_out = last.expected.count_beyond(session)
         session = replace(session, frames={})
         try:
-            update = self._sessions.store_settings(
-                last.session_id, {"result": result.as_json()}, created_at=session.created_at or None
-            )
+            with self._observer.time_stage("store_result"):
+                update = self._sessions.store_settings(
+                    last.session_id, {"result": result.as_json()}, created_at=session.created_at or None
+                )
         except SessionNotFoundError as error:
             raise SessionExpiredError(last.session_id) from error
         if "result" in update.written:
@@ -230,7 +239,8 @@ class Completer:
         session = waiting.session
         try:
             # An empty range of frames: only the settings are needed.
-            now = self._sessions.get_session(last.session_id, first=0, last=0)
+            with self._observer.time_stage("read_session"):
+                now = self._sessions.get_session(last.session_id, first=0, last=0)
         except SessionNotFoundError:
             return Wait(0.0, last, Deliver(session, waiting.result))
         if now.created_at != session.created_at or "result" not in now.settings:
@@ -241,16 +251,17 @@ class Completer:
         # One key for each viewing: a viewer who watches again after the session expired has the same session id.
         key = uuid.uuid5(uuid.NAMESPACE_URL, f"{session.session_id}:{session.created_at}")
         try:
-            self._sink.send_result(
-                result.final_score,
-                # The session's own video and address take precedence over those of its last request.
-                session.video_id or last.video_id,
-                session.ip_address or last.ip_address,
-                session_id=session.session_id,
-                score_valid=result.score_valid,
-                coverage=result.coverage,
-                idempotency_key=str(key),
-            )
+            with self._observer.time_stage("deliver"):
+                self._sink.send_result(
+                    result.final_score,
+                    # The session's own video and address take precedence over those of its last request.
+                    session.video_id or last.video_id,
+                    session.ip_address or last.ip_address,
+                    session_id=session.session_id,
+                    score_valid=result.score_valid,
+                    coverage=result.coverage,
+                    idempotency_key=str(key),
+                )
         except ResultSinkError:
             with contextlib.suppress(GazeError):
                 self._mark_delivered(session, is_delivered=False)
@@ -269,7 +280,9 @@ class Completer:
     def _read(self, last: LastFrame, *, has_expired: bool) -> Session | MissingSession:
         """Return the session with all frames of the viewing."""
         try:
-            return keep_viewing(self._sessions.get_session(last.session_id), last.viewing_start_ms)
+            with self._observer.time_stage("read_session"):
+                session = self._sessions.get_session(last.session_id)
+            return keep_viewing(session, last.viewing_start_ms)
         except SessionNotFoundError as error:
             return MissingSession(has_expired or error.expired_at is not None)
 
@@ -277,7 +290,8 @@ class Completer:
         """Return the session with the frames that may be new; None if it expired, even if a later one has its id."""
         first, end = last.expected.find_range(known)
         try:
-            later = self._sessions.get_session(last.session_id, first=first, last=end)
+            with self._observer.time_stage("read_session"):
+                later = self._sessions.get_session(last.session_id, first=first, last=end)
         except SessionNotFoundError:
             return None
         return keep_viewing(later, last.viewing_start_ms) if later.created_at == known.created_at else None

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
+from func.log_lines import Event
 from func.session.measured import Measured, describe_eyes, name_covered, read_measured, read_number
 from gaze_core.ports import Session
 from gaze_core.types import Camera, GazePoint, GazeSample, Screen, Validity, Viewport
@@ -204,7 +205,7 @@ _Part = TypeVar("_Part", Screen, Camera, Viewport)
 def _read_setup(session: Session, name: str, kind: type[_Part]) -> _Part:
     found: _Part | None = _first_of_frames(session, name) or _read_part(session.settings, name, kind)
     if found is None and session.settings.get(name):
-        _log.warning("the stored %s of a session is unreadable; using the default", name)
+        _log.warning(Event("setup unreadable", part=name))
     return found or kind()
 
 

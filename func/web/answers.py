@@ -5,13 +5,13 @@ import json
 import logging
 import math
 import random
-import traceback
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from func.errors import BadRequestError, BusyError, MethodNotAllowedError
+from func.log_lines import REQUEST_LOGGER, Event, describe_trace, round_stages
+from func.tracing import RequestTrace, find_trace
 from func.web.problems import UNEXPECTED, Problem, find_problem
 from func.web.schemas import FieldError, ProblemDocument
 from gaze_core.errors import (
@@ -22,7 +22,7 @@ from gaze_core.errors import (
     SessionStoreBusyError,
 )
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(REQUEST_LOGGER)
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -38,6 +38,10 @@ class Answer:
     body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def identify(self, trace: RequestTrace) -> "Answer":
+        """Return this answer with the id of its request in the header `X-Request-Id`."""
+        return replace(self, headers={**self.headers, "X-Request-Id": trace.request_id})
 
     def list_headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers in ASGI's format."""
@@ -63,14 +67,14 @@ def answer_json(
 
 
 def answer_problem(
-    problem: Problem, detail: str, request_id: uuid.UUID | None = None, error: Exception | None = None
+    problem: Problem, detail: str, instance: uuid.UUID | None = None, error: Exception | None = None
 ) -> Answer:
     """Return an answer with a problem document.
 
     Args:
         problem: Status, type and title.
         detail: Detail, if `problem` does not have one.
-        request_id: Request id for `instance`; None creates one.
+        instance: Id of this document; None uses that of the request.
         error: Error with invalid fields, allowed methods or a delay to report.
     """
     fields = error.fields if isinstance(error, BadRequestError) else ()
@@ -79,7 +83,7 @@ def answer_problem(
         title=problem.title,
         status=problem.status,
         detail=problem.detail or detail,
-        instance=(request_id or uuid.uuid4()).urn,
+        instance=(instance or make_instance()).urn,
         errors=[FieldError(field=entry.field, detail=entry.detail) for entry in fields] or None,
     )
     headers = {}
@@ -96,39 +100,45 @@ def answer_problem(
     return answer_json(problem.status, document.model_dump(exclude_none=True), PROBLEM_TYPE, headers)
 
 
-def answer_error(error: Exception, request_id: uuid.UUID) -> Answer:
-    """Log a failed request in one line and return its answer."""
+def make_instance() -> uuid.UUID:
+    """Return the id of a problem document: the id of the request if that is a UUID, otherwise a new one."""
+    trace = find_trace()
+    try:
+        return uuid.uuid4() if trace is None else uuid.UUID(trace.request_id)
+    except ValueError:
+        return uuid.uuid4()
+
+
+def answer_error(error: Exception, instance: uuid.UUID | None = None, *, frame_number: int | None = None) -> Answer:
+    """Log a failed request in one line and return its answer.
+
+    Args:
+        error: What failed.
+        instance: Id of the problem document; None uses that of the request.
+        frame_number: Frame that failed, if the request has several.
+    """
+    instance = instance or make_instance()
     problem = find_problem(error)
+    level = logging.WARNING if problem.status >= 500 else logging.INFO
+    fields: dict[str, object] = {"instance": instance, "status": problem.status, "problem": problem.slug}
+    if frame_number is not None:
+        fields["frame"] = frame_number
+    trace = find_trace()
+    if trace is not None:
+        fields |= trace.outcome
+        fields["duration_ms"] = round(trace.duration_ms, 1)
+        if trace.stages_ms:
+            fields["stages_ms"] = round_stages(trace.stages_ms)
+    fields["error"] = type(error).__name__
     if problem is UNEXPECTED:
-        _log.error("request failed: id=%s status=500 trace=%s", request_id, describe_trace(error))
+        level = logging.ERROR
+        fields["trace"] = describe_trace(error)
     else:
-        level = logging.WARNING if problem.status >= 500 else logging.INFO
-        message = problem.title if isinstance(error, _CONTAIN_SESSION_ID) else error
-        _log.log(
-            level,
-            "request failed: id=%s status=%d error=%s detail=%s",
-            request_id,
-            problem.status,
-            type(error).__name__,
-            message,
-        )
-    return answer_problem(problem, str(error), request_id, error)
+        fields["detail"] = problem.title if isinstance(error, _CONTAIN_SESSION_ID) else str(error)
+    _log.log(level, Event("request failed" if frame_number is None else "frame failed", **fields))
+    return answer_problem(problem, str(error), instance, error)
 
 
 def spread_retry_s(delay_s: float) -> int:
     """Return random whole seconds from `delay_s` to twice that plus one, so that clients do not retry together."""
     return random.randint(math.ceil(delay_s), math.ceil(2 * delay_s) + 1)  # noqa: S311 - not a secret
-
-
-def describe_trace(error: BaseException) -> str:
-    """Return classes and stack frames of an error and its causes in one line; messages may contain viewer data."""
-    parts: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        frames = [
-            f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{line} {frame.f_code.co_name}"
-            for frame, line in traceback.walk_tb(cause.__traceback__)
-        ]
-        parts.append(f"{type(cause).__qualname__} at {' > '.join(frames)}" if frames else type(cause).__qualname__)
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return " caused by ".join(parts)

@@ -160,7 +160,7 @@ def answer_batch(metrics: Metrics, batch: ParsedBatch, outcomes: Sequence[Outcom
             entries.append(outcome)
             continue
         metrics.count_failure(outcome)
-        problem = answer_error(outcome, uuid.uuid4())
+        problem = answer_error(outcome, uuid.uuid4(), frame_number=frame.metadata.frame_number)
         problems.append(problem)
         wait = {"retry_after_s": int(problem.headers["Retry-After"])} if "Retry-After" in problem.headers else {}
         entries.append(json.loads(problem.body) | {"frame_number": frame.metadata.frame_number} | wait)

@@ -7,6 +7,7 @@ peer; time and size of a request head; unread answers; bodies that continue afte
 import asyncio
 import contextlib
 import enum
+import logging
 import socket
 import sys
 from collections import Counter
@@ -17,8 +18,11 @@ from typing import Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from func.log_lines import REQUEST_LOGGER, Event
+from func.tracing import begin_trace
 from func.web.answers import Answer, answer_problem
-from func.web.early_refusal import measure_frame
+from func.web.early_refusal import make_header_finder, measure_frame
+from func.web.exchange import Exchange
 from func.web.limited_http import LimitedConnection
 from func.web.metrics import Metrics
 from func.web.problems import (
@@ -29,6 +33,8 @@ from func.web.problems import (
     URI_TOO_LONG,
     Problem,
 )
+
+_log = logging.getLogger(REQUEST_LOGGER)
 
 SWEEP_S = 0.25
 """Interval between checks of the deadlines."""
@@ -43,6 +49,9 @@ _MIN_IDLE_S = 0.25
 _MIN_BODY_S = 1.0
 """Minimum age of an unfinished body that is refused to make room for a new connection."""
 _MAX_LINGERING = 64
+
+
+RefuseFrame = Callable[[Callable[[str], str | None]], Answer | None]
 
 
 class Phase(enum.Enum):
@@ -84,13 +93,13 @@ class Limits:
 class Connections:
     """Open connections of a process. Belongs to one event loop."""
 
-    def __init__(self, limits: Limits, metrics: Metrics, refuse_frame: Callable[[], Answer | None]) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics, refuse_frame: RefuseFrame) -> None:
         """Create an empty set of connections.
 
         Args:
             limits: Limits on the connections.
             metrics: Counts the connections.
-            refuse_frame: Returns the answer if frames are refused now; None if they are accepted.
+            refuse_frame: Returns the answer if frames are refused now, from the headers; None if they are accepted.
         """
         self.limits = limits
         self.refuse_frame = refuse_frame
@@ -222,7 +231,7 @@ class GuardedProtocol(H11Protocol):
         if not is_between or self.flow.write_paused:
             return data
         sizes = measure_frame(data)
-        answer = None if sizes is None else self._guard.refuse_frame()
+        answer = None if sizes is None else self._guard.refuse_frame(make_header_finder(data[: sizes[0]]))
         if sizes is None or answer is None:
             return data
         self._unset_keepalive_if_required()
@@ -324,7 +333,13 @@ class GuardedProtocol(H11Protocol):
         """Answer a request that has not reached the handler, and close the connection."""
         self._guard.count_closed(reason)
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE, h11.ERROR} and not self._has_begun_answer():
-            self.transport.write(answer_problem(problem, problem.title).to_bytes())
+            cycle = self._find_cycle()
+            find_header = make_header_finder(self.conn.trailing_data[0])
+            if cycle is not None and not cycle.response_complete:
+                find_header = Exchange(cycle.scope, cycle.receive).find_header  # type: ignore[arg-type]  # uvicorn's types
+            with begin_trace(find_header) as trace:
+                _log.info(Event("request refused", status=problem.status, problem=problem.slug, reason=reason))
+                self.transport.write(answer_problem(problem, problem.title).identify(trace).to_bytes())
         self.linger()
 
     def _end_cycle(self) -> None:

@@ -3,15 +3,13 @@
 The function needs no cookies, so credentials are never allowed.
 """
 
-from collections.abc import Collection
-
-from func.web.exchange import Exchange
+from collections.abc import Callable, Collection
 
 PATH = "/gaze"
 """The only path that pages of other origins may use."""
 
 ALLOWED_HEADERS = ("Content-Type",)
-EXPOSED_HEADERS = ("Retry-After", "WWW-Authenticate")
+EXPOSED_HEADERS = ("Retry-After", "WWW-Authenticate", "X-Request-Id")
 PREFLIGHT_MAX_AGE_S = 600
 
 
@@ -25,17 +23,23 @@ class CorsPolicy:
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origins)
 
-    def list_headers(self, exchange: Exchange) -> dict[str, str]:
-        """Return the headers that the answer to a request needs in addition."""
-        if not self._origins or exchange.path != PATH:
+    def list_headers(self, method: str, path: str, find_header: Callable[[str], str | None]) -> dict[str, str]:
+        """Return the headers that the answer to a request needs in addition.
+
+        Args:
+            method: Method of the request.
+            path: Its path.
+            find_header: Returns the value of a header by its name in lower case, None without it.
+        """
+        if not self._origins or path != PATH:
             return {}
         # Also in answers to other origins: a cache must not confuse them.
         headers = {"Vary": "Origin"}
-        origin = exchange.read_header("origin")
+        origin = find_header("origin")
         if origin not in self._origins:
             return headers
         headers["Access-Control-Allow-Origin"] = origin
-        if exchange.method == "OPTIONS" and exchange.read_header("access-control-request-method"):
+        if method == "OPTIONS" and find_header("access-control-request-method"):
             headers["Access-Control-Allow-Methods"] = "POST"
             headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS)
             headers["Access-Control-Max-Age"] = str(PREFLIGHT_MAX_AGE_S)

@@ -1,11 +1,13 @@
 """Recognise a frame without parsing its request, so that refusing it under overload costs almost nothing."""
 
 import re
+from collections.abc import Callable
 
 _HEAD = re.compile(
     rb"POST /gaze HTTP/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}:[\t\x20-\x7e\x80-\xff]{0,1024}\r\n){1,32})\r\n"
 )
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,12})[ \t]*\r$")
+_SEARCHED_BYTES = 16 * 1024
 _PARSED = re.compile(rb"(?im)^(?:transfer-encoding|expect|upgrade|connection(?!:[ \t]*keep-alive[ \t]*\r$)):?")
 
 
@@ -22,3 +24,15 @@ def measure_frame(data: bytes) -> tuple[int, int] | None:
     if len(lengths) != 1 or head[1].lower().count(b"content-length") != 1:
         return None
     return head.end(), int(lengths[0])
+
+
+def make_header_finder(data: bytes) -> Callable[[str], str | None]:
+    """Return a function that returns the value of a header in a request head that may be incomplete or malformed."""
+
+    def find_header(name: str) -> str | None:
+        value = re.search(
+            rb"(?im)^%s:[ \t]*([\x20-\x7e]{0,1024}?)[ \t]*\r?$" % re.escape(name.encode()), data[:_SEARCHED_BYTES]
+        )
+        return None if value is None else value[1].decode("ascii")
+
+    return find_header

@@ -18,6 +18,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.peer: str = (scope.get("client") or ("",))[0]
+        self.port: int | None = (scope.get("server") or ("", None))[1]
         self.receive = receive
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
 
@@ -27,15 +28,19 @@ class Exchange:
         text = self._headers.get(b"content-length", b"")
         return int(text) if text.isdigit() and len(text) < 19 else None
 
+    def find_header(self, name: str) -> str | None:
+        """Return the value of a header; None without it.
+
+        Args:
+            name: Name in lower case.
+        """
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
     @property
     def content_encoding(self) -> str:
         """Content encoding in lower case."""
         return self._headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
-
-    def read_header(self, name: str) -> str | None:
-        """Return a header by its name in lower case; None if it is missing."""
-        value = self._headers.get(name.encode())
-        return None if value is None else value.decode("latin-1")
 
     def read_content_type(self) -> tuple[str, dict[str, str]]:
         """Return the media type in lower case and its parameters."""

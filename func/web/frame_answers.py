@@ -1,6 +1,6 @@
 """Answers to frames, from stored records and results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Strict, ValidationError, model_validator
@@ -11,7 +11,7 @@ from func.web.schemas import CompletedAnswer, FrameAnswer, GazeAnswer, HeadPoseA
 from gaze_core.types import GazePoint, Validity
 
 
-class _AnsweredRecord(RequestPart):
+class AnsweredRecord(RequestPart):
     """Fields of a stored record that its answer contains."""
 
     gaze: Annotated[tuple[float, float] | None, BeforeValidator(as_pair)] = None
@@ -27,19 +27,18 @@ class _AnsweredRecord(RequestPart):
         return self
 
 
-def can_answer(record: object) -> bool:
-    """Return whether `answer_frame` can read a stored record, which another service or version may have written."""
+def read_answered(record: object) -> AnsweredRecord | None:
+    """Return what an answer contains of a stored record; None if another service or version wrote it differently."""
     try:
-        _AnsweredRecord.model_validate(record)
+        return AnsweredRecord.model_validate(record)
     except (ValidationError, OverflowError):
-        return False
-    return True
+        return None
 
 
 def answer_frame(
     session_id: str,
     frame_number: int,
-    record: Mapping[str, Any],
+    stored: AnsweredRecord,
     *,
     corrected: GazePoint | None = None,
     calibrated: bool | None = None,
@@ -50,12 +49,11 @@ def answer_frame(
     Args:
         session_id: Session id.
         frame_number: Frame number.
-        record: Record for which `can_answer` is true.
+        stored: Result of `read_answered` for the stored record.
         corrected: Calibrated point of gaze; None to answer with the stored one.
         calibrated: Whether a calibration was applied; None if the request has no calibration session.
         warnings: Warnings for the client.
     """
-    stored = _AnsweredRecord.model_validate(record)
     gaze = None
     if stored.gaze is not None:
         point = corrected or GazePoint(*stored.gaze)

@@ -9,15 +9,16 @@ from func.session.cues import stack_cues
 from func.session.frame_record import FrameRecord, digest_image, make_record, read_record
 from func.session.measured import stack_measured
 from func.session.viewing import require_viewing
+from func.tracing import find_trace
 from func.web.answer_warnings import warn_of_expired_session, warn_of_other_viewing, warn_of_repeat
-from func.web.frame_answers import answer_frame, can_answer
+from func.web.frame_answers import AnsweredRecord, answer_frame, read_answered
 from func.web.images import decode_image
 from func.web.metrics import Metrics
 from func.web.schemas import FrameMetadata
 from gaze_core.detector import GazeDetector
 from gaze_core.errors import GazeError
 from gaze_core.ports import StoredUpdate
-from gaze_core.types import GazePoint
+from gaze_core.types import GazePoint, GazeSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class FrameSteps:
         with self.metrics.time_stage("detect"):
             sample = detector.process_single_frame(frame)
         self.metrics.count_frame(sample.validity, sample.quality_issues)
+        _note_validity(sample)
         if sample.eye_network_failed:
             self.metrics.count_eye_network_failure()
         return make_record(
@@ -98,8 +100,9 @@ class FrameSteps:
         metadata, sessions = self.metadata, self.application.sessions
         stored = update.stored.get(str(metadata.frame_number), record)
         require_viewing(stored, self.viewing_start_ms)
-        if not can_answer(stored):  # written by another service, in another format
-            stored = record
+        answered = read_answered(stored)
+        if answered is None:  # written by another service, in another format
+            stored, answered = record, AnsweredRecord.model_validate(record)
         setup = metadata.describe_setup()
         if setup and metadata.frame_number == 1 and "1" in update.written:
             # For other readers of the session. Scoring does not need it: each record has its own setup.
@@ -112,7 +115,7 @@ class FrameSteps:
         return answer_frame(
             metadata.session_id,
             metadata.frame_number,
-            stored,
+            answered,
             corrected=corrected,
             calibrated=calibrated,
             warnings=[
@@ -134,3 +137,12 @@ def _correct(detector: GazeDetector, record: FrameRecord | None) -> GazePoint | 
         *stack_measured([record.measured], detector.estimates), stack_cues([record.measured], detector.estimates)
     )
     return gaze
+
+
+def _note_validity(sample: GazeSample) -> None:
+    """Let the log line of the request have the validity and the issues of its frame, or of each of its frames."""
+    trace = find_trace()
+    if trace is not None:
+        trace.outcome.setdefault("validity", []).append(str(sample.validity))
+        if sample.quality_issues:
+            trace.outcome.setdefault("issues", []).extend(sample.quality_issues)

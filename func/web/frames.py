@@ -16,9 +16,10 @@ from typing import Any
 from func.bootstrap import Application
 from func.deadline import limit_calls
 from func.errors import DetectionBusyError, ThreadsBusyError, UnsupportedMediaTypeError
-from func.session.completion import LastFrame
+from func.session.completion import Done, LastFrame
 from func.session_token import TokenVerifier
 from func.settings import Settings
+from func.tracing import find_trace
 from func.web.answer_warnings import warn_of_other_video
 from func.web.answers import Answer, answer_json
 from func.web.batch_request import ParsedBatch, parse_json_body, parse_multipart_body
@@ -74,7 +75,7 @@ class Frames:
             patience=_PATIENCE,
         )
         self._batches = Batches(settings, metrics, self._detection, self._storing)
-        self._last_frames = LastFrames(settings)
+        self._last_frames = LastFrames(settings, metrics)
         self._verifier = TokenVerifier(settings.token_keys) if settings.token_keys else None
         metrics.watch_queue("detect", lambda: self._detection.queue_length)
         metrics.watch_queue("store", lambda: self._storing.queue_length)
@@ -92,10 +93,12 @@ class Frames:
         parse = choose_parser(exchange)
         self._bodies.check_size(exchange.content_length or 0)
         self.check_load()
-        body = await self._bodies.read(exchange.receive, exchange.content_length)
+        with self._metrics.time_stage("receive"):
+            body = await self._bodies.read(exchange.receive, exchange.content_length)
         with self._bodies.hold(len(body)):
             parsed = await self._parse(parse, body)
             del body
+            _note_frame(parsed)
             viewing_start_ms = check_tokens(self._verifier, parsed.metadata)
             application = await self._load()
             with limit_calls(self._settings.request_timeout_s):
@@ -127,9 +130,13 @@ class Frames:
     async def _parse(
         self, parse: Callable[[bytes], ParsedFrame | ParsedBatch], body: bytes
     ) -> ParsedFrame | ParsedBatch:
+        def parse_timed() -> ParsedFrame | ParsedBatch:
+            with self._metrics.time_stage("parse"):
+                return parse(body)
+
         if len(body) <= _MAX_INLINE_BYTES:
-            return parse(body)
-        return await self._detection.run(partial(parse, body))
+            return parse_timed()
+        return await self._detection.run(parse_timed)
 
     async def _process(
         self, exchange: Exchange, application: Application, parsed: ParsedFrame, viewing_start_ms: int | None
@@ -206,6 +213,7 @@ class Frames:
         with self._metrics.time_stage("score"):
             done = await self._last_frames.complete(application.completer, last, peer=exchange.peer)
         self._metrics.count_score(is_valid=done.result.score_valid)
+        _note_completion(done)
         other_video = warn_of_other_video(metadata.video_id, done.result.video_id or None)
         return answer_completed(metadata.session_id, done.result, [*parsed.warnings, *done.warnings, *other_video])
 
@@ -229,3 +237,29 @@ def choose_parser(exchange: Exchange) -> Callable[[bytes], ParsedFrame | ParsedB
     if not media_type:
         sent = "; the header Content-Type is missing"
     raise UnsupportedMediaTypeError(f"the body must be application/json or multipart/form-data with a boundary{sent}")
+
+
+def _note_frame(parsed: ParsedFrame | ParsedBatch) -> None:
+    """Let log lines name the session and the frame, or how many frames there are."""
+    trace = find_trace()
+    if trace is not None:
+        trace.session_id = parsed.metadata.session_id
+        if isinstance(parsed, ParsedBatch):
+            trace.outcome["frames"] = len(parsed.frames)
+        else:
+            trace.frame_number = parsed.metadata.frame_number
+
+
+def _note_completion(done: Done) -> None:
+    """Let the log line of a last frame say how its session ended."""
+    trace = find_trace()
+    if trace is not None:
+        result = done.result
+        trace.outcome |= {
+            "outcome": done.outcome.value,
+            "score_valid": result.score_valid,
+            "reason": result.score_invalid_reason,
+            "frames_expected": result.frames.expected,
+            "frames_received": result.frames.received,
+            "frames_scored": result.frames.scored,
+        }

@@ -5,16 +5,19 @@ loading the models and probing the upstream services.
 """
 
 import asyncio
+import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from func.bootstrap import Application
 from func.deadline import without_deadline
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
+from func.log_lines import FRAME_LOGGER, SESSION_LOGGER, Event, SessionHash, round_stages
 from func.settings import Settings
+from func.tracing import RequestTrace, begin_trace
 from func.web.answers import Answer, answer_error, answer_json
 from func.web.bodies import ClientGoneError
 from func.web.cors import CorsPolicy
@@ -24,14 +27,27 @@ from func.web.metrics import Metrics
 from func.web.openapi import describe_api
 from func.web.schemas import LivenessAnswer, ReadinessAnswer
 
+_frame_log = logging.getLogger(FRAME_LOGGER)
+_session_log = logging.getLogger(SESSION_LOGGER)
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MANAGEMENT_PATHS = frozenset({"/metrics", "/openapi.json"})
+"""Paths that only the management port serves, if there is one."""
 
 
 class Handler:
     """Answers requests. An ASGI application that belongs to one event loop."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, find_application: Callable[[], Application]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        find_application: Callable[[], Application],
+        hash_session: Callable[[str], str] | None = None,
+    ) -> None:
         self._metrics = metrics
+        self._management_port = settings.management_port
+        self._hash_session = hash_session or SessionHash(settings.token_keys)
         self._find_application = find_application
         self._application: Application | None = None
         self._loading: asyncio.Future[Application] | None = None
@@ -62,33 +78,49 @@ class Handler:
         """Return the answer to a request; None if the client closed the connection."""
         started_s = time.perf_counter()
         answer: Answer | None
-        with self._metrics.count_in_flight(), without_deadline():
+        spans = None if self._application is None else self._application.spans
+        trace = begin_trace(exchange.find_header, None if spans is None else spans.should_record)
+        with trace, without_deadline(), self._metrics.count_in_flight():
             try:
-                answer = await self._dispatch(exchange)
+                answer = (await self._dispatch(exchange)).identify(trace)
+                _log_answer(trace, answer)
             except ClientGoneError:
                 self._metrics.count_client_gone()
                 answer = None
             except Exception as error:
                 self._metrics.count_failure(error)
-                answer = answer_error(error, uuid.uuid4())
-        self._metrics.observe_request(
-            exchange.path if exchange.path in self._routes else "unknown",
-            exchange.method if exchange.method in _METHODS else "other",
-            499 if answer is None else answer.status,
-            time.perf_counter() - started_s,
+                answer = answer_error(error).identify(trace)
+        route = exchange.path if exchange.path in self._routes else "unknown"
+        method = exchange.method if exchange.method in _METHODS else "other"
+        status = 499 if answer is None else answer.status
+        self._metrics.observe_request(route, method, status, time.perf_counter() - started_s)
+        if spans is not None and trace.spans is not None:
+            attributes = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+            attributes |= self._describe(trace)
+            spans.export(trace, f"{method} {route}", attributes, has_failed=status >= 500)
+        return (
+            None if answer is None else self._allow_origin(answer, exchange.method, exchange.path, exchange.find_header)
         )
-        more = self._cors.list_headers(exchange)
-        return answer if answer is None or not more else replace(answer, headers={**answer.headers, **more})
 
-    def refuse_frame(self) -> Answer | None:
-        """Return the answer to a frame that would wait too long now; None if it can be accepted."""
+    def _allow_origin(self, answer: Answer, method: str, path: str, find_header: Callable[[str], str | None]) -> Answer:
+        """Return an answer with the headers that a page of another origin needs."""
+        more = self._cors.list_headers(method, path, find_header)
+        return replace(answer, headers={**answer.headers, **more}) if more else answer
+
+    def refuse_frame(self, find_header: Callable[[str], str | None]) -> Answer | None:
+        """Return the answer to a frame that would wait too long now; None if it can be accepted.
+
+        Args:
+            find_header: Returns the value of a header in lower case, None without it.
+        """
         try:
             self._frames.check_load()
         except BusyError as error:
             self._metrics.count_failure(error)
-            answer = answer_error(error, uuid.uuid4())
+            with begin_trace(find_header) as trace:
+                answer = answer_error(error).identify(trace)
             self._metrics.observe_request("/gaze", "POST", answer.status, 0.0)
-            return answer
+            return self._allow_origin(answer, "POST", "/gaze", find_header)
         return None
 
     async def load(self) -> Application:
@@ -116,6 +148,21 @@ class Handler:
     def close(self) -> None:
         """Accept no more work."""
         self._frames.close()
+        self.close_spans()
+
+    def close_spans(self) -> None:
+        """Send the last spans. Blocks for a second at most."""
+        if self._application is not None and self._application.spans is not None:
+            self._application.spans.close()
+
+    def _describe(self, trace: RequestTrace) -> dict[str, Any]:
+        """Return the attributes of a request's span, without anything that identifies the viewer."""
+        found: dict[str, Any] = {"gaze.request_id": trace.request_id}
+        if trace.session_id is not None:
+            found["gaze.session"] = self._hash_session(trace.session_id)
+        if trace.frame_number is not None:
+            found["gaze.frame"] = trace.frame_number
+        return found | {f"gaze.{name}": value for name, value in trace.outcome.items() if value is not None}
 
     def _end_loading(self, loading: "asyncio.Future[Application]") -> None:
         self._loading = None
@@ -123,7 +170,7 @@ class Handler:
             self._application = loading.result()
 
     async def _dispatch(self, exchange: Exchange) -> Answer:
-        if exchange.path not in self._routes:
+        if exchange.path not in self._routes or not self._is_served(exchange):
             raise UnknownPathError
         method, respond = self._routes[exchange.path]
         allowed = ("OPTIONS", "POST") if method == "POST" else ("GET", "HEAD", "OPTIONS")
@@ -133,11 +180,24 @@ class Handler:
             return Answer(204, b"", headers={"Allow": ", ".join(allowed)})
         return await respond(exchange)
 
+    def _is_served(self, exchange: Exchange) -> bool:
+        """Return whether the port of the request serves its path."""
+        if self._management_port is None:
+            return True
+        if self._is_management(exchange):
+            return exchange.path != "/gaze"
+        return exchange.path not in _MANAGEMENT_PATHS
+
+    def _is_management(self, exchange: Exchange) -> bool:
+        return self._management_port is None or exchange.port == self._management_port
+
     async def _get_liveness(self, _exchange: Exchange) -> Answer:
         return answer_json(200, LivenessAnswer().model_dump())
 
-    async def _get_readiness(self, _exchange: Exchange) -> Answer:
+    async def _get_readiness(self, exchange: Exchange) -> Answer:
         application = await self.load()
+        if not self._is_management(exchange):
+            return answer_json(200, ReadinessAnswer().model_dump(exclude_none=True))
         if self._probing is None:
             loop = asyncio.get_running_loop()
             self._probing = loop.run_in_executor(self._probes, application.probes.find_states)
@@ -158,3 +218,17 @@ class Handler:
 
     async def _get_openapi(self, _exchange: Exchange) -> Answer:
         return answer_json(200, describe_api())
+
+
+def _log_answer(trace: RequestTrace, answer: Answer) -> None:
+    """Log a request that was answered, if it had a frame: whether as a frame or as the end of its session."""
+    if trace.session_id is None:
+        return
+    is_last = "outcome" in trace.outcome
+    log = _session_log if is_last else _frame_log
+    if log.isEnabledFor(logging.INFO):
+        fields = {"status": answer.status, "duration_ms": round(trace.duration_ms, 1)}
+        stages_ms = round_stages(trace.stages_ms)
+        log.info(
+            Event("session completed" if is_last else "frame answered", **fields, **trace.outcome, stages_ms=stages_ms)
+        )

@@ -6,6 +6,7 @@ from functools import partial
 from func.errors import BusyError, ScoringBusyError
 from func.session.completion import Completer, Done, LastFrame, Wait
 from func.settings import Settings
+from func.web.metrics import Metrics
 from func.web.stages import Stage
 from func.web.waiting_list import WaitingList
 
@@ -19,7 +20,8 @@ _STEP_THREADS = 8
 class LastFrames:
     """Completes sessions: waits in the event loop, runs steps in threads, and scores in the scoring places."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._waiting = WaitingList(places=settings.max_waiting, places_per_viewer=settings.max_waiting_per_viewer)
         self._steps = Stage(
             "complete", places=_STEP_THREADS, wait_s=SCORING_WAIT_S, make_busy_error=lambda _: BusyError()
@@ -66,6 +68,7 @@ class LastFrames:
                 if isinstance(step, Wait):
                     stage = self._steps
                     if step.pause_s > 0:
-                        await asyncio.sleep(step.pause_s)
+                        with self._metrics.time_stage("wait"):
+                            await asyncio.sleep(step.pause_s)
                 step = await stage.run(partial(completer.advance, step))
             return step

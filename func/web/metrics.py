@@ -1,17 +1,32 @@
 """Prometheus metrics of the process. No label contains a viewer, a session or an address."""
 
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from func.errors import BusyError
+from func.tracing import measure
 from gaze_core.errors import LandmarkerBusyError
+
+# A second time series for each one, which nothing uses.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STAGE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0)
+_CALL_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_AGE_BUCKETS_S = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21600.0)
 
 
 class Metrics:
@@ -21,6 +36,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._observe_stage: dict[str, Callable[[float], None]] = {}
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "gaze_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
@@ -39,7 +55,7 @@ class Metrics:
         )
         self._stage_seconds = Histogram(
             "gaze_stage_seconds",
-            "Time in each step of a request, seconds: decode, detect (face, eyes, model), store, score (and wait).",
+            "Time in each step of a request, seconds.",
             ["stage"],
             buckets=_STAGE_BUCKETS_S,
             registry=self._registry,
@@ -86,6 +102,70 @@ class Metrics:
             "gaze_log_lines_suppressed", "Log lines suppressed by the rate limit.", registry=self._registry
         )
 
+        self._upstream_seconds = Histogram(
+            "gaze_upstream_seconds",
+            "Time of a call to an upstream service with its retries, seconds.",
+            ["service"],
+            buckets=_CALL_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._upstream_retries = Counter(
+            "gaze_upstream_retries",
+            "Repeated attempts to call an upstream service.",
+            ["service"],
+            registry=self._registry,
+        )
+        self._upstream_errors = Counter(
+            "gaze_upstream_errors",
+            "Failed attempts to call an upstream service, by kind.",
+            ["service", "kind"],
+            registry=self._registry,
+        )
+        self._circuits = Gauge(
+            "gaze_circuit_open",
+            "1 while calls to an upstream service are stopped because it keeps failing, otherwise 0.",
+            ["service"],
+            registry=self._registry,
+        )
+        self._calibration_age_s = Histogram(
+            "gaze_calibration_age_seconds",
+            "Age of a viewer's calibration when it is read, seconds.",
+            buckets=_AGE_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._build = Info(
+            "gaze_build", "Version, engine, and first digits of the models' SHA-256.", registry=self._registry
+        )
+
+        # Finding the child of a metric takes longer than counting in it. The labels here have few values.
+        self._requests_of = cache(self._requests.labels)
+        self._request_seconds_of = cache(self._request_seconds.labels)
+        self._frames_of = cache(self._frames.labels)
+
+    def describe_build(self, facts: Mapping[str, str]) -> None:
+        """Expose facts about the build and its models as labels."""
+        self._build.info(dict(facts))
+
+    def observe_call(self, service: str, duration_s: float) -> None:
+        """Time a call to an upstream service."""
+        self._upstream_seconds.labels(service).observe(duration_s)
+
+    def count_retry(self, service: str) -> None:
+        """Count a repeated attempt to call an upstream service."""
+        self._upstream_retries.labels(service).inc()
+
+    def count_upstream_error(self, service: str, kind: str) -> None:
+        """Count a failed attempt to call an upstream service."""
+        self._upstream_errors.labels(service, kind).inc()
+
+    def watch_circuit(self, service: str, is_open: Callable[[], bool]) -> None:
+        """Use `is_open` for the state of a circuit breaker."""
+        self._circuits.labels(service).set_function(is_open)
+
+    def observe_calibration_age(self, age_s: float) -> None:
+        """Report the age of a calibration that was read."""
+        self._calibration_age_s.observe(age_s)
+
     def watch_waiting(self, count: Callable[[], float]) -> None:
         """Use `count` for the number of waiting last frames."""
         self._waiting.set_function(count)
@@ -129,17 +209,15 @@ class Metrics:
             status: HTTP status; 499 if the client closed the connection.
             duration_s: Time to answer.
         """
-        self._requests.labels(route, method, str(status)).inc()
-        self._request_seconds.labels(route).observe(duration_s)
+        self._requests_of(route, method, status).inc()
+        self._request_seconds_of(route).observe(duration_s)
 
-    @contextmanager
-    def time_stage(self, stage: str) -> Iterator[None]:
-        """Time a step of a request, even if it fails."""
-        started_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._stage_seconds.labels(stage).observe(time.perf_counter() - started_s)
+    def time_stage(self, stage: str) -> measure:
+        """Return a context manager that times a step of a request, even if it fails."""
+        observe = self._observe_stage.get(stage)
+        if observe is None:
+            observe = self._observe_stage[stage] = self._stage_seconds.labels(stage).observe
+        return measure(stage, observe=observe)
 
     def count_frame(self, validity: str, issues: Collection[str] = ()) -> None:
         """Count a processed frame.
@@ -148,7 +226,7 @@ class Metrics:
             validity: Validity of the frame.
             issues: Reasons for low quality.
         """
-        self._frames.labels(validity).inc()
+        self._frames_of(validity).inc()
         for issue in issues:
             self._frame_issues.labels(issue).inc()
 

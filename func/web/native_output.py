@@ -11,16 +11,43 @@ import os
 import sys
 import threading
 
+from func.log_lines import Event
+
 _log = logging.getLogger("func.native")
+_process_log = logging.getLogger("func.process")
+
+_MAX_CRASH_BYTES = 32 * 1024
 
 
-def divert_native_output() -> None:
-    """Log output to file descriptor 2 at level DEBUG. Call it once per process, after any fork."""
+class CrashFile:
+    """File in memory for the traceback of a crash in C code, so that another process can log it as one line.
+
+    Create it before the fork; the server process writes, its parent reads.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("crash")
+
+    def log(self) -> None:
+        """Log the traceback, if there is one, and forget it."""
+        text = os.pread(self.descriptor, _MAX_CRASH_BYTES, 0).decode("utf-8", "replace")
+        if text:
+            os.ftruncate(self.descriptor, 0)
+            os.lseek(self.descriptor, 0, os.SEEK_SET)
+            _process_log.critical(Event("process crashed", trace=" | ".join(text.split("\n"))))
+
+
+def divert_native_output(crash_file: CrashFile | None = None) -> None:
+    """Log output to file descriptor 2 at level DEBUG. Call it once per process, after any fork.
+
+    Args:
+        crash_file: Where to write the traceback of a crash in C code; None writes it to stderr.
+    """
     kept = os.dup(2)
     own = io.TextIOWrapper(os.fdopen(kept, "wb", 0), encoding="utf-8", errors="backslashreplace", write_through=True)
     _move_handlers(sys.stderr, own)
     sys.stderr = own
-    faulthandler.enable(file=own)  # still prints the traceback of a crash in C code
+    faulthandler.enable(file=own if crash_file is None else crash_file.descriptor)
     read_end, write_end = os.pipe()
     os.dup2(write_end, 2)
     os.close(write_end)
@@ -35,7 +62,7 @@ def _log_lines(descriptor: int) -> None:
             rest = rest[:4096]
             for line in lines:
                 if line.strip():
-                    _log.debug("%s", line.decode("utf-8", "replace").strip())
+                    _log.debug(Event("native output", line=line.decode("utf-8", "replace").strip()))
 
 
 def _move_handlers(old: object, new: io.TextIOWrapper) -> None:

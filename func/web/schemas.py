@@ -230,17 +230,20 @@ class LivenessAnswer(BaseModel):
 
 
 class ReadinessAnswer(BaseModel):
-    """Answer of a process with model and landmarker loaded; does not depend on the state of upstream services."""
+    """Answer of a process with model and landmarker loaded; does not depend on the state of upstream services.
+
+    With MANAGEMENT_PORT, only that port's answer has more than `status`.
+    """
 
     status: Literal["ready"] = "ready"
     eye_network: Annotated[
-        Literal["used", "unused", "missing"],
+        Literal["used", "unused", "missing"] | None,
         Field(
             description="Whether frames go through the eye network: `unused` if the gaze model was trained without it, "
             "`missing` if its file is missing and the other estimates give the gaze."
         ),
-    ]
-    neighbours: dict[str, Literal["reachable", "unreachable"]]
+    ] = None
+    neighbours: dict[str, Literal["reachable", "unreachable"]] | None = None
     session_ttl_s: Annotated[
         float | None,
         Field(description="Lifetime of an unused session in seconds; omitted until the session API reports it."),

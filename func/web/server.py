@@ -23,12 +23,10 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from func.errors import NotReadyError, UnusableModelError
-from func.settings import Settings
 from func.web.connections import Connections, GuardedProtocol, Limits
 from func.web.handler import Handler
-from func.web.metrics import Metrics
-from func.web.native_output import divert_native_output
-from func.web.start import describe_end
+from func.web.native_output import CrashFile, divert_native_output
+from func.web.start import Started, report_end
 
 KEEP_ALIVE_S = 95.0
 """Maximum idle time of a connection. Longer than the 90 s of Go clients such as queue-proxy: they close first, and no
@@ -55,9 +53,9 @@ _DROP_NEW_CONNECTIONS = (
 """Classic BPF program. It does not affect handshakes in progress: their clients may already have sent a request."""
 
 
-def install_worker(handler: Handler, settings: Settings, metrics: Metrics) -> None:
+def install_worker(started: Started) -> None:
     """Make functions-framework use `Worker` for this handler."""
-    Worker.handler, Worker.settings, Worker.metrics = handler, settings, metrics
+    Worker.started = started
     uvicorn_worker.UvicornWorker = Worker  # gunicorn finds the class by this name
     logging.getLogger("gunicorn.error").addFilter(_EndOfWorker())
 
@@ -65,17 +63,22 @@ def install_worker(handler: Handler, settings: Settings, metrics: Metrics) -> No
 class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
     """A gunicorn worker that serves the handler directly, without functions-framework's own routes."""
 
-    handler: Handler
-    settings: Settings
-    metrics: Metrics
+    started: Started
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - gunicorn's
+        super().__init__(*arguments, **options)
+        self._crash_file: CrashFile | None = None
+        if self.started.settings.log_format == "json":
+            self._crash_file = CrashFile()
+            self.cfg.set("child_exit", _log_crash)
 
     def run(self) -> None:
         """Serve until the process is asked to stop."""
-        divert_native_output()
+        divert_native_output(self._crash_file)
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        settings = self.settings
+        handler, settings = self.started.handler, self.started.settings
         _raise_file_limit(settings.max_connections + _SPARE_FILES)
         connections = Connections(
             Limits(
@@ -85,12 +88,11 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
                 answer_timeout_s=settings.answer_timeout_s,
                 drop_bytes=settings.max_body_bytes,
             ),
-            self.metrics,
-            # Only the full path answers with the headers that let a page of another origin read the delay.
-            (lambda: None) if settings.cors_origins else self.handler.refuse_frame,
+            self.started.metrics,
+            handler.refuse_frame,
         )
         config = uvicorn.Config(
-            self.handler,
+            handler,
             http=partial(GuardedProtocol, connections=connections),  # type: ignore[arg-type]  # it is only called
             loop="asyncio",
             ws="none",
@@ -106,9 +108,12 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
         )
         server = DrainingServer(config, connections)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None)
-        loading = asyncio.create_task(_load_early(self.handler))
-        await server.serve(sockets=self.sockets)
+        loading = asyncio.create_task(_load_early(handler))
+        management = self.started.management
+        # One server for both ports: they share limits and shutdown, and the handler distinguishes them.
+        await server.serve(sockets=[*self.sockets, *([management] if management else [])])
         loading.cancel()
+        handler.close_spans()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
@@ -118,12 +123,17 @@ async def _load_early(handler: Handler) -> None:
     try:
         await handler.load()
     except UnusableModelError as error:
-        sys.stderr.write(describe_end(error) + "\n")
-        sys.stderr.flush()
+        report_end(error.line)
         # MediaPipe's library may hang in the normal exit of a forked process.
         os._exit(Arbiter.APP_LOAD_ERROR)
     except NotReadyError:  # logged; the next readiness probe retries
         pass
+
+
+def _log_crash(_arbiter: Arbiter, worker: Worker) -> None:
+    """Log why a worker crashed. gunicorn calls it in the parent process."""
+    if worker._crash_file is not None:
+        worker._crash_file.log()
 
 
 class _EndOfWorker(logging.Filter):
@@ -156,7 +166,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, then finish pending requests; their answers close the connections."""
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
-        self._guarded.refuse_frame = lambda: None  # early refusals would keep their connection open
+        self._guarded.refuse_frame = lambda _: None  # early refusals would keep their connection open
         for listening in sockets or []:
             _keep_new_connections_out(listening)
         await asyncio.sleep(_BACKLOG_S)

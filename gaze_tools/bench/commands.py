@@ -10,7 +10,7 @@ from gaze_tools.command_line import LazyGroup
     lazy_commands={
         "all": ("gaze_tools.bench.all:run_all", "Measure everything and write a report."),
         "batch": (
-            "gaze_tools.bench.batch:batch",
+            "gaze_tools.bench.batch_network:batch",
             "Compare one and several frames in a request, over networks with a delay; then the session update alone.",
         ),
         "compare": (
@@ -20,6 +20,10 @@ from gaze_tools.command_line import LazyGroup
         "document": (
             "gaze_tools.bench.document:document",
             "Write reports to their sections of docs/benchmarks.md.",
+        ),
+        "flame": (
+            "gaze_tools.bench.flame:flame",
+            "Draw where the function's time goes, as a flame graph.",
         ),
         "frame": ("gaze_tools.bench.frame:frame", "Time the stages of one frame."),
         "growth": (
@@ -36,7 +40,7 @@ from gaze_tools.command_line import LazyGroup
             "Send more frames than the function can take: goodput, refusals and health.",
         ),
         "request": (
-            "gaze_tools.bench.request:request",
+            "gaze_tools.bench.frame_request:request",
             "CPU time of one frame through the server, relative to its bare networks.",
         ),
         "score": ("gaze_tools.bench.score:score", "Time the scoring of sessions of up to an hour, and its memory."),
@@ -45,8 +49,12 @@ from gaze_tools.command_line import LazyGroup
             "Show how the CPU time of scoring grows with sessions and maps.",
         ),
         "server": (
-            "gaze_tools.bench.server:server",
+            "gaze_tools.bench.web_servers:server",
             "Compare web servers of the function: frames per second and CPU time per frame.",
+        ),
+        "session-update": (
+            "gaze_tools.bench.session_update:session_update",
+            "What storing a frame costs the function, the session API and its database.",
         ),
         "start": (
             "gaze_tools.bench.start:start",

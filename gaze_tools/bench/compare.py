@@ -4,13 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gaze_tools.bench.comparison import ALPHA, MIN_EFFECT, RunComparison, Verdict, compare_reports
 from gaze_tools.bench.rendering import format_value
 from gaze_tools.bench.results import read_report
-from gaze_tools.command_line import console, translated_errors
+from gaze_tools.bench.tables import find_console, make_table
+from gaze_tools.command_line import translated_errors
 
 _File = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -49,24 +48,23 @@ def compare(before: Path, after: Path, *, min_effect: float, alpha: float, show_
 
 
 def _print(comparison: RunComparison, *, show_all: bool) -> None:
-    wide = console if console.is_terminal else Console(width=140)
+    wide = find_console()
     for warning in comparison.warnings:
         wide.print(f"Warning: {warning}", highlight=False, markup=False)
     shown = comparison.changes if show_all else comparison.find(Verdict.BETTER, Verdict.WORSE)
     if shown:
-        table = Table(title="Changes", title_justify="left")
-        for column in ("section", "step", "quantity", "before", "after", "change", "p", "verdict"):
-            table.add_column(column, justify="right" if column in {"before", "after", "change", "p"} else "left")
+        columns = ("section", "step", "quantity", "verdict", "before", "after", "change", "p")
+        table = make_table("Changes", *columns, text_columns=4)
         for change in shown:
             table.add_row(
                 change.section,
                 change.name,
                 change.quantity,
+                change.verdict.value,
                 format_value(change.before),
                 format_value(change.after),
                 f"{100 * change.effect:+.1f} %",
                 f"{change.p:.2g}",
-                change.verdict.value,
             )
         wide.print(table)
     counts = ", ".join(f"{len(found)} {verdict.value}" for verdict in Verdict if (found := comparison.find(verdict)))

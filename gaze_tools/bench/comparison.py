@@ -200,7 +200,7 @@ def _judge(pair: _Pair, p: float, untested: Verdict | None, *, alpha: float, min
     elif p >= alpha or abs(pair.effect) < min_effect or pair.is_negligible:
         verdict = Verdict.NO_CHANGE
     else:
-        verdict = Verdict.BETTER if (pair.effect > 0) == pair.number.quantity.more_is_better else Verdict.WORSE
+        verdict = Verdict.BETTER if (pair.effect > 0) == pair.number.more_is_better else Verdict.WORSE
     return Change(
         section=pair.number.section,
         name=pair.number.name,
@@ -219,8 +219,7 @@ def _list_warnings(before: BenchReport, after: BenchReport) -> list[str]:
             f"The machines or their software differ ({'; '.join(differences)}): only ratios to a baseline compare."
         )
     warnings += [
-        f"The machine was busy before {report.name} was measured (load average {report.machine.load_before:g}): wall "
-        "times are not judged."
+        f"The machine was busy when {report.name} was measured ({report.machine.load}): wall times are not judged."
         for report in (before, after)
         if report.machine.was_busy
     ]

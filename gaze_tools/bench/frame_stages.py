@@ -19,7 +19,7 @@ from func.bootstrap import create_face_landmarker
 from func.session.frame_record import digest_image, make_record
 from func.settings import Settings, read_settings
 from func.web.answers import answer_json
-from func.web.frame_answers import answer_frame
+from func.web.frame_answers import AnsweredRecord, answer_frame
 from func.web.images import decode_image
 from func.web.request import parse_json_request
 from gaze_core.detector import GazeDetector
@@ -31,12 +31,13 @@ from gaze_core.fusion import blendshape_gaze
 from gaze_core.head_pose import estimate_head_pose
 from gaze_core.ports import FaceLandmarker, GazeModel
 from gaze_core.types import DEFAULT_VERTICAL_FOV_DEG, Frame
+from gaze_tools.bench import names
 from gaze_tools.bench.bare_networks import BareNetworks
 from gaze_tools.bench.frames import BenchFrame
 from gaze_tools.bench.sampling import Step, timed
 
-ENGINES = ("mediapipe", "litert")
-BARE_NETWORKS = "bare networks"
+ENGINES = names.ENGINES
+BARE_NETWORKS = names.BARE_NETWORKS
 BARE_MEDIAPIPE = "bare MediaPipe"
 EYETRAX = "EyeTrax"
 BASELINES = (BARE_NETWORKS, BARE_MEDIAPIPE, EYETRAX)
@@ -207,7 +208,7 @@ class _Stages:
 
     def respond(self, turn: int) -> object:
         record = self._records[turn % len(self._records)]
-        return answer_json(200, answer_frame(self._session_id, turn, record))
+        return answer_json(200, answer_frame(self._session_id, turn, AnsweredRecord.model_validate(record)))
 
     def make_request(self, detector: GazeDetector) -> Callable[[int], object]:
         def answer(turn: int) -> object:
@@ -216,7 +217,7 @@ class _Stages:
             digest = digest_image(parsed.image or b"")
             record = make_record(sample, video_id=parsed.metadata.video_id, image_digest=digest)
             self._store(record)
-            return answer_json(200, answer_frame(self._session_id, turn, record))
+            return answer_json(200, answer_frame(self._session_id, turn, AnsweredRecord.model_validate(record)))
 
         return answer
 

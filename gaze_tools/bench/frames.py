@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -34,14 +34,35 @@ class BenchFrame:
 
     def make_body(self, session_id: str, frame_number: int) -> bytes:
         """Return the JSON body of its request."""
-        fields = {
-            "session_id": session_id,
-            "video_id": "sample",
-            "ip_address": "198.51.100.1",
-            "frame_number": frame_number,
-            "frame": base64.b64encode(self.jpeg).decode(),
-        }
-        return json.dumps(fields).encode()
+        return make_json_body(describe_frame(session_id, frame_number), self.jpeg)
+
+
+def describe_frame(session_id: str, frame_number: int) -> dict[str, object]:
+    """Return the fields of a request without its image."""
+    return {**describe_viewing(session_id), **_describe_moment(frame_number)}
+
+
+def describe_viewing(session_id: str) -> dict[str, object]:
+    """Return the fields of a request that are those of all frames of a session."""
+    return {"session_id": session_id, "video_id": "sample", "ip_address": "198.51.100.1"}
+
+
+def make_json_body(fields: Mapping[str, object], jpeg: bytes) -> bytes:
+    """Return the JSON body of a request with one frame."""
+    return json.dumps({**fields, "frame": base64.b64encode(jpeg).decode()}).encode()
+
+
+def make_batch_body(session_id: str, numbered: Mapping[int, bytes]) -> bytes:
+    """Return the JSON body of a request with several frames.
+
+    Args:
+        session_id: Id of the session.
+        numbered: JPEG file by frame number.
+    """
+    frames = [
+        {**_describe_moment(number), "frame": base64.b64encode(jpeg).decode()} for number, jpeg in numbered.items()
+    ]
+    return json.dumps({**describe_viewing(session_id), "frames": frames}).encode()
 
 
 def load_frames(size: tuple[int, int], count: int) -> list[BenchFrame]:
@@ -55,14 +76,20 @@ def load_frames(size: tuple[int, int], count: int) -> list[BenchFrame]:
     return [_encode(_enlarge(image, *size)) for image in clip]
 
 
-def name_size(size: Sequence[int]) -> str:
-    """Return a size as text, such as 640×480."""
-    return f"{size[0]}×{size[1]}"
+def encode_jpeg(image: Frame) -> bytes:
+    """Return an image as JPEG."""
+    return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+def _describe_moment(frame_number: int) -> dict[str, object]:
+    at_ms = 50 * frame_number
+    return {"frame_number": frame_number, "timestamp_ms": at_ms, "video_time_ms": at_ms}
 
 
 def _encode(image: Frame) -> BenchFrame:
-    jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return BenchFrame(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), dtype=np.uint8), jpeg.tobytes())
+    jpeg = encode_jpeg(image)
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return BenchFrame(np.asarray(decoded, dtype=np.uint8), jpeg)
 
 
 def _enlarge(image: Frame, width_px: int, height_px: int) -> Frame:

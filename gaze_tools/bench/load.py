@@ -4,33 +4,30 @@ import contextlib
 import itertools
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 
 import click
 import numpy as np
 
-import func
 from gaze_tools.bench.bare_networks import BareNetworks
-from gaze_tools.bench.frame_stages import BARE_NETWORKS, ENGINES
 from gaze_tools.bench.frames import BenchFrame, load_frames
 from gaze_tools.bench.machine import read_machine_facts
+from gaze_tools.bench.names import BARE_NETWORKS, ENGINES, LOAD, name_load
 from gaze_tools.bench.output import report_options, save_and_print
-from gaze_tools.bench.results import BenchNumber, MeasuredQuantity, make_report, to_numbers
-from gaze_tools.bench.sampling import StepCost, timed
-from gaze_tools.bench.server import read_cpu_s
-from gaze_tools.stack.launcher import UpstreamServices, start_function_server, start_upstream_services
+from gaze_tools.bench.request import name_session, send_bodies
+from gaze_tools.bench.results import BenchNumber, MeasuredQuantity, list_numbers, make_report, to_numbers, to_samples
+from gaze_tools.bench.sampling import StepCost, alternate, timed
+from gaze_tools.bench.server import RunningServer, Variant, engine_settings, read_cpu_s, start_variant
+from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 
-SECTION = "load"
 CLIENTS = (1, 2, 4, 8, 16, 32)
 LOAD_SIZE = (640, 480)
 FRAMES_PER_ROUND = 48
-"""Frames of each measurement; CPU time of processes has steps of 10 ms, which is then 2 % of the measured time."""
+"""Frames of each measurement."""
 
 _BARE_RUNS = 10
 _WARM_UP_FRAMES = 20
@@ -39,31 +36,18 @@ _WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class LoadTarget:
-    """A running function.
-
-    Attributes:
-        engine: Its landmark engine.
-        port: Port on the loopback interface.
-        process_id: Process id of the server.
-    """
-
-    engine: str
-    port: int
-    process_id: int
-
-
-@dataclass(frozen=True, slots=True)
 class LoadRound:
     """What one measurement found.
 
     Attributes:
+        frames: Number of frames, all answered with 200.
         frames_per_s: Answered frames per second.
-        cpu_ms: CPU time of the function for each frame.
+        cpu_ms: CPU time of the functions for each frame.
         median_ms: Median of the time from sending a frame to its answer.
         p99_ms: 99th percentile of that.
     """
 
+    frames: int
     frames_per_s: float
     cpu_ms: float
     median_ms: float
@@ -71,19 +55,31 @@ class LoadRound:
 
 
 def function_settings(engine: str) -> dict[str, str]:
-    """Return the settings of a function with an engine: `litert` comes with the gaze model as ONNX."""
-    settings = {"FACE_LANDMARKER": engine, "LANDMARKER_WAIT_S": str(_WAIT_S), "LOG_LEVEL": "WARNING"}
-    if engine == "litert":
-        settings["GAZE_MODEL"] = str(Path(func.__file__).parents[1] / "models" / "gaze_model.onnx")
-    return settings
+    """Return the settings of a patient function with an engine."""
+    patient = {"LANDMARKER_WAIT_S": str(_WAIT_S), "REQUEST_TIMEOUT_S": str(2 * _WAIT_S), "LOG_LEVEL": "WARNING"}
+    return {**engine_settings(engine), **patient}
 
 
 @contextlib.contextmanager
-def run_target(engine: str, upstream: UpstreamServices, log_dir: Path) -> Iterator[LoadTarget]:
-    """Run a function with an engine and let it answer some frames."""
-    settings = function_settings(engine)
-    with start_function_server(upstream, log_dir, name=engine, settings=settings) as server:
-        yield LoadTarget(engine, int(server.url.rpartition(":")[2]), server.process.pid)
+def run_engines(
+    upstream: UpstreamServices, log_dir: Path, *, suffix: str = "", settings: Mapping[str, str] | None = None
+) -> Iterator[dict[str, RunningServer]]:
+    """Run a function with each engine, let it answer some frames, and yield them by engine.
+
+    Args:
+        upstream: Running services.
+        log_dir: Directory for logs.
+        suffix: End of the names of the log files.
+        settings: More environment variables of the functions.
+    """
+    load = load_frames(LOAD_SIZE, 1)
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for engine in ENGINES:
+            variant = Variant(engine + suffix, settings={**function_settings(engine), **(settings or {})})
+            running[engine] = stack.enter_context(start_variant(variant, upstream, log_dir))
+            send_load([running[engine]], load, clients=2, frames=_WARM_UP_FRAMES)
+        yield running
 
 
 def measure_load(
@@ -101,66 +97,40 @@ def measure_load(
     load = load_frames(LOAD_SIZE, 8)
     networks = BareNetworks(load[0].image)
     found: dict[tuple[str, int], list[LoadRound]] = {}
-    bare: list[StepCost] = []
-    with contextlib.ExitStack() as stack:
-        targets = [stack.enter_context(run_target(engine, upstream, log_dir)) for engine in ENGINES]
-        for target in targets:
-            send_load(target, load, clients=2, frames=_WARM_UP_FRAMES)
-        cases = list(itertools.product(targets, clients))
-        for at in range(rounds):
-            # Between the measurements of the whole round, because other work comes and goes.
-            between = []
-            for target, count in cases if at % 2 == 0 else reversed(cases):
-                between.append(measure_networks(networks))
-                each = send_load(target, load, clients=count, frames=max(frames, count))
-                found.setdefault((target.engine, count), []).append(each)
-            bare.append(_median_cost(between))
-    return _to_numbers(found, bare)
+    between: list[StepCost] = []
+    with run_engines(upstream, log_dir) as running:
+        cases = list(itertools.product(ENGINES, clients))
+        for engine, count in alternate(cases, rounds):
+            between.append(measure_networks(networks))
+            each = send_load([running[engine]], load, clients=count, frames=max(frames, count))
+            found.setdefault((engine, count), []).append(each)
+    return _to_numbers(found, median_costs(between, rounds))
 
 
-def send_load(target: LoadTarget, load: Sequence[BenchFrame], *, clients: int, frames: int) -> LoadRound:
+def send_load(servers: Sequence[RunningServer], load: Sequence[BenchFrame], *, clients: int, frames: int) -> LoadRound:
     """Send frames from several clients, each of which waits for an answer before its next frame.
 
     Args:
-        target: Function to send to.
+        servers: Functions to send to, all at once.
         load: Frames to repeat.
-        clients: Number of clients; each has a session of its own.
-        frames: Number of frames of all clients.
+        clients: Number of clients of each function; each has a session of its own.
+        frames: Number of frames of all clients of a function.
 
     Raises:
         RuntimeError: A frame was not answered with 200.
     """
-    session = f"load-{target.engine}-{time.monotonic_ns()}"
-    per_client = frames // clients
-    bodies = [
-        [load[at % len(load)].make_body(f"{session}-{client}", at + 1) for at in range(per_client)]
-        for client in range(clients)
+    session = name_session()
+    sent = [
+        (server.port, [load[at % len(load)].make_body(f"{session}-{name}", at + 1) for at in range(frames // clients)])
+        for name, server in enumerate(server for server in servers for _ in range(clients))
     ]
-    latencies_s: list[float] = []
-    threads = [threading.Thread(target=_send, args=(target.port, each, latencies_s)) for each in bodies]
-    cpu_s, started_s = read_cpu_s(target.process_id), time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    wall_s = time.perf_counter() - started_s
-    cpu_s = read_cpu_s(target.process_id) - cpu_s
-    if len(latencies_s) != clients * per_client:
-        raise RuntimeError(f"the function ({target.engine}) did not answer all frames with 200")
+    cpu_s, started_s = _read_cpu_s(servers), time.perf_counter()
+    with ThreadPoolExecutor(len(sent)) as pool:
+        latencies_s = list(itertools.chain.from_iterable(pool.map(lambda each: send_bodies(*each), sent)))
+    wall_s, cpu_s = time.perf_counter() - started_s, _read_cpu_s(servers) - cpu_s
+    count = len(latencies_s)
     median_s, p99_s = np.quantile(latencies_s, (0.5, 0.99)).tolist()
-    return LoadRound(len(latencies_s) / wall_s, 1000 * cpu_s / len(latencies_s), 1000 * median_s, 1000 * p99_s)
-
-
-def _send(port: int, bodies: Sequence[bytes], latencies_s: list[float]) -> None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=120)
-    with contextlib.closing(connection):
-        for body in bodies:
-            started_s = time.perf_counter()
-            connection.request("POST", "/gaze", body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            response.read()
-            if response.status == HTTPStatus.OK:
-                latencies_s.append(time.perf_counter() - started_s)
+    return LoadRound(count, count / wall_s, 1000 * cpu_s / count, 1000 * median_s, 1000 * p99_s)
 
 
 def measure_networks(networks: BareNetworks) -> StepCost:
@@ -169,23 +139,39 @@ def measure_networks(networks: BareNetworks) -> StepCost:
     return _median_cost([run(turn) for turn in range(_BARE_RUNS)])
 
 
+def median_costs(costs: Sequence[StepCost], rounds: int) -> list[StepCost]:
+    """Return the median cost in each round, from the costs of several measurements between those of other steps.
+
+    The whole round counts, because other work comes and goes.
+    """
+    per_round = len(costs) // rounds
+    return [_median_cost(costs[at * per_round : (at + 1) * per_round]) for at in range(rounds)]
+
+
+def number_networks(section: str, quantity: MeasuredQuantity, costs: Sequence[StepCost]) -> list[BenchNumber]:
+    """Return the wall or CPU time of the bare networks in a section, as the reference of its other numbers."""
+    samples = {BARE_NETWORKS: to_samples(quantity, costs)}
+    return list_numbers(section, quantity, samples, are_references=True)
+
+
 def _median_cost(costs: Sequence[StepCost]) -> StepCost:
     return StepCost(statistics.median(cost.wall_s for cost in costs), statistics.median(cost.cpu_s for cost in costs))
 
 
-def _to_numbers(found: Mapping[tuple[str, int], Sequence[LoadRound]], bare: Sequence[StepCost]) -> list[BenchNumber]:
-    def number(name: str, quantity: MeasuredQuantity, samples: Iterable[float], *baselines: str) -> BenchNumber:
-        return BenchNumber(section=SECTION, name=name, quantity=quantity, samples=tuple(samples), baselines=baselines)
+def _read_cpu_s(servers: Iterable[RunningServer]) -> float:
+    return sum(read_cpu_s(server.process_id) for server in servers)
 
-    numbers = to_numbers(SECTION, {BARE_NETWORKS: bare}, [BARE_NETWORKS])
+
+def _to_numbers(found: Mapping[tuple[str, int], Sequence[LoadRound]], bare: Sequence[StepCost]) -> list[BenchNumber]:
+    numbers = to_numbers(LOAD, {BARE_NETWORKS: bare}, [BARE_NETWORKS])
     for (engine, clients), rounds in found.items():
-        name = f"{engine}, {clients} client{'s' * (clients > 1)}"
-        numbers += [
-            number(name, MeasuredQuantity.CPU_MS, (each.cpu_ms for each in rounds), BARE_NETWORKS),
-            number(name, MeasuredQuantity.FRAMES_PER_S, (each.frames_per_s for each in rounds)),
-            number(name, MeasuredQuantity.WALL_MS, (each.median_ms for each in rounds), BARE_NETWORKS),
-            number(f"{name}, p99", MeasuredQuantity.WALL_MS, (each.p99_ms for each in rounds)),
-        ]
+        name = name_load(engine, clients)
+        cpu_ms = {name: [each.cpu_ms for each in rounds]}
+        wall_ms = {name: [each.median_ms for each in rounds], f"{name}, p99": [each.p99_ms for each in rounds]}
+        numbers += list_numbers(LOAD, MeasuredQuantity.CPU_MS, cpu_ms, baselines=[BARE_NETWORKS])
+        numbers += list_numbers(LOAD, MeasuredQuantity.WALL_MS, wall_ms, baselines=[BARE_NETWORKS])
+        rate = {name: [each.frames_per_s for each in rounds]}
+        numbers += list_numbers(LOAD, MeasuredQuantity.FRAMES_PER_S, rate)
     return numbers
 
 

@@ -7,15 +7,19 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import func
+from gaze_tools.bench.cpu_use import CpuUse, read_cpu_use
 
 PACKAGES = ("ai-edge-litert", "mediapipe", "numpy", "opencv-python-headless", "scikit-learn", "scipy")
 """Packages whose version decides how fast a frame is."""
 
+BUSY_PERCENT = 10.0
+"""Share of other work and of the host in the CPU time of all cores, from which on wall times are not trusted."""
+
 BUSY_LOAD_PER_CORE = 0.25
-"""Load average for each core before the run, from which on wall times are not trusted."""
+"""Load average for each core before the run that stands for it where the share is unknown."""
 
 
 class MachineFacts(BaseModel):
@@ -32,6 +36,9 @@ class MachineFacts(BaseModel):
         started_at: Start of the run, UTC.
         load_before: Load average over the minute before the run.
         load_after: Load average over its last minute, the run included.
+        others_percent: Share of other processes in the CPU time of all cores during the run; None if unknown.
+        stolen_percent: The same for the host of a virtual machine, which gave that time to others.
+        use_before: CPU time at the start of the run; not stored.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,16 +53,38 @@ class MachineFacts(BaseModel):
     started_at: str
     load_before: float
     load_after: float
+    others_percent: float | None = None
+    stolen_percent: float | None = None
+    use_before: CpuUse | None = Field(default=None, exclude=True)
 
     @property
     def was_busy(self) -> bool:
-        """Whether other work kept the machine busy before the run."""
+        """Whether other work kept the machine busy."""
+        if self.others_percent is not None:
+            return self.others_percent + (self.stolen_percent or 0.0) > BUSY_PERCENT
         return self.load_before > BUSY_LOAD_PER_CORE * self.cores
+
+    @property
+    def load(self) -> str:
+        """How busy the machine was, in words."""
+        load = f"load average {self.load_before:g} before, {self.load_after:g} after"
+        if self.others_percent is None:
+            return load
+        return f"{load}; other work took {self.others_percent:g} % of the CPU time, the host {self.stolen_percent:g} %"
+
+    def at_end(self) -> "MachineFacts":
+        """Return the facts at the end of a run whose processes have ended."""
+        update: dict[str, object] = {"load_after": _read_load(), "use_before": None}
+        use = read_cpu_use()
+        if use is not None and self.use_before is not None:
+            update["others_percent"] = round(use.percent_of_others(self.use_before), 1)
+            update["stolen_percent"] = round(use.percent_stolen(self.use_before), 1)
+        return self.model_copy(update=update)
 
 
 def read_machine_facts() -> MachineFacts:
-    """Return the facts at the start of a run; `load_after` is to be replaced at its end."""
-    load = os.getloadavg()[0]
+    """Return the facts at the start of a run."""
+    load = _read_load()
     return MachineFacts(
         cpu=_read_cpu_name(),
         cores=len(os.sched_getaffinity(0)),
@@ -65,8 +94,9 @@ def read_machine_facts() -> MachineFacts:
         packages={name: version for name in PACKAGES if (version := _find_version(name))},
         commit=_read_commit(Path(func.__file__).parents[1]),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        load_before=round(load, 2),
-        load_after=round(load, 2),
+        load_before=load,
+        load_after=load,
+        use_before=read_cpu_use(),
     )
 
 
@@ -83,6 +113,10 @@ def list_differences(one: MachineFacts, other: MachineFacts) -> list[str]:
         if versions[0] != versions[1]:
             found.append(f"{name}: {versions[0]} and {versions[1]}")
     return found
+
+
+def _read_load() -> float:
+    return round(os.getloadavg()[0], 2)
 
 
 def _read_cpu_name() -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 import cv2
-from rich.table import Table
 
-from gaze_tools.command_line import console
+from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.film import open_film
 from gaze_tools.saliency.compute import default_size, probe_video
 from gaze_tools.saliency.film_faces import look_for_faces
@@ -57,11 +56,10 @@ def maps(video: Path, size: tuple[int, int] | None, frames: int) -> None:
             zlib.compress(quantise(saliency_map).tobytes(), 3)
             spent_s["compressing"] += time.process_time() - started
             done += 1
-    table = Table(title=f"{done} frames of {probed.width}×{probed.height}, maps of {width}×{height}, CPU time")
-    for column in ("step", "ms per frame", "frames/s", "ratio to decoding"):
-        table.add_column(column, justify="left" if column == "step" else "right")
+    title = f"{done} frames of {probed.width}×{probed.height}, maps of {width}×{height}, CPU time"
+    table = make_table(title, "step", "ms per frame", "frames/s", "ratio to decoding")
     for name, seconds in spent_s.items():
         each_s = max(seconds / done, 1e-9)
         ratio = seconds / max(spent_s["decoding"], 1e-9)
         table.add_row(name, f"{1000 * each_s:.2f}", f"{1 / each_s:.0f}", f"{ratio:.2f}")
-    console.print(table)
+    print_wide(table)

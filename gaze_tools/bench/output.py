@@ -39,6 +39,6 @@ def save_and_print(report: BenchReport, folder: Path) -> Path:
     path = folder / f"{report.name}.json"
     write_report(report, path)
     path.with_suffix(".md").write_text(render_markdown(report))
-    print_report(report, console)
+    print_report(report)
     console.print(f"Wrote {path} and {path.with_suffix('.md').name}.", highlight=False, markup=False)
     return path

@@ -1,10 +1,8 @@
 """`gaze bench overload`: goodput, refusals and health at several multiples of the function's capacity."""
 
 import asyncio
-import base64
 import contextlib
 import http
-import json
 import os
 import tempfile
 import time
@@ -13,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-import cv2
-from rich.console import Console
 from rich.table import Table
 
-from gaze_tools.bench.server import FRAMEWORK, ROOT, Variant, against_option, read_cpu_s, start_variant
-from gaze_tools.sample_clip import SAMPLE, read_frames
+from gaze_tools.bench.frames import BenchFrame, load_frames
+from gaze_tools.bench.load import LOAD_SIZE
+from gaze_tools.bench.request import name_session
+from gaze_tools.bench.server import RunningServer, Variant, against_option, pinned_to, read_cpu_s, start_variant
+from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.stack.launcher import start_upstream_services
 
 MULTIPLES = (0.8, 1.0, 5.0)
@@ -44,18 +43,17 @@ class OverloadOutcome:
 class Generator:
     """Sends frames to one server from one event loop."""
 
-    def __init__(self, port: int, image: str) -> None:
+    def __init__(self, port: int, frame: BenchFrame) -> None:
         self._port = port
+        self._frame = frame
+        self._session_id = name_session()
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._number = 0
-        fields = {"session_id": f"overload-{time.monotonic_ns()}", "video_id": "sample", "ip_address": "198.51.100.1"}
-        start = json.dumps({**fields, "last_frame": False, "frame": image})[:-1].encode()
-        self._start = start + b', "frame_number": '
 
     async def send_frame(self, outcome: OverloadOutcome) -> None:
         """Send a frame and note how long the answer took; 0 stands for no answer."""
         self._number += 1
-        body = self._start + b"%d}" % self._number
+        body = self._frame.make_body(self._session_id, self._number)
         head = b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         status = await self._exchange(head % len(body) + body, outcome.by_status)
         if status == http.HTTPStatus.OK:
@@ -131,22 +129,21 @@ def describe(sorted_ms: list[float]) -> str:
 
 
 async def measure(
-    variant: Variant, address: tuple[int, int], image: str, *, multiples: Iterable[float], seconds: float, table: Table
+    server: RunningServer, frame: BenchFrame, *, multiples: Iterable[float], seconds: float, table: Table
 ) -> None:
-    """Add the rows of a variant."""
-    port, process_id = address
+    """Add the rows of a server."""
     for multiple in multiples:
-        generator = Generator(port, image)
-        cpu_s = [read_cpu_s(process_id)]
+        generator = Generator(server.port, frame)
+        cpu_s = [read_cpu_s(server.process_id)]
         before_fps = await generator.measure_capacity(seconds)
-        cpu_s.append(read_cpu_s(process_id))
+        cpu_s.append(read_cpu_s(server.process_id))
         outcome, goodput_fps = await generator.offer(multiple * before_fps, seconds + FILL_S)
-        cpu_s.append(read_cpu_s(process_id))
+        cpu_s.append(read_cpu_s(server.process_id))
         cpu_ratio = (cpu_s[2] - cpu_s[1]) / outcome.count(200) / ((cpu_s[1] - cpu_s[0]) / before_fps / seconds)
         capacity_fps = (before_fps + await generator.measure_capacity(seconds)) / 2
         refused_ms = sorted(1000 * each_s for each_s in outcome.by_status.get(503, []))
         table.add_row(
-            variant.name,
+            server.name,
             f"{multiple:g} ×",
             f"{capacity_fps:.0f}",
             f"{goodput_fps / capacity_fps:.2f}",
@@ -184,34 +181,19 @@ def overload(against: tuple[Path, ...], multiple: tuple[float, ...], seconds: fl
     On a machine that is busy with other work, compare CPU instead: the server's CPU time for each answer with status
     200, refusals included, relative to that at capacity.
     """
-    variants = [Variant(path.name, path.resolve(), FRAMEWORK) for path in against]
-    variants.append(Variant("functions-framework", ROOT, FRAMEWORK))
-    frame = next(read_frames(str(SAMPLE / "clip.mp4"), 1))
-    jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-    image = base64.b64encode(jpeg.tobytes()).decode()
-    table = Table(title="Overload", title_justify="left")
-    for column in (
-        "server",
-        "offered",
-        "capacity/s",
-        "goodput",
-        "CPU",
-        "503",
-        "no answer",
-        "503 ms",
-        "health ms",
-    ):
-        table.add_column(column, justify="left" if column == "server" else "right")
+    variants = [*(Variant(path.name, path.resolve()) for path in against), Variant("functions-framework")]
+    (frame,) = load_frames(LOAD_SIZE, 1)
+    columns = ("server", "offered", "capacity/s", "goodput", "CPU", "503", "no answer", "503 ms", "health ms")
+    table = make_table("Overload", *columns)
     cpus = sorted(os.sched_getaffinity(0))
     with contextlib.ExitStack() as stack:
         log_dir = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.sched_setaffinity(0, cpus[:-1] or cpus)  # the servers inherit it: the last CPU is the generator's
-        upstream = stack.enter_context(start_upstream_services(log_dir))
+        with pinned_to(cpus[:-1] or cpus):  # the last CPU is the generator's
+            upstream = stack.enter_context(start_upstream_services(log_dir))
         for variant in variants:
-            with start_variant(variant, upstream, log_dir) as address:
-                os.sched_setaffinity(0, cpus[-1:])
-                asyncio.run(
-                    measure(variant, address, image, multiples=multiple or MULTIPLES, seconds=seconds, table=table)
-                )
-                os.sched_setaffinity(0, cpus[:-1] or cpus)
-    Console(width=110).print(table)  # wide enough also where the output is no terminal
+            with contextlib.ExitStack() as running:
+                with pinned_to(cpus[:-1] or cpus):
+                    server = running.enter_context(start_variant(variant, upstream, log_dir))
+                with pinned_to(cpus[-1:]):
+                    asyncio.run(measure(server, frame, multiples=multiple or MULTIPLES, seconds=seconds, table=table))
+    print_wide(table)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-
 from gaze_tools.bench.results import BenchNumber, BenchReport, MeasuredQuantity
+from gaze_tools.bench.shares import find_shares
+from gaze_tools.bench.tables import find_console, make_table
 from gaze_tools.markdown import MarkdownTable
 
 _UNITS_FIRST = (
@@ -16,6 +15,8 @@ _UNITS_FIRST = (
     MeasuredQuantity.SECONDS,
     MeasuredQuantity.FRAMES_PER_S,
     MeasuredQuantity.MEMORY_MB,
+    MeasuredQuantity.CPU_RATIO,
+    MeasuredQuantity.WALL_RATIO,
 )
 
 
@@ -38,17 +39,49 @@ def list_tables(report: BenchReport) -> list[BenchTable]:
     """Return a table for each section: median and spread of each quantity, and ratios to the baselines."""
     sections: dict[str, list[BenchNumber]] = {}
     for number in report.numbers:
-        sections.setdefault(number.section, []).append(number)
+        if number.limit is None:
+            sections.setdefault(number.section, []).append(number)
     return [_tabulate(report, section, numbers) for section, numbers in sections.items()]
 
 
-def print_report(report: BenchReport, console: Console) -> None:
+def list_summaries(report: BenchReport) -> list[BenchTable]:
+    """Return where the time goes, and the targets, as far as they were measured."""
+    return [table for table in (tabulate_shares(report), tabulate_targets(report)) if table is not None]
+
+
+def tabulate_targets(report: BenchReport) -> BenchTable | None:
+    """Return the targets of a report, what was measured, and whether that is enough; None without targets."""
+    rows = []
+    for number in report.numbers:
+        if number.limit is None:
+            continue
+        summary, is_reached = number.summarise(), report.is_reached(number)
+        missed_by = format_value(abs(summary.median - number.limit.value))
+        said = "busy machine" if is_reached is None else "reached" if is_reached else f"missed by {missed_by}"
+        limit = f"{'≤' if number.limit.is_maximum else '≥'} {number.limit.value:g}"
+        spread = f"{100 * summary.relative_spread:.0f}"
+        rows.append((number.name, number.quantity.value, limit, format_value(summary.median), spread, said))
+    return (
+        BenchTable("targets", ("target", "quantity", "limit", "median", "± %", "result"), tuple(rows)) if rows else None
+    )
+
+
+def tabulate_shares(report: BenchReport) -> BenchTable | None:
+    """Return where the CPU time of a frame goes, in percent; None if it was not measured."""
+    found = find_shares(report)
+    if not found:
+        return None
+    stages = next(iter(found.values()))
+    rows = tuple((stage, *(f"{100 * shares[stage]:.0f}" for shares in found.values())) for stage in stages)
+    heading = ("part of the function's CPU time of a frame", *(f"{engine}, %" for engine in found))
+    return BenchTable("where the time goes", heading, rows)
+
+
+def print_report(report: BenchReport) -> None:
     """Print the tables of a report, what was skipped, and whether the machine was busy."""
-    wide = Console(width=max(console.width, 120)) if not console.is_terminal else console
-    for bench_table in list_tables(report):
-        table = Table(title=bench_table.title, title_justify="left")
-        for at, column in enumerate(bench_table.heading):
-            table.add_column(column, justify="left" if at == 0 else "right")
+    wide = find_console()
+    for bench_table in [*list_tables(report), *list_summaries(report)]:
+        table = make_table(bench_table.title, *bench_table.heading)
         for row in bench_table.rows:
             table.add_row(*row)
         wide.print(table)
@@ -56,19 +89,28 @@ def print_report(report: BenchReport, console: Console) -> None:
         wide.print(line, highlight=False, markup=False)
 
 
-def render_markdown(report: BenchReport) -> str:
-    """Return the tables of a report and the facts about its machine as Markdown."""
+def render_markdown(report: BenchReport, *, with_summary: bool = True) -> str:
+    """Return the tables of a report and the facts about its machine as Markdown.
+
+    Args:
+        report: The report.
+        with_summary: Whether to include where the time goes and the targets.
+    """
     machine = report.machine
     parts = [
         f"{machine.cpu}, {machine.cores} cores, Python {machine.python}, "
         + ", ".join(f"{name} {version}" for name, version in machine.packages.items())
-        + f"; commit {machine.commit or 'unknown'}; load average {machine.load_before:g} before, "
-        f"{machine.load_after:g} after."
+        + f"; commit {machine.commit or 'unknown'}; {machine.load}."
     ]
-    for table in list_tables(report):
-        parts += [f"**{table.title}**", MarkdownTable(table.heading, table.rows).render()]
+    for table in [*list_tables(report), *(list_summaries(report) if with_summary else [])]:
+        parts += [f"**{table.title}**", render_table(table)]
     parts += _list_notes(report)
     return "\n\n".join(parts) + "\n"
+
+
+def render_table(table: BenchTable) -> str:
+    """Return a table as Markdown, without its title."""
+    return MarkdownTable(table.heading, table.rows).render()
 
 
 def without_wall_times(report: BenchReport) -> BenchReport:
@@ -132,7 +174,6 @@ def _list_notes(report: BenchReport) -> list[str]:
     notes = [f"Skipped: {sentence}" for sentence in report.skipped]
     if report.machine.was_busy:
         notes.append(
-            f"Other work kept the machine busy (load average {report.machine.load_before:g} before the run): trust CPU "
-            "time and ratios, not wall time."
+            f"Other work kept the machine busy ({report.machine.load}): trust CPU time and its ratios, not wall time."
         )
     return notes

@@ -1,13 +1,17 @@
 """Repeated measurements of wall and CPU time, interleaved, and their summaries."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 WARM_UP_TURNS = 3
 """Turns that are not counted: caches fill, and libraries allocate what they keep."""
+
+
+_Case = TypeVar("_Case")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,19 @@ def timed(work: Callable[[int], object], *, calls: int = 1) -> Step:
     return step
 
 
+def alternate(cases: Sequence[_Case], rounds: int) -> Iterator[_Case]:
+    """Yield all cases once in each round, in an order that is reversed from round to round.
+
+    A machine that becomes slower does so for all cases, and no case always follows the same one.
+    """
+    for at in range(rounds):
+        yield from cases if at % 2 == 0 else cases[::-1]
+
+
 def sample(steps: Mapping[str, Step], *, turns: int, warm_up: int = WARM_UP_TURNS) -> dict[str, list[StepCost]]:
     """Return the costs of each step, one for each turn.
 
-    In each turn all steps run once, in an order that is reversed from turn to turn: a machine that becomes slower does
-    so for all steps, and no step always profits from the caches of the same one. So the costs of a turn can be
-    divided by each other.
+    In each turn all steps run once, in the order of `alternate`. So the costs of a turn can be divided by each other.
 
     Args:
         steps: Steps by name.
@@ -58,12 +69,11 @@ def sample(steps: Mapping[str, Step], *, turns: int, warm_up: int = WARM_UP_TURN
         warm_up: Number of turns before them.
     """
     costs: dict[str, list[StepCost]] = {name: [] for name in steps}
-    for turn in range(-warm_up, turns):
-        names = list(steps) if turn % 2 == 0 else list(steps)[::-1]
-        for name in names:
-            cost = steps[name](turn + warm_up)
-            if turn >= 0:
-                costs[name].append(cost)
+    for at, name in enumerate(alternate(list(steps), warm_up + turns)):
+        turn = at // len(steps)
+        cost = steps[name](turn)
+        if turn >= warm_up:
+            costs[name].append(cost)
     return costs
 
 

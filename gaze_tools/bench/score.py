@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import resource
 import subprocess
@@ -36,6 +37,8 @@ from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 
 FPS = 30.0
+"""Default rate of webcam frames and of the film."""
+
 EVERY = (5, 1)
 """Distance between maps, in frames."""
 
@@ -66,15 +69,35 @@ _FRAMES_PER_PUT = 2000
     show_default=True,
     help="Distance between maps in frames; repeat the option for several.",
 )
+@click.option(
+    "--frame-rate",
+    type=click.FloatRange(min=1),
+    default=FPS,
+    show_default=True,
+    help="Webcam frames per second.",
+)
+@click.option(
+    "--film-rate", type=click.FloatRange(min=1), default=FPS, show_default=True, help="Frames of the film per second."
+)
 @click.option("--curve", is_flag=True, help="Also print the memory of the longest calibrated run over time.")
 @click.option("--measure", hidden=True, nargs=2, help="Addresses and session, in the process that measures.")
-def score(frames: tuple[int, ...], every: tuple[int, ...], curve: bool, measure: tuple[str, str] | None) -> None:
+def score(
+    *,
+    frames: tuple[int, ...],
+    every: tuple[int, ...],
+    frame_rate: float,
+    film_rate: float,
+    curve: bool,
+    measure: tuple[str, str] | None,
+) -> None:
     """Time the scoring of sessions of up to an hour, calibrated and not, and its memory.
 
-    Each session has 30 frames/s and a 270×480 map for every 5th frame, held in between, or one for every frame. It is
+    The film has a 270×480 map for every 5th frame, held in between, or one for every frame. A session is
     read from the session API, scored, stored and delivered in a process of its own, as the function does it for the
     last frame, with as many threads for linear algebra as the libraries choose. A calibrated session is also scored on
-    maps blurred to the accuracy of the calibration. The ratio is the calibrated time over the other one.
+    maps blurred to the accuracy of the calibration. The ratio is the calibrated CPU time over the other one. Memory is
+    that of the calibrated session: the highest resident set (RSS) above the idle process, and as a whole, and the
+    highest proportional set (PSS).
     """
     if measure is not None:
         mongo_uri, session_api_url, aggregator_url = measure[0].split()
@@ -90,30 +113,35 @@ def score(frames: tuple[int, ...], every: tuple[int, ...], curve: bool, measure:
             "frames",
             "map every",
             "s",
+            "CPU s",
             "calibrated, s",
-            "ratio",
+            "CPU s",
             "CPU ratio",
-            "ms per frame",
+            "CPU ms per frame",
             "MB above idle",
+            "RSS, MB",
+            "PSS, MB",
         ):
             table.add_column(column, justify="right")
-        store_calibration(upstream.session_api_url)
         for step in every:
             console.print(f"Storing a map for every {step}. of {max(frames)} frames …")
-            store_maps(upstream.mongo_uri, max(frames), step)
+            store_maps(upstream.mongo_uri, math.ceil(max(frames) * film_rate / frame_rate), step, fps=film_rate)
             for count in sorted(frames):
                 plain, calibrated = (
-                    _measure(upstream, count, step, calibrate=calibrate) for calibrate in (False, True)
+                    _measure(upstream, count, step, frame_rate, calibrate=calibrate) for calibrate in (False, True)
                 )
                 table.add_row(
                     f"{count}",
                     f"{step}",
                     f"{plain['seconds']:.2f}",
+                    f"{plain['cpu_seconds']:.2f}",
                     f"{calibrated['seconds']:.2f}",
-                    f"{calibrated['seconds'] / plain['seconds']:.2f}",
+                    f"{calibrated['cpu_seconds']:.2f}",
                     f"{calibrated['cpu_seconds'] / plain['cpu_seconds']:.2f}",
-                    f"{1000 * calibrated['seconds'] / count:.3f}",
+                    f"{1000 * calibrated['cpu_seconds'] / count:.3f}",
                     f"{calibrated['peak_mb'] - calibrated['idle_mb']:.0f}",
+                    f"{calibrated['peak_mb']:.0f}",
+                    f"{calibrated['pss_mb']:.0f}",
                 )
         console.print(table)
         if curve:
@@ -121,14 +149,18 @@ def score(frames: tuple[int, ...], every: tuple[int, ...], curve: bool, measure:
                 console.print(f"{at_s:6.1f} s  {above_mb:6.1f} MB  {'#' * round(above_mb / 2)}", highlight=False)
 
 
-def _measure(upstream: UpstreamServices, frames: int, every: int, *, calibrate: bool) -> dict[str, Any]:
+def _measure(
+    upstream: UpstreamServices, frames: int, every: int, frame_rate: float, *, calibrate: bool
+) -> dict[str, Any]:
     """Return the measurements of a session in a process of its own; of the fastest of some short ones."""
     addresses = f"{upstream.mongo_uri} {upstream.session_api_url} {upstream.aggregator_url}"
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     measured = []
     for turn in range(_SHORT_TURNS if frames <= _SHORT_FRAMES else 1):
         session_id = f"bench-{frames}-{every}-{'calibrated' if calibrate else 'plain'}-{turn}"
-        store_session(upstream.session_api_url, session_id, frames, every, calibrate=calibrate)
+        # Each time, because it expires while many maps are stored.
+        store_calibration(upstream.session_api_url)
+        store_session(upstream.session_api_url, session_id, frames, every, calibrate=calibrate, frame_rate=frame_rate)
         command = [sys.executable, "-m", "gaze_tools.cli", "bench", "score", "--frames", str(frames)]
         command += ["--every", str(every), "--measure", addresses, session_id]
         run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
@@ -137,20 +169,22 @@ def _measure(upstream: UpstreamServices, frames: int, every: int, *, calibrate: 
     return fastest
 
 
-def store_session(session_api_url: str, session_id: str, frames: int, every: int, *, calibrate: bool) -> None:
-    """Store a session of a viewer who fixates a new place about three times a second."""
-    records = describe_session(frames, calibration=CALIBRATION_ID if calibrate else None)
+def store_session(
+    session_api_url: str, session_id: str, frames: int, every: int, *, calibrate: bool, frame_rate: float = FPS
+) -> None:
+    """Store a session of a viewer who fixates a new place every ten frames."""
+    records = describe_session(frames, calibration=CALIBRATION_ID if calibrate else None, frame_rate=frame_rate)
     _store_records(session_api_url, session_id, f"bench-{every}", records)
 
 
-def describe_session(frames: int, *, calibration: str | None) -> Iterator[dict[str, Any]]:
-    """Yield the records of a viewer who fixates a new place about three times a second."""
+def describe_session(frames: int, *, calibration: str | None, frame_rate: float = FPS) -> Iterator[dict[str, Any]]:
+    """Yield the records of a viewer who fixates a new place every ten frames."""
     places = np.random.default_rng(1).random((frames // 10 + 1, 2)).round(6).tolist()
     selected = {} if calibration is None else {"calibration_session": calibration}
     for number in range(frames):
         yield {
             **_describe_gaze(places[number // 10], (0.0, 0.0)),
-            "video_time_ms": round(1000 * number / FPS, 3),
+            "video_time_ms": round(1000 * number / frame_rate, 3),
             **selected,
         }
 
@@ -198,7 +232,7 @@ def _describe_gaze(place: Sequence[float], off_deg: tuple[float, float]) -> dict
     }
 
 
-def store_maps(mongo_uri: str, frames: int, every: int) -> None:
+def store_maps(mongo_uri: str, frames: int, every: int, *, fps: float = FPS) -> None:
     """Store the maps of a video in which a bright square moves in a circle."""
     model = make_model("spectral_residual")
     model.start(height=270, width=480)
@@ -215,7 +249,7 @@ def store_maps(mongo_uri: str, frames: int, every: int) -> None:
             client["saliency_db"],
             f"bench-{every}",
             ((number, maps[number // every % _DISTINCT_MAPS]) for number in range(1, frames + 1, every)),
-            fps=FPS,
+            fps=fps,
             width=480,
             height=270,
             how="a benchmark",
@@ -238,12 +272,15 @@ def score_session(upstream: UpstreamServices, frames: int, every: int, session_i
     model.predict(np.array([[0.0, 0.0, -1.0, 0.0, 0.0, 0.0, _DISTANCE_MM]]))  # as the function does for every frame
     idle_mb = _resident_mb()
     curve: list[tuple[float, float]] = []
+    pss_mb = 0.0
     stop = threading.Event()
     started, cpu_started = time.perf_counter(), time.process_time()
 
     def watch() -> None:
+        nonlocal pss_mb
         while not stop.wait(max(0.05, frames / 50_000)):
             curve.append((time.perf_counter() - started, _resident_mb() - idle_mb))
+            pss_mb = max(pss_mb, _proportional_mb())
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -254,11 +291,16 @@ def score_session(upstream: UpstreamServices, frames: int, every: int, session_i
     watcher.join()
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert result.frames.scored == frames  # noqa: S101
+    # A calibration that has expired would be missed silently.
+    described = sessions.get_session(session_id, first=1, last=1).frames[1]
+    is_calibrated = described is not None and described.calibration_session is not None
+    assert is_calibrated == (result.at_accuracy is not None)  # noqa: S101
     return {
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "idle_mb": idle_mb,
         "peak_mb": peak_mb,
+        "pss_mb": pss_mb,
         "curve": curve,
     }
 
@@ -266,3 +308,8 @@ def score_session(upstream: UpstreamServices, frames: int, every: int, session_i
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _proportional_mb() -> float:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from func.adapters.model_file import load_gaze_model
 from func.adapters.saliency_documents import decode_map
+from func.adapters.saliency_floats import decode_document
 from func.session.expected_frames import ExpectedFrames
 from func.session.frame_record import read_record
 from func.session.result import SessionResult
@@ -141,7 +142,7 @@ class RepeatedMaps:
 
     def _decode(self, numbers: Sequence[int]) -> Iterator[UsableMap]:
         for turn, members in itertools.groupby(numbers, lambda number: (number - 1) // self._every):
-            document = bson.decode(self._documents[turn % len(self._documents)])
+            document = decode_document(self._documents[turn % len(self._documents)])
             yield UsableMap(tuple(members), decode_map([document]))
 
 

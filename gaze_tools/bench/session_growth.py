@@ -43,7 +43,7 @@ _FRAMES_PER_PUT = 2000
 _FRAMES_PER_PART = 100
 """Frames that the session API stores in one document."""
 
-_RECORD: dict[str, Any] = {
+RECORD: dict[str, Any] = {
     "gaze": [0.512345, 0.487654],
     "validity": "ok",
     "features": [0.012345, 0.123456, -0.987654, 1.234567, -2.345678, 0.345678, 571.234],
@@ -55,6 +55,7 @@ _RECORD: dict[str, Any] = {
     "target": None,
     "head_pose_deg": {"pitch": 1.234, "yaw": -2.345, "roll": 0.345},
 }
+"""Record of a frame, as the function stores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def measure_stored_parts(upstream: UpstreamServices, sizes: Sequence[int], block
     stored = 0
     for size in sorted(sizes):
         for at in range(stored, size):
-            store.update_session(name, at * _FRAMES_PER_PART, _RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
+            store.update_session(name, at * _FRAMES_PER_PART, RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
         update = _cycle_updates(store, [name], size * _FRAMES_PER_PART, step=_FRAMES_PER_PART)
         numbers += _measure_updates(upstream, PARTS, {str(size): update}, blocks, PARTS_BLOCK)
         stored = size + (blocks + 1) * PARTS_BLOCK
@@ -249,7 +250,7 @@ def _cycle_updates(
         if detectors is not None:
             detectors.get_or_create_gaze_detector(name)
         number = first + step * (next(turns) // len(names))
-        return store.update_session(name, number, _RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
+        return store.update_session(name, number, RECORD, ip_address=_ADDRESS, video_id=_VIDEO_ID)
 
     return update
 
@@ -269,6 +270,6 @@ def _fill(session_api_url: str, session_id: str, frames: int) -> None:
         body = {"session_id": session_id, "ip_address": _ADDRESS, "video_id": _VIDEO_ID}
         http.post(f"{session_api_url}/mk-session", json=body, timeout=60).raise_for_status()
         for first in range(1, frames + 1, _FRAMES_PER_PUT):
-            part = {str(number): _RECORD for number in range(first, min(first + _FRAMES_PER_PUT, frames + 1))}
+            part = {str(number): RECORD for number in range(first, min(first + _FRAMES_PER_PUT, frames + 1))}
             update = {"component": COMPONENT, "data": {"components": {COMPONENT: part}}}
             http.put(f"{session_api_url}/update_session/{session_id}", json=update, timeout=120).raise_for_status()

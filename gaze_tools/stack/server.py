@@ -10,6 +10,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from pymongo import MongoClient
 
+from gaze_tools.stack.tracing import configure_log, continue_traces
+
 MONGO_TIMEOUT_MS = 10_000
 
 CreateApp = Callable[..., Flask]
@@ -46,7 +48,7 @@ def make_server_command(
 
     Args:
         create_app: Makes the application.
-        database: Default name of the database.
+        database: Default name of the database, and of the service in traces.
         help_text: Text of `--help`.
         app_options: Options of the application; their values are its keyword arguments.
     """
@@ -61,15 +63,17 @@ def make_server_command(
     def serve(**options: Any) -> None:  # noqa: ANN401  click checks their types
         names = [str(option.name) for option in app_options]
         make = partial(create_app, **{name: options.pop(name) for name in names})
-        _Server(make, ServerOptions(**options)).run()
+        configure_log()
+        _Server(make, database.replace("_", "-"), ServerOptions(**options)).run()
 
     serve.params.extend(app_options)
     return serve
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    def __init__(self, create_app: CreateApp, options: ServerOptions) -> None:
+    def __init__(self, create_app: CreateApp, service: str, options: ServerOptions) -> None:
         self._create_app = create_app
+        self._service = service
         self._options = options
         super().__init__()
 
@@ -96,7 +100,9 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             serverSelectionTimeoutMS=MONGO_TIMEOUT_MS,
             socketTimeoutMS=MONGO_TIMEOUT_MS,
         )
-        return self._create_app(client[self._options.database])
+        app = self._create_app(client[self._options.database])
+        continue_traces(app, self._service)
+        return app
 
 
 def _print_address(server: Any) -> None:  # noqa: ANN401  gunicorn has no types

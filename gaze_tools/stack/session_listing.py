@@ -7,7 +7,7 @@ from typing import Any
 from bson.codec_options import CodecOptions
 from pymongo.database import Database
 
-from gaze_tools.stack.session_parts import SETTINGS_PREFIX, component_of, part_id_of
+from gaze_tools.stack.session_parts import SETTINGS_PREFIX, component_of, expand_entries, part_id_of
 
 MAX_LISTED = 1000
 """Maximum number of sessions in a list: the most recently used ones."""
@@ -46,11 +46,13 @@ class SessionListing:
         session = self._sessions.find_one_and_delete({"_id": session_id})
         if session is None:
             return False
-        self._parts.delete_many({"_id": {"$in": [part_id_of(session, name) for name in session["parts"]]}})
+        self._parts.delete_many(
+            {"_id": {"$in": [part_id_of(session, name) for name in expand_entries(session["parts"])]}}
+        )
         return session["expires_at"] > self._clock()  # type: ignore[no-any-return]
 
     def _describe(self, session: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        own = [name for name in session["parts"] if component_of(name) == COMPONENT]
+        own = [name for name in expand_entries(session["parts"]) if component_of(name) == COMPONENT]
         settings = self._parts.find_one(
             {"_id": part_id_of(session, SETTINGS_PREFIX + COMPONENT)}, {"values.result_delivered": 1}
         )

@@ -1,6 +1,8 @@
 """Names and keys of the parts that hold a session's values, and the outcome of an update.
 
-A part is named `bucket:component` for frames and `settings:component` for everything else.
+A part is named `bucket:component` for frames and `settings:component` for everything else. A session's document lists
+parts of frames in groups, `first..last:component`, because every new entry costs a time in proportion to their number.
+Older documents list them one by one.
 """
 
 import re
@@ -10,6 +12,9 @@ from typing import Any
 
 FRAMES_PER_PART = 100
 """An update rewrites its part, so larger parts make updates slower; smaller parts make reads slower."""
+
+PARTS_PER_ENTRY = 10
+"""Sealing creates parts that are listed but missing, so larger groups make results slower."""
 
 INTEGER_KEY = re.compile(r"0|-?[1-9][0-9]{0,14}")
 """A frame number as a key."""
@@ -23,8 +28,26 @@ def frames_part_name(component: str, key: str) -> str:
     return f"{int(key) // FRAMES_PER_PART}:{component}"
 
 
+def entry_of(name: str) -> str:
+    """Return the entry that lists a part."""
+    if name.startswith(SETTINGS_PREFIX):
+        return name
+    first = int(name.partition(":")[0]) // PARTS_PER_ENTRY * PARTS_PER_ENTRY
+    return f"{first}..{first + PARTS_PER_ENTRY - 1}:{component_of(name)}"
+
+
+def expand_entries(entries: Iterable[str]) -> list[str]:
+    """Return the names of the listed parts, each once; some may not exist."""
+    names: dict[str, None] = {}
+    for entry in entries:
+        first, dots, last = entry.partition(":")[0].partition("..")
+        numbers = range(int(first), int(last) + 1) if dots else ()
+        names |= dict.fromkeys([f"{number}:{component_of(entry)}" for number in numbers] or [entry])
+    return list(names)
+
+
 def component_of(name: str) -> str:
-    """Return the component of a part."""
+    """Return the component of a part or an entry."""
     return name.partition(":")[2]
 
 
@@ -34,15 +57,17 @@ def overlaps(name: str, first: int | None, last: int | None) -> bool:
     return (first is None or first // FRAMES_PER_PART <= bucket) and (last is None or bucket <= last // FRAMES_PER_PART)
 
 
-def find_next(names: Iterable[str], component: str | None, last: int) -> int | None:
-    """Return the number after `last` from which to continue reading; None if there are no further integer keys."""
-    buckets = [
-        int(name.partition(":")[0])
-        for name in names
-        if not name.startswith(SETTINGS_PREFIX) and component in {None, component_of(name)}
+def find_later(names: Iterable[str], component: str | None, last: int) -> list[str]:
+    """Return the parts of a component, or of all, that can contain integer keys above `last`, in order."""
+    frames = [
+        name for name in names if not name.startswith(SETTINGS_PREFIX) and component in {None, component_of(name)}
     ]
-    reaching = [bucket for bucket in buckets if (bucket + 1) * FRAMES_PER_PART - 1 > last]
-    return max(last + 1, min(reaching) * FRAMES_PER_PART) if reaching else None
+    return sorted((name for name in frames if overlaps(name, last + 1, None)), key=sort_key)
+
+
+def first_key_after(name: str, last: int) -> int:
+    """Return the lowest integer key above `last` that a part can contain."""
+    return max(last + 1, int(name.partition(":")[0]) * FRAMES_PER_PART)
 
 
 def is_between(number: int, first: int | None, last: int | None) -> bool:

@@ -21,11 +21,15 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gaze_tools.stack.session_parts import (
+    PARTS_PER_ENTRY,
     SETTINGS_PREFIX,
     Updated,
     component_of,
+    entry_of,
     escape,
-    find_next,
+    expand_entries,
+    find_later,
+    first_key_after,
     frames_part_name,
     is_between,
     overlaps,
@@ -119,9 +123,10 @@ class Sessions:
         ]
         values = self._read_parts(session, settings)
         session = self._sessions.find_one({"_id": session_id, "incarnation": session["incarnation"]}) or session
+        listed = expand_entries(session["parts"])
         frames = [
             name
-            for name in session["parts"]
+            for name in listed
             if not name.startswith(SETTINGS_PREFIX)
             and component in {None, component_of(name)}
             and overlaps(name, first, last)
@@ -146,7 +151,9 @@ class Sessions:
             head |= {"ttl_s": self._ttl.total_seconds(), "earlier_expired_at": earlier and earlier.isoformat()}
         components = ",".join(f"{json.dumps(name)}:{{{','.join(texts)}}}" for name, texts in entries.items())
         # Clients that read in ranges learn where to continue.
-        more = "" if last is None else f',"next_from":{json.dumps(find_next(session["parts"], component, last))}'
+        more = ""
+        if last is not None:
+            more = f',"next_from":{json.dumps(self._find_next(session, find_later(listed, component, last), last))}'
         return f'{json.dumps(head)[:-1]},"components":{{{components}}}{more}}}'
 
     def update(self, session_id: str, updates: Sequence[Update], *, created_at: str = "") -> Updated:
@@ -209,7 +216,8 @@ class Sessions:
         session = self._sessions.find_one_and_delete({"_id": session_id, "expires_at": {"$lte": self._clock()}})
         if session is None:
             return self._sessions.find_one({"_id": session_id}, {"_id": 1}) is None
-        self._parts.delete_many({"_id": {"$in": [part_id_of(session, name) for name in session["parts"]]}})
+        names = expand_entries(session["parts"])
+        self._parts.delete_many({"_id": {"$in": [part_id_of(session, name) for name in names]}})
         return True
 
     def _find_expired_at(self, session_id: str) -> datetime | None:
@@ -217,6 +225,22 @@ class Sessions:
         remembered = self._expired.find_one({"_id": session_id}) or {}
         expired_at: datetime | None = remembered.get("expired_at")
         return expired_at
+
+    def _find_next(self, session: Mapping[str, Any], later: Sequence[str], last: int) -> int | None:
+        """Return the number after `last` from which to continue reading; None if there are no further integer keys.
+
+        Args:
+            session: Session.
+            later: Names of the parts that can contain such keys, in order; not all of them exist.
+            last: Last number that has been read.
+        """
+        for start in range(0, len(later), PARTS_PER_ENTRY):
+            name_by_id = {part_id_of(session, name): name for name in later[start : start + PARTS_PER_ENTRY]}
+            found = self._parts.find({"_id": {"$in": list(name_by_id)}, "values": {"$exists": True}}, {"_id": 1})
+            numbers = [first_key_after(name_by_id[part["_id"]], last) for part in found]
+            if numbers:
+                return min(numbers)
+        return None
 
     def _read_parts(self, session: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Return the values of parts by part name, without parts that are listed but not written yet."""
@@ -232,8 +256,7 @@ class Sessions:
         for key, text in update.frames.items():
             by_part.setdefault(frames_part_name(update.component, key), {})[key] = text
         for name in by_part:
-            if name not in session["parts"]:
-                self._announce(session, name, {"sealed": {"$ne": update.component}})
+            self._announce(session, name, {"sealed": {"$ne": update.component}})
         done: dict[str, tuple[str, bool]] = {}
         for name, values in by_part.items():
             if len(values) > 1 and self._write_all_new(session, name, values):
@@ -276,7 +299,7 @@ class Sessions:
         )
         if sealed is None:
             raise GoneError
-        for part_name in sealed["parts"]:
+        for part_name in expand_entries(sealed["parts"]):
             if component_of(part_name) == component and part_name != name:
                 # A part that is listed but not written yet is created sealed.
                 self._upsert(session, part_name, {"sealed": True})
@@ -294,17 +317,18 @@ class Sessions:
         Raises:
             SealedError: The condition is not met.
         """
-        if name in session["parts"]:
+        entry = entry_of(name)
+        if entry in session["parts"] or name in session["parts"]:
             return
         key = {"_id": session["_id"], "incarnation": session["incarnation"]}
         announced = self._sessions.find_one_and_update(
-            {**key, **condition}, {"$addToSet": {"parts": name}}, return_document=ReturnDocument.AFTER
+            {**key, **condition}, {"$addToSet": {"parts": entry}}, return_document=ReturnDocument.AFTER
         )
         if announced is None:
             announced = self._sessions.find_one(key)
             if announced is None:
                 raise GoneError
-            if name not in announced["parts"]:
+            if entry not in announced["parts"]:
                 raise SealedError(self._find_free_in_s(session))
         session["parts"] = announced["parts"]
 

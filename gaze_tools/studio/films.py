@@ -126,11 +126,17 @@ class FilmLibrary:
         return found
 
     def find_original(self, film_id: str) -> Path:
-        """Return the file of a film as it was given, whose frames the maps belong to."""
+        """Return the file of a film as it was given, whose frames the maps belong to.
+
+        Raises:
+            StudioError: There is no such film.
+        """
         if film_id == SAMPLE_VIDEO_ID:
             return SAMPLE / "video.mp4"
-        self.get(film_id)
-        return next(self._place(film_id).glob("original.*"))
+        found = next(self._place(self.get(film_id).film_id).glob("original.*"), None)
+        if found is None:
+            raise not_found("There is no such film.")
+        return found
 
     def add(self, title: str, stream: BinaryIO) -> StudioFilm:
         """Store a film and start to prepare it; the same film again is the film that is already here.
@@ -202,7 +208,7 @@ class FilmLibrary:
         try:
             with self._one_at_a_time:
                 self._make_ready(film.film_id)
-        except _RemovedError:
+        except (_RemovedError, StudioError):  # it was removed, before or while it was prepared
             return
         except (OSError, ValueError, GazeError, PyMongoError) as error:
             _log.warning("a film could not be prepared: %s", type(error).__name__)

@@ -132,6 +132,6 @@ def test_opening_and_closing_are_logged_once_each(breaker, clock, caplog):
     call(breaker, failed=False)
 
     assert [record.getMessage() for record in caplog.records] == [
-        "session API: circuit opened after 3 consecutive failures",
-        "session API: circuit closed",
+        "circuit opened: service=session API failures=3",
+        "circuit closed: service=session API",
     ]

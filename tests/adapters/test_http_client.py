@@ -1,11 +1,14 @@
 """When calls are retried, abandoned or refused, and their errors."""
 
+import re
+
 import pytest
 
 from func.adapters.circuit_breaker import CircuitBreaker
 from func.adapters.http_client import HttpClient, UpstreamErrors
 from func.adapters.retry_budget import RetryBudget
 from func.deadline import limit_calls
+from func.tracing import begin_trace
 from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkRefusedError, ResultSinkTimeoutError
 from tests.adapters.upstream_services import Answer, Hang, misbehave
 from tests.fakes.clock import FakeClock
@@ -244,3 +247,25 @@ def test_an_answer_may_have_one_element_per_8_bytes_of_its_limit(clock):
     body = {"a": [0] * 131_068}
     with misbehave(Answer(200, body)) as service:
         assert call(make_client(service, clock)).body == body
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_a_call_for_a_request_carries_its_ids_in_every_attempt(clock):
+    sent = {"x-request-id": "gw-1", "traceparent": TRACEPARENT, "tracestate": "rojo=1"}
+    with misbehave(FAILED, OK) as service, begin_trace(sent.get):
+        call(make_client(service, clock))
+
+    for request in service.requests:
+        assert (request.headers["X-Request-Id"], request.headers["tracestate"]) == ("gw-1", "rojo=1")
+        assert re.fullmatch(r"00-4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-01", request.headers["traceparent"])
+        assert request.headers["traceparent"] != TRACEPARENT
+    assert len({request.headers["traceparent"] for request in service.requests}) == 1
+
+
+def test_a_call_outside_a_request_carries_no_ids(clock):
+    with misbehave(OK) as service:
+        call(make_client(service, clock))
+
+    assert not {"X-Request-Id", "traceparent", "tracestate"} & service.requests[0].headers.keys()

@@ -108,7 +108,7 @@ class TestForms:
 
     def test_the_first_of_several_maps_of_a_frame_is_used(self, read, caplog):
         assert read(whole(7), whole(7, [[1.0]])) == {7: FLOATS}
-        assert "frame 7 of 'v' has several saliency maps" in caplog.text
+        assert "several saliency maps of a frame: video=v video_frame=7" in caplog.text
 
     def test_a_whole_map_takes_precedence_over_chunks(self, read):
         assert read(*chunks(7, 20)[:2], whole(7, [[1.0]])) == {7: [[1.0]]}

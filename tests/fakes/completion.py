@@ -1,5 +1,7 @@
 """Completer with upstream services in memory."""
 
+import contextlib
+
 import numpy as np
 
 from func.session.completion import Completer, LastFrame, complete
@@ -30,6 +32,9 @@ class Counts:
 
     def count_result_delivered(self):
         self.delivered += 1
+
+    def time_stage(self, stage):
+        return contextlib.nullcontext()
 
 
 class CompletionWorld:

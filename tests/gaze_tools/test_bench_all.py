@@ -5,12 +5,15 @@ import sys
 import pytest
 from pytest import approx
 
+from func.web.batch_request import parse_json_body
 from func.web.request import parse_json_request
-from gaze_tools.bench.cold_start import read_memory_mb
-from gaze_tools.bench.frames import load_frames, name_size
+from gaze_tools.bench.frames import load_frames, make_batch_body
 from gaze_tools.bench.load import function_settings
+from gaze_tools.bench.names import name_size
 from gaze_tools.bench.results import MeasuredQuantity, read_report
 from gaze_tools.bench.session_growth import list_curves
+from gaze_tools.bench.shares import find_shares
+from gaze_tools.bench.start import read_memory
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
@@ -34,6 +37,15 @@ def test_the_body_of_a_frame_is_a_request_with_its_jpeg():
     assert (parsed.image, parsed.metadata.session_id, parsed.metadata.frame_number) == (frame.jpeg, "bench", 3)
 
 
+def test_a_request_with_several_frames_has_their_jpegs_and_numbers():
+    first, second = load_frames((640, 480), 2)
+
+    parsed = parse_json_body(make_batch_body("bench", {3: first.jpeg, 4: second.jpeg}))
+
+    assert [each.metadata.frame_number for each in parsed.frames] == [3, 4]
+    assert [each.image for each in parsed.frames] == [first.jpeg, second.jpeg]
+
+
 def test_a_size_is_named_by_width_and_height():
     assert name_size((640, 480)) == "640×480"
 
@@ -44,37 +56,51 @@ def test_litert_comes_with_the_model_as_onnx_as_in_the_lite_image():
 
 
 def test_memory_is_that_of_a_process_and_its_children():
-    alone_mb = read_memory_mb(os.getpid())
+    alone = read_memory(os.getpid()).total_pss
     script = "data = b'x' * 50_000_000; print('ready', flush=True); input()"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     child.stdout.readline()
 
-    together_mb = read_memory_mb(os.getpid())
+    together = read_memory(os.getpid()).total_pss
 
     child.communicate("\n")
-    assert together_mb - alone_mb == approx(55, abs=10)
+    assert together - alone == approx(55e6, abs=10e6)
 
 
 def run_bench(*arguments):
-    subprocess.run([sys.executable, "-m", "gaze_tools.cli", "bench", *map(str, arguments)], check=True, timeout=600)
+    subprocess.run([sys.executable, "-m", "gaze_tools.cli", "bench", *map(str, arguments)], check=True, timeout=1800)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_a_quick_run_measures_everything_and_no_frame_costs_less_than_its_networks(tmp_path):
     run_bench("all", "--quick", "--no-eyetrax", "--output", tmp_path, "--name", "quick")
 
     report = read_report(tmp_path / "quick.json")
     sections = {number.section for number in report.numbers}
-    assert {section.partition(" ")[0] for section in sections} == {"frame", "start", "load", "scoring"}
+    assert sections == {
+        "frame 640×480",
+        "start to first answered frame, and memory after 200 more",
+        "load",
+        "frames in a request, for each frame",
+        *(["two processes on two cores"] if len(os.sched_getaffinity(0)) > 1 else []),
+        "half load",
+        "scoring of 600 frames, for each frame",
+        "targets",
+    }
     for engine in ("mediapipe", "litert"):
         cost = report.find("frame 640×480", f"image to gaze, {engine}", MeasuredQuantity.CPU_MS)
         assert report.find_ratios(cost)["bare networks"] > 1
-    assert (tmp_path / "quick.md").read_text().count("\n| ---") == len(sections)
+        through_the_server = report.find("load", f"{engine}, 1 client", MeasuredQuantity.CPU_MS)
+        assert report.find_ratios(through_the_server)["bare networks"] > 1
+        assert 0.2 < sum(list(find_shares(report)[engine].values())[:-2]) < 1.1
+    page = (tmp_path / "quick.md").read_text()
+    assert page.count("\n| ---") == len(sections) + 1
+    assert "**where the time goes**" in page
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_growth_has_a_curve_for_everything_that_grows(tmp_path):
     figure = tmp_path / "growth.png"
 

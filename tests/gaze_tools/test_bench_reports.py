@@ -3,12 +3,11 @@ import re
 
 import pytest
 from pytest import approx
-from rich.console import Console
 
-from gaze_tools.bench.document import write_section
+from gaze_tools.bench.document import write_sections
 from gaze_tools.bench.machine import read_machine_facts
 from gaze_tools.bench.rendering import format_value, list_tables, print_report, render_markdown
-from gaze_tools.bench.results import MeasuredQuantity, read_report, to_numbers, write_report
+from gaze_tools.bench.results import MeasuredQuantity, join_numbers, read_report, to_numbers, write_report
 from gaze_tools.bench.sampling import StepCost
 from gaze_tools.bench.session_growth import GrowthCurve, list_curves
 from tests.gaze_tools.bench_inputs import make_bench_report, make_number
@@ -71,6 +70,12 @@ def test_references_are_the_baselines_of_all_other_steps():
     assert {number.name for number in numbers if number.is_reference} == {"networks"}
 
 
+def test_passes_are_joined_to_one_number_with_the_samples_of_all():
+    joined = join_numbers([make_number([1.0, 2.0], "a"), make_number([5.0], "b"), make_number([3.0], "a")])
+
+    assert [(number.name, number.samples) for number in joined] == [("a", (1.0, 2.0, 3.0)), ("b", (5.0,))]
+
+
 def test_a_table_has_median_spread_and_ratio(report):
     (table,) = list_tables(report)
 
@@ -93,9 +98,9 @@ def test_markdown_has_the_machine_the_tables_and_what_was_skipped(report):
 
 
 def test_a_busy_machine_is_mentioned(report, capsys):
-    print_report(make_bench_report(*report.numbers, load_before=3.0), Console())
+    print_report(make_bench_report(*report.numbers, load_before=3.0))
 
-    assert "busy (load average 3 before the run)" in capsys.readouterr().out
+    assert "busy (load average 3 before, 1 after)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_the_exponent_tells_a_constant_cost_from_a_proportional_one(cpu_ms, expo
 def test_a_page_gets_the_tables_of_a_report_in_the_section_with_its_name(report):
     page = "Before\n<!-- run: begin -->\nold\n<!-- run: end -->\nAfter\n"
 
-    written = write_section(page, report)
+    written = write_sections(page, report)
 
     assert "old" not in written
     assert "| frame    | 13.0    | 4   | 30.0     | 17  |" in written
@@ -146,7 +151,7 @@ def test_a_page_gets_the_tables_of_a_report_in_the_section_with_its_name(report)
 def test_wall_times_of_a_busy_machine_stay_out_of_a_page(report):
     busy = make_bench_report(*report.numbers, load_before=3.0)
 
-    written = write_section("<!-- run: begin -->\n<!-- run: end -->\n", busy)
+    written = write_sections("<!-- run: begin -->\n<!-- run: end -->\n", busy)
 
     assert "CPU, ms" in written
     assert "wall, ms" not in written

@@ -3,7 +3,11 @@ import itertools
 import pytest
 from pytest import approx
 
-from gaze_tools.bench.sampling import StepCost, median_ratio, sample, summarise, thin_out, timed
+from gaze_tools.bench.sampling import StepCost, alternate, median_ratio, sample, summarise, thin_out, timed
+
+
+def test_the_order_of_cases_is_reversed_from_round_to_round():
+    assert list(alternate(["a", "b", "c"], 3)) == ["a", "b", "c", "c", "b", "a", "a", "b", "c"]
 
 
 def test_in_each_turn_all_steps_run_once_in_alternating_order():

@@ -69,4 +69,5 @@ def make_scope(environ):
         "query_string": environ["QUERY_STRING"].encode(),
         "headers": [(name.lower().replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers],
         "client": ("127.0.0.1", 1),
+        "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
     }

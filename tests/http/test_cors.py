@@ -2,8 +2,9 @@
 
 import pytest
 
-from func.errors import SettingsError
+from func.errors import BusyError, SettingsError
 from func.settings import read_settings
+from func.web.frames import Frames
 
 PAGE = "https://study.example"
 PREFLIGHT = {"Origin": PAGE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
@@ -40,7 +41,7 @@ def test_a_listed_page_reads_answers_and_delays(make_world, make_body, frame_num
     assert answer.status_code == status
     assert cors_headers(answer) == {
         "Access-Control-Allow-Origin": PAGE,
-        "Access-Control-Expose-Headers": "Retry-After, WWW-Authenticate",
+        "Access-Control-Expose-Headers": "Retry-After, WWW-Authenticate, X-Request-Id",
         "Vary": "Origin",
     }
 
@@ -57,6 +58,20 @@ def test_any_other_page_is_not(make_world, make_body, origin):
         world.client.options("/gaze", headers={**PREFLIGHT, "Origin": origin}),
     ):
         assert cors_headers(answer) == {"Vary": "Origin"}
+
+
+def test_a_listed_page_reads_the_delay_of_an_early_refusal(make_world, monkeypatch):
+    world = make_world(CORS_ORIGINS=PAGE)
+
+    def refuse(_self):
+        raise BusyError(retry_after_s=2.0)
+
+    monkeypatch.setattr(Frames, "check_load", refuse)
+    answer = world.handler.refuse_frame({"origin": PAGE}.get)
+
+    assert answer.status == 503
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/health/readiness", "/openapi.json"])

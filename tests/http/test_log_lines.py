@@ -8,7 +8,7 @@ import sys
 import pytest
 import requests
 
-from func.web.log_lines import RateLimit
+from func.log_lines import RateLimit
 from tests.http.image_files import make_image
 from tests.running import run_function, serve_upstream
 
@@ -102,6 +102,6 @@ def test_output_of_c_libraries_is_logged_at_level_debug():
     assert run("DEBUG") == {
         "WARNING func ours",
         "said by Python",
-        "DEBUG func.native Corrupt JPEG data: premature end of data segment",
-        "DEBUG func.native half a line",
+        "DEBUG func.native native output: line=Corrupt JPEG data: premature end of data segment",
+        "DEBUG func.native native output: line=half a line",
     }

@@ -77,6 +77,12 @@ class Builder:
 
     def build(self, target):
         """Build a target of the Dockerfile; its layers are shared with the other targets."""
+        description = self.build_image(target, tag=target)
+        container = self("from", "--pull-never", f"localhost/{target}")
+        return Image(Path(self("mount", container)), description["OCIv1"]["config"], self.folder)
+
+    def build_image(self, target, *options, tag):
+        """Build a target of the Dockerfile, as `make image` does, and return the image's description."""
         machine = [f"--volume={path}:{path}:ro" for path in ("/etc/ssl/certs", "/etc/pip.conf") if Path(path).exists()]
         self(
             "bud",
@@ -84,13 +90,13 @@ class Builder:
             f"--target={target}",
             f"--build-arg=BASE_IMAGE={BASE}",
             "--build-arg=REVISION=0123abc",
+            "--timestamp=0",
             *machine,
-            f"--tag=localhost/{target}",
+            *options,
+            f"--tag=localhost/{tag}",
             str(ROOT),
         )
-        description = json.loads(self("inspect", "--type=image", f"localhost/{target}"))
-        container = self("from", "--pull-never", f"localhost/{target}")
-        return Image(Path(self("mount", container)), description["OCIv1"]["config"], self.folder)
+        return json.loads(self("inspect", "--type=image", f"localhost/{tag}"))
 
 
 ENTER = """

@@ -144,6 +144,13 @@ def test_the_lite_image_has_neither_mediapipe_nor_scikit_learn_nor_their_librari
     assert not list((lite_image.root / "usr/lib").rglob("libEGL*"))
 
 
+def test_two_builds_give_the_same_image(builder):
+    """Without a cache, whose layers may have the times of another commit."""
+    first, second = (builder.build_image("lite", "--no-cache", tag="lite-again")["FromImageDigest"] for _ in range(2))
+
+    assert second == first
+
+
 def test_the_lite_image_is_smaller(lite_image):
     done = subprocess.run(
         ["du", "--summarize", "--bytes", "--one-file-system", lite_image.root],

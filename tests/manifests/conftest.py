@@ -1,7 +1,9 @@
 """The manifests, rendered and parsed."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
+COMPONENTS = ROOT / "knative/components"
+
+
 @cache
 def render_text(overlay):
     """Return what `kubectl kustomize` makes of a folder."""
@@ -20,19 +25,38 @@ def render_text(overlay):
     return done.stdout
 
 
+def parse(text):
+    """Return manifests by kind and name."""
+    manifests = list(yaml.safe_load_all(text))
+    found = {
+        (manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests
+    }
+    assert len(found) == len(manifests)
+    return found
+
+
+@cache
+def render_extended(overlay, component):
+    """Return what an overlay becomes with one of the optional components, as text."""
+    with tempfile.TemporaryDirectory() as folder:
+        layers = {
+            kind: [os.path.relpath(path.resolve(), Path(folder).resolve())]
+            for kind, path in (("resources", ROOT / overlay), ("components", COMPONENTS / component))
+        }
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(layers))
+        return render_text(Path(folder))
+
+
 @pytest.fixture
 def render():
     """Return a function from an overlay's folder to its manifests, by kind and name."""
+    return lambda overlay: parse(render_text(overlay))
 
-    def by_kind_and_name(overlay):
-        manifests = list(yaml.safe_load_all(render_text(overlay)))
-        found = {
-            (manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests
-        }
-        assert len(found) == len(manifests)
-        return found
 
-    return by_kind_and_name
+@pytest.fixture
+def extend():
+    """Return a function from an overlay and a component to their manifests, by kind and name."""
+    return lambda overlay, component: parse(render_extended(overlay, component))
 
 
 @pytest.fixture

@@ -177,6 +177,7 @@ class RevisionSpec(Rule):
     # requests that the function would refuse.
     container_concurrency: Literal[0]
     timeout_seconds: int = Field(ge=1, le=600)
+    response_start_timeout_seconds: int = Field(ge=1, le=600)  # without it the cluster's default ends last frames
     containers: list[Container] = Field(min_length=1, max_length=1)
 
 
@@ -208,8 +209,17 @@ class DomainReference(Rule):
     name: str
 
 
+class TlsSecret(Rule):
+    secret_name: str
+
+
 class DomainMappingSpec(Rule):
     ref: DomainReference
+    tls: TlsSecret
+
+
+class DomainAnnotations(Rule):
+    http_protocol: Literal["redirected"] = Field(alias="networking.knative.dev/http-protocol")
 
 
 class ClaimSpec(Rule):
@@ -221,10 +231,14 @@ class DomainMetadata(Rule):
     namespace: str | None = None
 
 
+class MappingMetadata(DomainMetadata):
+    annotations: DomainAnnotations
+
+
 class DomainMapping(Rule):
     api_version: Literal["serving.knative.dev/v1beta1"]
     kind: Literal["DomainMapping"]
-    metadata: DomainMetadata
+    metadata: MappingMetadata
     spec: DomainMappingSpec
 
 

@@ -77,6 +77,12 @@ def test_its_name_namespace_account_and_paths_are_those_of_the_knative_service(c
     }
 
 
+def test_its_pods_have_the_labels_by_which_policies_select_them(content, service):
+    labels = {label["key"]: label["value"] for label in content["deploy"]["labels"]}
+
+    assert labels == service["spec"]["template"]["metadata"]["labels"]
+
+
 def test_its_scale_and_resources_are_those_of_the_knative_service(content, service):
     template = service["spec"]["template"]
     annotations = template["metadata"]["annotations"]

@@ -85,6 +85,10 @@ TRAPS = {
     "port called http": (at(f"{CONTAINER}/ports/0/name", "http"), r"ports\.0\.name"),
     "PORT set": (at(f"{CONTAINER}/env/0", {"name": "PORT", "value": "8080"}), "PORT is Serving's to set"),
     "time limit above the cluster's": (at(f"{TEMPLATE}/spec/timeoutSeconds", 601), "timeoutSeconds"),
+    "no word on the first byte: the cluster's 300 s end last frames": (
+        at(f"{TEMPLATE}/spec/responseStartTimeoutSeconds", REMOVED),
+        "responseStartTimeoutSeconds",
+    ),
     "limit in queue-proxy, which last frames could fill": (
         at(f"{TEMPLATE}/spec/containerConcurrency", 40),
         "containerConcurrency",

@@ -127,11 +127,11 @@ class TestSmoothMap:
         assert values / values.max() == approx(np.exp(-0.5 * ((at - 100) / 5.0) ** 2), abs=0.006)
 
     def test_sums_of_many_bright_rows_do_not_overflow(self):
-        bright = np.full((9000, 20), 255, dtype=np.uint8)
+        bright = np.full((8192, 20), 255, dtype=np.uint8)
         bright[:20] = 254
 
-        # Cells are 257 or 562 rows high.
-        for sigma_px in (1028.0, 2250.0):
+        # Cells are 257 or 512 rows high.
+        for sigma_px in (1028.0, 2048.0):
             assert smooth_map(bright, sigma_px, 0.0).cells[-2] == approx(65535)
 
     def test_cells_are_a_quarter_of_a_standard_deviation_wide_and_samples_half_of_one(self):

@@ -311,6 +311,21 @@ def test_an_image_that_is_upside_down_is_recognised(nonsense):
     assert sample.origin_mm[0] < -40
 
 
+def test_an_image_is_turned_without_exchanging_its_colours():
+    frames = []
+
+    class Recorder:
+        def detect(self, frame):
+            frames.append(frame)
+            return []
+
+    GazeDetector(Recorder(), Straight()).process_single_frame(NOISE)
+
+    assert len(frames) == 2
+    assert np.array_equal(frames[1], NOISE[::-1, ::-1])
+    assert frames[1].flags.c_contiguous
+
+
 def test_an_image_without_irises_that_is_not_upside_down_either_has_covered_eyes():
     landmarker = UpsideDown(NOISE, make_face())
 

@@ -166,3 +166,13 @@ def test_blendshapes_of_one_eye_are_refused():
 def test_models_of_another_shape_are_refused(model, message):
     with pytest.raises(ValueError, match=message):
         model()
+
+
+@pytest.mark.parametrize("spread_deg", [(1.0, 2.0), (4.0, 5.0), (30.0, 40.0)])
+@pytest.mark.parametrize("known", [(0, 1, 2), (0, 1), (0, 2), (1, 2), (0,), (1,), (2,)])
+def test_one_frame_has_the_weights_of_a_row(known, spread_deg):
+    is_known = np.isin(np.arange(3), known)
+
+    weights = FUSION_MODEL.weigh_frame(known, spread_deg)
+
+    assert np.transpose(weights) == approx(FUSION_MODEL.weigh(is_known, np.array(spread_deg)), abs=1e-12)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from gaze_core.head_pose import (
+    CANONICAL_FACE,
     estimate_head_pose,
     focal_length_px,
     head_angles_deg,
@@ -147,3 +148,56 @@ def test_a_constant_added_to_all_depths_changes_nothing():
 
     assert (pose.pitch_deg, pose.yaw_deg, pose.roll_deg) == approx((5, 10, -3), abs=1e-6)
     assert pose.translation_mm == approx([0, 0, 600], abs=1e-6)
+
+
+def test_the_fit_is_that_of_a_singular_value_decomposition():
+    weights = np.array([row[4] for row in CANONICAL_FACE])
+    canonical_mm = np.array([row[1:4] for row in CANONICAL_FACE])
+    points = make_face(pitch_deg=10, yaw_deg=-20, roll_deg=30).points.copy()
+    points[:, :2] += np.random.default_rng(0).normal(0, 0.01, (478, 2))
+    face = Landmarks(points, 640, 480)
+
+    pose = estimate_head_pose(face)
+
+    focal_px = focal_length_px(480)
+    on_plane = (face.pixels(tuple(int(row[0]) for row in CANONICAL_FACE)) - (320, 240, 0)) / focal_px
+    depths = on_plane[:, 2] - points[:468, 2].mean() * 640 / focal_px + 1
+    lifted = np.column_stack([on_plane[:, :2], np.ones(len(depths))]) * depths[:, None]
+    centred_mm = canonical_mm - weights @ canonical_mm / weights.sum()
+    left, _, right = np.linalg.svd((weights[:, None] * lifted).T @ centred_mm)
+    assert np.linalg.det(left @ right) == approx(1)
+    assert pose.head_rotation == approx(left @ right, abs=1e-10)
+
+
+def test_landmarks_on_a_line_are_misuse():
+    points = np.zeros((478, 3))
+    points[:, 0] = np.linspace(0.4, 0.6, 478)
+
+    with pytest.raises(ValueError, match="do not span space"):
+        estimate_head_pose(Landmarks(points, 640, 480))
+
+
+def make_line(thickness):
+    points = thickness * np.random.default_rng(0).normal(size=(478, 3))
+    points[:, 0] += np.linspace(0.4, 0.6, 478)
+    return Landmarks(points, 640, 480)
+
+
+def test_landmarks_nearly_on_a_line_still_give_a_rotation():
+    rotation = estimate_head_pose(make_line(thickness=1e-9)).head_rotation
+
+    assert rotation @ rotation.T == approx(np.eye(3), abs=1e-6)
+
+
+@pytest.mark.parametrize("thickness", [1e-11, 1e-12])
+def test_landmarks_too_near_to_a_line_for_a_rotation_are_misuse(thickness):
+    with pytest.raises(ValueError, match="do not span space"):
+        estimate_head_pose(make_line(thickness))
+
+
+@pytest.mark.parametrize("exponent", [40, 65, 75, 100])
+def test_landmarks_that_overflow_are_misuse(exponent):
+    points = 10.0**exponent * np.random.default_rng(0).normal(size=(478, 3))
+
+    with pytest.raises(ValueError, match="do not span space"):
+        estimate_head_pose(Landmarks(points, 640, 480))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
 
+from gaze_core import pixel_ranks
 from gaze_core.pixel_ranks import is_rankable, rank_values
 from gaze_core.saliency import calc
 
@@ -43,6 +44,27 @@ numbers = st.one_of(
 @given(st.lists(numbers, min_size=2, max_size=60).filter(lambda found: min(found) < max(found)), st.floats(0, 0.999))
 def test_ranks_of_doubles_are_those_of_a_full_sort(found, share):
     check(np.array(found), int(share * len(found)))
+    with pytest.MonkeyPatch.context() as patch:
+        # As if so few pixels were too many to sort.
+        patch.setattr(pixel_ranks, "_FEW", 2)
+        patch.setattr(pixel_ranks, "_LARGE_BIN", 2)
+        check(np.array(found), int(share * len(found)))
+
+
+def test_many_clusters_of_pixels_are_not_divided_one_by_one(monkeypatch):
+    clusters = np.linspace(0.1, 1.0, 200)[:, None] * (1 + np.arange(20) * 1e-12)
+    divided = []
+    divide = pixel_ranks._divide
+    monkeypatch.setattr(pixel_ranks, "_FEW", 2)
+    monkeypatch.setattr(pixel_ranks, "_divide", lambda *args, **more: divided.append(1) or divide(*args, **more))
+
+    check(clusters.ravel(), 2800)
+
+    assert len(divided) <= 1 + 50
+
+
+def test_equal_pixels_have_no_ranks():
+    assert rank_values(np.full(20_000, 0.5), np.array([0.5]), 14_000) is None
 
 
 @settings(max_examples=50, deadline=None)
@@ -70,8 +92,23 @@ def test_ranks_of_other_numbers_are_those_of_a_full_sort(pixels):
         np.append(np.full(19_999, 0.3), 0.30000000000000004),
         np.append(np.random.default_rng(5).random(19_999), 1e300),
         np.round(np.random.default_rng(6).random(20_000) * 3),
+        np.round(np.random.default_rng(6).random(20_000) * 9),
+        np.where(np.arange(20_000) % 2 == 0, 0.5, 1) + 1e-12 * np.random.default_rng(8).random(20_000),
+        np.append(np.full(12_000, 0.6), 0.6 + 1e-15 * np.random.default_rng(9).integers(0, 9, 8_000)),
     ],
-    ids=["even", "skewed", "sparse", "saturated", "exponential", "nearly flat", "outlier", "few levels"],
+    ids=[
+        "even",
+        "skewed",
+        "sparse",
+        "saturated",
+        "exponential",
+        "nearly flat",
+        "outlier",
+        "few levels",
+        "levels",
+        "two clusters",
+        "in a bin",
+    ],
 )
 def test_ranks_of_large_maps_are_those_of_a_full_sort(pixels):
     check(pixels, 14_000)

@@ -57,6 +57,14 @@ def test_a_map_has_at_most_the_pixels_of_a_4k_frame():
         check_map(np.zeros((2305, 4096), dtype=np.uint8))
 
 
+def test_the_sides_of_a_map_are_limited():
+    # Blurring computes matrices of up to side × side / 2 numbers, here 270 MB.
+    assert check_map(np.zeros((1, 8192), dtype=np.uint8)).shape == (1, 8192)
+    for shape in ((1, 8193), (8193, 1)):
+        with pytest.raises(SaliencyMapError, match="at most 8192 pixels, not"):
+            check_map(np.zeros(shape, dtype=np.uint8))
+
+
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_flat_map_has_no_hits(value):
     score = calc([[0.5, 0.5]], np.full((4, 4), value))

@@ -1,0 +1,1 @@
+"""A fire drill on one machine: break one thing after another, and see what an operator sees."""
