@@ -15,7 +15,7 @@ READ_TIMEOUT_S = 300.0
 """Longer than the function's LAST_FRAME_TIMEOUT_S."""
 
 RETRY_AFTER_S = 1
-_PASSED_ON = ("Content-Type", "Retry-After", "WWW-Authenticate", "Allow")
+_PASSED_ON = ("Content-Type", "Retry-After", "WWW-Authenticate", "Allow", "X-Request-Id")
 
 
 class Forwarder:

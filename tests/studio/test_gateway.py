@@ -30,7 +30,7 @@ def function_url():
     def gaze():
         metadata = json.loads(request.form["metadata"]) if request.form else request.get_json()
         if metadata.get("frame_number") == 99:
-            return jsonify(type="/problems/busy", status=503), 503, {"Retry-After": "7"}
+            return jsonify(type="/problems/busy", status=503), 503, {"Retry-After": "7", "X-Request-Id": "r1"}
         return jsonify(metadata=metadata, sizes=[len(each.read()) for each in request.files.getlist("frame")])
 
     with serve(app) as url:
@@ -78,7 +78,7 @@ class TestForwarding:
     def test_a_problem_and_its_delay_are_passed_on(self, client):
         answer = post(client, {"video_id": "v", "frame_number": 99}, b"x")
 
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+        assert (answer.status_code, answer.headers["Retry-After"], answer.headers["X-Request-Id"]) == (503, "7", "r1")
 
     def test_without_the_function_the_browser_is_asked_to_come_back(self, make_client):
         answer = post(make_client(function_url=refused_url()), {"video_id": "v", "frame_number": 1}, b"x")
