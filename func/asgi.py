@@ -75,7 +75,7 @@ class Function:
         import hypercorn.config  # noqa: PLC0415
 
         config = hypercorn.config.Config()
-        config.bind = [f"fd://{management.fileno()}"]
+        config.bind = [f"fd://{management.detach()}"]  # hypercorn closes it
         await hypercorn.asyncio.serve(self._handler, config, shutdown_trigger=self._stopped.wait)
 
     def _has_loaded(self) -> bool:

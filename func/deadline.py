@@ -51,6 +51,20 @@ def limit_calls(timeout_s: float, *, clock: Callable[[], float] = time.monotonic
         _current.reset(token)
 
 
+@contextlib.contextmanager
+def without_deadline() -> Iterator[None]:
+    """Forget the deadline of the calling context in the block, which serves a new request.
+
+    A server may start a request in a context that is a copy of an earlier one's: asyncio runs the callbacks of a
+    connection in the context in which reading was last resumed, and a request with a large body resumes it.
+    """
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def find_deadline() -> Deadline | None:
     """Return the deadline of the current request; None outside a request."""
     return _current.get()

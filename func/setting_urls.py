@@ -32,6 +32,10 @@ _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9_.-]+)?\])(?::(?P<port>[0-9]+))?")
 
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+
 _SOCKET = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+\.sock")
 
 _MONGO_FILES = {"tlscafile": "tlsCAFile", "tlscertificatekeyfile": "tlsCertificateKeyFile", "tlscrlfile": "tlsCRLFile"}
@@ -47,6 +51,20 @@ def parse_base_url(text: str) -> str:
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise ValueError("must be a URL without user name and password")
     return _parse_http_url(text)
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    """Return origins as browsers send them: scheme, host in lower case, and the port unless it is the usual one."""
+    origins = tuple(part.strip() for part in text.split(","))
+    for origin in origins:
+        found = _ORIGIN.fullmatch(origin)
+        usual = {"http": "80", "https": "443"}
+        if found is None or found["port"] == usual[found["scheme"]] or int(found["port"] or 1) > 65535:
+            raise ValueError(
+                "must be origins separated by commas, such as https://study.example or http://localhost:3000: scheme "
+                "and host in lower case, a port only if it is not the usual one, no path and no *"
+            )
+    return origins
 
 
 def parse_proxy_url(text: str) -> str:

@@ -22,7 +22,7 @@ from func.setting_parsers import (
     seconds,
     whole,
 )
-from func.setting_urls import parse_base_url, parse_mongo_uri, parse_proxy_url
+from func.setting_urls import parse_base_url, parse_mongo_uri, parse_origins, parse_proxy_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,14 @@ class Settings:
         "Maximum concurrent landmark detections; each costs 27 MB.",
         default=lambda context: context.usable_cpus,
         default_text="CPUs that this process may use",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        "CORS_ORIGINS",
+        parse_origins,
+        "Origins of web pages that may post frames from a browser, separated by commas, such as "
+        "`https://study.example`. Not needed behind a gateway of the same origin.",
+        default=lambda _: (),
+        default_text="none: browsers refuse pages of other origins",
     )
     landmarker_wait_s: float = setting(
         "LANDMARKER_WAIT_S",

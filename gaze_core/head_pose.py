@@ -190,7 +190,8 @@ def _fit_rotation(target: NDArray[np.float64]) -> tuple[Matrix, float]:
     total = _sum_singular_values(squares, squared_cofactors, determinant)
     half_rest = (total * total - squares) / 2
     divisor = half_rest * total - determinant
-    if not divisor > 1e-12 * total**3:
+    # Near zero, rounding errors grow: up to here, the columns are orthonormal to a millionth.
+    if not divisor > 1e-9 * total * total * total:
         raise ValueError("landmarks do not span space")
     rotation: Matrix = design * (half_rest + squares) + total * np.array(cofactors) - design @ design.T @ design
     rotation /= divisor

@@ -37,6 +37,9 @@ _FEW = 10_000
 _LARGE_BIN = 1000
 """In larger bins, most pixels usually have the same value."""
 
+_MAX_DIVIDED_BINS = 50
+"""Dividing a bin again reads all pixels, which takes as long as sorting about a hundredth of them."""
+
 _FEW_VALUES = 4
 """So many values are compared with all pixels faster than their bins are examined."""
 
@@ -154,7 +157,8 @@ class _DividedPixels:
         is_open &= ~self._finish_large(wanted, bins, is_open, below, through)
         is_mixed = np.zeros(_BINS, dtype=np.bool_)
         is_mixed[bins[is_open]] = True
-        for each in np.flatnonzero(is_mixed & (self.counts > _FEW)).tolist():
+        worth_dividing = max(_FEW, self.patterns.size // _MAX_DIVIDED_BINS)
+        for each in np.flatnonzero(is_mixed & (self.counts > worth_dividing)).tolist():
             members = np.flatnonzero(is_open & (bins == each))
             inside = np.compress(self._is_inside(each), self.patterns)
             divided = _divide(inside, int(inside.min()), int(inside.max()), outliers=0)

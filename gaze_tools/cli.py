@@ -15,7 +15,7 @@ COMMANDS = {
     "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),
     "saliency": ("gaze_tools.saliency.commands:saliency", "Make, import, inspect and remove saliency maps of videos."),
     "run": ("gaze_tools.run.command:run", "Score one viewer of the video FILM, from saliency maps to the report."),
-    "serve": ("gaze_tools.serve:serve", "Run the function and its upstream services until Ctrl-C."),
+    "serve": ("gaze_tools.serve:serve", "Run the function, its upstream services and the studio until Ctrl-C."),
     "session": (
         "gaze_tools.session.commands:session",
         "List sessions, export them to files, import and delete them.",

@@ -1,9 +1,11 @@
 """The command `gaze serve`."""
 
+import contextlib
 import shlex
 import signal
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,10 +19,11 @@ from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, count_frames, seed_s
 from gaze_tools.stack.launcher import UpstreamPorts, UpstreamServices, start_function, start_upstream_services
 from gaze_tools.stack.mongo import make_mongo_uri
 from gaze_tools.stack.processes import ProcessError, is_port_free
+from gaze_tools.studio.launcher import start_studio
 
 LOG_DIR = Path("out/logs")
 
-OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, "MongoDB stand-in": 3}
+OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, "MongoDB stand-in": 3, "studio": 4}
 """Port of each service, above that of the function."""
 
 
@@ -30,13 +33,14 @@ OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, 
     type=click.IntRange(0, 65535 - max(OFFSETS.values())),
     default=8080,
     show_default=True,
-    help="Port of the function on 127.0.0.1. Session API, aggregator and database use the three ports after it; 0 "
-    "means any free ones.",
+    help="Port of the function on 127.0.0.1. Session API, aggregator, database and studio use the four ports after it; "
+    "0 means any free ones.",
 )
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory that keeps sessions, results and saliency maps; they survive a restart.  [default: in memory]",
+    help="Directory that keeps sessions, results, films and saliency maps; they survive a restart.  [default: none; "
+    "all is gone at the end]",
 )
 @click.option(
     "--session-ttl-s",
@@ -49,7 +53,9 @@ OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, 
     help='Only print the addresses as lines for a shell: eval "$(gaze serve --print-exports)".',
 )
 def serve(port: int, data: Path | None, session_ttl_s: float | None, print_exports: bool) -> None:
-    """Run the function and its upstream services until Ctrl-C.
+    """Run the function, its upstream services and the studio until Ctrl-C.
+
+    The studio is a page for the browser: watch a film in front of a webcam and get a score.
 
     Prints the addresses as lines for a shell, so that `gaze saliency`, `gaze session` and `gaze report` find the
     services. The addresses are the same each time. Saliency maps of the video `sample` are stored, so a session on this
@@ -63,19 +69,26 @@ def serve(port: int, data: Path | None, session_ttl_s: float | None, print_expor
     ports = {name: port + offset if port else 0 for name, offset in OFFSETS.items()}
     _require_free(ports)
     signal.signal(signal.SIGTERM, _interrupt)
-    console.print(f"Starting MongoDB stand-in, session API, aggregator and function (logs in {LOG_DIR}/) …")
+    console.print(f"Starting MongoDB stand-in, session API, aggregator, function and studio (logs in {LOG_DIR}/) …")
     started_s = time.monotonic()
     try:
-        with start_upstream_services(
-            LOG_DIR,
-            data_dir=None if data is None else _make_database_dir(data),
-            ports=UpstreamPorts(ports["session API"], ports["aggregator"], ports["MongoDB stand-in"]),
-            session_ttl_s=session_ttl_s,
-        ) as upstream:
+        with (
+            _open_studio_dir(data) as studio_dir,
+            start_upstream_services(
+                LOG_DIR,
+                data_dir=None if data is None else _make_database_dir(data),
+                ports=UpstreamPorts(ports["session API"], ports["aggregator"], ports["MongoDB stand-in"]),
+                session_ttl_s=session_ttl_s,
+            ) as upstream,
+        ):
             _seed_sample(upstream)
-            with start_function(upstream, LOG_DIR, port=port) as url:
+            with (
+                start_function(upstream, LOG_DIR, port=port) as url,
+                start_studio(upstream, url, LOG_DIR, studio_dir, port=ports["studio"]) as studio_url,
+            ):
                 console.print(f"Ready after {time.monotonic() - started_s:.1f} s. Ctrl-C stops everything.\n")
                 # Not through the console, which wraps lines.
+                click.echo(f"Open {studio_url}/ to watch a film in front of your webcam and get a score.\n")
                 click.echo(format_exports(url, upstream))
                 kept = "" if data is None else f" Data is kept in {data}."
                 console.print(
@@ -110,9 +123,19 @@ def _require_free(ports: Mapping[str, int]) -> None:
         other = ports["function"] + (1000 if ports["function"] < 60_000 else -1000)
         raise click.ClickException(
             f"Already in use: port {', '.join(taken)}. Is `gaze serve` running already, or still stopping? Otherwise "
-            f"choose another start of the four ports, such as --port {other} (make serve PORT={other}); 0 means any "
+            f"choose another start of the five ports, such as --port {other} (make serve PORT={other}); 0 means any "
             "free ones."
         )
+
+
+@contextlib.contextmanager
+def _open_studio_dir(data: Path | None) -> Iterator[Path]:
+    """Yield the directory of the studio's films and sessions; without `data` it is removed in the end."""
+    if data is not None:
+        yield data.absolute() / "studio"
+        return
+    with tempfile.TemporaryDirectory(prefix="studio-", ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
 
 
 def _make_database_dir(data: Path) -> Path:

@@ -2,7 +2,11 @@
 
 Importing scikit-learn, and scipy with it, takes as much time and memory as half of the function, and the trees are
 small arrays. joblib reads the file here, too, but creates only the classes listed here, as the documentation of
-`pickle` describes under "Restricting Globals". Of scikit-learn's objects, only the attributes are read.
+`pickle` describes under "Restricting Globals". Of scikit-learn's objects, only the attributes are read. joblib 1.6 and
+later apply this to arrays of objects too.
+
+This recognises files of other kinds, and is no protection against hostile ones: numpy accepts data types and buffers
+that read other memory. `model_file` checks the file's digest first.
 
 Predictions are those of scikit-learn, bit for bit: features and thresholds are compared, and the trees' values added,
 in the precision and order of `sklearn.ensemble._gradient_boosting.predict_stages`.
@@ -117,7 +121,7 @@ def read_boosted_trees(content: bytes) -> dict[str, BoostedTrees] | None:
     They are instances of `GradientBoostingRegressor` with squared error as loss and a `FeatureDirection` as `init`.
 
     Args:
-        content: Content of the file.
+        content: Content of the file, from a trusted source.
     """
     try:
         pickled = content if content[:1] == pickle.PROTO else zlib.decompress(content)

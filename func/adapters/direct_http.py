@@ -8,6 +8,7 @@ frame, and 0.45 ms without them.
 """
 
 import contextlib
+import http
 import http.client
 import io
 import re
@@ -127,12 +128,14 @@ def _receive(connection: socket.socket, method: str) -> tuple[DirectAnswer, bool
     """Return an answer, and whether the connection can be used again."""
     data = connection.recv(_PART_BYTES)
     head = _SIMPLE_HEAD.match(data)
-    fields = {} if head is None else {name.lower(): value for name, value in _FIELD.findall(head[2])}
+    found = [] if head is None else _FIELD.findall(head[2])
+    fields = {name.lower(): value for name, value in found}
     length = fields.get(b"content-length", b"")
     is_simple = (
         head is not None
+        and method != "HEAD"
+        and len(fields) == len(found)
         and _LENGTH.fullmatch(length)
-        and head[2].lower().count(b"content-length") == 1
         and b"transfer-encoding" not in fields
         and fields.get(b"connection", b"keep-alive").lower() == b"keep-alive"
         and int(head[1]) not in _BODILESS
@@ -154,15 +157,36 @@ def _receive(connection: socket.socket, method: str) -> tuple[DirectAnswer, bool
 
 def _receive_any(connection: socket.socket, method: str, received: bytes) -> tuple[DirectAnswer, bool]:
     """Return an answer whose first bytes were received already, and whether the connection can be used again."""
-    response = http.client.HTTPResponse(_Resumed(received, connection), method=method)  # type: ignore[arg-type]
-    with contextlib.closing(response):
-        response.begin()
-        body = bytearray()
-        while part := response.read(_PART_BYTES):
-            body += part
-        if response.length:  # `read` does not notice that the body broke off
-            raise http.client.IncompleteRead(bytes(body), response.length)
-        return DirectAnswer(response.status, bytes(body), response.headers.get("Retry-After")), not response.will_close
+    source = _Resumed(received, connection)
+    try:
+        with contextlib.closing(_receive_final_head(source, method)) as response:
+            body = bytearray()
+            while part := response.read(_PART_BYTES):
+                body += part
+            if response.length:  # `read` does not notice that the body broke off
+                raise http.client.IncompleteRead(bytes(body), response.length)
+    except ValueError as error:  # such as a negative size of a chunk
+        raise http.client.HTTPException("the answer is malformed") from error
+    answer = DirectAnswer(response.status, bytes(body), response.headers.get("Retry-After"))
+    # With several lengths, the next answer could begin elsewhere than where this one seems to end.
+    lengths = set(response.headers.get_all("Content-Length", []))
+    is_clear = len(lengths) + ("Transfer-Encoding" in response.headers) <= 1
+    is_final = response.status >= http.HTTPStatus.OK
+    return answer, is_clear and is_final and not response.will_close and not source.file.has_surplus
+
+
+def _receive_final_head(source: "_Resumed", method: str) -> http.client.HTTPResponse:
+    """Return a response whose head has been read; `http.client` itself skips only `100 Continue`."""
+    while True:
+        response = http.client.HTTPResponse(source, method=method)  # type: ignore[arg-type]
+        try:
+            response.begin()
+        except BaseException:
+            response.close()
+            raise
+        if response.status >= http.HTTPStatus.OK or response.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+            return response
+        response.fp = None  # type: ignore[assignment]  # the next response reads on
 
 
 class _Resumed(io.RawIOBase):
@@ -172,6 +196,12 @@ class _Resumed(io.RawIOBase):
         super().__init__()
         self._received = memoryview(received)
         self._connection = connection
+        self._is_ended = False
+        self.file = _AnswerFile(self)
+
+    def end(self) -> None:
+        """Receive nothing more."""
+        self._is_ended = True
 
     def readable(self) -> bool:
         """Return true."""
@@ -180,12 +210,28 @@ class _Resumed(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Read some bytes."""
         if not self._received:
-            return self._connection.recv_into(buffer)
+            return 0 if self._is_ended else self._connection.recv_into(buffer)
         count = min(len(memoryview(buffer)), len(self._received))
         memoryview(buffer)[:count] = self._received[:count]
         self._received = self._received[count:]
         return count
 
-    def makefile(self, *_: object) -> io.BufferedReader:
+    def makefile(self, *_: object) -> "_AnswerFile":
         """Return a buffered file, as `http.client` asks a socket for it."""
-        return io.BufferedReader(self)
+        return self.file
+
+
+class _AnswerFile(io.BufferedReader):
+    """File of an answer that reports, when closed, whether more than the answer was received."""
+
+    def __init__(self, source: _Resumed) -> None:
+        super().__init__(source)
+        self._source = source
+        self.has_surplus = False
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self.closed:
+            self._source.end()
+            self.has_surplus = bool(self.peek(1))
+        super().close()

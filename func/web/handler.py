@@ -9,15 +9,18 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from func.bootstrap import Application
+from func.deadline import without_deadline
 from func.errors import BusyError, MethodNotAllowedError, UnknownPathError
 from func.log_lines import FRAME_LOGGER, SESSION_LOGGER, Event, SessionHash, round_stages
 from func.settings import Settings
 from func.tracing import RequestTrace, begin_trace
 from func.web.answers import Answer, answer_error, answer_json
 from func.web.bodies import ClientGoneError
+from func.web.cors import CorsPolicy
 from func.web.exchange import Exchange, Receive, Scope, Send
 from func.web.frames import Frames
 from func.web.metrics import Metrics
@@ -51,6 +54,7 @@ class Handler:
         self._probing: asyncio.Future[dict[str, bool]] | None = None
         self._probes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="readiness")
         self._frames = Frames(settings, metrics, self.load)
+        self._cors = CorsPolicy(settings.cors_origins)
         self._routes: dict[str, tuple[str, Callable[[Exchange], Awaitable[Answer]]]] = {
             "/gaze": ("POST", self._frames.answer),
             "/health/liveness": ("GET", self._get_liveness),
@@ -79,7 +83,7 @@ class Handler:
         is_frame = exchange.path == "/gaze" and self._is_served(exchange)
         should_record = spans.should_record if spans is not None and is_frame else None
         trace = begin_trace(exchange.join_headers, should_record)
-        with trace, self._metrics.count_in_flight():
+        with trace, without_deadline(), self._metrics.count_in_flight():
             try:
                 answer = (await self._dispatch(exchange)).identify(trace)
                 _log_answer(trace, answer)
@@ -97,7 +101,14 @@ class Handler:
             attributes = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
             attributes |= self._describe(trace)
             spans.export(trace, f"{method} {route}", attributes, has_failed=status >= 500)
-        return answer
+        return (
+            None if answer is None else self._allow_origin(answer, exchange.method, exchange.path, exchange.find_header)
+        )
+
+    def _allow_origin(self, answer: Answer, method: str, path: str, find_header: Callable[[str], str | None]) -> Answer:
+        """Return an answer with the headers that a page of another origin needs."""
+        more = self._cors.list_headers(method, path, find_header)
+        return replace(answer, headers={**answer.headers, **more}) if more else answer
 
     def refuse_frame(self, find_header: Callable[[str], str | None]) -> Answer | None:
         """Return the answer to a frame that would wait too long now; None if it can be accepted.
@@ -112,7 +123,7 @@ class Handler:
             with begin_trace(find_header) as trace:
                 answer = answer_error(error).identify(trace)
             self._metrics.observe_request("/gaze", "POST", answer.status, 0.0)
-            return answer
+            return self._allow_origin(answer, "POST", "/gaze", find_header)
         return None
 
     async def load(self) -> Application:

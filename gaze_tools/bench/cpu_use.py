@@ -39,7 +39,7 @@ class CpuUse:
 
 
 def read_cpu_use() -> CpuUse | None:
-    """Return the CPU time until now; None if the system does not tell."""
+    """Return the CPU time until now; None if the system does not report it."""
     try:
         line = Path("/proc/stat").read_text().partition("\n")[0]
     except OSError:
@@ -49,7 +49,7 @@ def read_cpu_use() -> CpuUse | None:
 
 
 def parse_cpu_use(line: str, *, own_s: float) -> CpuUse | None:
-    """Return what the first line of `/proc/stat` says; None if it is not as expected.
+    """Parse the first line of `/proc/stat`; None if it is malformed.
 
     Args:
         line: Line with `cpu` and the ticks of all cores together.

@@ -29,7 +29,7 @@ class MeasuredFunction:
         cpu_ratios: Function's CPU time of a frame with a face, relative to the bare networks in the same round.
         empty_ratios: The same for frames without a face.
         binary_ratios: The same for frames with a face that are sent as multipart.
-        request_ratios: Time from sending a frame to its answer, relative to the bare networks.
+        request_ratios: Wall time from sending a frame to its answer, relative to the CPU time of the bare networks.
     """
 
     server: RunningServer

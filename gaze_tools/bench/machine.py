@@ -67,10 +67,10 @@ class MachineFacts(BaseModel):
     @property
     def load(self) -> str:
         """How busy the machine was, in words."""
-        said = f"load average {self.load_before:g} before, {self.load_after:g} after"
+        load = f"load average {self.load_before:g} before, {self.load_after:g} after"
         if self.others_percent is None:
-            return said
-        return f"{said}; other work took {self.others_percent:g} % of the CPU time, the host {self.stolen_percent:g} %"
+            return load
+        return f"{load}; other work took {self.others_percent:g} % of the CPU time, the host {self.stolen_percent:g} %"
 
     def at_end(self) -> "MachineFacts":
         """Return the facts at the end of a run whose processes have ended."""

@@ -45,7 +45,7 @@ def list_tables(report: BenchReport) -> list[BenchTable]:
 
 
 def list_summaries(report: BenchReport) -> list[BenchTable]:
-    """Return where the time goes, and the targets, as far as the report tells."""
+    """Return where the time goes, and the targets, as far as they were measured."""
     return [table for table in (tabulate_shares(report), tabulate_targets(report)) if table is not None]
 
 
@@ -67,7 +67,7 @@ def tabulate_targets(report: BenchReport) -> BenchTable | None:
 
 
 def tabulate_shares(report: BenchReport) -> BenchTable | None:
-    """Return where the CPU time of a frame goes, in percent; None if the report does not tell."""
+    """Return where the CPU time of a frame goes, in percent; None if it was not measured."""
     found = find_shares(report)
     if not found:
         return None

@@ -23,7 +23,7 @@ from gaze_tools.bench.frame_stages import BARE_NETWORKS
 from gaze_tools.bench.load import measure_networks
 from gaze_tools.bench.request import ENGINES, SentBody, list_settings, make_frames, post_frame, send
 from gaze_tools.bench.results import BenchNumber, MeasuredQuantity
-from gaze_tools.bench.sampling import StepCost
+from gaze_tools.bench.sampling import StepCost, alternate
 from gaze_tools.bench.server import ROOT, against_option, read_cpu_s
 from gaze_tools.stack.launcher import UpstreamServices, start_upstream_services
 from gaze_tools.stack.processes import find_free_port, run_process
@@ -136,13 +136,18 @@ def compile_packages(python: Path, folder: Path) -> None:
 def read_memory(process_id: int) -> FunctionMemory:
     """Return the memory of a process and its children."""
     sizes = []
-    for each in (process_id, *_list_children(process_id)):
+    for each in list_processes(process_id):
         with contextlib.suppress(OSError):
             rollup = Path("/proc", str(each), "smaps_rollup").read_text()
             found = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", rollup, re.MULTILINE))
             sizes.append((1024 * int(found["Rss"]), 1024 * int(found["Pss"])))
     worker_rss, worker_pss = max(sizes)
     return FunctionMemory(worker_pss, worker_rss, sum(pss for _, pss in sizes))
+
+
+def list_processes(process_id: int) -> tuple[int, ...]:
+    """Return the ids of a process and its children."""
+    return (process_id, *_list_children(process_id))
 
 
 def _list_children(process_id: int) -> Iterator[int]:
@@ -175,9 +180,8 @@ def measure_in_turns(
     for folder in {function.folder for function in functions}:
         compile_packages(python, folder)
     found: dict[StartedFunction, list[MeasuredStart]] = {function: [] for function in functions}
-    for turn in range(rounds):
-        for function in functions if turn % 2 == 0 else reversed(functions):
-            found[function].append(measure_start(function, python, upstream, sent, log_dir))
+    for function in alternate(functions, rounds):
+        found[function].append(measure_start(function, python, upstream, sent, log_dir))
     return found
 
 
@@ -193,9 +197,10 @@ def measure_starts(upstream: UpstreamServices, log_dir: Path, *, rounds: int) ->
     functions = [StartedFunction(engine, ROOT, engine) for engine in ENGINES]
     bare = []
     found: dict[StartedFunction, list[MeasuredStart]] = {function: [] for function in functions}
-    for _ in range(rounds):
+    for turn in range(rounds):
         bare.append(measure_networks(networks))
-        for function, starts in measure_in_turns(functions, _this_python(), upstream, log_dir, rounds=1).items():
+        order = functions if turn % 2 == 0 else functions[::-1]
+        for function, starts in measure_in_turns(order, _this_python(), upstream, log_dir, rounds=1).items():
             found[function] += starts
     numbers = _to_numbers(BARE_NETWORKS, bare)
     for function, starts in found.items():

@@ -15,7 +15,8 @@ MAX_CPU_RATIO: Mapping[str, float] = {"mediapipe": 1.8, "litert": 1.35}
 MAX_REQUEST_RATIO: Mapping[str, float] = {"mediapipe": 2.3, "litert": 1.8}
 MAX_P99_RATIO = 2.0
 MIN_GAIN = 1.85
-"""Frames that two processes answer in the time of one, at least."""
+"""Minimum gain from a second process on a second core: twice the CPU time of a frame with one process, divided by that
+with two. Frames per second would also depend on the upstream services and clients, which share the cores."""
 
 MAX_START_CPU_S: Mapping[str, float] = {"mediapipe": 1.4, "litert": 0.9}
 MAX_MEMORY_MB: Mapping[str, float] = {"mediapipe": 241, "litert": 157}

@@ -12,6 +12,7 @@ KINDS = ",".join(
     (
         "services.serving.knative.dev",
         "configurations.serving.knative.dev",
+        "routes.serving.knative.dev",
         "revisions.serving.knative.dev",
         "pods",
     )
@@ -20,6 +21,9 @@ MIN_SCALE = "autoscaling.knative.dev/min-scale"
 MAX_SCALE = "autoscaling.knative.dev/max-scale"
 HELD_MIN_SCALE = "gaze-function/min-scale-before-deploy"
 """Annotation of a revision whose `min-scale` a deployment has raised; its value is the earlier one."""
+
+UNWANTED = "gaze-function/unwanted"
+"""Annotation of a revision whose deployment failed or that was rolled back, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Revision:
     max_scale: int
     """0 means no limit."""
     held_min_scale: str | None
+    is_unwanted: bool
+    """Whether its deployment failed, or it was rolled back."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class ClusterState:
 
     service: Manifest | None
     configuration: Manifest | None
+    route: Manifest | None
     revisions: dict[str, Revision]
     pods: tuple[Pod, ...]
 
@@ -59,6 +66,15 @@ class ClusterState:
             and self.configuration is not None
             and _is_observed(self.service)
             and _is_observed(self.configuration)
+        )
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether the ingress follows `shares`: Serving reports them before it has changed the ingress."""
+        return (
+            self.route is not None
+            and _is_observed(self.route)
+            and _find_condition(self.route, "IngressReady").get("status") == "True"
         )
 
     @cached_property
@@ -118,6 +134,7 @@ def read_cluster(kubectl: Kubectl) -> ClusterState:
     return ClusterState(
         service=named.get(("Service", FUNCTION)),
         configuration=named.get(("Configuration", FUNCTION)),
+        route=named.get(("Route", FUNCTION)),
         revisions={revision.name: revision for revision in revisions},
         pods=tuple(pod for item in items if item["kind"] == "Pod" and (pod := read_pod(item)) is not None),
     )
@@ -133,6 +150,17 @@ def reset_min_scale(kubectl: Kubectl, revision: Revision) -> None:
     """Give a revision its own `min-scale` back."""
     if revision.held_min_scale is not None:
         _annotate(kubectl, revision.name, f"{MIN_SCALE}={revision.held_min_scale}", f"{HELD_MIN_SCALE}-")
+
+
+def mark_unwanted(kubectl: Kubectl, revision: Revision, reason: str) -> None:
+    """Note that a revision is nothing to go back to, so that the next deployment deletes it."""
+    kubectl.annotate(f"revisions.serving.knative.dev/{revision.name}", f"{UNWANTED}={reason}")
+
+
+def mark_wanted(kubectl: Kubectl, revision: Revision) -> None:
+    """Remove the mark of a revision that now serves."""
+    if revision.is_unwanted:
+        kubectl.annotate(f"revisions.serving.knative.dev/{revision.name}", f"{UNWANTED}-")
 
 
 def set_traffic(kubectl: Kubectl, targets: list[Target], resource_version: str) -> int:
@@ -171,6 +199,7 @@ def _read_revision(manifest: Manifest) -> Revision:
         min_scale=int(annotations.get(MIN_SCALE, 0)),
         max_scale=int(annotations.get(MAX_SCALE, 0)),
         held_min_scale=annotations.get(HELD_MIN_SCALE),
+        is_unwanted=UNWANTED in annotations,
     )
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from gaze_tools.deploy.cluster import read_cluster
 from gaze_tools.deploy.knative import KnativeDeployment, pin_traffic
@@ -20,7 +21,7 @@ from gaze_tools.deploy.lock import DeployLock
 from gaze_tools.deploy.overlay import Overlay, read_overlay
 from gaze_tools.deploy.pace import InterruptedDeployError, Interruption, Pace, Polling
 from gaze_tools.deploy.plain import PlainDeployment
-from gaze_tools.deploy.preflight import find_problems
+from gaze_tools.deploy.preflight import exists, find_problems
 from gaze_tools.deploy.rollout import Rollout, RolloutRules
 from gaze_tools.deploy.traffic import find_tags
 
@@ -77,10 +78,11 @@ def run_locked(kubectl: Kubectl, overlay: Overlay, options: argparse.Namespace, 
     is_rollback = options.rollback is not None
     if not is_rollback:
         apply_namespaces(kubectl, overlay)
-    lock = DeployLock(kubectl)
+    pace = read_pace(options)
+    lock = DeployLock(kubectl, lambda: interruption.sleep(pace.poll_s))
     lock.acquire()
     try:
-        polling = Polling(read_pace(options), interruption, lock)
+        polling = Polling(pace, interruption, lock)
         deployment: KnativeDeployment | PlainDeployment
         if overlay.is_knative:
             # A rollback must not fail, and least of all go back to where it came from, because of an upstream service.
@@ -106,7 +108,7 @@ def apply_namespaces(kubectl: Kubectl, overlay: Overlay) -> None:
     try:
         kubectl.apply(overlay.namespaces)
     except KubectlError as error:
-        if not error.is_forbidden or kubectl.find(f"namespace/{overlay.namespace}", namespace="") is None:
+        if not error.is_forbidden or not exists(kubectl, f"namespace/{overlay.namespace}", namespace=""):
             raise
         report(f"namespace {overlay.namespace} is left as it is: {error.message.strip()}")
 
@@ -219,10 +221,19 @@ GRACE_POLLS = 6
 
 def report(line: str) -> None:
     """Print a line of progress."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, line)
 
 
 def report_error(error: Exception) -> None:
     """Print why deploying failed."""
-    sys.stderr.write(f"{error}\n")
+    _write(sys.stderr, str(error))
+
+
+def _write(stream: TextIO, line: str) -> None:
+    # Ctrl-C also ends the `tee` that reads the output, and a closed terminal reads nothing: the traffic must still be
+    # given back.
+    try:
+        stream.write(f"{line}\n")
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -68,23 +68,25 @@ class PodPages:
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
-        self.refusal: str | None = None
-        """Why pages cannot be read, if they cannot."""
+        self.failure = "no pod is ready"
+        """Why the last page could not be read."""
+        self._is_forbidden = False
 
-    def find_unreachable(self, pod: Pod) -> list[str]:
-        """Return the upstream services that a pod cannot reach."""
-        page = self._read(pod, "/health/readiness")
-        states = json.loads(page).get("neighbours", {}) if page else {}
-        return sorted(name for name, state in states.items() if state == "unreachable")
+    def find_unreachable(self, pods: Sequence[Pod]) -> list[str] | None:
+        """Return the upstream services that a ready pod cannot reach; None if no pod can be asked."""
+        for pod in choose_pods(pods):
+            if (page := self._read(pod, "/health/readiness")) is not None:
+                states = json.loads(page).get("neighbours") or {}
+                return sorted(name for name, state in states.items() if state == "unreachable")
+        return None
 
     def count_requests(self, pods: Sequence[Pod]) -> dict[str, RequestCounts]:
         """Return what some ready pods have answered, by name of the pod."""
-        ready = sorted((pod for pod in pods if pod.is_ready), key=lambda pod: pod.name)[:SAMPLED_PODS]
-        pages = {pod.name: self._read(pod, "/metrics") for pod in ready}
+        pages = {pod.name: self._read(pod, "/metrics") for pod in choose_pods(pods)}
         return {name: read_counts(page) for name, page in pages.items() if page is not None}
 
     def _read(self, pod: Pod, path: str) -> str | None:
-        if self.refusal is not None:
+        if self._is_forbidden:
             return None
         command = ("python", "-c", READ_OWN_PAGE, path)
         try:
@@ -92,9 +94,14 @@ class PodPages:
                 "exec", pod.name, "--namespace", self._kubectl.namespace, "--container", "function", "--", *command
             )
         except KubectlError as error:
-            if error.is_forbidden:
-                self.refusal = error.message.strip()
+            self.failure = error.message.strip()
+            self._is_forbidden = error.is_forbidden
             return None  # a pod that has just gone says nothing about the version
+
+
+def choose_pods(pods: Sequence[Pod]) -> list[Pod]:
+    """Return the ready pods to ask."""
+    return sorted((pod for pod in pods if pod.is_ready), key=lambda pod: pod.name)[:SAMPLED_PODS]
 
 
 class StepHealth:

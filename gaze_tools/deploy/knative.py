@@ -1,13 +1,14 @@
 """Deploying an overlay to Knative, and rolling back to an earlier revision."""
 
 import copy
+from collections.abc import Collection
 
-from gaze_tools.deploy.cluster import ClusterState, Revision, read_cluster
-from gaze_tools.deploy.kubectl import DeployError, Kubectl, Manifest
+from gaze_tools.deploy.cluster import ClusterState, Revision, mark_unwanted, mark_wanted, read_cluster
+from gaze_tools.deploy.kubectl import DeployError, Kubectl, KubectlError, Manifest
 from gaze_tools.deploy.overlay import Overlay
 from gaze_tools.deploy.policies import PolicyChange
 from gaze_tools.deploy.rollout import Report, Rollout, is_left_alone
-from gaze_tools.deploy.traffic import Target, find_tags, name_targets
+from gaze_tools.deploy.traffic import Target, find_final_tags, find_tags, name_targets
 
 
 class KnativeDeployment:
@@ -40,20 +41,25 @@ class KnativeDeployment:
                 self._rollout.move(before.shares, revision.name)
             else:
                 self._rollout.settle(revision)
-            self._rollout.finish([*self._overlay.workload["spec"]["traffic"], *tags], revision.name)
+            targets = self._overlay.workload["spec"]["traffic"]
+            self._rollout.finish([*targets, *find_final_tags(before.spec_traffic, targets)], revision.name)
         except BaseException as error:
             self._restore(before, error)
+            if not is_left_alone(error):
+                self._mark_new_revision(before)
             raise
         self._rollout.release_pods()
+        mark_wanted(self._kubectl, revision)
         self._policies.finish()
-        self._delete_old_revisions()
+        self._delete_old_revisions(before)
         self._report(f"revision {revision.name} serves: {read_cluster(self._kubectl).url}")
 
     def roll_back(self, name: str | None) -> None:
         """Give an earlier revision the traffic, and pin it.
 
         Args:
-            name: The revision; by default the newest ready one that is older than those that serve.
+            name: The revision; by default the newest that is ready and older than those that serve, unless its
+                deployment failed or it was rolled back.
 
         Raises:
             DeployError: It failed; the revisions that served before still serve.
@@ -65,11 +71,16 @@ class KnativeDeployment:
         self._rollout.begin(before.generation, tags)
         try:
             self._rollout.move(before.shares, revision.name)
-            self._rollout.finish([*name_targets({revision.name: 100}), *tags], revision.name)
+            targets = name_targets({revision.name: 100})
+            self._rollout.finish([*targets, *find_final_tags(before.spec_traffic, targets)], revision.name)
         except BaseException as error:
             self._restore(before, error)
             raise
         self._rollout.release_pods()
+        mark_wanted(self._kubectl, revision)
+        for other in before.revisions.values():
+            if other.name in before.shares and other.generation > revision.generation:
+                mark_unwanted(self._kubectl, other, "rolled-back")
         self._report(
             f"revision {revision.name} serves and is pinned; write its image into {self._overlay.folder}, "
             "or the next deployment upgrades again"
@@ -82,16 +93,33 @@ class KnativeDeployment:
         if before.shares:
             served = ", ".join(f"{name} {share} %" for name, share in before.shares.items())
             self._report(f"the traffic stays on, or returns to: {served}")
-            self._rollout.restore(before.shares)
+            try:
+                self._rollout.restore(before.shares)
+            except DeployError as failure:
+                self._report(f"the traffic could not be given back: {failure}")
+                return  # the pods that serve may need what the policies allow now
         self._policies.undo()
 
-    def _delete_old_revisions(self) -> None:
+    def _mark_new_revision(self, before: ClusterState) -> None:
+        """Mark the revision of a failed deployment, which may be or become ready: no rollback goes to it."""
+        try:
+            state = read_cluster(self._kubectl)
+            latest = state.find_latest()
+            if latest is not None and latest.name not in before.revisions:
+                mark_unwanted(self._kubectl, latest, "failed")
+        except KubectlError as error:
+            self._report(f"the new revision is not marked as failed: {error}")
+
+    def _delete_old_revisions(self, before: ClusterState) -> None:
         """Delete revisions that neither serve nor are kept for a rollback: each keeps a pod."""
-        for revision in find_superfluous(read_cluster(self._kubectl), self._kept):
-            self._kubectl.ask(
-                "delete", f"revisions.serving.knative.dev/{revision.name}", "--ignore-not-found", "--wait=false"
-            )
-            self._report(f"deleted {revision.name}")
+        for revision in find_superfluous(read_cluster(self._kubectl), before.shares, self._kept):
+            resource = f"revisions.serving.knative.dev/{revision.name}"
+            try:
+                self._kubectl.ask("delete", resource, "--ignore-not-found", "--wait=false")
+            except KubectlError as error:
+                self._report(f"{revision.name} is not deleted: {error}")
+            else:
+                self._report(f"deleted {revision.name}")
 
 
 def pin_traffic(service: Manifest, before: ClusterState, tags: list[Target]) -> Manifest:
@@ -118,15 +146,21 @@ def choose_earlier(state: ClusterState, name: str | None) -> Revision:
     earlier = [
         revision
         for revision in state.revisions.values()
-        if serving and revision.is_ready and revision.generation < max(serving)
+        if serving and revision.is_ready and not revision.is_unwanted and revision.generation < max(serving)
     ]
     if not earlier:
         raise DeployError("there is no earlier revision that is ready")
     return max(earlier, key=lambda revision: revision.generation)
 
 
-def find_superfluous(state: ClusterState, kept: int) -> list[Revision]:
-    """Return the revisions to delete: failed ones, and ready ones but for the newest `kept`."""
+def find_superfluous(state: ClusterState, served: Collection[str], kept: int) -> list[Revision]:
+    """Return the revisions to delete: failed and rolled back ones, and others but for the newest `kept`.
+
+    Args:
+        state: The cluster.
+        served: Names of the revisions that served until now; they are kept even if they are not ready for a moment.
+        kept: How many to keep.
+    """
     latest = state.find_latest()
     used = {latest.name if latest else "", *state.shares}
     used |= {str(entry.get("revisionName")) for entry in state.spec_traffic}
@@ -135,5 +169,7 @@ def find_superfluous(state: ClusterState, kept: int) -> list[Revision]:
         key=lambda revision: revision.generation,
         reverse=True,
     )
-    ready = [revision for revision in unused if revision.is_ready]
-    return [revision for revision in unused if revision not in ready[:kept]]
+    good = [
+        revision for revision in unused if not revision.is_unwanted and (revision.is_ready or revision.name in served)
+    ]
+    return [revision for revision in unused if revision not in good[:kept]]

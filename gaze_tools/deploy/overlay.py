@@ -38,6 +38,18 @@ class Overlay:
         return str(self.workload["apiVersion"]).startswith("serving.knative.dev/")
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """Images of all containers, those of upstream services in the overlay included."""
+        templates = (
+            manifest["spec"]["template"]
+            for manifest in (self.workload, *self.others)
+            if isinstance(manifest.get("spec", {}).get("template"), dict)
+        )
+        return tuple(
+            str(container["image"]) for template in templates for container in template["spec"].get("containers", [])
+        )
+
+    @property
     def image(self) -> str:
         """Image of the function."""
         return str(find_container(self.workload)["image"])
@@ -61,9 +73,9 @@ class Overlay:
 
 
 def find_container(workload: Manifest) -> Manifest:
-    """Return the function's container."""
-    container: Manifest = workload["spec"]["template"]["spec"]["containers"][0]
-    return container
+    """Return the function's container; an overlay may add others."""
+    containers: list[Manifest] = workload["spec"]["template"]["spec"]["containers"]
+    return next((found for found in containers if found.get("name") == "function"), containers[0])
 
 
 def read_overlay(kubectl: Kubectl, folder: str) -> Overlay:

@@ -15,7 +15,7 @@ SLICE_S = 0.2
 
 
 class InterruptedDeployError(DeployError):
-    """SIGINT or SIGTERM arrived."""
+    """SIGINT, SIGTERM or SIGHUP arrived."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -23,15 +23,18 @@ class InterruptedDeployError(DeployError):
 
 
 class Interruption:
-    """Notes SIGINT and SIGTERM, so that no call of kubectl is cut off in the middle."""
+    """Notes SIGINT, SIGTERM and SIGHUP (a closed terminal), so that no call of kubectl is cut off in the middle."""
 
     def __init__(self) -> None:
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Handle both signals from now on."""
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Handle the signals from now on; nohup's choice to ignore SIGHUP stays."""
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,6 +51,17 @@ class Interruption:
         if (number := self._signal) is not None:
             self._signal = None
             raise InterruptedDeployError(number)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            InterruptedDeployError: A signal arrived.
+        """
+        end = time.monotonic() + seconds
+        while (rest := end - time.monotonic()) > 0:
+            time.sleep(min(rest, SLICE_S))
+            self.check()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
@@ -85,10 +99,4 @@ class Polling:
             self.interruption.check()
             self._lock.renew()
             yield number
-            self._pause()
-
-    def _pause(self) -> None:
-        end = time.monotonic() + self.pace.poll_s
-        while (rest := end - time.monotonic()) > 0:
-            time.sleep(min(rest, SLICE_S))
-            self.interruption.check()
+            self.interruption.sleep(self.pace.poll_s)

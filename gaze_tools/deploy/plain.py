@@ -8,7 +8,7 @@ from gaze_tools.deploy.overlay import FUNCTION, Overlay
 from gaze_tools.deploy.pace import Polling
 from gaze_tools.deploy.pods import Pod, describe_pods, read_pod
 from gaze_tools.deploy.policies import PolicyChange
-from gaze_tools.deploy.rollout import Report
+from gaze_tools.deploy.rollout import Report, is_left_alone
 
 DEPLOYMENT = f"deployments.apps/{FUNCTION}"
 KINDS = "deployments.apps,replicasets.apps,pods"
@@ -42,8 +42,9 @@ class PlainDeployment:
             self._kubectl.apply([self._overlay.workload])
             self._wait()
         except BaseException as error:
-            self._report(f"failed: {error}")
-            self._restore(before)
+            if not is_left_alone(error):
+                self._report(f"failed: {error}")
+                self._restore(before)
             raise
         self._policies.finish()
         self._report(f"deployment {FUNCTION} serves {self._overlay.image}")
@@ -72,10 +73,19 @@ class PlainDeployment:
         """
         pace = self._polling.pace
         failures = PodFailures(self._kubectl, pace.grace_polls)
-        details = ""
+        details, failed_reads = "", 0
         for _ in self._polling.count(pace.timeout_polls):
-            items = self._kubectl.get(KINDS)["items"]
-            deployment = next(item for item in items if is_function(item, "Deployment"))
+            try:
+                items = self._kubectl.get(KINDS)["items"]
+            except KubectlError:
+                failed_reads += 1
+                if failed_reads > pace.grace_polls:
+                    raise
+                continue
+            failed_reads = 0
+            deployment = next((item for item in items if is_function(item, "Deployment")), None)
+            if deployment is None:
+                raise DeployError(f"something else has deleted the deployment {FUNCTION}")
             if is_complete(deployment):
                 return
             pods = find_new_pods(items, deployment)
@@ -126,10 +136,10 @@ def find_new_pods(items: list[Manifest], deployment: Manifest) -> tuple[Pod, ...
     """Return the pods that come from the current template of a Deployment."""
     revision = deployment["metadata"].get("annotations", {}).get(REVISION)
     hashes = {
-        item["metadata"]["labels"].get("pod-template-hash")
+        item["metadata"].get("labels", {}).get("pod-template-hash")
         for item in items
         if item["kind"] == "ReplicaSet"
-        and item["metadata"]["labels"].get("app.kubernetes.io/name") == FUNCTION
+        and item["metadata"].get("labels", {}).get("app.kubernetes.io/name") == FUNCTION
         and item["metadata"].get("annotations", {}).get(REVISION) == revision
     }
     pods = (read_pod(item) for item in items if item["kind"] == "Pod")

@@ -26,16 +26,17 @@ def find_problems(kubectl: Kubectl, overlay: Overlay) -> list[str]:
 
 
 def _check_image(overlay: Overlay) -> Iterator[str]:
-    if PLACEHOLDER in overlay.image:
-        yield (
-            f"{overlay.folder} still contains the placeholder digest: "
-            "write the digest of your image into its kustomization.yaml"
-        )
+    for image in overlay.images:
+        if PLACEHOLDER in image:
+            yield (
+                f"{overlay.folder} still contains the placeholder digest of {image.partition('@')[0]}: "
+                "write the digest of your image into its kustomization.yaml"
+            )
 
 
 def _check_namespace(kubectl: Kubectl, overlay: Overlay) -> Iterator[str]:
     needed = overlay.find_needed_secrets()
-    if not _exists(kubectl, f"namespace/{overlay.namespace}", "") and (needed or not overlay.namespaces):
+    if not exists(kubectl, f"namespace/{overlay.namespace}", "") and (needed or not overlay.namespaces):
         yield f"namespace {overlay.namespace} does not exist: kubectl create namespace {overlay.namespace}"
     for secret in needed:
         yield from _check_secret(kubectl, overlay.namespace, secret)
@@ -86,11 +87,11 @@ def _check_serving(kubectl: Kubectl) -> Iterator[str]:
 
 
 def _check_hpa_class(kubectl: Kubectl, overlay: Overlay) -> Iterator[str]:
-    if overlay.needs_hpa_class and not _exists(kubectl, "deployment/autoscaler-hpa", "knative-serving"):
+    if overlay.needs_hpa_class and not exists(kubectl, "deployment/autoscaler-hpa", "knative-serving"):
         yield "Knative's autoscaler of class HPA is not installed: install serving-hpa.yaml of the release of Serving"
 
 
-def _exists(kubectl: Kubectl, resource: str, namespace: str) -> bool:
+def exists(kubectl: Kubectl, resource: str, namespace: str) -> bool:
     """Return whether an object exists; an object that may not be read is assumed to exist."""
     try:
         return kubectl.find(resource, namespace=namespace) is not None

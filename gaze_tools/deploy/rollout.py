@@ -137,7 +137,7 @@ class Rollout:
             serving_pods = max(serving_pods, sum(state.count_ready(name) for name in shares if name != revision))
             needed = self._wait_for_pods(revision, count_needed_pods(serving_pods, percent), percent)
             if reached == 0:
-                self._check_upstream_services(revision)
+                self._check_upstream_services(revision, self._pace.grace_polls)
             pods = self._read().find_pods(revision)
             health = StepHealth(self._kubectl, self._pages, pods, needed, self._pace.grace_polls)
             self._set_shares(split_traffic(shares, revision, percent))
@@ -158,8 +158,9 @@ class Rollout:
         details = ""
         for state in self.watch(self._pace.timeout_polls):
             pods = state.find_pods(revision.name)
-            if state.shares == {revision.name: 100} and state.count_ready(revision.name) >= max(1, revision.min_scale):
-                self._check_upstream_services(revision.name)
+            has_traffic = state.is_routed and state.shares == {revision.name: 100}
+            if has_traffic and state.count_ready(revision.name) >= max(1, revision.min_scale):
+                self._check_upstream_services(revision.name, self._pace.timeout_polls)
                 return
             failures.check(pods)
             details = describe_pods(pods)
@@ -209,9 +210,12 @@ class Rollout:
 
     def _wait_for_pods(self, revision: str, needed: int, percent: int) -> int:
         """Return the number of ready pods that the revision needs for a percentage, once it has them."""
-        found = self._read().revisions[revision]
-        if found.max_scale:
-            needed = min(needed, found.max_scale)
+        found = self._read().revisions.get(revision)
+        if found is None:
+            raise DeployError(f"something else has deleted revision {revision}")
+        if found.max_scale and needed > found.max_scale:
+            self._report(f"{percent} % of the traffic needs {needed} pods; max-scale allows {found.max_scale}")
+            needed = found.max_scale
         self._hold(found, needed)
         failures = PodFailures(self._kubectl, self._pace.grace_polls)
         ready, details = 0, ""
@@ -226,16 +230,34 @@ class Rollout:
             f"{revision} has {ready} of the {needed} pods that {percent} % of the traffic needs. {details}".strip()
         )
 
-    def _check_upstream_services(self, revision: str) -> None:
-        pods = [pod for pod in self._read().find_pods(revision) if pod.is_ready]
-        unreachable = self._pages.find_unreachable(pods[0]) if pods else []
-        if self._pages.refusal:
-            self._report(f"upstream services and errors are not checked: {self._pages.refusal}")
-        if unreachable:
+    def _check_upstream_services(self, revision: str, polls: int) -> None:
+        """Check that a pod reaches its upstream services, which may just be starting.
+
+        Args:
+            revision: Name of the revision.
+            polls: For how long they may be unreachable.
+
+        Raises:
+            DeployError: One stays unreachable.
+        """
+        unreachable: list[str] = []
+        for number, state in enumerate(self.watch(polls)):
+            found = self._pages.find_unreachable(state.find_pods(revision))
+            if found is None:
+                self._report(f"upstream services and errors are not checked: {self._pages.failure}")
+                return
+            if not found:
+                return
+            unreachable = found
             message = f"{revision} cannot reach: {', '.join(unreachable)}"
-            if not self._rules.allows_unreachable:
-                raise DeployError(f"{message}; to deploy all the same: --allow-unreachable")
-            self._report(message)
+            if self._rules.allows_unreachable:
+                self._report(message)
+                return
+            if number == 0:
+                self._report(f"{message}; trying again")
+        raise DeployError(
+            f"{revision} cannot reach: {', '.join(unreachable)}; to deploy all the same: --allow-unreachable"
+        )
 
     def _set_shares(self, shares: Mapping[str, int]) -> None:
         self._set_targets([*name_targets(shares), *self._tags], shares)
@@ -251,10 +273,15 @@ class Rollout:
         wanted = {name: share for name, share in shares.items() if share}
         state = None
         for state in self.watch(self._pace.timeout_polls):
-            if state.is_observed and state.shares == wanted:
+            if state.is_observed and state.is_routed and state.shares == wanted:
                 return
         raise DeployError(
             f"Serving does not move the traffic to {wanted}; it is at {state.shares if state else 'unknown'}"
+            + (
+                ""
+                if state is None or state.is_routed
+                else ", and the ingress is not ready: kubectl get routes,kingress"
+            )
         )
 
     def _write_targets(self, targets: list[Target]) -> None:

@@ -17,6 +17,26 @@ def find_tags(spec_traffic: list[Target], latest: str) -> list[Target]:
     ]
 
 
+def find_final_tags(spec_traffic: list[Target], overlay_traffic: list[Target]) -> list[Target]:
+    """Return the tagged entries for the end of a deployment: those of the latest revision follow it again.
+
+    Args:
+        spec_traffic: Traffic of the Service before the deployment.
+        overlay_traffic: Traffic that the overlay asks for; Serving rejects a tag that occurs twice.
+    """
+    own = {entry.get("tag") for entry in overlay_traffic}
+    return [
+        {"tag": entry["tag"], **_name_target(entry), "percent": 0}
+        for entry in spec_traffic
+        if entry.get("tag") and entry["tag"] not in own
+    ]
+
+
+def _name_target(entry: Target) -> Target:
+    name = entry.get("revisionName")
+    return {"revisionName": name} if name else {"latestRevision": True}
+
+
 def find_shares(status_traffic: list[Target]) -> dict[str, int]:
     """Return the percentage of each revision that serves."""
     shares: dict[str, int] = {}

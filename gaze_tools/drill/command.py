@@ -49,7 +49,7 @@ _MISSING_MODEL = "/nowhere/gaze_model.joblib"
     help="Markdown file whose section `drill` gets the table.",
 )
 def drill(write: Path | None) -> None:
-    """Break one thing after another on this machine, and show what an operator sees and does.
+    """Break one thing after another, and show what an operator sees.
 
     Starts the local stack with a short timeout for everything, and ends with status 1 if a frame or a result is lost.
     """

@@ -138,6 +138,7 @@ class Touching:
         return Path.touch, (self.trace,)
 
 
-def test_unknown_objects_are_not_created(tmp_path):
-    assert read_boosted_trees(dump({"model": Touching(tmp_path / "trace")})) is None
+@pytest.mark.parametrize("wrap", [lambda each: each, lambda each: np.array([each, None])], ids=["alone", "in an array"])
+def test_unknown_objects_are_not_created(wrap, tmp_path):
+    assert read_boosted_trees(dump({"model": wrap(Touching(tmp_path / "trace"))})) is None
     assert not (tmp_path / "trace").exists()

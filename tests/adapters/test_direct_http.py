@@ -55,10 +55,11 @@ def connect(port, path=""):
         OK + b"content-length:2\r\nX: y\r\n\r\n{}",
         OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" + SIMPLE,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + SIMPLE,
         OK + b"Content-Length: 2\r\nX: a\r\n folded\r\n\r\n{}",
         b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}",
     ],
-    ids=["length", "lower case", "chunks", "continue", "folded header", "no reason"],
+    ids=["length", "lower case", "chunks", "continue", "early hints", "folded header", "no reason"],
 )
 def test_a_connection_is_kept_after_a_complete_answer(answer):
     with serve([answer, SIMPLE]) as (port, requests, _):
@@ -73,10 +74,23 @@ def test_a_connection_is_kept_after_a_complete_answer(answer):
     [
         OK + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}",
         OK + b"Content-Length: 2\r\n\r\n{}surplus",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nsurplus",
+        OK + b"Content-Length: 2\r\nContent-Length: 5\r\n\r\n{}",
+        OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        OK + b"Connection: close\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}",
         OK + b"\r\n{}",
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ],
-    ids=["close", "surplus", "no length", "HTTP/1.0"],
+    ids=[
+        "close",
+        "surplus",
+        "surplus after chunks",
+        "two lengths",
+        "length and chunks",
+        "close and keep",
+        "no length",
+        "HTTP/1.0",
+    ],
 )
 def test_a_connection_that_ends_with_its_answer_is_replaced(answer):
     with serve([answer], [SIMPLE]) as (port, *_):
@@ -111,6 +125,38 @@ def test_an_answer_that_breaks_off_is_an_error(answer):
 def test_no_answer_is_an_error():
     with serve([b""]) as (port, *_), pytest.raises(http.client.RemoteDisconnected):
         exchange(connect(port))
+
+
+def test_a_negative_size_of_a_chunk_is_an_error():
+    with (
+        serve([OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n"]) as (port, *_),
+        pytest.raises(http.client.HTTPException),
+    ):
+        exchange(connect(port))
+
+
+def test_an_early_hint_is_not_the_answer_to_the_next_request():
+    first, second = OK + b"Content-Length: 1\r\n\r\n1", OK + b"Content-Length: 1\r\n\r\n2"
+    with serve([b"HTTP/1.1 103 Early Hints\r\n\r\n" + first, second]) as (port, *_):
+        connections = connect(port)
+
+        assert [exchange(connections).body, exchange(connections).body] == [b"1", b"2"]
+
+
+def test_a_switch_of_protocols_ends_the_connection():
+    with serve([b"HTTP/1.1 101 Switching Protocols\r\n\r\n"], [SIMPLE]) as (port, *_):
+        connections = connect(port)
+
+        assert [exchange(connections).status, exchange(connections).status] == [101, 200]
+
+
+def test_the_answer_to_head_has_no_body():
+    with serve([OK + b"Content-Length: 5\r\n\r\n", SIMPLE]) as (port, *_):
+        connections = connect(port)
+        with limit_sockets(5.0, 10_000):
+            answer = connections.exchange("HEAD", "/x", {}, None)
+
+        assert (answer.status, answer.body, exchange(connections).body) == (200, b"", b"{}")
 
 
 def test_status_and_retry_after_are_returned():

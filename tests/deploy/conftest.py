@@ -75,7 +75,9 @@ def start(server):
             text=True,
         )
 
-    return run
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, the process would ignore it
+    yield run
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

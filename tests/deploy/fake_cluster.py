@@ -12,6 +12,7 @@ from tests.manifests.conftest import render_text
 SERVING = "serving.knative.dev/"
 KSERVICE = "services.serving.knative.dev"
 REVISIONS = "revisions.serving.knative.dev"
+ROUTES = "routes.serving.knative.dev"
 PLACEHOLDER = "sha256:" + "0" * 64
 CLUSTER_WIDE = {"namespaces", "apiservices"}
 SINGULARS = {name[:-1]: name for name in ("leases", "secrets", "deployments", "namespaces", "apiservices")}
@@ -163,9 +164,16 @@ class FakeCluster:
     def _check_service(self, manifest):
         if not self.has_serving:
             raise RefusedError('no matches for kind "Service" in version "serving.knative.dev/v1"')
-        percent = sum(entry.get("percent") or 0 for entry in manifest["spec"]["traffic"])
+        self._check_traffic(manifest["spec"]["traffic"])
+
+    @staticmethod
+    def _check_traffic(traffic):
+        percent = sum(entry.get("percent") or 0 for entry in traffic)
         if percent != 100:
             raise RefusedError(f"admission webhook denied the request: traffic sums to {percent}")
+        tags = [entry["tag"] for entry in traffic if "tag" in entry]
+        if len(tags) != len(set(tags)):
+            raise RefusedError("admission webhook denied the request: Multiple definitions for spec.traffic[1].tag")
 
     @staticmethod
     def _without_status(manifest):
@@ -239,6 +247,8 @@ class FakeCluster:
             raise RefusedError(f'error: the server doesn\'t have a resource type "{resource.partition(".")[0]}"')
         if resource == "configurations.serving.knative.dev":
             return self.list_configurations()
+        if resource == ROUTES:
+            return self.list_routes()
         if resource == REVISIONS:
             return self.list_revisions()
         if resource == "pods":
@@ -258,6 +268,18 @@ class FakeCluster:
             return []
         metadata = {"name": "gaze-function", "generation": found["generation"]}
         return [{"kind": "Configuration", "metadata": metadata, "status": {"observedGeneration": found["observed"]}}]
+
+    def list_routes(self):
+        if not self.serving.status.get("traffic"):
+            return []
+        condition = {"type": "IngressReady", "status": "True" if self.serving.is_ingress_ready else "Unknown"}
+        return [
+            {
+                "kind": "Route",
+                "metadata": {"name": "gaze-function", "generation": 1},
+                "status": {"observedGeneration": 1, "conditions": [condition]},
+            }
+        ]
 
     def list_revisions(self):
         return [

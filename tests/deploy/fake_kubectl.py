@@ -117,6 +117,8 @@ class FakeKubectl:
         wanted = patch.get("metadata", {}).pop("resourceVersion", None)
         if wanted is not None and wanted != found["metadata"]["resourceVersion"]:
             raise RefusedError("Error from server (Conflict): the object has been modified")
+        if resource == KSERVICE and "traffic" in patch.get("spec", {}):
+            self.cluster._check_traffic(patch["spec"]["traffic"])
         short = resource if resource == KSERVICE else resource.partition(".")[0]
         key = (short, namespace, name)
         self.cluster.objects[key].update(patch, flags.get("field-manager", "kubectl-patch"))

@@ -77,6 +77,8 @@ class FakeServing:
         """False for older releases, which read the PodAutoscaler's own annotations instead."""
         self.heeds_targets_without_traffic = True
         """Whether `min-scale` counts for a revision with 0 % in the traffic block."""
+        self.is_ingress_stuck = lambda _shares: False
+        """Whether the networking layer does not follow a split: the status then runs ahead of the traffic."""
         self.faults = {}
         """What is wrong with an image, by digest: see `_run_pod`."""
         self._find_secret_keys = find_secret_keys
@@ -87,6 +89,7 @@ class FakeServing:
         self.history = []
         self.tick_number = 0
         self._seen = {}
+        self._traffic_tick = 0
 
     def tick(self):
         """Let every controller run once."""
@@ -102,6 +105,10 @@ class FakeServing:
                 self.tick_number, self.find_shares(), {name: found.ready_pods for name, found in self.revisions.items()}
             )
         )
+
+    @property
+    def is_ingress_ready(self):
+        return self.tick_number > self._traffic_tick and not self.is_ingress_stuck(self.find_shares())
 
     def find_shares(self):
         shares = {}
@@ -259,6 +266,8 @@ class FakeServing:
                 tag = {"tag": entry["tag"]} if "tag" in entry else {}
                 percent = entry.get("percent") or 0
                 traffic.append({"revisionName": name, "percent": percent, "latestRevision": is_latest, **tag})
+        if self.status.get("traffic") != traffic:
+            self._traffic_tick = self.tick_number  # the ingress follows at the next tick
         self.status["traffic"] = traffic
         self.status["isRouted"] = True
 

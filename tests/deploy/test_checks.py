@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from gaze_tools.deploy.command import parse_arguments, read_pace
-from tests.deploy.conftest import FIRST, NEW, find_shares
+from tests.deploy.conftest import FIRST, NEW, SECOND, find_shares
 from tests.deploy.rolling import RefusedError
 from tests.manifests.conftest import ROOT
 
@@ -80,6 +80,27 @@ def test_what_may_not_be_read_is_assumed_to_be_there(serving, deploy):
     serving.digest = NEW
 
     assert deploy().status == 0
+
+
+def test_optional_rights_are_optional_together(serving, deploy):
+    serving.forbidden = (
+        *("get secret", "get apiservice", "get deployment", "get namespace"),
+        *("exec", "logs", "annotate podautoscalers", "delete revisions"),
+    )
+    real = serving.apply
+
+    def refuse_namespaces(manifests, *arguments, **options):
+        if any(manifest["kind"] == "Namespace" for manifest in manifests):
+            raise RefusedError("Error from server (Forbidden): forbidden")
+        real(manifests, *arguments, **options)
+
+    serving.apply = refuse_namespaces
+    serving.digest = NEW
+
+    done = deploy()
+
+    assert done.status == 0, done.error
+    assert find_shares(serving)[-1] == {SECOND: 100}
 
 
 def test_who_may_not_change_namespaces_can_deploy(serving, deploy):

@@ -1,13 +1,12 @@
 """A deployment that fails, or is interrupted, leaves the traffic with the revisions that served before."""
 
 import signal
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gaze_tools.deploy import lock
 from gaze_tools.deploy.health import read_log_line
 from tests.deploy.conftest import FIRST, NEW, NEWER, SECOND, THIRD, find_overload, find_shares, signal_at
+from tests.deploy.rolling import RefusedError
 
 NEVER_MOVED = [{FIRST: 100}]
 BACK_FROM_10 = [{FIRST: 100}, {FIRST: 99, SECOND: 1}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
@@ -143,6 +142,31 @@ def test_a_revision_that_cannot_reach_an_upstream_service_gets_nothing(serving, 
     assert find_shares(serving) == NEVER_MOVED
 
 
+def test_a_first_deployment_waits_for_the_upstream_services_that_it_brings(cluster, deploy):
+    cluster.unreachable = {"saliency_maps"}
+    cluster.act_once_at(40, lambda found: found.unreachable.clear())
+
+    done = deploy()
+
+    assert done.status == 0, done.error
+    assert done.output.count("cannot reach: saliency_maps; trying again") == 1
+
+
+def test_an_upstream_service_that_is_away_for_a_moment_does_not_end_it(serving, deploy, monkeypatch):
+    serving.digest, read_page, asked = NEW, serving.read_page, []
+
+    def read(pod, path):
+        asked.append(path)
+        serving.unreachable = {"saliency_maps"} if asked.count("/health/readiness") < 3 else set()
+        return read_page(pod, path)
+
+    monkeypatch.setattr(serving, "read_page", read)
+
+    assert deploy().status == 0
+
+    assert asked.count("/health/readiness") == 3
+
+
 def test_it_gets_the_traffic_if_that_is_wanted(serving, deploy):
     serving.digest, serving.unreachable = NEW, {"saliency_maps"}
 
@@ -221,56 +245,7 @@ def test_a_change_by_somebody_else_is_left_alone(serving, deploy):
     assert serving.serving.find_shares() == {FIRST: 70, SECOND: 30}
 
 
-def test_a_second_deployment_is_refused(serving, deploy):
-    serving.add_lease("laptop-1", datetime.now(UTC))
-    serving.digest = NEW
-
-    done = deploy()
-
-    assert done.status == 1
-    assert "another deployment is running: laptop-1" in done.error
-    serving.settle()
-    assert list(serving.serving.revisions) == [FIRST]
-
-
-def test_the_lock_of_a_deployment_that_was_killed_ends(serving, deploy):
-    serving.add_lease("laptop-1", datetime.now(UTC) - timedelta(seconds=121))
-    serving.digest = NEW
-
-    assert deploy().status == 0
-
-    assert not [name for kind, _, name in serving.objects if kind == "leases"]
-
-
-def test_the_lock_lasts_two_minutes_and_is_renewed_in_time(serving, deploy):
-    seen = []
-
-    def note(cluster):
-        seen.extend(found.content["spec"] for (kind, _, _), found in cluster.objects.items() if kind == "leases")
-
-    serving.on_tick.append(note)
-    deploy()
-
-    assert {spec["leaseDurationSeconds"] for spec in seen} == {120}
-    assert lock.RENEW_AFTER_S == 20
-
-
-def test_a_deployment_that_has_lost_the_lock_stops(serving, deploy, monkeypatch):
-    monkeypatch.setattr(lock, "RENEW_AFTER_S", 0)
-    serving.digest = NEW
-    serving.act_once_when(
-        lambda found: found.serving.find_shares().get(SECOND) == 10,
-        lambda found: found.add_lease("laptop-2", datetime.now(UTC)),
-    )
-
-    done = deploy()
-
-    assert done.status == 1
-    assert "another deployment has taken the lock" in done.error
-    assert serving.serving.find_shares() == {FIRST: 90, SECOND: 10}
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_an_interrupted_deployment_gives_the_traffic_back(serving, start, number, status):
     serving.digest = NEW
     process = start("--steps", "10,100")
@@ -282,6 +257,69 @@ def test_an_interrupted_deployment_gives_the_traffic_back(serving, start, number
     assert find_shares(serving) == [{FIRST: 100}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
     assert find_overload(serving) == []
     assert not [name for kind, _, name in serving.objects if kind == "leases"]
+
+
+def test_an_interrupted_deployment_whose_output_nobody_reads_gives_the_traffic_back(serving, start):
+    """Ctrl-C in `make deploy | tee log` ends tee, too."""
+    serving.digest = NEW
+    process = start("--steps", "10,100")
+
+    def close(found):
+        if found.serving.find_shares().get(SECOND) == 10 and not process.stdout.closed:
+            process.stdout.close()
+            process.stderr.close()
+            process.send_signal(signal.SIGINT)
+
+    serving.on_tick.append(close)
+    status = process.wait(timeout=100)
+
+    assert status == 130
+    assert find_shares(serving) == [{FIRST: 100}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
+    assert not [name for kind, _, name in serving.objects if kind == "leases"]
+
+
+def test_pods_that_cannot_be_asked_are_reported(serving, deploy, monkeypatch):
+    serving.digest = NEW
+
+    def refuse(*_):
+        raise RefusedError("Error from server: error dialing backend: dial tcp 10.0.0.1:10250: i/o timeout")
+
+    monkeypatch.setattr(serving, "read_page", refuse)
+
+    done = deploy()
+
+    assert done.status == 0
+    assert "are not checked: Error from server: error dialing backend" in done.output
+
+
+def test_fewer_pods_than_the_traffic_needs_are_reported(serving, deploy):
+    serving.serving.load_pods = 30
+    serving.settle(20)
+    serving.digest = NEW
+    serving.replacements = [('max-scale: "50"', 'max-scale: "20"')]
+
+    done = deploy()
+
+    assert "100 % of the traffic needs 30 pods; max-scale allows 20" in done.output
+
+
+def test_a_revision_that_is_deleted_during_the_deployment_is_named(serving, deploy):
+    serving.digest = NEW
+
+    def delete(found):
+        found.serving.configuration["latestCreated"] = ""
+        del found.serving.revisions[SECOND]
+
+    serving.act_once_when(
+        lambda found: SECOND in found.serving.revisions and found.serving.revisions[SECOND].is_ready,
+        lambda found: found.act_once_at(1, delete),
+    )
+
+    done = deploy()
+
+    assert done.status == 1
+    assert f"something else has deleted revision {SECOND}" in done.error
+    assert serving.serving.find_shares() == {FIRST: 100}
 
 
 def test_a_first_deployment_that_fails_can_be_repeated(cluster, deploy):

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.deploy.conftest import FIRST, NEW, NEWER, SECOND, THIRD, find_overload, find_shares
+from tests.deploy.rolling import RefusedError
 
 
 @pytest.fixture
@@ -46,6 +47,13 @@ def test_it_stays_there(three, deploy):
     (target,) = three.serving.service["spec"]["traffic"]
     assert target["revisionName"] == SECOND
     assert three.serving.find_shares() == {SECOND: 100}
+
+
+def test_a_plain_apply_does_not_move_the_pinned_traffic(three, deploy):
+    deploy("--rollback")
+
+    with pytest.raises(RefusedError, match="conflict"):
+        three.apply_overlay()
 
 
 def test_the_next_deployment_upgrades_step_by_step_again(three, deploy):

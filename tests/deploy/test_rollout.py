@@ -169,6 +169,28 @@ def test_tags_keep_their_revisions(serving, deploy):
     ]
 
 
+def test_a_tag_of_the_latest_revision_follows_it_again_at_the_end(serving, deploy):
+    serving.apply_traffic([{"latestRevision": True, "percent": 100}, {"tag": "next", "latestRevision": True}])
+    serving.digest = NEW
+
+    assert deploy().status == 0
+
+    assert serving.serving.service["spec"]["traffic"][1] == {"tag": "next", "latestRevision": True, "percent": 0}
+
+
+def test_a_tag_in_the_overlay_does_not_occur_twice(serving, deploy):
+    serving.replacements = [
+        ("  - latestRevision: true\n    percent: 100", "  - latestRevision: true\n    percent: 100\n    tag: current")
+    ]
+    for digest in (NEW, NEWER):
+        serving.digest = digest
+        done = deploy("--steps", "100")
+        assert done.status == 0, done.error
+
+    assert [entry["tag"] for entry in serving.serving.service["spec"]["traffic"]] == ["current"]
+    assert serving.serving.find_shares() == {THIRD: 100}
+
+
 def test_a_plain_apply_afterwards_has_no_conflict(serving, deploy):
     serving.digest = NEW
     deploy()

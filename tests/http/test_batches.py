@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from func.deadline import limit_calls
 from gaze_core.errors import SessionStoreTimeoutError
 from tests.fakes.synthetic_face import make_face
 from tests.http.image_files import as_base64, make_image
@@ -400,3 +401,10 @@ def test_parts_with_other_names_are_ignored_even_twice(world):
     response = world.client.post("/gaze", data=body + b"--X--", content_type="multipart/form-data; boundary=X")
 
     assert response.status_code == 200
+
+
+def test_the_deadline_of_an_earlier_request_does_not_count(world):
+    with limit_calls(0.0):
+        answer = world.post(batch(frames(1, 2)))
+
+    assert answer.get_json()["status"] == "success"

@@ -1,5 +1,6 @@
 """What each port serves: everything on one, or `/gaze` and short health on the first and the rest on a second."""
 
+import asyncio
 import os
 import re
 import socket
@@ -9,6 +10,7 @@ import sys
 import pytest
 import requests
 
+from func.asgi import Function
 from gaze_tools.stack.processes import await_ready, find_free_port, run_process
 from tests.running import FUNCTIONS_FRAMEWORK, ROOT, run_function, serve_upstream
 
@@ -113,6 +115,20 @@ config = hypercorn.config.Config()
 config.bind = [os.environ["LISTEN_ADDRESS"]]
 asyncio.run(hypercorn.asyncio.serve(Middleware(), config))
 """
+
+
+def test_func_s_own_server_closes_the_socket_alone(world):
+    management = socket.create_server(("127.0.0.1", 0))
+
+    async def serve():
+        function = Function(world.handler, management)
+        function.start({})
+        await asyncio.sleep(0)
+        function.stop()
+
+    asyncio.run(serve())
+
+    assert management.fileno() == -1
 
 
 @pytest.mark.slow

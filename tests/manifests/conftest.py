@@ -36,13 +36,13 @@ def parse(text):
 
 
 @cache
-def render_extended(overlay, *components):
-    """Return what an overlay becomes with optional components, as text."""
+def render_extended(overlay, components):
+    """Return what an overlay becomes with optional components, such as `lite+monitoring`, as text."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = {"resources": [ROOT / overlay], "components": [COMPONENTS / each for each in components]}
+        folders = {"resources": [ROOT / overlay], "components": [COMPONENTS / name for name in components.split("+")]}
         layers = {
-            kind: [os.path.relpath(path.resolve(), Path(folder).resolve()) for path in each]
-            for kind, each in paths.items()
+            kind: [os.path.relpath(path.resolve(), Path(folder).resolve()) for path in paths]
+            for kind, paths in folders.items()
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(layers))
         return render_text(Path(folder))
@@ -57,7 +57,7 @@ def render():
 @pytest.fixture
 def extend():
     """Return a function from an overlay and components to their manifests, by kind and name."""
-    return lambda overlay, *components: parse(render_extended(overlay, *components))
+    return lambda overlay, components: parse(render_extended(overlay, components))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_a_component_changes_an_overlay_into_valid_manifests(render, extend, com
 @pytest.mark.parametrize("overlay", BOTH)
 def test_all_components_for_both_ways_fit_together(extend, overlay):
     components = [name for name, overlays in OVERLAYS.items() if overlays is BOTH]
-    manifests = extend(overlay, *components)
+    manifests = extend(overlay, "+".join(components))
 
     check_manifests(manifests)
     names = [each["name"] for each in find_container(manifests)["env"]]
@@ -70,6 +70,43 @@ def check_manifests(manifests):
             check_knative(manifest)
         elif not manifest["apiVersion"].startswith("monitoring.coreos.com/"):
             kubernetes_validate.validate(manifest, KUBERNETES[-1], strict=True)
+
+
+COMBINATIONS = [
+    (KNATIVE, "lite+monitoring+openshift-dns+istio"),
+    (KNATIVE, "istio+openshift-dns+monitoring+lite"),
+    (
+        KNATIVE,
+        "contour+node-local-dns+outbound-proxy+image-pull-secret+priority-class+topology-spread+cluster-local+lite",
+    ),
+    (PLAIN, "lite+monitoring+openshift-dns+outbound-proxy+image-pull-secret+priority-class"),
+    (PLAIN, "node-local-dns+openshift-dns"),
+]
+
+
+@pytest.mark.parametrize(("overlay", "components"), COMBINATIONS)
+def test_several_components_make_the_changes_of_each(render, extend, overlay, components):
+    def find_fields(manifests):
+        return {
+            (*key, *path, repr(leaf)) for key, manifest in manifests.items() for path, leaf in flatten_all(manifest)
+        }
+
+    plain, together = find_fields(render(overlay)), find_fields(extend(overlay, components))
+
+    for component in components.split("+"):
+        assert find_fields(extend(overlay, component)) - plain <= together
+
+
+def flatten_all(value, path=()):
+    """Yield the fields of a manifest with their paths; the place in a list does not count."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from flatten_all(child, (*path, key))
+    elif isinstance(value, list):
+        for child in value:
+            yield from flatten_all(child, (*path, "*"))
+    else:
+        yield path, value
 
 
 @pytest.mark.parametrize("component", ["topology-spread", "priority-class"])
@@ -131,13 +168,13 @@ def test_lite_sets_what_the_lite_image_sets(extend, overlay):
 
 
 @pytest.mark.parametrize("overlay", BOTH)
-def test_lite_needs_half_the_memory_and_the_same_cpu(render, extend, overlay):
+def test_lite_needs_less_memory_and_the_same_cpu(render, extend, overlay):
     standard, lite = (
         find_container(manifests)["resources"] for manifests in (render(overlay), extend(overlay, "lite"))
     )
 
-    assert [standard[each]["memory"] for each in ("requests", "limits")] == ["512Mi", "1Gi"]
-    assert [lite[each]["memory"] for each in ("requests", "limits")] == ["256Mi", "512Mi"]
+    assert [standard[each]["memory"] for each in ("requests", "limits")] == ["384Mi", "1Gi"]
+    assert [lite[each]["memory"] for each in ("requests", "limits")] == ["320Mi", "768Mi"]
     assert [standard[each]["cpu"] for each in ("requests", "limits")] == [
         lite[each]["cpu"] for each in ("requests", "limits")
     ]

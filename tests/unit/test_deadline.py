@@ -3,7 +3,7 @@
 import contextvars
 import threading
 
-from func.deadline import find_deadline, limit_calls
+from func.deadline import find_deadline, limit_calls, without_deadline
 from tests.fakes.clock import FakeClock
 
 
@@ -30,6 +30,13 @@ def test_a_block_within_a_block_cannot_have_more_time():
     clock = FakeClock()
     with limit_calls(8.0, clock=clock), limit_calls(300.0, clock=clock):
         assert find_deadline().remaining_s() == 8.0
+
+
+def test_a_new_request_does_not_inherit_the_deadline_of_an_earlier_one():
+    with limit_calls(0.0):
+        with without_deadline(), limit_calls(8.0, clock=FakeClock()):
+            assert find_deadline().remaining_s() == 8.0
+        assert find_deadline().remaining_s() <= 0.0
 
 
 def test_a_block_within_a_block_can_have_less():

@@ -175,3 +175,29 @@ def test_landmarks_on_a_line_are_misuse():
 
     with pytest.raises(ValueError, match="do not span space"):
         estimate_head_pose(Landmarks(points, 640, 480))
+
+
+def make_line(thickness):
+    points = thickness * np.random.default_rng(0).normal(size=(478, 3))
+    points[:, 0] += np.linspace(0.4, 0.6, 478)
+    return Landmarks(points, 640, 480)
+
+
+def test_landmarks_nearly_on_a_line_still_give_a_rotation():
+    rotation = estimate_head_pose(make_line(thickness=1e-9)).head_rotation
+
+    assert rotation @ rotation.T == approx(np.eye(3), abs=1e-6)
+
+
+@pytest.mark.parametrize("thickness", [1e-11, 1e-12])
+def test_landmarks_too_near_to_a_line_for_a_rotation_are_misuse(thickness):
+    with pytest.raises(ValueError, match="do not span space"):
+        estimate_head_pose(make_line(thickness))
+
+
+@pytest.mark.parametrize("exponent", [40, 65, 75, 100])
+def test_landmarks_that_overflow_are_misuse(exponent):
+    points = 10.0**exponent * np.random.default_rng(0).normal(size=(478, 3))
+
+    with pytest.raises(ValueError, match="do not span space"):
+        estimate_head_pose(Landmarks(points, 640, 480))

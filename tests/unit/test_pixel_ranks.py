@@ -51,6 +51,18 @@ def test_ranks_of_doubles_are_those_of_a_full_sort(found, share):
         check(np.array(found), int(share * len(found)))
 
 
+def test_many_clusters_of_pixels_are_not_divided_one_by_one(monkeypatch):
+    clusters = np.linspace(0.1, 1.0, 200)[:, None] * (1 + np.arange(20) * 1e-12)
+    divided = []
+    divide = pixel_ranks._divide
+    monkeypatch.setattr(pixel_ranks, "_FEW", 2)
+    monkeypatch.setattr(pixel_ranks, "_divide", lambda *args, **more: divided.append(1) or divide(*args, **more))
+
+    check(clusters.ravel(), 2800)
+
+    assert len(divided) <= 1 + 50
+
+
 def test_equal_pixels_have_no_ranks():
     assert rank_values(np.full(20_000, 0.5), np.array([0.5]), 14_000) is None
 

@@ -1,0 +1,288 @@
+"""The studio's gateway: serves the page, films and the sample person, makes session ids and forwards frames.
+
+It is the API gateway of the system on one machine. Viewers' browsers talk to it alone; it adds what they cannot know,
+such as their address.
+"""
+
+import csv
+import logging
+import mimetypes
+import tempfile
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, Response, jsonify, request, send_file
+from pymongo.database import Database
+from werkzeug.exceptions import HTTPException
+
+from func.adapters.saliency_store import check_video_id
+from gaze_tools.film import open_film
+from gaze_tools.sample_clip import SAMPLE, SAMPLE_FPS, read_truth
+from gaze_tools.stack.server import make_server_command
+from gaze_tools.studio.conversion import convert
+from gaze_tools.studio.films import MAX_FILM_BYTES, FilmLibrary
+from gaze_tools.studio.forwarding import Forwarder, complete_metadata, read_frames
+from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_origin
+from gaze_tools.studio.kept import KeptSessions, find_ended
+from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
+from gaze_tools.studio.viewings import start_viewing
+
+PAGE = Path(__file__).with_name("static")
+MAX_GAZE_BYTES = 8 * 2**20
+"""As MAX_BODY_BYTES of the function."""
+
+_MAX_MESSAGE_BYTES = 64 * 1024
+_CHECK = "check"
+_OPEN_VIDEO_IDS = ("calibration", _CHECK)
+"""Video ids without a film: calibrations, and the check of the viewer's position."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySetup:
+    """What a gateway needs.
+
+    Attributes:
+        function_url: Base address of the function.
+        session_api_url: Base address of the session API.
+        mongo_uri: Address of the MongoDB with the maps.
+        directory: Directory for films and finished sessions.
+        hosts: Host names under which the gateway may be reached.
+        token_key: Key that signs session tokens; None if the function checks none.
+    """
+
+    function_url: str
+    session_api_url: str
+    mongo_uri: str
+    directory: Path
+    hosts: Collection[str] = LOOPBACK_NAMES
+    token_key: bytes | None = None
+
+
+def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Flask:
+    """Return the gateway as an application.
+
+    Args:
+        database: Database of the saliency maps.
+        setup: Addresses and directory.
+    """
+    app = Flask(__name__, static_folder=str(PAGE), static_url_path="/static")
+    app.config["MAX_FORM_MEMORY_SIZE"] = MAX_GAZE_BYTES
+    films = FilmLibrary(setup.directory / "films", database)
+    kept = KeptSessions(setup.directory, setup.session_api_url, setup.mongo_uri, database=database.name)
+    _add_guard(app, setup.hosts)
+    _add_page(app, setup.directory)
+    _add_films(app, films)
+    _add_viewings(app, setup, films, kept)
+    _add_sessions(app, films, kept)
+    return app
+
+
+def _add_guard(app: Flask, hosts: Collection[str]) -> None:
+    @app.before_request
+    def refuse_others() -> None:
+        check_origin(
+            request.headers.get("Host", ""),
+            request.headers.get("Origin"),
+            # Links and bookmarks lead to the page from anywhere; they read and change nothing.
+            None if request.path == "/" and request.method == "GET" else request.headers.get("Sec-Fetch-Site"),
+            hosts,
+        )
+        limit = MAX_GAZE_BYTES if request.path == "/gaze" else _MAX_MESSAGE_BYTES
+        request.max_content_length = MAX_FILM_BYTES if request.path == "/api/films" else limit
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    @app.errorhandler(StudioError)
+    def refuse(error: StudioError) -> Response:
+        return answer_problem(error)
+
+    @app.errorhandler(HTTPException)
+    def answer_http(error: HTTPException) -> Response:
+        code = error.code or 500
+        slug = error.name.lower().replace(" ", "-")
+        return answer_problem(StudioError(code, slug, error.name, f"{error.name}."))
+
+    @app.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        _log.error("a request failed: %s", type(error).__name__)
+        return answer_problem(StudioError(500, "unexpected", "Unexpected error", "The gateway failed."))
+
+
+def _add_page(app: Flask, directory: Path) -> None:
+    @app.get("/")
+    def page() -> Response:
+        response = send_file(PAGE / "index.html", max_age=0)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        return send_file(PAGE / "icon.svg", mimetype="image/svg+xml")
+
+    @app.get("/api/sample-person")
+    def sample_person() -> Response:
+        """Return the images of the rendered person who stands in for a camera."""
+        truth = read_truth()
+        with (SAMPLE / "recording" / "targets.csv").open(newline="", encoding="utf-8") as file:
+            rows = [
+                {"url": f"/api/sample-person/{row['frame']}", "target": [float(row["x"]), float(row["y"])]}
+                for row in csv.DictReader(file)
+            ]
+        return jsonify(
+            targets=rows,
+            clip="/api/sample-person/clip.webm",
+            frames_per_s=SAMPLE_FPS,
+            screen=truth["screen"],
+            camera=truth["camera"],
+        )
+
+    @app.get("/api/sample-person/<name>")
+    def sample_image(name: str) -> Response:
+        if name == "clip.webm":
+            clip = directory / "clip.webm"
+            if not clip.is_file():
+                convert(SAMPLE / "clip.mp4", clip)
+            return send_file(clip, mimetype="video/webm", conditional=True)
+        known = {path.name: path for path in (SAMPLE / "recording" / "frames").iterdir()}
+        if name not in known:
+            raise not_found("There is no such image.")
+        return send_file(known[name], max_age=3600)
+
+
+def _add_films(app: Flask, films: FilmLibrary) -> None:
+    @app.get("/api/films")
+    def list_films() -> Response:
+        return jsonify(films=[film.as_json() for film in films.list_films()])
+
+    @app.post("/api/films")
+    def add_film() -> tuple[Response, int]:
+        title = request.args.get("name", "")
+        if not title or len(title) > 300 or not title.isprintable():
+            raise bad_request("The name of the film is missing.")
+        return jsonify(films.add(title, request.stream).as_json()), 201  # type: ignore[arg-type]
+
+    @app.get("/api/films/<film_id>")
+    def get_film(film_id: str) -> Response:
+        return jsonify(films.get(film_id).as_json())
+
+    @app.delete("/api/films/<film_id>")
+    def remove_film(film_id: str) -> Response:
+        films.remove(film_id)
+        return jsonify(message="Film removed")
+
+    @app.get("/api/films/<film_id>/video")
+    def play_film(film_id: str) -> Response:
+        path = films.find_playable(film_id)
+        kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
+        return send_file(path, mimetype=kind, conditional=True, max_age=0)
+
+
+def _add_viewings(app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: KeptSessions) -> None:
+    forwarder = Forwarder(setup.function_url)
+
+    @app.get("/api/health")
+    def health() -> tuple[Response, int]:
+        is_ready = forwarder.is_ready()
+        return jsonify(function="ready" if is_ready else "not ready"), 200 if is_ready else 503
+
+    @app.post("/api/viewings")
+    def start() -> tuple[Response, int]:
+        body = request.get_json(force=True, silent=True)
+        video_id = body.get("video_id") if isinstance(body, dict) else None
+        if not isinstance(video_id, str):
+            raise bad_request("video_id must be a text.")
+        try:
+            check_video_id(video_id)
+        except ValueError as error:
+            raise bad_request("video_id is not a video id.") from error
+        if video_id not in _OPEN_VIDEO_IDS and films.get(video_id).state != "ready":
+            raise StudioError(409, "not-prepared", "Not prepared", "The film is still being prepared.")
+        started = start_viewing(_address(), video_id, token_key=setup.token_key)
+        if video_id != _CHECK:
+            kept.reserve(started, _address())
+        return jsonify(asdict(started)), 201
+
+    @app.post("/gaze")
+    def forward() -> Response:
+        metadata, images = read_frames(request)
+        answer = forwarder.post(complete_metadata(metadata, _address()), images)
+        ended = find_ended(answer.get_data()) if answer.status_code == 200 else None
+        if ended is not None:
+            kept.keep(ended)
+        return answer
+
+    @app.post("/api/calibrations/<session_id>")
+    def revive(session_id: str) -> Response:
+        """Make a kept calibration usable again."""
+        kept.revive_calibration(session_id)
+        return jsonify(session_id=session_id)
+
+
+def _add_sessions(app: Flask, films: FilmLibrary, kept: KeptSessions) -> None:
+    @app.get("/api/sessions")
+    def list_sessions() -> Response:
+        return jsonify(sessions=kept.list_sessions())
+
+    @app.get("/api/sessions/<session_id>/<name>")
+    def get_file(session_id: str, name: str) -> Response:
+        video = None
+        if name != "session.json":
+            try:
+                video = films.find_original(kept.read_video_id(session_id))
+            except StudioError as error:
+                if error.status != 404:
+                    raise
+        path = kept.find_file(session_id, name, video)
+        response = send_file(path, max_age=0, as_attachment=name != "report.html")
+        if name == "report.html":
+            # The report contains its images and styles; it runs no script.
+            response.headers["Content-Security-Policy"] = (
+                "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
+            )
+        return response
+
+
+def _address() -> str:
+    return request.remote_addr or "127.0.0.1"
+
+
+def _create_app(
+    database: Database[dict[str, Any]],
+    *,
+    maps_uri: str,
+    function_url: str,
+    session_api_url: str,
+    data: str | None,
+) -> Flask:
+    directory = Path(data) if data else Path(tempfile.mkdtemp(prefix="studio-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    with open_film(SAMPLE / "video.mp4"):
+        pass  # PyAV and its libraries are loaded before the first viewer comes
+    return make_gateway(database, GatewaySetup(function_url, session_api_url, maps_uri, directory))
+
+
+main = make_server_command(
+    _create_app,
+    database="saliency_db",
+    help_text=__doc__,
+    app_options=[
+        click.Option(["--function-url"], required=True, help="Base address of the function."),
+        click.Option(["--session-api-url"], required=True, help="Base address of the session API."),
+        click.Option(["--maps-uri"], required=True, help="Address of the MongoDB with the maps."),
+        click.Option(["--data"], help="Directory for films and finished sessions.  [default: a temporary one]"),
+    ],
+)
+
+
+if __name__ == "__main__":
+    main()

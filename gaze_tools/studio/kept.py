@@ -1,0 +1,191 @@
+"""Finished sessions, kept as exports, and their reports. No images are kept."""
+
+import contextlib
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from func.adapters.saliency_store import MongoSaliencyMaps
+from func.adapters.session_api import HttpSessionStore
+from func.bootstrap import load_model
+from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
+from gaze_tools.report.examination import examine_session, read_gazes
+from gaze_tools.report.page import write_report
+from gaze_tools.session.api import SessionApi, is_session_id
+from gaze_tools.session.export_file import ExportedSessions
+from gaze_tools.session.transfer import export_session, import_session
+from gaze_tools.studio.problems import StudioError, not_found
+from gaze_tools.studio.viewings import StartedViewing
+from models import GAZE_MODEL_PATH
+
+TIMEOUT_S = 60.0
+KEEP_S = 6 * 3600.0
+"""Minimum lifetime of viewings and calibrations: a viewer may pause a film for longer than an unused session lives."""
+
+FILES = {"session.json", "report.html", "trace.csv", "trace.json"}
+"""Files of a session that can be downloaded."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that has its result.
+
+    Attributes:
+        session_id: Session id.
+        is_calibration: Whether it is a calibration, which has no score.
+    """
+
+    session_id: str
+    is_calibration: bool
+
+
+class KeptSessions:
+    """Finished sessions and calibrations in a directory, one directory for each. Thread-safe.
+
+    Args:
+        directory: Directory for both.
+        session_api_url: Base address of the session API.
+        mongo_uri: Address of the MongoDB with the maps.
+        database: Its database.
+    """
+
+    def __init__(self, directory: Path, session_api_url: str, mongo_uri: str, *, database: str = "saliency_db") -> None:
+        self._directory = directory / "sessions"
+        self._calibrations = directory / "calibrations"
+        self._session_api_url = session_api_url
+        self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
+        self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
+        self._lock = threading.Lock()
+
+    def reserve(self, viewing: StartedViewing, ip_address: str) -> None:
+        """Create the session of a viewing with a long life; otherwise the function creates it with the usual one."""
+        api = SessionApi(self._session_api_url)
+        try:
+            api.create(viewing.session_id, ip_address=ip_address, video_id=viewing.video_id, keep_s=KEEP_S)
+        except SessionStoreError as error:
+            _log.warning("a session could not be reserved: %s", type(error).__name__)
+
+    def keep(self, ended: EndedSession) -> bool:
+        """Write the export of a session; return whether it was written."""
+        place = self._calibration(ended.session_id) if ended.is_calibration else self._place(ended.session_id)
+        try:
+            export_session(ended.session_id, place / "session.json", self._store, self._maps)
+        except (GazeError, OSError) as error:
+            _log.warning("a finished session could not be kept: %s", type(error).__name__)
+            return False
+        return True
+
+    def revive_calibration(self, session_id: str) -> None:
+        """Put a kept calibration back into the session API if it has expired there.
+
+        Raises:
+            StudioError: It was not kept, or cannot be stored.
+        """
+        path = self._calibration(session_id) / "session.json"
+        if not path.is_file():
+            raise not_found("There is no such calibration.")
+        with self._lock:
+            with contextlib.suppress(SessionNotFoundError):
+                self._store.get_session(session_id, first=1, last=1)
+                return
+            try:
+                import_session(path, SessionApi(self._session_api_url), keep_s=KEEP_S)
+            except (GazeError, ValueError, OSError) as error:
+                raise StudioError(
+                    502, "session-api-failed", "Session API failed", "The calibration cannot be stored again."
+                ) from error
+
+    def list_sessions(self) -> list[dict[str, Any]]:
+        """Return the kept sessions, the newest first: `session_id`, `video_id`, `exported_at`, `final_score`."""
+        found = []
+        for path in self._directory.glob("*/session.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                exported = ExportedSessions(path)
+                session = exported.get_session(exported.header.session_id)
+                result = session.settings.get("result") or {}
+                found.append(
+                    {
+                        "session_id": session.session_id,
+                        "video_id": session.video_id,
+                        "exported_at": exported.header.exported_at,
+                        "final_score": result.get("final_score"),
+                        "score_valid": result.get("score_valid"),
+                    }
+                )
+        return sorted(found, key=lambda each: str(each["exported_at"]), reverse=True)
+
+    def find_file(self, session_id: str, name: str, video: Path | None) -> Path:
+        """Return a file of a kept session; the report and the traces are made when they are first asked for.
+
+        Args:
+            session_id: Session id.
+            name: Name of the file, one of `FILES`.
+            video: Film, for the report; None draws key frames on a dark background.
+
+        Raises:
+            StudioError: There is no such file or session.
+        """
+        if name not in FILES:
+            raise not_found("There is no such file.")
+        place = self._place(session_id)
+        if not (place / "session.json").is_file():
+            raise not_found("There is no such session.")
+        with self._lock:
+            if not (place / name).is_file():
+                self._write_report(place, video)
+        return place / name
+
+    def read_video_id(self, session_id: str) -> str:
+        """Return the video id of a kept session.
+
+        Raises:
+            StudioError: There is no such session.
+        """
+        path = self._place(session_id) / "session.json"
+        try:
+            exported = ExportedSessions(path)
+            return exported.get_session(exported.header.session_id).video_id
+        except (OSError, ValueError, SessionNotFoundError) as error:
+            raise not_found("There is no such session.") from error
+
+    def _write_report(self, place: Path, video: Path | None) -> None:
+        exported = ExportedSessions(place / "session.json")
+        session = exported.get_session(exported.header.session_id)
+        notes: list[str] = []
+        gazes, accuracy = read_gazes(session, exported, lambda: load_model(GAZE_MODEL_PATH), notes)
+        write_report(
+            examine_session(session, self._maps, gazes, notes, accuracy=accuracy), self._maps, place, video=video
+        )
+
+    def _place(self, session_id: str) -> Path:
+        return self._directory / _to_name(session_id)
+
+    def _calibration(self, session_id: str) -> Path:
+        return self._calibrations / _to_name(session_id)
+
+
+def _to_name(session_id: str) -> str:
+    if not is_session_id(session_id):
+        raise not_found("There is no such session.")
+    # A colon is not allowed in file names everywhere.
+    return session_id.replace(":", "_")
+
+
+def find_ended(body: bytes) -> EndedSession | None:
+    """Return the session that an answer ends; None for any other answer."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    answers = [answer, *(answer.get("frames") or [])] if isinstance(answer, dict) else []
+    for each in answers:
+        result = each.get("result") if isinstance(each, dict) else None
+        session_id = (each.get("session_id") or answer.get("session_id")) if isinstance(result, dict) else None
+        if isinstance(result, dict) and isinstance(session_id, str):
+            return EndedSession(session_id, result.get("score_invalid_reason") == "calibration_session")
+    return None

@@ -1,0 +1,103 @@
+/** The studio's page: which step is shown, what the steps share, and errors in words. */
+
+import { chooseLanguage, setText, t, useLanguage } from "./i18n.js";
+import { setUpCalibration } from "./step-calibration.js";
+import { setUpCamera } from "./step-camera.js";
+import { setUpScore } from "./step-score.js";
+import { setUpStart } from "./step-start.js";
+import { setUpWatch } from "./step-watch.js";
+
+const KEY = "gaze-studio";
+const ORDER = ["start", "camera", "calibration", "watch", "score"];
+
+/** What the steps share. */
+class Studio {
+  constructor() {
+    this.source = null;
+    this.isSample = false;
+    this.deviceId = undefined;
+    this.setup = { screen: undefined, camera: undefined, calibration: null };
+    this.calibrationResult = null;
+    this.viewing = null;
+    this.film = null;
+    this.steps = {};
+    this.current = null;
+  }
+
+  /** Shows a step. */
+  async go(name) {
+    await this.steps[this.current]?.leave?.();
+    this.current = name;
+    this.hideError();
+    for (const view of document.querySelectorAll("[data-view]")) view.hidden = view.dataset.view !== name;
+    for (const item of document.querySelectorAll("#steps li")) {
+      const place = ORDER.indexOf(item.dataset.step);
+      item.toggleAttribute("data-done", place < ORDER.indexOf(name));
+      if (item.dataset.step === name) item.setAttribute("aria-current", "step");
+      else item.removeAttribute("aria-current");
+    }
+    window.scrollTo(0, 0);
+    document.querySelector(`[data-view="${name}"] h1`).focus({ preventScroll: true });
+    await this.steps[name].enter?.();
+  }
+
+  /** Says what went wrong and what to do. */
+  showError(key, values = {}) {
+    const alert = document.getElementById("alert");
+    setText(alert, key, values);
+    alert.hidden = false;
+    alert.scrollIntoView({ block: "nearest" });
+  }
+
+  showFailure(error) {
+    if (error?.name === "AbortError") this.showError("error.stopped");
+    else if (error instanceof TypeError || error?.status === 0) this.showError("error.server");
+    else this.showError("error.other", { detail: error?.message ?? String(error) });
+  }
+
+  hideError() {
+    document.getElementById("alert").hidden = true;
+  }
+
+  announce(text) {
+    document.getElementById("announcer").textContent = text;
+  }
+
+  /** Remembers values for the next visit. */
+  remember(values) {
+    localStorage.setItem(KEY, JSON.stringify({ ...this.remembered, ...values }));
+  }
+
+  get remembered() {
+    try {
+      return JSON.parse(localStorage.getItem(KEY)) ?? {};
+    } catch {
+      return {};
+    }
+  }
+
+  release() {
+    this.source?.stop();
+    this.source = null;
+  }
+}
+
+const studio = new Studio();
+const language = document.getElementById("language");
+language.value = chooseLanguage();
+await useLanguage(language.value);
+language.addEventListener("change", async () => {
+  await useLanguage(language.value, { remember: true });
+  studio.steps[studio.current]?.translate?.();
+});
+Object.assign(studio.steps, {
+  start: setUpStart(studio),
+  camera: setUpCamera(studio),
+  calibration: setUpCalibration(studio),
+  watch: setUpWatch(studio),
+  score: setUpScore(studio),
+});
+window.addEventListener("pagehide", () => studio.release());
+window.addEventListener("unhandledrejection", ({ reason }) => studio.showFailure(reason));
+await studio.go("start");
+studio.announce(t("start.title"));

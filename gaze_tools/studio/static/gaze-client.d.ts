@@ -1,0 +1,198 @@
+/** Types of gaze-client.js. */
+
+export interface Screen {
+  width_mm?: number;
+  height_mm?: number;
+  width_px?: number;
+  height_px?: number;
+}
+
+export interface Camera {
+  vertical_fov_deg?: number;
+  offset_x_mm?: number;
+  offset_y_mm?: number;
+  tilt_deg?: number;
+  mirrored?: boolean;
+}
+
+export interface Viewport {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface Session {
+  sessionId: string;
+  videoId: string;
+  token?: string | null;
+  /** Only without a gateway, which knows the address. */
+  ipAddress?: string;
+}
+
+export interface Setup {
+  screen?: Screen;
+  camera?: Camera;
+  calibration?: Session | null;
+  /** Where the film is, if it is known and does not move; otherwise it is followed. */
+  viewport?: Viewport;
+}
+
+export interface Gaze {
+  x: number;
+  y: number;
+  on_screen: boolean;
+}
+
+export interface FrameAnswer {
+  status: "success";
+  frame_number: number;
+  gaze: Gaze | null;
+  validity: "ok" | "no_face" | "eyes_closed" | "low_quality";
+  flags?: string[];
+  head_pose_deg?: { pitch: number; yaw: number; roll: number };
+  distance_mm?: number;
+  calibrated?: boolean;
+}
+
+export interface CapturedImage {
+  blob: Blob;
+  /** Unix time in milliseconds. */
+  timestampMs: number;
+  /** Mean brightness, 0 to 255. */
+  brightness: number;
+}
+
+/** Anything that delivers images: a camera, or a stand-in for one. */
+export interface FrameSource extends EventTarget {
+  /** False once it delivers no more images. */
+  readonly isLive?: boolean;
+  nextImage(signal?: AbortSignal): Promise<void>;
+  capture(): Promise<CapturedImage>;
+  stop(): void;
+}
+
+export class GazeRequestError extends Error {
+  readonly status: number;
+  readonly problem: Record<string, unknown> | null;
+}
+
+export class GazeConnection extends EventTarget {
+  constructor(options?: { url?: string; fetch?: typeof fetch; timeoutMs?: number });
+  readonly isTroubled: boolean;
+  post(
+    metadata: object,
+    images: Blob[],
+    options?: { signal?: AbortSignal; timeoutMs?: number; giveUpAfterMs?: number },
+  ): Promise<Record<string, unknown>>;
+}
+
+export class CameraSource extends EventTarget implements FrameSource {
+  static open(options?: {
+    deviceId?: string;
+    width?: number;
+    height?: number;
+    frameRate?: number;
+    quality?: number;
+  }): Promise<CameraSource>;
+  readonly label: string;
+  readonly deviceId: string | undefined;
+  readonly isLive: boolean;
+  readonly video: HTMLVideoElement;
+  nextImage(signal?: AbortSignal): Promise<void>;
+  capture(): Promise<CapturedImage>;
+  stop(): void;
+}
+
+export class FilmClock {
+  constructor(video: HTMLVideoElement);
+  readonly isRunning: boolean;
+  readonly positionMs: number;
+  stop(): void;
+}
+
+export class FrameQueue extends EventTarget {
+  constructor(
+    connection: GazeConnection,
+    makeMetadata: () => object,
+    options?: { maxBatch?: number; maxQueue?: number; signal?: AbortSignal },
+  );
+  readonly counts: { sent: number; stored: number; dropped: number; refused: number };
+  readonly length: number;
+  readonly isFull: boolean;
+  readonly lastNumber: number;
+  push(blob: Blob, fields: object): number | null;
+  flush(): Promise<void>;
+}
+
+export class PositionCheck {
+  constructor(source: FrameSource, session: Session, setup: Setup, connection?: GazeConnection);
+  look(options?: { signal?: AbortSignal }): Promise<{ brightness: number; answer: FrameAnswer }>;
+}
+
+export interface MeasuredTarget {
+  frames: number;
+  usable: number;
+  /** Median distance of the gaze from its median, as a share of the screen; null without any gaze. */
+  spread: number | null;
+  answers: FrameAnswer[];
+}
+
+export class Calibration {
+  constructor(source: FrameSource, session: Session, setup: Setup, connection?: GazeConnection);
+  readonly recorded: { blob: Blob; target: [number, number]; use: "fit" | "validate" }[];
+  measure(
+    target: [number, number],
+    options?: {
+      use?: "fit" | "validate";
+      frames?: number;
+      onFrame?: (share: number) => void;
+      signal?: AbortSignal;
+    },
+  ): Promise<MeasuredTarget>;
+  finish(options?: { signal?: AbortSignal }): Promise<Record<string, unknown>>;
+}
+
+export interface ViewingPoint {
+  frameNumber: number;
+  videoTimeMs: number;
+  viewport: Viewport;
+  gaze: Gaze | null;
+  validity: FrameAnswer["validity"];
+  flags: string[];
+}
+
+export class Viewing extends EventTarget {
+  constructor(
+    source: FrameSource,
+    session: Session,
+    setup: Setup,
+    film: HTMLVideoElement,
+    options?: { connection?: GazeConnection; maxRate?: number; element?: Element },
+  );
+  readonly queue: FrameQueue;
+  readonly points: ViewingPoint[];
+  start(): void;
+  pause(): Promise<void>;
+  complete(): Promise<Record<string, unknown>>;
+  abort(): void;
+}
+
+export function startSession(
+  videoId: string,
+  options?: { url?: string; signal?: AbortSignal },
+): Promise<Session>;
+export function locateOnScreen(
+  element: Element,
+  options?: { content?: { width: number; height: number } | null; view?: Window },
+): Viewport;
+export function fitImage(
+  box: Viewport,
+  content: { width: number; height: number } | null,
+): Viewport;
+export function retryDelayMs(attempt: number, retryAfterS: number | null, random?: () => number): number;
+export function isTemporary(status: number): boolean;
+export function wait(ms: number, signal?: AbortSignal): Promise<void>;
+export function encodeJpeg(canvas: HTMLCanvasElement, quality: number): Promise<Blob>;
+export function measureBrightness(context: CanvasRenderingContext2D): number;
+export function measureSpread(points: { x: number; y: number }[]): number | null;

@@ -1,0 +1,596 @@
+/**
+ * Client of gaze-function for web pages: camera, frames, calibration, viewing. No dependencies.
+ *
+ * Copy this file and its types, gaze-client.d.ts. Positions on the screen are shares of its width and height from the
+ * top left corner, as in the function's HTTP interface.
+ */
+
+const MAX_BATCH = 16;
+const MAX_QUEUE = 48;
+const FIRST_DELAY_MS = 250;
+const MAX_DELAY_MS = 8000;
+
+/** A request that the server refused for good, or that could not be repeated any longer. */
+export class GazeRequestError extends Error {
+  /** @param {string} message @param {number} status @param {object | null} problem */
+  constructor(message, status, problem) {
+    super(message);
+    this.name = "GazeRequestError";
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+/** Waits; rejects when the signal aborts. */
+export function wait(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Delay before attempt `attempt` (from 1): exponential with full jitter, at least what the server asked for. */
+export function retryDelayMs(attempt, retryAfterS, random = Math.random) {
+  const limit = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1));
+  const spread = limit * random();
+  return retryAfterS === null ? Math.max(FIRST_DELAY_MS / 2, spread) : retryAfterS * 1000 + Math.min(spread, 1000);
+}
+
+/** Whether a repetition of the same request can succeed. */
+export function isTemporary(status) {
+  return status === 0 || status === 408 || status === 429 || status >= 500;
+}
+
+/** Sends requests to `/gaze`, and repeats those that can succeed later. */
+export class GazeConnection extends EventTarget {
+  constructor({ url = "/gaze", fetch: send = globalThis.fetch.bind(globalThis), timeoutMs = 30000 } = {}) {
+    super();
+    this.url = url;
+    this.timeoutMs = timeoutMs;
+    this.isTroubled = false;
+    this._send = send;
+  }
+
+  /** Makes one attempt; returns `{status, body, retryAfterS}` with status 0 if no answer came. */
+  async attempt(metadata, images, { signal, timeoutMs = this.timeoutMs } = {}) {
+    const form = new FormData();
+    form.append("metadata", new Blob([JSON.stringify(metadata)], { type: "application/json" }));
+    for (const image of images) form.append("frame", image, "frame.jpg");
+    const signals = [AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])];
+    try {
+      const response = await this._send(this.url, {
+        method: "POST",
+        body: form,
+        signal: AbortSignal.any(signals),
+        credentials: "omit",
+      });
+      const delay = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+      const body = await response.json().catch(() => null);
+      return { status: response.status, body, retryAfterS: Number.isFinite(delay) ? delay : null };
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      return { status: 0, body: null, retryAfterS: null };
+    }
+  }
+
+  /** Sends until there is an answer that a repetition would not change. Events: `trouble`, `recovery`. */
+  async post(metadata, images, { signal, timeoutMs, giveUpAfterMs = Infinity } = {}) {
+    const startedMs = performance.now();
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await this.attempt(metadata, images, { signal, timeoutMs });
+      this.note(answer);
+      if (!isTemporary(answer.status)) {
+        if (answer.status === 200 && answer.body) return answer.body;
+        throw new GazeRequestError(answer.body?.detail ?? `HTTP ${answer.status}`, answer.status, answer.body);
+      }
+      if (performance.now() - startedMs > giveUpAfterMs) {
+        throw new GazeRequestError(answer.body?.detail ?? "no answer", answer.status, answer.body);
+      }
+      await wait(retryDelayMs(attempt, answer.retryAfterS), signal);
+    }
+  }
+
+  /** Notes whether the server is there. One that is only busy is. */
+  note({ status, body }) {
+    const isTroubled = isTemporary(status) && status !== 429 && status !== 503;
+    if (isTroubled === this.isTroubled) return;
+    this.isTroubled = isTroubled;
+    const detail = isTroubled ? { status, problem: body } : {};
+    this.dispatchEvent(new CustomEvent(isTroubled ? "trouble" : "recovery", { detail }));
+  }
+}
+
+/** A camera of the browser as a source of JPEG frames. */
+export class CameraSource extends EventTarget {
+  /** Opens a camera. Throws the browser's `NotAllowedError`, `NotFoundError`, `NotReadableError` and the like. */
+  static async open({ deviceId, width = 640, height = 480, frameRate = 30, quality = 0.9 } = {}) {
+    const stream = await navigator.mediaDevices.getUserMedia({
+      audio: false,
+      video: {
+        ...(deviceId ? { deviceId: { exact: deviceId } } : { facingMode: "user" }),
+        width: { ideal: width },
+        height: { ideal: height },
+        frameRate: { ideal: frameRate },
+      },
+    });
+    const video = document.createElement("video");
+    video.muted = true;
+    video.playsInline = true;
+    video.srcObject = stream;
+    await video.play();
+    return new CameraSource(stream, video, quality);
+  }
+
+  constructor(stream, video, quality) {
+    super();
+    this.stream = stream;
+    this.video = video;
+    this.quality = quality;
+    this.maxWidth = 1280;
+    this._canvas = document.createElement("canvas");
+    const [track] = stream.getVideoTracks();
+    track.addEventListener("ended", () => this.dispatchEvent(new Event("lost")));
+  }
+
+  get label() {
+    return this.stream.getVideoTracks()[0]?.label ?? "";
+  }
+
+  get deviceId() {
+    return this.stream.getVideoTracks()[0]?.getSettings().deviceId;
+  }
+
+  get isLive() {
+    return this.stream.getVideoTracks().some((track) => track.readyState === "live");
+  }
+
+  /** Waits for the camera's next image. */
+  nextImage(signal) {
+    if (!this.video.requestVideoFrameCallback) return wait(1000 / 30, signal);
+    return new Promise((resolve, reject) => {
+      const handle = this.video.requestVideoFrameCallback(() => resolve());
+      signal?.addEventListener("abort", () => {
+        this.video.cancelVideoFrameCallback(handle);
+        reject(signal.reason);
+      });
+    });
+  }
+
+  /** Returns the current image as `{blob, timestampMs, brightness}`; large images are reduced to `maxWidth`. */
+  async capture() {
+    const timestampMs = performance.timeOrigin + performance.now();
+    const { videoWidth, videoHeight } = this.video;
+    if (!videoWidth) throw new Error("the camera has no image yet");
+    const scale = Math.min(1, this.maxWidth / videoWidth);
+    this._canvas.width = Math.round(videoWidth * scale);
+    this._canvas.height = Math.round(videoHeight * scale);
+    const context = this._canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    context.drawImage(this.video, 0, 0, this._canvas.width, this._canvas.height);
+    return { blob: await encodeJpeg(this._canvas, this.quality), timestampMs, brightness: measureBrightness(context) };
+  }
+
+  stop() {
+    for (const track of this.stream.getTracks()) track.stop();
+    this.video.srcObject = null;
+  }
+}
+
+/** Returns a canvas as a JPEG. */
+export function encodeJpeg(canvas, quality) {
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no image"))), "image/jpeg", quality);
+  });
+}
+
+/** Returns the mean brightness of an image, 0 to 255, from a grid of its pixels. */
+export function measureBrightness(context) {
+  const { width, height } = context.canvas;
+  let sum = 0;
+  const rows = 8;
+  for (let row = 0; row < rows; row += 1) {
+    const { data } = context.getImageData(0, Math.floor(((row + 0.5) * height) / rows), width, 1);
+    let line = 0;
+    for (let at = 0; at < data.length; at += 32) line += (data[at] + data[at + 1] + data[at + 2]) / 3;
+    sum += line / Math.ceil(data.length / 32);
+  }
+  return sum / rows;
+}
+
+/**
+ * Returns where an element is on the screen, as shares of the screen; with `content`, the size of an image that the
+ * element shows as a whole, where that image is.
+ *
+ * In full screen this is exact. Otherwise the browser does not say where its page begins, so the frame of the window is
+ * taken to be equally wide on the left, right and bottom, and everything else to be above the page.
+ */
+export function locateOnScreen(element, { content = null, view = window } = {}) {
+  const box = fitImage(element.getBoundingClientRect(), content);
+  const { screen } = view;
+  if (view.document.fullscreenElement) {
+    const { innerWidth, innerHeight } = view;
+    return makeViewport(box.x / innerWidth, box.y / innerHeight, box.width / innerWidth, box.height / innerHeight);
+  }
+  const zoom = view.outerWidth / Math.max(1, view.innerWidth);
+  // A little more is the frame of the window, not the zoom of the page.
+  const scale = zoom > 1.08 || zoom < 0.98 ? zoom : 1;
+  const edge = Math.max(0, (view.outerWidth - view.innerWidth * scale) / 2);
+  const left = view.mozInnerScreenX ?? view.screenX + edge;
+  const top = view.mozInnerScreenY ?? view.screenY + Math.max(0, view.outerHeight - view.innerHeight * scale - edge);
+  const x = (left - (screen.availLeft ?? 0) + box.x * scale) / screen.width;
+  const y = (top - (screen.availTop ?? 0) + box.y * scale) / screen.height;
+  return makeViewport(x, y, (box.width * scale) / screen.width, (box.height * scale) / screen.height);
+}
+
+function makeViewport(x, y, width, height) {
+  const limit = (value, low) => Math.min(10, Math.max(low, Math.round(value * 1e5) / 1e5));
+  return { x: limit(x, -10), y: limit(y, -10), width: limit(width, 0.001), height: limit(height, 0.001) };
+}
+
+/** Returns the box of an image in a box that it fills as far as its shape allows (`object-fit: contain`). */
+export function fitImage(box, content) {
+  if (!content?.width || !content.height || !box.width || !box.height) return box;
+  const scale = Math.min(box.width / content.width, box.height / content.height);
+  const [width, height] = [content.width * scale, content.height * scale];
+  return { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) / 2, width, height };
+}
+
+/** Follows the position of a film: the time of the image that is on screen now. */
+export class FilmClock {
+  constructor(video) {
+    this.video = video;
+    this._mediaTime = null;
+    this._stopped = false;
+    if (video.requestVideoFrameCallback) {
+      const note = (_now, { mediaTime }) => {
+        this._mediaTime = mediaTime;
+        if (!this._stopped) video.requestVideoFrameCallback(note);
+      };
+      video.requestVideoFrameCallback(note);
+      video.addEventListener("seeking", () => {
+        this._mediaTime = null;
+      });
+    }
+  }
+
+  get isRunning() {
+    const { video } = this;
+    return !video.paused && !video.ended && !video.seeking && video.readyState >= 3;
+  }
+
+  get positionMs() {
+    return 1000 * (this._mediaTime ?? this.video.currentTime);
+  }
+
+  stop() {
+    this._stopped = true;
+  }
+}
+
+/**
+ * Frames on their way to the server. Sends one request at a time, with all frames that wait, up to a batch: on a slow
+ * network requests get fewer and larger. A frame that does not fit into the queue is dropped and counted.
+ *
+ * Events: `answer` ({frameNumber, answer}), `refused` ({frameNumber, problem}), `idle`.
+ */
+export class FrameQueue extends EventTarget {
+  constructor(connection, makeMetadata, { maxBatch = MAX_BATCH, maxQueue = MAX_QUEUE, signal } = {}) {
+    super();
+    this.counts = { sent: 0, stored: 0, dropped: 0, refused: 0 };
+    this.lastNumber = 0;
+    this.roundTripMs = null;
+    this._connection = connection;
+    this._makeMetadata = makeMetadata;
+    this._maxBatch = maxBatch;
+    this._maxQueue = maxQueue;
+    this._batchLimit = maxBatch;
+    this._signal = signal;
+    this._waiting = [];
+    this._sending = null;
+    this._error = null;
+  }
+
+  get length() {
+    return this._waiting.length;
+  }
+
+  get isFull() {
+    return this._waiting.length >= this._maxQueue;
+  }
+
+  /** Adds a frame `{blob, fields}` and returns its number; null if it was dropped. */
+  push(blob, fields) {
+    if (this.isFull) {
+      this.counts.dropped += 1;
+      return null;
+    }
+    this.lastNumber += 1;
+    this._waiting.push({ number: this.lastNumber, blob, fields });
+    this._sending ??= this._run();
+    return this.lastNumber;
+  }
+
+  /** Waits until every frame is stored or refused. */
+  async flush() {
+    await this._sending;
+    if (this._error) throw this._error;
+  }
+
+  async _run() {
+    let failures = 0;
+    try {
+      while (this._waiting.length) {
+        const batch = this._waiting.slice(0, this._batchLimit);
+        const delayS = await this._send(batch);
+        if (delayS === undefined) {
+          failures = 0;
+          this._batchLimit = Math.min(this._maxBatch, this._batchLimit + 1);
+          continue;
+        }
+        failures += 1;
+        // A busy server may have room for some of them.
+        this._batchLimit = Math.max(1, Math.floor(this._batchLimit / 2));
+        await wait(retryDelayMs(failures, delayS), this._signal);
+      }
+    } catch (error) {
+      this._error = error;
+    } finally {
+      this._sending = null;
+      this.dispatchEvent(new Event("idle"));
+    }
+  }
+
+  /** Sends a batch once; returns undefined, or the delay that the server wants (null: any) if frames must be repeated. */
+  async _send(batch) {
+    const startedMs = performance.now();
+    const metadata = {
+      ...this._makeMetadata(),
+      frames: batch.map(({ number, fields }) => ({ frame_number: number, ...fields })),
+    };
+    const images = batch.map(({ blob }) => blob);
+    const { status, body, retryAfterS } = await this._connection.attempt(metadata, images, { signal: this._signal });
+    this._connection.note({ status, body });
+    const answers = body?.frames;
+    if (!Array.isArray(answers) || answers.length !== batch.length) {
+      if (isTemporary(status) || status === 200) return retryAfterS;
+      throw new GazeRequestError(body?.detail ?? `HTTP ${status}`, status, body);
+    }
+    this.roundTripMs = performance.now() - startedMs;
+    const repeated = answers.filter((answer) => answer.status !== "success" && isTemporary(answer.status));
+    batch.forEach((frame, index) => this._settle(frame, answers[index]));
+    if (!repeated.length) return undefined;
+    return Math.max(...repeated.map((answer) => answer.retry_after_s ?? 0.5));
+  }
+
+  _settle(frame, answer) {
+    const isStored = answer.status === "success";
+    if (!isStored && isTemporary(answer.status)) return;
+    this._waiting.splice(this._waiting.indexOf(frame), 1);
+    this.counts.sent += 1;
+    if (isStored) {
+      this.counts.stored += 1;
+      this.dispatchEvent(new CustomEvent("answer", { detail: { frameNumber: frame.number, answer } }));
+    } else {
+      this.counts.refused += 1;
+      this.dispatchEvent(new CustomEvent("refused", { detail: { frameNumber: frame.number, problem: answer } }));
+    }
+  }
+}
+
+/** Asks the gateway for the id of a new viewing. */
+export async function startSession(videoId, { url = "/api/viewings", signal } = {}) {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ video_id: videoId }),
+    signal,
+  });
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new GazeRequestError(body?.detail ?? `HTTP ${response.status}`, response.status, body);
+  return { sessionId: body.session_id, videoId: body.video_id, token: body.session_token ?? null };
+}
+
+/** What every request of a session says. */
+function describeSession(session, setup) {
+  const { calibration } = setup;
+  return {
+    session_id: session.sessionId,
+    video_id: session.videoId,
+    ...(session.ipAddress ? { ip_address: session.ipAddress } : {}),
+    ...(session.token ? { session_token: session.token } : {}),
+    ...(setup.screen ? { screen: setup.screen } : {}),
+    ...(setup.camera ? { camera: setup.camera } : {}),
+    ...(calibration ? { calibration_session: calibration.sessionId } : {}),
+    ...(calibration?.token ? { calibration_token: calibration.token } : {}),
+  };
+}
+
+/** One frame of a session that is only looked at, such as for the check of the viewer's position. */
+export class PositionCheck {
+  constructor(source, session, setup, connection = new GazeConnection()) {
+    Object.assign(this, { source, session, setup, connection, number: 0 });
+  }
+
+  /** Returns `{brightness, answer}` for the current image. */
+  async look({ signal } = {}) {
+    const { blob, brightness } = await this.source.capture();
+    this.number += 1;
+    const metadata = { ...describeSession(this.session, this.setup), frame_number: this.number };
+    const answer = await this.connection.post(metadata, [blob], { signal, giveUpAfterMs: 4000 });
+    return { brightness, answer };
+  }
+}
+
+/** A calibration session. With `setup.calibration`, it refreshes that one. */
+export class Calibration {
+  constructor(source, session, setup, connection = new GazeConnection()) {
+    Object.assign(this, { source, session, setup, connection });
+    this.recorded = [];
+    this._stop = new AbortController();
+    this._queue = new FrameQueue(connection, () => describeSession(session, setup), { signal: this._stop.signal });
+  }
+
+  /** Number of the frames so far. */
+  get number() {
+    return this._queue.lastNumber;
+  }
+
+  /**
+   * Takes frames while the viewer looks at a target, and sends them.
+   *
+   * Returns `{frames, usable, spread, answers}`: how many were taken, how many have a gaze, and how far their gaze
+   * scatters, as a share of the screen's width.
+   */
+  async measure(target, { use = "fit", frames = 12, onFrame, signal } = {}) {
+    const answers = [];
+    const collect = ({ detail }) => answers.push(detail.answer);
+    const stop = () => this._stop.abort(signal.reason);
+    signal?.addEventListener("abort", stop, { once: true });
+    this._queue.addEventListener("answer", collect);
+    try {
+      for (let taken = 0; taken < frames; taken += 1) {
+        await this.source.nextImage(signal);
+        const { blob, timestampMs } = await this.source.capture();
+        this._queue.push(blob, { timestamp_ms: timestampMs, calibration_target: target, calibration_use: use });
+        this.recorded.push({ blob, target, use });
+        onFrame?.((taken + 1) / frames);
+      }
+      await this._queue.flush();
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      this._queue.removeEventListener("answer", collect);
+    }
+    const gazes = answers.filter(({ gaze }) => gaze).map(({ gaze }) => gaze);
+    return { frames, usable: gazes.length, spread: measureSpread(gazes), answers };
+  }
+
+  /** Ends the calibration; returns the result's `calibration`. */
+  async finish({ signal } = {}) {
+    const metadata = { ...describeSession(this.session, this.setup), frame_number: this.number + 1, last_frame: true };
+    const body = await this.connection.post(metadata, [], { signal, timeoutMs: 120000, giveUpAfterMs: 120000 });
+    return body.result.calibration;
+  }
+}
+
+/** Median distance of points from their median. */
+export function measureSpread(points) {
+  if (!points.length) return null;
+  const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+  const centre = { x: middle(points.map(({ x }) => x)), y: middle(points.map(({ y }) => y)) };
+  return middle(points.map(({ x, y }) => Math.hypot(x - centre.x, y - centre.y)));
+}
+
+/**
+ * One viewing of a film: takes frames while the film plays, and sends them.
+ *
+ * Frames are taken only while the film runs and the page is visible, so a pause or another tab costs nothing. The rate
+ * adapts: a frame is taken when the queue is short enough for it.
+ *
+ * Events: `gaze` ({frameNumber, answer, videoTimeMs, viewport}), `refused`, `trouble`, `recovery`, `stalled`, `error`.
+ */
+export class Viewing extends EventTarget {
+  constructor(source, session, setup, film, { connection, maxRate = 20, element = film } = {}) {
+    super();
+    Object.assign(this, { source, session, setup, film, element, maxRate });
+    this.connection = connection ?? new GazeConnection();
+    this.points = [];
+    this._stop = new AbortController();
+    this._sent = new Map();
+    this.queue = new FrameQueue(this.connection, () => describeSession(session, setup), { signal: this._stop.signal });
+    this.queue.addEventListener("answer", ({ detail }) => this._note(detail));
+    this.queue.addEventListener("refused", ({ detail }) => this._emit("refused", detail));
+    for (const kind of ["trouble", "recovery"]) {
+      this.connection.addEventListener(kind, ({ detail }) => this._emit(kind, detail));
+    }
+  }
+
+  /** Starts to take frames whenever the film runs. */
+  start() {
+    this._clock = new FilmClock(this.film);
+    this._loop = this._run().catch((error) => {
+      if (!this._stop.signal.aborted) this._emit("error", { error });
+    });
+  }
+
+  /** Stops taking frames. */
+  async pause() {
+    this._ending = true;
+    this._clock?.stop();
+    await this._loop;
+  }
+
+  /** Sends what waits, ends the session and returns its result. */
+  async complete() {
+    await this.pause();
+    await this.queue.flush();
+    const metadata = {
+      ...describeSession(this.session, this.setup),
+      frame_number: this.queue.lastNumber + 1,
+      last_frame: true,
+      total_frames: this.queue.counts.stored,
+    };
+    const body = await this.connection.post(metadata, [], { signal: this._stop.signal, timeoutMs: 300000 });
+    return body.result;
+  }
+
+  /** Gives the viewing up. */
+  abort() {
+    this._ending = true;
+    this._clock?.stop();
+    this._stop.abort(new DOMException("The viewing was given up.", "AbortError"));
+  }
+
+  async _run() {
+    const { signal } = this._stop;
+    let nextMs = 0;
+    let wasFull = false;
+    while (!this._ending) {
+      await Promise.race([this.source.nextImage(signal), wait(200, signal)]);
+      const isWatching = this._clock.isRunning && !this.film.ownerDocument.hidden;
+      // The image of a camera that is gone stands still.
+      if (this._ending || !isWatching || this.source.isLive === false) continue;
+      if (performance.now() < nextMs) continue;
+      if (this.queue.isFull) {
+        this.queue.counts.dropped += 1;
+        if (!wasFull) this._emit("stalled", {});
+        wasFull = true;
+        nextMs = performance.now() + 1000 / this.maxRate;
+        continue;
+      }
+      wasFull = false;
+      // With half of the queue waiting, half as many frames are taken, and so on.
+      const load = this.queue.length / MAX_QUEUE;
+      nextMs = performance.now() + 1000 / (this.maxRate * Math.max(0.1, 1 - load));
+      const videoTimeMs = this._clock.positionMs;
+      const content = { width: this.film.videoWidth, height: this.film.videoHeight };
+      const viewport = this.setup.viewport ?? locateOnScreen(this.element, { content });
+      const { blob, timestampMs } = await this.source.capture();
+      const fields = { timestamp_ms: timestampMs, video_time_ms: videoTimeMs, viewport };
+      const number = this.queue.push(blob, fields);
+      if (number !== null) this._sent.set(number, { videoTimeMs, viewport });
+    }
+  }
+
+  _note({ frameNumber, answer }) {
+    const { videoTimeMs, viewport } = this._sent.get(frameNumber);
+    this._sent.delete(frameNumber);
+    const { gaze, validity, flags = [] } = answer;
+    const point = { frameNumber, videoTimeMs, viewport, gaze, validity, flags };
+    this.points.push(point);
+    this._emit("gaze", { ...point, answer });
+  }
+
+  _emit(kind, detail) {
+    this.dispatchEvent(new CustomEvent(kind, { detail }));
+  }
+}

@@ -1,0 +1,47 @@
+/** Texts of the page in the viewer's language. */
+
+const LANGUAGES = ["en", "ko"];
+const KEY = "gaze-studio-language";
+let strings = {};
+
+/** Returns a text with its values, such as `t("watch.seconds", { seconds: 10 })`. */
+export function t(key, values = {}) {
+  return (strings[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+/** Whether there is a text. */
+export function hasText(key) {
+  return key in strings;
+}
+
+export function chooseLanguage() {
+  const wished = [localStorage.getItem(KEY), ...navigator.languages.map((each) => each.slice(0, 2))];
+  return wished.find((each) => LANGUAGES.includes(each)) ?? "en";
+}
+
+/** Loads a language and writes its texts into the page. */
+export async function useLanguage(language, { remember = false } = {}) {
+  const response = await fetch(`/static/strings.${language}.json`);
+  strings = await response.json();
+  if (remember) localStorage.setItem(KEY, language);
+  document.documentElement.lang = language;
+  translate(document);
+  document.title = t("brand");
+}
+
+/** Writes the texts of an element's parts. */
+export function translate(root) {
+  for (const element of root.querySelectorAll("[data-t]")) {
+    element.textContent = t(element.dataset.t, JSON.parse(element.dataset.values ?? "{}"));
+  }
+  for (const element of root.querySelectorAll("[data-t-label]")) {
+    element.setAttribute("aria-label", t(element.dataset.tLabel));
+  }
+}
+
+/** Gives an element a text that follows the language. */
+export function setText(element, key, values = {}) {
+  element.dataset.t = key;
+  element.dataset.values = JSON.stringify(values);
+  element.textContent = t(key, values);
+}

@@ -1,0 +1,132 @@
+/** Step 5: the score, what it means, and where the viewer looked. */
+
+import { drawHeat, drawScale, drawTrace } from "./charts.js";
+import { hasText, setText, t } from "./i18n.js";
+import { reopen } from "./step-start.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** Returns the name of the sentence that says what a score means. */
+export function judge({ final_score: score, chance_level: chance, interval_95: interval }) {
+  if (!interval) return "unsure";
+  if (interval[0] > chance) return "above";
+  if (interval[1] < chance) return "below";
+  return Math.abs(score - chance) < 5 ? "near" : "unsure";
+}
+
+export function setUpScore(studio) {
+  let result = null;
+  let resultUrl = null;
+
+  const draw = () => {
+    const { viewing } = studio;
+    const counts = viewing.queue.counts;
+    const number = byId("score-number");
+    if (result.score_valid) {
+      number.textContent = Math.round(result.final_score);
+      const chance = result.chance_level?.toFixed(0) ?? "–";
+      const meaning = t("score.meaning", { score: Math.round(result.final_score), chance });
+      byId("score-meaning").textContent = `${meaning} ${t(`score.${judge(result)}`)}`;
+    } else {
+      number.textContent = "–";
+      const reason = `reason.${result.score_invalid_reason}`;
+      byId("score-meaning").textContent = t("score.invalid", { reason: t(hasText(reason) ? reason : "reason.other") });
+    }
+    byId("score-scale").hidden = !result.score_valid;
+    drawScale(byId("score-scale"), result);
+    drawNumbers();
+    drawCoverage(counts);
+    const warnings = (result.warnings ?? []).map(({ detail }) => detail);
+    if (result.calibration?.other_viewer?.suspected) warnings.push(t("person.other"));
+    byId("warnings").replaceChildren(
+      ...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })),
+    );
+    drawTrace(byId("trace"), viewing.points, result.trace);
+  };
+
+  const drawNumbers = () => {
+    const interval = result.interval_95?.map((each) => each.toFixed(0)).join("–") ?? "–";
+    let note = "";
+    if (!result.interval_95) note = t("score.intervalNone");
+    else if (!result.interval_reliable) note = t("score.intervalRough");
+    const lift = result.lift_points;
+    const error = result.calibration?.used ? studio.calibrationResult?.errorDeg : null;
+    const entries = [
+      [t("score.interval"), interval, note],
+      [t("score.lift"), lift === null || lift === undefined ? "–" : `${lift > 0 ? "+" : ""}${lift.toFixed(0)}`, ""],
+      [t("score.coverageShare"), `${Math.round(100 * result.coverage)} %`, ""],
+      [t("score.nss"), result.nss ? result.nss.value.toFixed(2) : "–", t("score.nssText")],
+      [t("score.accuracy"), error ? `± ${error.toFixed(1)}°` : t("score.none"), ""],
+    ];
+    byId("numbers").replaceChildren(
+      ...entries.map(([name, value, small]) => {
+        const group = document.createElement("div");
+        const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
+        term.textContent = name;
+        detail.textContent = value;
+        if (small) detail.append(Object.assign(document.createElement("small"), { textContent: small }));
+        group.append(term, detail);
+        return group;
+      }),
+    );
+  };
+
+  const drawCoverage = (counts) => {
+    const rows = [
+      ["frames.expected", result.frames.expected],
+      ["frames.scored", result.frames.scored],
+      ...Object.entries(result.lost).map(([name, count]) => [`lost.${name}`, count]),
+      ["lost.dropped", counts.dropped + counts.refused],
+    ].filter(([name, count]) => count || name.startsWith("frames."));
+    byId("coverage").replaceChildren(
+      ...rows.map(([name, count]) => {
+        const row = document.createElement("tr");
+        const heading = Object.assign(document.createElement("th"), { scope: "row", textContent: t(name) });
+        row.append(heading, Object.assign(document.createElement("td"), { textContent: count }));
+        return row;
+      }),
+    );
+  };
+
+  byId("again").addEventListener("click", async () => {
+    if (await reopen(studio)) await studio.go("watch");
+  });
+  byId("start-over").addEventListener("click", () => studio.go("start"));
+  return {
+    async enter() {
+      const { viewing } = studio;
+      result = null;
+      byId("score-body").hidden = true;
+      byId("again").hidden = true;
+      const wait = byId("score-wait");
+      wait.hidden = false;
+      setText(wait, "score.computing");
+      // The camera is not needed any more.
+      studio.release();
+      try {
+        result = await viewing.complete();
+      } catch (error) {
+        wait.hidden = true;
+        byId("again").hidden = false;
+        studio.showFailure(error);
+        return;
+      }
+      if (resultUrl) URL.revokeObjectURL(resultUrl);
+      resultUrl = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1)], { type: "application/json" }));
+      byId("get-json").href = resultUrl;
+      byId("get-json").download = "result.json";
+      const files = `/api/sessions/${encodeURIComponent(viewing.session.sessionId)}`;
+      byId("get-csv").href = `${files}/trace.csv`;
+      byId("get-report").href = `${files}/report.html`;
+      wait.hidden = true;
+      byId("score-body").hidden = false;
+      byId("again").hidden = false;
+      draw();
+      drawHeat(byId("heat"), viewing.film, viewing.points);
+      studio.announce(`${t("score.title")}: ${byId("score-number").textContent}`);
+    },
+    translate() {
+      if (result) draw();
+    },
+  };
+}
