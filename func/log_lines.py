@@ -29,7 +29,7 @@ FORMATS = ("text", "json")
 FRAMES = ("all", "errors", "none")
 
 FRAME_LOGGER = "func.requests.frames"
-"""Logs each answered frame at level INFO; off unless LOG_FRAMES is `all` or LOG_LEVEL is DEBUG."""
+"""Logs each answered frame at level INFO; off unless LOG_FRAMES is `all`, or `errors` with LOG_LEVEL at DEBUG."""
 
 SESSION_LOGGER = "func.requests.sessions"
 """Logs each completed session at level INFO."""
@@ -39,6 +39,9 @@ REQUEST_LOGGER = "func.requests"
 
 LINES_PER_SECOND = 5
 """Maximum per event; lines with the same logger, level and event are one event."""
+
+_ESCAPED = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""Control characters and line breaks, with which a value could forge a line of text."""
 
 _UNLIMITED = frozenset({FRAME_LOGGER, SESSION_LOGGER})
 
@@ -158,7 +161,7 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, object] = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
-            "event": message.name if isinstance(message, Event) else record.getMessage(),
+            "event": message.name if isinstance(message, Event) else _merge(record),
             "logger": record.name,
         }
         trace = find_trace()
@@ -213,13 +216,15 @@ def set_levels(log_level: str, log_frames: str) -> None:
 
     Args:
         log_level: Minimum level.
-        log_frames: `all` also logs answered frames, `none` only requests that fail with 500 or more.
+        log_frames: `all` also logs answered frames, as `errors` does at level DEBUG; `none` only requests that fail
+            with 500 or more.
     """
     level = logging.getLevelNamesMapping()[log_level]
     logging.getLogger("func").setLevel(level)
     loud = max(level, logging.WARNING)
     logging.getLogger(REQUEST_LOGGER).setLevel(loud if log_frames == "none" else level)
-    logging.getLogger(FRAME_LOGGER).setLevel(level if log_frames == "all" or level <= logging.DEBUG else loud)
+    shows_frames = log_frames == "all" or (log_frames == "errors" and level <= logging.DEBUG)
+    logging.getLogger(FRAME_LOGGER).setLevel(level if shows_frames else loud)
 
 
 def describe_trace(error: BaseException) -> str:
@@ -241,8 +246,16 @@ def _as_text(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{name}:{_as_text(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return str(value)
+        return ",".join(map(_as_text, value))
+    return str(value).translate(_ESCAPED)
+
+
+def _merge(record: logging.LogRecord) -> str:
+    """Return the message of a library; its format alone if the arguments do not fit, which would end in a traceback."""
+    try:
+        return record.getMessage()
+    except Exception:  # a wrong format in a library must not cost its line
+        return str(record.msg)
 
 
 def round_stages(stages_ms: Mapping[str, float]) -> dict[str, Any]:

@@ -85,7 +85,13 @@ class MongoReader:
             SaliencyStoreRefusedError: The store denies access.
             SaliencyStoreTimeoutError: Reading took too long.
         """
-        with measure("read saliency maps", kind="client", attributes={"service": _SERVICE}, observe=self._observe):
+        with measure(
+            "read saliency maps",
+            kind="client",
+            is_stage=False,
+            attributes={"service": _SERVICE},
+            observe=self._observe,
+        ):
             try:
                 database = self._find_database()
                 try:

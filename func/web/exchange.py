@@ -1,6 +1,6 @@
 """One request of the ASGI interface."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from werkzeug.http import parse_options_header
@@ -20,7 +20,8 @@ class Exchange:
         self.peer: str = (scope.get("client") or ("",))[0]
         self.port: int | None = (scope.get("server") or ("", None))[1]
         self.receive = receive
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._sent: Iterable[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(self._sent)
 
     @property
     def content_length(self) -> int | None:
@@ -36,6 +37,16 @@ class Exchange:
         """
         value = self._headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
+
+    def join_headers(self, name: str) -> str | None:
+        """Return the values of all headers of one name as HTTP joins them, with commas; None without any.
+
+        Args:
+            name: Name in lower case.
+        """
+        key = name.encode()
+        values = [value for each, value in self._sent if each == key]
+        return b",".join(values).decode("latin-1") if values else None
 
     @property
     def content_encoding(self) -> str:

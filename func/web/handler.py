@@ -79,7 +79,10 @@ class Handler:
         started_s = time.perf_counter()
         answer: Answer | None
         spans = None if self._application is None else self._application.spans
-        trace = begin_trace(exchange.find_header, None if spans is None else spans.should_record)
+        # Probes and scrapes would be most of the traces of a quiet pod.
+        is_frame = exchange.path == "/gaze" and self._is_served(exchange)
+        should_record = spans.should_record if spans is not None and is_frame else None
+        trace = begin_trace(exchange.join_headers, should_record)
         with trace, without_deadline(), self._metrics.count_in_flight():
             try:
                 answer = (await self._dispatch(exchange)).identify(trace)
@@ -90,7 +93,7 @@ class Handler:
             except Exception as error:
                 self._metrics.count_failure(error)
                 answer = answer_error(error).identify(trace)
-        route = exchange.path if exchange.path in self._routes else "unknown"
+        route = exchange.path if exchange.path in self._routes and self._is_served(exchange) else "unknown"
         method = exchange.method if exchange.method in _METHODS else "other"
         status = 499 if answer is None else answer.status
         self._metrics.observe_request(route, method, status, time.perf_counter() - started_s)

@@ -23,6 +23,9 @@ from gaze_core.errors import LandmarkerBusyError
 # A second time series for each one, which nothing uses.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+SERVICES = ("session_api", "aggregator", "saliency_store")
+_ERROR_KINDS = ("failed", "timeout", "busy", "denied", "circuit_open")
+
 _REQUEST_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STAGE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 15.0)
 _CALL_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -136,6 +139,13 @@ class Metrics:
         self._build = Info(
             "gaze_build", "Version, engine, and first digits of the models' SHA-256.", registry=self._registry
         )
+
+        # A counter that appears with its first error has not grown from 0, so that Prometheus would miss that error.
+        for service in SERVICES:
+            self._upstream_seconds.labels(service)
+            self._upstream_retries.labels(service)
+            for kind in _ERROR_KINDS:
+                self._upstream_errors.labels(service, kind)
 
         # Finding the child of a metric takes longer than counting in it. The labels here have few values.
         self._requests_of = cache(self._requests.labels)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from func.errors import NotReadyError
+from func.tracing import MAX_TRACESTATE_LENGTH, REQUEST_ID
 from func.web.batch_schemas import MAX_FRAMES, BatchAnswer, BatchMetadata, BatchRequest
 from func.web.problems import PROBLEMS, Problem
 from func.web.schemas import (
@@ -27,6 +28,30 @@ _SOMETIMES_ABSENT = {
     "CalibrationCheck": {"drift"},
 }
 """Keys of answers that are not always there, unlike all others with a default."""
+
+_REQUEST_ID_OF_ANSWER = {
+    "description": "That of the request if it was valid, otherwise a new UUID.",
+    "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"},
+}
+
+_TRACE_HEADERS = [
+    {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        # Any value is accepted: one that is invalid is replaced, and never refused.
+        "schema": {"type": "string"},
+    }
+    for name, description in (
+        (
+            "X-Request-Id",
+            f"Id of the request in logs and answers, `{REQUEST_ID.pattern}`. Any other value is replaced by a UUID.",
+        ),
+        ("traceparent", "W3C Trace Context. An invalid value is replaced by a new trace."),
+        ("tracestate", f"W3C Trace Context, up to {MAX_TRACESTATE_LENGTH} characters; otherwise ignored."),
+    )
+]
 
 
 @cache
@@ -48,7 +73,7 @@ def describe_api() -> dict[str, Any]:
     for model, names in _SOMETIMES_ABSENT.items():
         described = schemas["$defs"][model]
         described["required"] = [name for name in described["required"] if name not in names]
-    return {
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "gaze-function",
@@ -59,6 +84,7 @@ def describe_api() -> dict[str, Any]:
             "/gaze": {
                 "post": {
                     "operationId": "processFrame",
+                    "parameters": _TRACE_HEADERS,
                     "summary": "Process one frame, or several; score the session after the last one.",
                     "requestBody": {
                         "required": True,
@@ -124,6 +150,11 @@ def describe_api() -> dict[str, Any]:
         },
         "components": {"schemas": schemas["$defs"]},
     }
+    for path in document["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                answer["headers"] = {"X-Request-Id": _REQUEST_ID_OF_ANSWER} | answer.get("headers", {})
+    return document
 
 
 def _describe_multipart() -> dict[str, Any]:

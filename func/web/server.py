@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,13 +33,14 @@ KEEP_ALIVE_S = 95.0
 """Maximum idle time of a connection. Longer than the 90 s of Go clients such as queue-proxy: they close first, and no
 request meets a closing connection. Idle connections are closed earlier if connections run out."""
 
-DRAIN_S = 29.0
-"""Time for unfinished requests after the process is asked to stop; gunicorn kills it after 30 s."""
+DRAIN_S = 27.0
+"""Time for unfinished requests once idle connections are closed. With the two waits below and a second for the last
+spans, the process ends by itself before gunicorn kills it, 30 s after it was asked to stop."""
 
-_BACKLOG_S = 0.2
+BACKLOG_S = 0.2
 """How long the server still accepts connections from the kernel's backlog after it is asked to stop."""
 
-_LAST_REQUEST_S = 1.0
+LAST_REQUEST_S = 1.0
 """How long idle connections stay open after that, so that no request meets a closing connection."""
 
 _SPARE_FILES = 64
@@ -106,14 +108,13 @@ class Worker(uvicorn_worker.UvicornWorker):  # type: ignore[misc]  # uvicorn_wor
             timeout_graceful_shutdown=int(DRAIN_S),
             backlog=self.cfg.settings["backlog"].value,
         )
-        server = DrainingServer(config, connections)
+        server = DrainingServer(config, connections, handler.close_spans)
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None)
         loading = asyncio.create_task(_load_early(handler))
         management = self.started.management
         # One server for both ports: they share limits and shutdown, and the handler distinguishes them.
         await server.serve(sockets=[*self.sockets, *([management] if management else [])])
         loading.cancel()
-        handler.close_spans()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
@@ -153,9 +154,10 @@ class _EndOfWorker(logging.Filter):
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with deadlines for connections, which stops without resetting any of them."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, close_spans: Callable[[], None]) -> None:
         super().__init__(config)
         self._guarded = connections
+        self._close_spans = close_spans
         self._deadlines: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -169,13 +171,14 @@ class DrainingServer(uvicorn.Server):
         self._guarded.refuse_frame = lambda _: None  # early refusals would keep their connection open
         for listening in sockets or []:
             _keep_new_connections_out(listening)
-        await asyncio.sleep(_BACKLOG_S)
+        await asyncio.sleep(BACKLOG_S)
         for server in self.servers:
             server.close()
-        await asyncio.sleep(_LAST_REQUEST_S)
+        await asyncio.sleep(LAST_REQUEST_S)
         await super().shutdown(sockets)
         if self._deadlines is not None:
             self._deadlines.cancel()
+        self._close_spans()  # here, because uvicorn raises the signal again afterwards, which ends the process
 
 
 def _keep_new_connections_out(listening: Any) -> None:  # noqa: ANN401 - a socket, or gunicorn's wrapper of one

@@ -51,7 +51,7 @@ class PodFailures:
             line = self._kubectl.ask("logs", pod.name, "--container", "function", "--previous", "--tail", "1")
         except KubectlError:
             return ""
-        return f"; its last line: {line.strip()}"
+        return f"; its last line: {read_log_line(line.strip())}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,20 @@ class StepHealth:
             DeployError: More than `max_share` of the requests failed.
         """
         compare_counts(self._counts, self._pages.count_requests(pods), max_share)
+
+
+def read_log_line(line: str) -> str:
+    """Return what a line of the function's log says, without the other fields if it is JSON (`LOG_FORMAT=json`)."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
+        return line
+    event, detail = fields["event"], fields.get("detail") or fields.get("trace")
+    if not isinstance(detail, str):
+        return str(event)
+    return detail if event in detail else f"{event}: {detail}"
 
 
 def read_counts(page: str) -> RequestCounts:

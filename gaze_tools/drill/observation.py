@@ -8,6 +8,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from func.web.metrics import SERVICES
+
 Samples = Mapping[str, float]
 """Value of each series, such as `gaze_shed_total{reason="BusyError"}`."""
 
@@ -43,11 +45,19 @@ def _leaves_undelivered(samples: Samples) -> bool:
     return _sum(samples, "gaze_results_stored_total") - _sum(samples, "gaze_results_delivered_total") >= 1
 
 
+def _fails_upstream(samples: Samples) -> bool:
+    return any(
+        _sum(samples, "gaze_upstream_errors_total", label) > 0.05 * _sum(samples, "gaze_upstream_seconds_count", label)
+        for label in (f'service="{service}"' for service in SERVICES)
+    )
+
+
 CONDITIONS = (
     Condition("GazeErrors: more than 1 % of the answers of `/gaze` are 5xx", _fails),
     Condition("GazeFramesRefused: `gaze_shed_total` grows", lambda samples: _sum(samples, "gaze_shed_total") > 0),
     Condition("GazeResultsNotDelivered: stored minus delivered is at least 1", _leaves_undelivered),
-    Condition("`gaze_circuit_open` is 1", lambda samples: _sum(samples, "gaze_circuit_open") > 0),
+    Condition("GazeUpstreamDown: `gaze_circuit_open` is 1", lambda samples: _sum(samples, "gaze_circuit_open") > 0),
+    Condition("GazeUpstreamErrors: more than 5 attempts for 100 calls of a service fail", _fails_upstream),
 )
 
 

@@ -43,6 +43,8 @@ class FakeCluster:
         """Names of upstream services that no pod reaches."""
         self.failing_images = set()
         """Digests of images whose pods answer every request with 500."""
+        self.last_line = "gaze-function cannot start: MONGO_URI is not set"
+        """Last line of the log of a pod that crashed."""
         self.log = []
         self.writes = []
         """Commands that changed something, in order."""

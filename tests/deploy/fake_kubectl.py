@@ -160,7 +160,7 @@ class FakeKubectl:
         return 0, self.cluster.read_page(rest[0], rest[-1])
 
     def _run_logs(self, rest, *_):
-        return 0, "gaze-function cannot start: MONGO_URI is not set\n"
+        return 0, f"{self.cluster.last_line}\n"
 
     def _run_rollout(self, rest, flags, namespace, _text):
         assert rest[0] == "undo"

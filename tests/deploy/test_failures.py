@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from gaze_tools.deploy.health import read_log_line
 from tests.deploy.conftest import FIRST, NEW, NEWER, SECOND, THIRD, find_overload, find_shares, signal_at
 from tests.deploy.rolling import RefusedError
 
@@ -32,6 +33,41 @@ def test_a_faulty_image_does_not_keep_any_traffic(serving, deploy, fault, reason
     assert reason in done.error
     assert find_shares(serving) == history
     assert find_overload(serving) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("gaze-function cannot start: MONGO_URI must be set", "gaze-function cannot start: MONGO_URI must be set"),
+        (
+            '{"event": "cannot start", "detail": "gaze-function cannot start: MONGO_URI must be set"}',
+            "gaze-function cannot start: MONGO_URI must be set",
+        ),
+        ('{"event": "process ends", "detail": "out of memory", "trace": "MemoryError"}', "process ends: out of memory"),
+        (
+            '{"event": "process crashed", "trace": "Fatal Python error: Aborted"}',
+            "process crashed: Fatal Python error: Aborted",
+        ),
+        ('{"event": "Shutting down: Master"}', "Shutting down: Master"),
+        ('{"event": "request failed", "detail": ["a"]}', "request failed"),
+        ('{"not": "ours"}', '{"not": "ours"}'),
+        ("[1]", "[1]"),
+        ("{", "{"),
+        ("", ""),
+    ],
+)
+def test_the_last_line_of_a_pod_is_plain_words_in_both_formats(line, words):
+    assert read_log_line(line) == words
+
+
+def test_a_crash_is_reported_in_plain_words_if_the_log_is_json(serving, deploy):
+    serving.digest, serving.serving.faults = NEW, {NEW: "crash"}
+    serving.last_line = '{"event": "cannot start", "detail": "gaze-function cannot start: MONGO_URI must be set"}'
+
+    done = deploy()
+
+    assert "its last line: gaze-function cannot start: MONGO_URI must be set" in done.error
+    assert '"event"' not in done.error
 
 
 def test_a_failed_pull_ends_early(serving, deploy):

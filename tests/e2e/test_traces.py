@@ -2,13 +2,19 @@
 
 import base64
 import itertools
+import socket
 
 import cv2
 import pytest
 import requests
 
 from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
-from gaze_tools.stack.launcher import start_function, start_upstream_services
+from gaze_tools.stack.launcher import (
+    UpstreamServices,
+    start_function,
+    start_function_server,
+    start_upstream_services,
+)
 from tests.otlp_collector import collect_spans, draw_tree
 
 pytest.importorskip("opentelemetry.sdk")
@@ -19,6 +25,8 @@ ADDRESS = "203.0.113.7"
 CALLER = "00f067aa0ba902b7"
 NUMBERS = itertools.count(1)
 REQUEST = "gaze-function: POST /gaze"
+NOWHERE = UpstreamServices("mongodb://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9")
+"""Upstream services that refuse every connection."""
 UPDATE = "session-api: PUT /update_session/<session_id>"
 
 
@@ -141,6 +149,52 @@ def test_the_sampler_decides(traced, frames):
 
     print("\n".join(draw_tree(collect_trace(collector, wanted, UPDATE), CALLER)))  # noqa: T201 - shown with -s
     assert unwanted not in {span.trace_id for span in collector.spans}
+
+
+def test_probes_and_scrapes_are_not_recorded(traced, frames):
+    url, collector, _ = traced
+    probe, frame = f"{next(NUMBERS):032x}", f"{next(NUMBERS):032x}"
+    for path in ("/health/liveness", "/health/readiness", "/metrics", "/nothing"):
+        requests.get(url + path, headers={"traceparent": f"00-{probe}-{CALLER}-01"}, timeout=10)
+
+    post(url, 1, frames[0], trace_id=frame)
+
+    collect_trace(collector, frame)
+    assert probe not in {span.trace_id for span in collector.spans}
+
+
+def stop(server):
+    """Ask a server to stop and return its status."""
+    server.process.terminate()
+    return server.process.wait(20)
+
+
+def test_the_last_spans_are_sent_when_the_process_stops(traced, frames, monkeypatch, tmp_path):
+    _, collector, _ = traced
+    trace_id = f"{next(NUMBERS):032x}"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+
+    with start_function_server(NOWHERE, tmp_path, settings={"LANDMARKERS": "1", "HTTP_RETRIES": "0"}) as server:
+        assert post(server.url, 1, frames[0], trace_id=trace_id).status_code == 502
+        assert trace_id not in {span.trace_id for span in collector.spans}
+        assert stop(server) == 0
+
+    (whole,) = [span for span in collect_trace(collector, trace_id) if span.parent_id == CALLER]
+    assert whole.is_error
+
+
+def test_a_collector_that_never_answers_keeps_no_request_and_no_stop_waiting(frames, monkeypatch, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody reads
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+        with start_function_server(NOWHERE, tmp_path, settings={"LANDMARKERS": "1", "HTTP_RETRIES": "0"}) as server:
+            statuses = {post(server.url, number, frames[0], trace_id="f" * 32).status_code for number in range(1, 6)}
+
+            assert statuses == {502}
+            assert stop(server) == 0
 
 
 def test_a_failed_request_is_marked_as_an_error(traced, frames):

@@ -35,6 +35,8 @@ def grow(**changes):
         "stored": "gaze_results_stored_total",
         "delivered": "gaze_results_delivered_total",
         "circuit": 'gaze_circuit_open{service="session_api"}',
+        "calls": 'gaze_upstream_seconds_count{service="saliency_store"}',
+        "attempts_failed": 'gaze_upstream_errors_total{kind="timeout",service="saliency_store"}',
     }
     return {names[name]: value for name, value in changes.items()}
 
@@ -66,7 +68,9 @@ def test_counters_are_compared_and_circuits_are_taken_as_they_are():
         (grow(shed=1), ["GazeFramesRefused"]),
         (grow(stored=2, delivered=1), ["GazeResultsNotDelivered"]),
         (grow(stored=1, delivered=1), []),
-        (grow(circuit=1), ["`gaze_circuit_open` is 1"]),
+        (grow(circuit=1), ["GazeUpstreamDown"]),
+        (grow(calls=100, attempts_failed=6), ["GazeUpstreamErrors"]),
+        (grow(calls=100, attempts_failed=5), []),
     ],
 )
 def test_conditions_of_alerts(growth, names):

@@ -1,5 +1,6 @@
 """The log: rate limit per event, and output of C libraries."""
 
+import json
 import logging
 import re
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 import requests
 
-from func.log_lines import RateLimit
+from func.log_lines import FRAME_LOGGER, REQUEST_LOGGER, SESSION_LOGGER, Event, JsonFormatter, RateLimit, set_levels
 from tests.http.image_files import make_image
 from tests.running import run_function, serve_upstream
 
@@ -57,6 +58,54 @@ def test_each_level_and_logger_is_a_separate_event():
             logger.log(level, "same")
 
     assert lines == ["same"] * 4
+
+
+def test_a_value_cannot_forge_a_line_of_text():
+    text = str(
+        Event("request failed", detail="a\r\n2026 CRITICAL forged\x1b[2J\x85\u2028", each=["b\nc"], more={"d": "e\nf"})
+    )
+
+    assert text == (r"request failed: detail=a\r\n2026 CRITICAL forged\x1b[2J\x85\u2028 each=b\nc more=d:e\nf")
+
+
+def test_a_library_whose_arguments_do_not_fit_still_has_its_line_in_json():
+    record = logging.makeLogRecord({"msg": "sent %d of %d", "args": ("viewer",), "name": "library"})
+
+    assert json.loads(JsonFormatter().format(record))["event"] == "sent %d of %d"
+
+
+@pytest.fixture
+def levels():
+    """Set levels of the loggers of requests; return whether each logs at level INFO. Restores them."""
+    loggers = [logging.getLogger(name) for name in ("func", REQUEST_LOGGER, FRAME_LOGGER, SESSION_LOGGER)]
+    before = [logger.level for logger in loggers]
+
+    def set_and_ask(log_level, log_frames):
+        set_levels(log_level, log_frames)
+        return {
+            name
+            for name, logger in zip(("failed", "frames", "sessions"), loggers[1:], strict=True)
+            if logger.isEnabledFor(logging.INFO)
+        }
+
+    yield set_and_ask
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("log_level", "log_frames", "logged"),
+    [
+        ("INFO", "errors", {"failed", "sessions"}),
+        ("INFO", "all", {"failed", "sessions", "frames"}),
+        ("INFO", "none", set()),
+        ("DEBUG", "errors", {"failed", "sessions", "frames"}),
+        ("DEBUG", "none", set()),
+        ("WARNING", "all", set()),
+    ],
+)
+def test_which_requests_are_logged(levels, log_level, log_frames, logged):
+    assert levels(log_level, log_frames) == logged
 
 
 @pytest.mark.slow

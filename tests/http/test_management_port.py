@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -43,6 +44,36 @@ def test_each_port_serves_its_paths(client, method, path, first, second):
 @pytest.mark.parametrize("url", [FIRST, SECOND])
 def test_without_the_setting_every_port_serves_every_path(world, path, url):
     assert world.client.options(path, base_url=url).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "route"),
+    [
+        (FIRST, "/gaze", "/gaze"),
+        (SECOND, "/gaze", "unknown"),
+        (FIRST, "/metrics", "unknown"),
+        (SECOND, "/metrics", "/metrics"),
+        (FIRST, "/health/liveness", "/health/liveness"),
+        (SECOND, "/health/liveness", "/health/liveness"),
+    ],
+)
+def test_a_path_that_a_port_does_not_serve_is_measured_as_unknown(client, url, path, route):
+    client.options(path, base_url=url)
+
+    page = client.get("/metrics", base_url=SECOND).get_data(as_text=True)
+    assert re.search(rf'^gaze_requests_total{{method="OPTIONS",route="{route}",', page, re.MULTILINE)
+    assert page.count('method="OPTIONS"') == 1
+
+
+@pytest.mark.parametrize("url", [FIRST, SECOND])
+def test_a_request_that_fails_is_logged_whatever_its_port(client, caplog, url):
+    caplog.set_level("INFO", "func.requests")
+    path = "/metrics" if url == FIRST else "/gaze"
+
+    client.get(path, base_url=url, headers={"X-Request-Id": "gw-1"})
+
+    (line,) = [record.msg for record in caplog.records if record.name == "func.requests"]
+    assert (line.name, line.fields["status"], line.fields["problem"]) == ("request failed", 404, "unknown-path")
 
 
 def test_readiness_of_the_first_port_says_nothing_about_upstream_services(client):

@@ -29,6 +29,30 @@ def test_every_reference_resolves(document):
         assert isinstance(target, dict)
 
 
+def test_every_answer_has_the_request_id_in_a_format_that_is_accepted(document):
+    answers = [
+        answer
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for answer in operation["responses"].values()
+    ]
+
+    patterns = {answer["headers"]["X-Request-Id"]["schema"]["pattern"] for answer in answers}
+    assert patterns == {"^[A-Za-z0-9._:+/=@-]{1,128}$"}
+    assert "Retry-After" in document["paths"]["/gaze"]["post"]["responses"]["503"]["headers"]
+
+
+def test_a_frame_may_have_the_headers_of_a_trace(document):
+    parameters = document["paths"]["/gaze"]["post"]["parameters"]
+
+    assert [(each["name"], each["in"], each["required"]) for each in parameters] == [
+        ("X-Request-Id", "header", False),
+        ("traceparent", "header", False),
+        ("tracestate", "header", False),
+    ]
+    assert "up to 512 characters" in parameters[2]["description"]
+
+
 def test_it_has_every_route(world, document):
     assert document["openapi"] == "3.1.0"
     assert list(document["paths"]) == list(world.handler._routes)

@@ -8,8 +8,10 @@ import pytest
 
 from func.errors import DetectionBusyError
 from func.log_lines import JsonFormatter
+from func.tracing import begin_trace
 from func.web.answers import answer_problem
 from func.web.early_refusal import make_header_finder
+from func.web.exchange import Exchange
 from func.web.problems import TOO_MANY_CONNECTIONS
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -52,6 +54,31 @@ def test_a_request_without_an_id_gets_a_uuid_which_is_the_instance_of_its_proble
     response = world.client.get("/nothing")
 
     assert response.get_json()["instance"] == f"urn:uuid:{response.headers['X-Request-Id']}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "request_id", "trace_id", "state"),
+    [
+        ([("x-request-id", "a"), ("traceparent", IDS["traceparent"]), ("tracestate", "a=1")], "a", TRACE_ID, "a=1"),
+        (
+            [("traceparent", IDS["traceparent"]), ("tracestate", "a=1"), ("tracestate", "b=2")],
+            None,
+            TRACE_ID,
+            "a=1,b=2",
+        ),
+        ([("x-request-id", "a"), ("x-request-id", "b")], None, None, ""),
+        ([("traceparent", IDS["traceparent"]), ("traceparent", IDS["traceparent"])], None, None, ""),
+    ],
+)
+def test_ids_that_are_sent_twice_are_invalid_and_parts_of_tracestate_are_joined(sent, request_id, trace_id, state):
+    headers = [(name.encode(), value.encode()) for name, value in sent]
+    exchange = Exchange({"method": "GET", "path": "/", "headers": headers}, None)
+
+    trace = begin_trace(exchange.join_headers)
+
+    assert (trace.request_id == "a") is (request_id == "a")
+    assert (trace.trace_id == TRACE_ID) is (trace_id == TRACE_ID)
+    assert (trace.caller.state if trace.caller else "") == state
 
 
 @pytest.mark.parametrize(("sent", "is_instance"), [(UUID, True), ("gw-1", False)])
@@ -100,6 +127,11 @@ def test_an_early_refusal_has_the_request_id(world, monkeypatch):
         (b"GET / HTTP/1.1\nx-request-id:a\nHost: h\n", "a"),
         (b"GET / HTTP/1.1\r\nNot-X-Request-Id: a\r\n", None),
         (b"GET / HTTP/1.1\r\nX-Request-Id: a\x01\r\n", None),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: a\r\nX-Request-Id: b\r\n", "a"),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: " + 1024 * b"a" + b"\r\n", 1024 * "a"),
+        (b"GET / HTTP/1.1\r\nX-Request-Id: " + 1025 * b"a" + b"\r\n", None),
+        # A pattern that tries all ways to divide the spaces would need hours for this one.
+        (b"GET / HTTP/1.1\r\nX-Request-Id:" + 16_000 * b" " + b"\x80\r\n", None),
         (b"", None),
     ],
 )

@@ -12,7 +12,10 @@ import time
 
 import pytest
 import requests
+from gunicorn.config import Config
 
+from func.adapters.otlp_spans import CLOSE_S
+from func.web.server import BACKLOG_S, DRAIN_S, LAST_REQUEST_S
 from tests.http.image_files import as_base64, make_image
 from tests.running import FUNCTIONS_FRAMEWORK, ROOT, YesServices, run_function, serve_upstream
 
@@ -224,3 +227,25 @@ def test_a_frame_is_processed_over_json_and_multipart(server):
     assert (as_json.json()["message"], as_json.json()["validity"]) == ("Frame processed", "no_face")
     assert as_multipart.json() == {**as_json.json(), "frame_number": 2}
     assert set(YesServices.frames) == {"1", "2"}
+
+
+def test_a_process_that_stops_ends_before_gunicorn_kills_it():
+    assert 28.9 < BACKLOG_S + LAST_REQUEST_S + DRAIN_S + CLOSE_S < Config().graceful_timeout - 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_request_that_does_not_end_is_cancelled_and_the_process_ends_by_itself(tmp_path):
+    with (
+        serve_upstream() as upstream,
+        run_function(upstream, tmp_path, LANDMARKERS="1", BODY_TIMEOUT_S="100") as running,
+        socket.create_connection(("127.0.0.1", running.port)) as connection,
+    ):
+        head = b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+        connection.sendall(head + b"{")
+        time.sleep(1)
+        running.process.terminate()
+        status = running.process.wait(60)
+
+    assert status == 0
+    assert "timeout graceful shutdown exceeded" in running.log_path.read_text()

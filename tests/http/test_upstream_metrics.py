@@ -63,6 +63,17 @@ def call(client):
     return client.call("GET", ("x",), expected=(200,))
 
 
+def test_every_error_can_grow_from_zero():
+    """Prometheus does not see the first error of a counter that appears with it."""
+    samples = read_samples(Metrics())
+
+    for service in ("session_api", "aggregator", "saliency_store"):
+        assert samples["gaze_upstream_seconds_count", service] == 0
+        assert samples["gaze_upstream_retries_total", service] == 0
+        for kind in ("failed", "timeout", "busy", "denied", "circuit_open"):
+            assert samples["gaze_upstream_errors_total", kind, service] == 0
+
+
 def test_each_attempt_and_each_retry_is_counted():
     metrics = Metrics()
     with misbehave(FAILED, FAILED, Answer(200, {})) as service:

@@ -129,13 +129,23 @@ def send_everything(url, *, seconds):
     while time.monotonic() < end_s:
         viewer += 1
         client = GazeClient(url, video_id="sample", ip_address=f"203.0.113.{viewer}")
-        _watch(client, frames)
+        _watch(client, frames, calibration_session=_calibrate(url, frames, viewer))
         _send_burst(url, frames[0])
         _send_broken(url)
 
 
-def _watch(client, frames):
+def _calibrate(url, frames, viewer):
+    """Return the id of a session that was completed as a calibration."""
+    client = GazeClient(url, video_id="calibration", ip_address=f"203.0.113.{viewer}")
     setup = {name: read_truth()[name] for name in ("screen", "camera")}
+    for number in range(1, 7):
+        client.post_frame(number, frames[number], calibration_target=[0.5, 0.5], **setup)
+    client.complete(7, total_frames=6)
+    return client.session_id
+
+
+def _watch(client, frames, **more):
+    setup = more | {name: read_truth()[name] for name in ("screen", "camera")}
     images = [*frames[:10], np.full_like(frames[0], 90), cv2.rotate(frames[0], cv2.ROTATE_180)]
     for number, image in enumerate(images, start=1):
         client.post_frame(number, image, **setup)

@@ -1,9 +1,12 @@
 """Every optional component builds on the overlays that it is for, and says what its name says."""
 
+from urllib.parse import urlsplit
+
 import kubernetes_validate
 import pytest
 import yaml
 
+from func.adapters.otlp_spans import make_span_sink
 from func.settings import read_settings
 from tests.manifests.conftest import COMPONENTS, ROOT
 from tests.manifests.knative_rules import check_knative, is_knative
@@ -23,6 +26,7 @@ OVERLAYS = {
     "outbound-proxy": BOTH,
     "priority-class": BOTH,
     "topology-spread": [KNATIVE],
+    "tracing": BOTH,
 }
 BEHIND_FLAGS = {
     "topologySpreadConstraints": "kubernetes.podspec-topologyspreadconstraints",
@@ -42,6 +46,22 @@ def test_a_component_changes_an_overlay_into_valid_manifests(render, extend, com
     manifests = extend(overlay, component)
 
     assert manifests != render(overlay)
+    check_manifests(manifests)
+
+
+@pytest.mark.parametrize("overlay", BOTH)
+def test_all_components_for_both_ways_fit_together(extend, overlay):
+    components = [name for name, overlays in OVERLAYS.items() if overlays is BOTH]
+    manifests = extend(overlay, "+".join(components))
+
+    check_manifests(manifests)
+    names = [each["name"] for each in find_container(manifests)["env"]]
+    assert {"OUTBOUND_PROXY", "FACE_LANDMARKER", "OTEL_TRACES_SAMPLER", "MONGO_URI"} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def check_manifests(manifests):
+    """Validate every manifest of which the kind is known."""
     for manifest in manifests.values():
         if is_knative(manifest):
             spec = manifest["spec"]["template"]["spec"]
@@ -158,6 +178,38 @@ def test_lite_needs_less_memory_and_the_same_cpu(render, extend, overlay):
     assert [standard[each]["cpu"] for each in ("requests", "limits")] == [
         lite[each]["cpu"] for each in ("requests", "limits")
     ]
+
+
+@pytest.mark.parametrize("overlay", BOTH)
+def test_traces_go_to_a_port_that_the_policy_opens_and_one_request_in_a_hundred_is_traced(extend, overlay):
+    manifests = extend(overlay, "tracing")
+    environment = find_environment(manifests)
+    policy = manifests["networking.k8s.io/v1", "NetworkPolicy", "gaze-function-egress"]["spec"]
+    endpoint = urlsplit(environment["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    (peer,), (port,) = (policy["egress"][-1][each] for each in ("to", "ports"))
+
+    assert endpoint.hostname.split(".")[1] == peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert (endpoint.scheme, endpoint.port, endpoint.path) == ("http", port["port"], "")
+    assert environment["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+    assert environment["OTEL_TRACES_SAMPLER_ARG"] == "0.01"
+
+
+@pytest.mark.parametrize("overlay", BOTH)
+def test_the_function_sends_spans_with_the_environment_of_the_component(extend, overlay, monkeypatch):
+    pytest.importorskip("opentelemetry.sdk")
+    environment = find_environment(extend(overlay, "tracing"))
+    for name, value in environment.items():
+        if name.startswith("OTEL_"):
+            monkeypatch.setenv(name, value)
+
+    spans = make_span_sink(environment, service="gaze-function", version="1")
+    recorded = sum(
+        spans.should_record(f"{number << 64 | number * 0x9E3779B97F4A7C15 % 2**64:032x}", None)
+        for number in range(1, 10_001)
+    )
+    spans.close()
+
+    assert 50 < recorded < 150
 
 
 def test_a_cluster_local_service_has_no_public_route(extend):

@@ -69,6 +69,7 @@ PLAIN_SOURCES = {
 
 DNS = Pod("kube-system", {"k8s-app": "kube-dns"})
 OPENSHIFT_DNS = Pod("openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"})
+COLLECTOR = Pod("monitoring", {"app.kubernetes.io/name": "opentelemetry-collector"})
 SESSION_API, AGGREGATOR, MONGO = Address("192.0.2.10"), Address("192.0.2.20"), Address("198.51.100.3")
 NODE_LOCAL_DNS, PROXY, INTERNET = Address("169.254.20.10"), Address("192.0.2.30"), Address("192.0.2.1")
 
@@ -87,6 +88,7 @@ PROD_TARGETS = {
     ("node-local DNS, without its component", 53, "UDP"): (NODE_LOCAL_DNS, False),
     ("OpenShift's DNS, without its component", 5353, "UDP"): (OPENSHIFT_DNS, False),
     ("proxy, without its component", 3128, "TCP"): (PROXY, False),
+    ("collector of traces, without its component", 4318, "TCP"): (COLLECTOR, False),
     ("Kubernetes API", 443, "TCP"): (Address("10.96.0.1"), False),
     ("a pod of the namespace", 8080, "TCP"): (Pod("gaze"), False),
 }
@@ -156,6 +158,10 @@ def test_where_a_pod_may_connect_to(render, platform, way, is_allowed):
         ("openshift-dns", (OPENSHIFT_DNS, 5353, "UDP"), True),
         ("openshift-dns", (OPENSHIFT_DNS, 5353, "TCP"), True),
         ("openshift-dns", (DNS, 53, "UDP"), False),
+        ("tracing", (COLLECTOR, 4318, "TCP"), True),
+        ("tracing", (COLLECTOR, 4317, "TCP"), False),
+        ("tracing", (PROMETHEUS, 4318, "TCP"), False),
+        ("tracing", (INTERNET, 4318, "TCP"), False),
         ("outbound-proxy", (PROXY, 3128, "TCP"), True),
         ("outbound-proxy", (PROXY, 443, "TCP"), False),
         ("outbound-proxy", (MONGO, 27017, "TCP"), True),
