@@ -13,20 +13,18 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import certifi
-from urllib3 import PoolManager, ProxyManager, make_headers
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from urllib3.response import BaseHTTPResponse
-from urllib3.util import parse_url
 
 from func.adapters.circuit_breaker import CircuitBreaker, CircuitOpenError
-from func.adapters.direct_http import DirectConnections
 from func.adapters.failed_try import CircuitOpenTryError, FailedTryError, RefusedTryError, find_cause, parse_retry_after
-from func.adapters.limited_socket import POOLS_BY_SCHEME, TooManyBytesError, limit_sockets, make_tls_context
+from func.adapters.limited_socket import TooManyBytesError, limit_sockets, make_tls_context
 from func.adapters.retry_budget import RetryBudget
+from func.adapters.upstream_connections import UpstreamConnections, make_connections
 from func.adapters.upstream_observer import Unobserved, UpstreamObserver
 from func.deadline import Deadline, find_deadline
 from func.tracing import find_trace, measure
@@ -50,8 +48,6 @@ _JSON_MARKS = (b"[", b"{", b",", b":")
 _BYTES_PER_JSON_MARK = 8
 """A parser creates an object of up to 230 bytes from four marks, so the objects of an answer take at most about seven
 times its size limit. Our records have 9 bytes per mark."""
-_MAX_CONNECTIONS = 1000
-"""Connections kept open: at least as many as a process may have threads."""
 
 
 class MakeBusyError(Protocol):
@@ -158,7 +154,7 @@ class HttpClient:
         uses_tls = "https" in {parts.scheme, urlsplit(proxy or "").scheme}
         self._tls = make_tls_context(ca_bundle or Path(certifi.where())) if uses_tls else None
         self._lock = threading.Lock()
-        self._pools = self._make_pools()
+        self._pools = make_connections(self._base_url, self._tls, self._proxy)
         self._pid = os.getpid()
 
     def call(
@@ -337,17 +333,16 @@ class HttpClient:
         return pause_s if self._budget.take() else None
 
     def _parse(self, what: str, status: int, text: bytes, max_bytes: int) -> Mapping[str, Any]:
+        answered = f"{self._service}: {what} was answered {status} with"
         # Marks inside strings count too: finding the strings would be much slower, and our data has few of them.
         if sum(map(text.count, _JSON_MARKS)) > max_bytes // _BYTES_PER_JSON_MARK:
-            raise self._errors.failed(f"{self._service}: {what} was answered {status} with too many JSON elements")
+            raise self._errors.failed(f"{answered} too many JSON elements")
         try:
             body = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise self._errors.failed(
-                f"{self._service}: {what} was answered {status} with something that is not JSON"
-            ) from error
+            raise self._errors.failed(f"{answered} something that is not JSON") from error
         if not isinstance(body, dict):
-            raise self._errors.failed(f"{self._service}: {what} was answered {status} with JSON that is not an object")
+            raise self._errors.failed(f"{answered} JSON that is not an object")
         return body
 
     def _translate(self, what: str, failure: "FailedTryError") -> GazeError:
@@ -358,42 +353,12 @@ class HttpClient:
             return self._errors.busy(message, retry_after_s=failure.retry_after_s)
         return self._errors.timed_out(message) if failure.is_timeout else self._errors.failed(message)
 
-    def _find_pools(self) -> "_Pools":
+    def _find_pools(self) -> UpstreamConnections:
         """Return the connections of this process, because they must not be shared across a fork."""
         with self._lock:
             if self._pid != os.getpid():
-                self._pools, self._pid = self._make_pools(), os.getpid()
+                self._pools, self._pid = make_connections(self._base_url, self._tls, self._proxy), os.getpid()
             return self._pools
-
-    def _make_pools(self) -> "_Pools":
-        pools: PoolManager
-        if self._proxy is None:
-            pools = PoolManager(maxsize=_MAX_CONNECTIONS, ssl_context=self._tls)
-        else:
-            parts = urlsplit(self._proxy)
-            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-            pools = ProxyManager(
-                self._proxy,
-                proxy_headers=make_headers(proxy_basic_auth=user),
-                proxy_ssl_context=self._tls,
-                maxsize=_MAX_CONNECTIONS,
-                ssl_context=self._tls,
-            )
-        pools.pool_classes_by_scheme = POOLS_BY_SCHEME
-        return _Pools(pools, DirectConnections(parse_url(self._base_url), self._tls))
-
-
-@dataclass(frozen=True, slots=True)
-class _Pools:
-    """Connections of one process.
-
-    Attributes:
-        general: For calls through a proxy and for probes.
-        direct: For calls without a proxy.
-    """
-
-    general: PoolManager
-    direct: DirectConnections
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Any
 import uvicorn
 import uvicorn_worker  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.config import ControlSocketDisable  # type: ignore[import-untyped]
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from func.errors import NotReadyError, UnusableModelError
@@ -59,6 +60,8 @@ def install_worker(started: Started) -> None:
     """Make functions-framework use `Worker` for this handler."""
     Worker.started = started
     uvicorn_worker.UvicornWorker = Worker  # gunicorn finds the class by this name
+    # No socket in the home directory that could change the server. functions-framework passes no options of gunicorn.
+    ControlSocketDisable.default = True
     logging.getLogger("gunicorn.error").addFilter(_EndOfWorker())
 
 

@@ -45,6 +45,15 @@ def test_an_invalid_setting_ends_the_process_with_one_line_that_names_it():
     assert finished.stderr.splitlines() == ["gaze-function cannot start: MONGO_URI must be set"]
 
 
+def test_no_socket_lets_others_control_the_server(tmp_path):
+    with serve_upstream() as upstream, run_function(upstream, tmp_path, XDG_RUNTIME_DIR=str(tmp_path)) as running:
+        assert requests.get(url(running.port, "/health/liveness"), timeout=10).ok
+        time.sleep(0.5)  # gunicorn opens it after it has started the worker
+        sockets = [path.name for path in tmp_path.iterdir() if path.is_socket()]
+
+    assert sockets == []
+
+
 @pytest.mark.parametrize(("keys", "warnings"), [("", 1), ("0123456789abcdef0123456789abcdef", 0)])
 def test_missing_token_keys_are_logged_once_at_start(keys, warnings):
     environ = {**os.environ, "MONGO_URI": "mongodb://localhost", "SESSION_TOKEN_KEYS": keys}
