@@ -12,6 +12,15 @@ from gaze_tools.stack import launcher, processes
 from gaze_tools.stack.processes import run_process
 
 
+@pytest.fixture
+def interruptible():
+    """Make SIGINT raise KeyboardInterrupt; shells ignore it in background jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_a_child_starts_leaves_no_child_behind(tmp_path, monkeypatch):
     children, kept = [], processes.subprocess.Popen
 
