@@ -52,7 +52,10 @@ def measure_store(upstream: UpstreamServices, jpegs: Sequence[bytes]) -> StoreCo
         raw = client["session_api"].with_options(bson.CodecOptions(document_class=RawBSONDocument))
         parts = list(raw["parts"].find())
         stored_bytes = sum(len(document.raw) for document in itertools.chain(parts, raw["sessions"].find()))
-        records = [text for part in parts for key, text in bson.decode(part.raw)["values"].items() if key.isdecimal()]
+        # Parts that were closed before a frame came have no values.
+        records = [
+            text for part in parts for key, text in bson.decode(part.raw).get("values", {}).items() if key.isdecimal()
+        ]
         maps = [
             len(document.raw)
             for document in client["saliency_db"]

@@ -188,7 +188,7 @@ class TestCtrlC:
             _, errors = process.communicate(timeout=60)
 
         assert (process.returncode, errors) == (0, "")
-        assert len(children) == 4
+        assert len(children) == 5  # function, session API, aggregator, database, gateway of the studio
         assert not [pid for pid in children if is_running(pid)]
 
 
