@@ -2,11 +2,9 @@
 
 import contextlib
 import itertools
-import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -23,7 +21,7 @@ from gaze_tools.bench.batch import (
 from gaze_tools.bench.delay_proxy import start_delay_proxy
 from gaze_tools.bench.frames import load_frames
 from gaze_tools.bench.load import LOAD_SIZE
-from gaze_tools.bench.sampling import alternate
+from gaze_tools.bench.sampling import alternate, median_of
 from gaze_tools.bench.server import Variant, start_variant
 from gaze_tools.bench.tables import make_table, print_wide
 from gaze_tools.stack.launcher import start_upstream_services
@@ -49,7 +47,7 @@ def print_requests(measured: Mapping[tuple[float, int], Sequence[Sent]]) -> None
     table = make_table("One viewer; CPU in ms a frame", *columns, FUNCTION, SESSION_API, DATABASE)
     for (round_trip_ms, size), rounds in measured.items():
         latency_ms, p99_ms = np.quantile([value for each in rounds for value in each.latencies_ms], (0.5, 0.99))
-        frames_per_s = _median(rounds, lambda each: each.frames_per_s)
+        frames_per_s = median_of(rounds, lambda each: each.frames_per_s)
         table.add_row(
             f"{round_trip_ms:g}",
             str(size),
@@ -58,15 +56,11 @@ def print_requests(measured: Mapping[tuple[float, int], Sequence[Sent]]) -> None
             f"{latency_ms:.0f}",
             f"{p99_ms:.0f}",
             f"{latency_ms + CAPTURE_MS * (size - 1):.0f}",
-            f"{_median(rounds, lambda each: each.function_ms):.1f}",
-            f"{_median(rounds, lambda each: each.session_ms):.2f}",
-            f"{_median(rounds, lambda each: each.database_ms):.2f}",
+            f"{median_of(rounds, lambda each: each.function_ms):.1f}",
+            f"{median_of(rounds, lambda each: each.session_ms):.2f}",
+            f"{median_of(rounds, lambda each: each.database_ms):.2f}",
         )
     print_wide(table)
-
-
-def _median(rounds: Sequence[Any], read: Callable[[Any], float]) -> float:
-    return statistics.median(read(each) for each in rounds)
 
 
 @click.command()

@@ -1,7 +1,8 @@
 """Repeated measurements of wall and CPU time, interleaved, and their summaries."""
 
+import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ WARM_UP_TURNS = 3
 
 
 _Case = TypeVar("_Case")
+_Round = TypeVar("_Round")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,15 @@ def summarise(samples: Sequence[float]) -> Summary:
         raise ValueError("there are no samples to summarise")
     lower, median, upper, p99 = np.quantile(samples, (0.25, 0.5, 0.75, 0.99)).tolist()
     return Summary(median, lower, upper, p99, len(samples))
+
+
+def median_of(rounds: Iterable[_Round], read: Callable[[_Round], float]) -> float:
+    """Return the median of what `read` returns for each round.
+
+    Raises:
+        statistics.StatisticsError: There are no rounds.
+    """
+    return statistics.median(map(read, rounds))
 
 
 def median_ratio(samples: Sequence[float], baseline: Sequence[float]) -> float:

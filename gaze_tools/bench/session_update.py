@@ -1,10 +1,9 @@
 """The command `gaze bench session-update`: what storing frames costs the function, the session API and its database."""
 
 import itertools
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 from func.adapters.session_api import HttpSessionStore
 from gaze_tools.bench.batch import DATABASE, FUNCTION, SESSION_API
 from gaze_tools.bench.request import name_session
-from gaze_tools.bench.sampling import alternate
+from gaze_tools.bench.sampling import alternate, median_of
 from gaze_tools.bench.server import measure_cpu
 from gaze_tools.bench.session_growth import RECORD
 from gaze_tools.bench.tables import make_table, print_wide
@@ -74,17 +73,13 @@ def print_updates(measured: Mapping[tuple[int, int], Sequence[Stored]]) -> None:
     table = make_table("Session update alone; ms a frame", *columns)
     for (sessions, size), rounds in measured.items():
         values = [
-            _median(rounds, lambda each: each.caller_ms),
-            _median(rounds, lambda each: each.session_ms),
-            _median(rounds, lambda each: each.database_ms),
-            _median(rounds, lambda each: each.wall_ms),
+            median_of(rounds, lambda each: each.caller_ms),
+            median_of(rounds, lambda each: each.session_ms),
+            median_of(rounds, lambda each: each.database_ms),
+            median_of(rounds, lambda each: each.wall_ms),
         ]
         table.add_row(str(sessions), str(size), *(f"{value:.2f}" for value in values))
     print_wide(table)
-
-
-def _median(rounds: Sequence[Stored], read: Callable[[Stored], float]) -> float:
-    return statistics.median(read(each) for each in rounds)
 
 
 @click.command()

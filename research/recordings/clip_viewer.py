@@ -8,24 +8,20 @@ targets to calibrate with, and two to test it. The folder is a recording as docs
 Render both again together: hair, skin and clothes change with the renderer.
 """
 
-import csv
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
-import cv2
 import numpy as np
 
 from gaze_core.gaze import screen_point_mm
 from gaze_core.types import GazePoint
 from research.clip import CAMERA, IDENTITY_ID, PLACE_MM, SCREEN, SEED, scenes
 from research.command_line import Command
+from research.recordings.rendered import render_recording
 from research.rendering.identity import sample_identity
-from research.rendering.photograph import photograph
-from research.rendering.renderer import Renderer
 from research.rendering.scene import Scene
 
 CALIBRATION = (
@@ -67,7 +63,6 @@ def write_recording(folder: Path) -> None:
     Raises:
         OSError: A file cannot be written.
     """
-    (folder / "frames").mkdir(parents=True, exist_ok=True)
     description = {
         "screen": {
             "width_mm": SCREEN.width_mm,
@@ -82,19 +77,8 @@ def write_recording(folder: Path) -> None:
             "tilt_deg": CAMERA.tilt_deg,
         },
     }
-    (folder / "recording.json").write_text(json.dumps(description, indent=2) + "\n")
     identity = sample_identity(IDENTITY_ID, SEED)
-    with (folder / "targets.csv").open("w", newline="") as file, Renderer() as renderer:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("frame", "x", "y", "phase"))
-        for number, (phase, target, scene) in enumerate(plan_scenes(), start=1):
-            name = f"{number:04d}.jpg"
-            image = photograph(renderer, scene, identity)[..., ::-1]
-            _, data = cv2.imencode(
-                ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-            )
-            (folder / "frames" / name).write_bytes(data.tobytes())
-            rows.writerow((name, *target, phase))
+    render_recording(folder, description, plan_scenes(), identity, jpeg_quality=JPEG_QUALITY)
 
 
 @click.command(cls=Command)

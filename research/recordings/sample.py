@@ -7,23 +7,19 @@ because the repository contains no image of a real person, and is not in the tra
 The eyes are deliberately unusual: the sample tests the measurement, not the accuracy of the model.
 """
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-import cv2
 import numpy as np
 
 from gaze_core.gaze import point_of_gaze
 from research.command_line import Command
+from research.recordings.rendered import render_recording
 from research.rendering.eye import Kappa
 from research.rendering.identity import Identity, sample_identity
-from research.rendering.photograph import photograph
-from research.rendering.renderer import Renderer
 from research.rendering.sampling import CALIBRATION_TARGETS, RenderedSession, sample_fixation, sample_session
 from research.rendering.scene import Scene
 
@@ -85,23 +81,16 @@ def write_recording(folder: Path) -> None:
     Raises:
         OSError: A file cannot be written.
     """
-    planned, identity = scenes(), _person()
-    (folder / "frames").mkdir(parents=True, exist_ok=True)
-    (folder / "recording.json").write_text(json.dumps(describe(planned), indent=2) + "\n")
-    with (folder / "targets.csv").open("w", newline="") as file, Renderer() as renderer:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("frame", "x", "y", "phase"))
-        for number, (phase, scene) in enumerate(planned, start=1):
-            name = f"{number:04d}.jpg"
-            target = point_of_gaze(scene.direction, scene.origin_mm, scene.screen, scene.camera)
-            if target is None:
-                raise RuntimeError("every target must lie on the screen")
-            image = photograph(renderer, scene, identity)[..., ::-1]
-            _, data = cv2.imencode(
-                ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-            )
-            (folder / "frames" / name).write_bytes(data.tobytes())
-            rows.writerow((name, round(target.x, 4), round(target.y, 4), phase))
+    planned = scenes()
+    frames = [(phase, _find_target(scene), scene) for phase, scene in planned]
+    render_recording(folder, describe(planned), frames, _person(), jpeg_quality=JPEG_QUALITY)
+
+
+def _find_target(scene: Scene) -> tuple[float, float]:
+    target = point_of_gaze(scene.direction, scene.origin_mm, scene.screen, scene.camera)
+    if target is None:
+        raise RuntimeError("every target must lie on the screen")
+    return round(target.x, 4), round(target.y, 4)
 
 
 def _person() -> Identity:
