@@ -79,11 +79,11 @@ class GazeClientError(Exception):
         self.fields = tuple(str(each.get("field")) for each in _list_objects(self.problem, "errors"))
         self.frame_numbers = tuple(frame_numbers)
         self.replies = replies or {}
-        where = "frame" if len(self.frame_numbers) == 1 else "frames"
         numbers = ", ".join(map(str, self.frame_numbers[:5])) + (", …" if len(self.frame_numbers) > 5 else "")
+        where = f"frame{'s' if len(self.frame_numbers) > 1 else ''} {numbers}: " if numbers else ""
         parts = [str(status or ""), str(self.problem.get("title", "")), reason]
         parts += [f"{each.get('field')}: {each.get('detail')}" for each in _list_objects(self.problem, "errors")]
-        super().__init__(f"{where} {numbers}: {'; '.join(part for part in parts if part)}")
+        super().__init__(where + "; ".join(part for part in parts if part))
 
 
 class GazeRequestError(GazeClientError):
@@ -302,16 +302,25 @@ class ResultReply:
 
     @staticmethod
     def from_body(body: Mapping[str, Any], latency_ms: float) -> "ResultReply":
-        """Read the reply to a last frame."""
+        """Read the reply to a last frame.
+
+        Raises:
+            GazeRequestError: It has no score.
+        """
+        final_score = _get_number(body, "final_score")
+        if final_score is None:
+            raise GazeRequestError("the answer to the last frame has no final_score", status=200, problem=body)
         result = _get_object(body, "result")
-        interval = result.get("interval_95")
         calibration = _get_object(result, "calibration")
+        interval = result.get("interval_95")
+        ends = dict(enumerate(interval)) if isinstance(interval, list) else {}
+        low, high = _get_number(ends, 0), _get_number(ends, 1)
         return ResultReply(
-            _get_number(body, "final_score") or 0.0,
+            final_score,
             result.get("score_valid") is True,
             result.get("score_invalid_reason"),
             _get_number(result, "chance_level"),
-            (float(interval[0]), float(interval[1])) if isinstance(interval, list) and len(interval) == 2 else None,
+            None if low is None or high is None else (low, high),
             _get_number(result, "coverage"),
             CalibrationReport.from_body(calibration) if calibration else None,
             _get_texts(body, "warnings"),
@@ -793,7 +802,7 @@ def _get_object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _get_number(body: Mapping[str, Any], name: str) -> float | None:
+def _get_number(body: Mapping[Any, Any], name: object) -> float | None:
     value = body.get(name)
     return float(value) if isinstance(value, (int, float)) else None
 

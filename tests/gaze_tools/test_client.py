@@ -491,6 +491,18 @@ class TestTheEnd:
             None,
         )
 
+    @pytest.mark.parametrize("interval", [None, [], [1.0, None], ["a", "b"], {"low": 1}])
+    def test_an_unknown_interval_is_none(self, function, viewing, interval):
+        function.answers = [(200, {"status": "success", "final_score": 1.0, "result": {"interval_95": interval}})]
+
+        assert viewing.complete().interval_95 is None
+
+    def test_an_answer_without_a_score_is_not_a_score_of_0(self, function, viewing):
+        function.answers = [(200, {"status": "success"})]
+
+        with pytest.raises(GazeRequestError, match="200; the answer to the last frame has no final_score"):
+            viewing.complete()
+
     def test_a_repeated_end_is_the_same_request(self, function, viewing):
         viewing.send(IMAGE)
 
