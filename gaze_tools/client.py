@@ -482,7 +482,7 @@ class GazeClient:
             limit = max(1, len(batch) // 2)
             if answer.status == 413 and len(batch) > 1:
                 continue
-            if answer.is_refusal and not entries:
+            if answer.is_refusal:
                 fail(GazeRequestError, answer.status, answer.body, answer.reason)
             if not retries.wait(answer.find_retry_after_s(entries)):
                 fail(GazeUnavailableError, answer.status, answer.body, answer.reason)

@@ -27,6 +27,7 @@ from gaze_tools.client import (
     VALIDATION_TARGETS,
     Frame,
     GazeClient,
+    GazeClientError,
     GazeRequestError,
     GazeUnavailableError,
     encode_jpeg,
@@ -53,8 +54,10 @@ class FakeFunction:
         self.answers = []
         self.requests = []
         self.images = []
+        self.sizes = []
 
     def read(self, handler):
+        self.sizes.append(int(handler.headers["Content-Length"]))
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         if handler.headers["Content-Type"] == "application/json":
             self.requests.append(json.loads(body))
@@ -230,6 +233,12 @@ class TestBatches:
 
         assert function.numbers() == [[1, 2], [3, 4], [5], [6]]
 
+    def test_by_default_a_body_has_8_mib_at_most(self, function, viewing):
+        viewing.send_batch([b"x" * (4 * 2**20 - 2000)] * 2 + [b"y" * (4 * 2**20)] * 2)
+
+        assert function.numbers() == [[1, 2], [3], [4]]
+        assert max(function.sizes) <= 8 * 2**20
+
     def test_a_body_that_is_too_large_for_the_function_is_split(self, function, viewing):
         function.answers = [(413, {"status": 413, "title": "Too large"})]
 
@@ -261,13 +270,33 @@ class TestBatches:
         viewing.complete()
         assert function.requests[-1]["total_frames"] == 1
 
-    def test_after_a_failure_requests_are_smaller(self, function, viewing, slept):
+    def test_after_a_failure_requests_are_smaller_and_grow_again(self, function, viewing, slept):
         function.answers = [(503, {"status": 503})]
 
-        viewing.send_batch([IMAGE] * 16)
+        viewing.send_batch([IMAGE] * 40)
 
-        assert [len(batch) for batch in function.numbers()] == [16, 8, 8]
+        assert [len(batch) for batch in function.numbers()] == [16, 8, 9, 10, 11, 2]
         assert slept == [0.25]
+
+    def test_attempts_count_from_the_last_success(self, function, slept):
+        function.answers = [(503, {}), (200, OK), (503, {}), (200, OK), (503, {}), (200, OK)]
+        with GazeClient(function.url, attempts=2, max_batch=1) as client:
+            replies = client.start_viewing("v").send_batch([IMAGE] * 3)
+
+        assert (len(replies), slept) == (3, [0.25] * 3)
+
+    def test_fields_and_headers_count_in_the_size_of_a_body(self, function):
+        with GazeClient(function.url, max_body_bytes=3000) as client:
+            client.start_viewing("v").send_batch([IMAGE] * 16)
+
+        assert max(function.sizes) <= 3000
+
+    def test_numbering_goes_on_after_the_highest_number(self, function, viewing):
+        viewing.send(IMAGE, frame_number=7)
+        viewing.send(IMAGE, frame_number=3)
+        viewing.send(IMAGE)
+
+        assert function.numbers() == [[7], [3], [8]]
 
     def test_a_number_occurs_once(self, function, viewing):
         with pytest.raises(ValueError, match="frame_number 3 occurs twice"):
@@ -390,6 +419,38 @@ class TestRepeating:
 
         assert (caught.value.status, caught.value.frame_numbers) == (503, (1,))
         assert (len(function.requests), len(slept)) == (3, 2)
+
+    def test_by_default_it_makes_ten_attempts(self, function, viewing, slept):
+        function.answers = [(503, {})] * 20
+
+        with pytest.raises(GazeUnavailableError):
+            viewing.send(IMAGE)
+
+        assert len(function.requests) == 10
+        assert slept == [0.25, 0.5, 1, 2, 4, 8, 8, 8, 8]
+
+    @pytest.mark.parametrize(("retry_after_s", "attempts"), [(80, 2), (91, 1)])
+    def test_by_default_it_waits_90_s_in_all(self, function, viewing, slept, retry_after_s, attempts):
+        function.answers = [(503, {}, {"Retry-After": str(retry_after_s)}), (400, {})]
+
+        with pytest.raises(GazeClientError):
+            viewing.send(IMAGE)
+
+        assert len(function.requests) == attempts
+
+    def test_a_frame_may_take_30_s_and_the_last_one_300(self, function):
+        timeouts_s = []
+
+        class Recorder(requests.Session):
+            def post(self, *arguments, timeout, **more):
+                timeouts_s.append(timeout)
+                return super().post(*arguments, timeout=timeout, **more)
+
+        viewing = GazeClient(function.url, make_http=Recorder).start_viewing("v")
+        viewing.send(IMAGE)
+        viewing.complete()
+
+        assert timeouts_s == [approx(30), approx(300, abs=1)]
 
     def test_what_was_stored_before_is_in_the_error(self, function, slept):
         with GazeClient(function.url, attempts=1, max_batch=2) as client:
@@ -550,7 +611,7 @@ class TestCalibration:
         assert client.start_calibration().session_id != client.start_calibration().session_id
 
     def test_a_measured_target_tells_usable_frames_and_their_spread(self, function, client):
-        points = [(0.5, 0.5), (0.53, 0.54), (0.47, 0.46)]
+        points = [(0.5, 0.5), (0.53, 0.54), (0.1, 0.1)]
         answers = [{**OK, "gaze": {"x": x, "y": y, "on_screen": True}} for x, y in points]
         function.answers = [(200, {"frames": [*answers, {**OK, "gaze": None, "validity": "no_face"}]})]
 
@@ -601,6 +662,12 @@ class TestImages:
         image = cv2.imdecode(np.frombuffer(function.images[0][0], np.uint8), cv2.IMREAD_COLOR_RGB)
         assert image[24, 32, 0] > 240
         assert image[24, 32, 2] < 10
+
+    def test_the_quality_of_the_jpeg_is_90(self):
+        noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+        expected = cv2.imencode(".jpg", noise[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+        assert encode_jpeg(noise) == expected
 
     def test_a_turned_around_array_is_encoded_as_well(self):
         assert encode_jpeg(self.RED[..., ::-1]) == encode_jpeg(np.ascontiguousarray(self.RED[..., ::-1]))
