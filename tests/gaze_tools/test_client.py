@@ -465,7 +465,6 @@ class TestRepeating:
     def test_it_gives_up_when_the_time_is_over(self, function):
         function.answers = [(503, {})] * 50
 
-        started_s = time.monotonic()
         with (
             GazeClient(function.url, total_timeout_s=0.5, attempts=50) as client,
             pytest.raises(GazeUnavailableError),
@@ -473,7 +472,6 @@ class TestRepeating:
             client.start_viewing("v").send(IMAGE)
 
         assert len(function.requests) < 6
-        assert time.monotonic() - started_s < 10
 
     def test_it_does_not_wait_for_a_retry_after_beyond_its_time(self, function, client, slept):
         function.answers = [(503, {}, {"Retry-After": "3600"})]
