@@ -345,7 +345,9 @@ class TestRepeating:
         assert caught.value.problem == BAD_FIELD
 
     @pytest.mark.parametrize(
-        "body", [b"", b"<html>login</html>", b'{"status": "succ', b"[]", b"[" * 100_000, b"{}"], ids=repr
+        "body",
+        [b"", b"<html>login</html>", b'{"status": "succ', b"[]", b"[" * 100_000, b"{}"],
+        ids=["empty", "html", "cut off", "a list", "deep", "no status"],
     )
     def test_an_answer_that_is_not_the_function_s_is_repeated(self, function, viewing, slept, body):
         function.answers = [(200, body)]
@@ -367,12 +369,12 @@ class TestRepeating:
         assert slept == [7.25]
 
     def test_retry_after_can_be_a_date(self, function, viewing, slept):
-        date = email.utils.formatdate(time.time() + 20, usegmt=True)
+        date = email.utils.formatdate(time.time() + 60, usegmt=True)
         function.answers = [(503, {}, {"Retry-After": date})]
 
         viewing.send(IMAGE)
 
-        assert slept[0] == approx(20, abs=3)
+        assert slept[0] == approx(60, abs=20)
 
     @pytest.mark.parametrize("value", ["soon", "-5", "nan", ""])
     def test_an_unreadable_retry_after_is_ignored(self, function, viewing, slept, value):
@@ -450,7 +452,7 @@ class TestRepeating:
         viewing.send(IMAGE)
         viewing.complete()
 
-        assert timeouts_s == [approx(30), approx(300, abs=1)]
+        assert timeouts_s == [approx(30), approx(300, abs=30)]
 
     def test_what_was_stored_before_is_in_the_error(self, function, slept):
         with GazeClient(function.url, attempts=1, max_batch=2) as client:
