@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gaze_core.gaze import direction_to, screen_point_mm, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
+from gaze_tools.client import FrameReply, GazeClient, GazeClientError, ViewingSession, make_session_id
 from gaze_tools.command_line import console, describe_error, make_progress
 from gaze_tools.report.plots import draw_gaze_over_video, draw_trace
 from gaze_tools.run.gaze_only import CAMERA_S, run_gaze_only
@@ -32,10 +33,10 @@ from gaze_tools.sample_clip import (
     read_truth,
     seed_sample_maps,
 )
-from gaze_tools.stack.client import FrameReply, GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_upstream_services
 from gaze_tools.stack.live_gaze import LiveGaze
 from gaze_tools.stack.processes import ProcessError
+from gaze_tools.stack.session_tokens import LOCAL_ADDRESS, sign_session
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ def run_demo(console: Console, out: Path) -> DemoRun:
     Raises:
         OSError: The sample cannot be read.
         ProcessError: A process of the stack did not start.
-        GazeClientError: The function refused a frame, or failed on every attempt.
+        GazeClientError: The function refused a frame, or was unavailable.
     """
     truth = read_truth()
     clip = str(SAMPLE / "clip.mp4")
@@ -117,11 +118,18 @@ def run_demo(console: Console, out: Path) -> DemoRun:
     with (
         start_upstream_services(out / "logs") as upstream,
         start_function(upstream, out / "logs", settings={"SESSION_TOKEN_KEYS": token_key}) as function_url,
+        GazeClient(function_url) as client,
     ):
         seed_sample_maps(upstream, frame_count)
         console.print(f"Ready after {time.monotonic() - started_s:.1f} s; streaming to {function_url}/gaze")
-        client = GazeClient(function_url, video_id=SAMPLE_VIDEO_ID, token_key=token_key.encode())
-        run = stream(client, read_frames(clip, frame_count), frame_count, truth)
+        viewing = client.start_viewing(
+            SAMPLE_VIDEO_ID,
+            ip_address=LOCAL_ADDRESS,
+            session_token=sign_session(token_key, make_session_id(LOCAL_ADDRESS, SAMPLE_VIDEO_ID), SAMPLE_VIDEO_ID),
+            screen=truth["screen"],
+            camera=truth["camera"],
+        )
+        run = stream(viewing, read_frames(clip, frame_count), frame_count, Screen(**truth["screen"]))
         # A proxy in the environment cannot reach this machine's loopback interface.
         results = requests.get(f"{upstream.aggregator_url}/results", timeout=10, proxies={"no_proxy": "*"}).json()
         run.received = [entry for entry in results["deliveries"] if entry["video_id"] == SAMPLE_VIDEO_ID]
@@ -131,22 +139,20 @@ def run_demo(console: Console, out: Path) -> DemoRun:
     return run
 
 
-def stream(client: GazeClient, frames: Iterator[NDArray[np.uint8]], frame_count: int, truth: dict[str, Any]) -> DemoRun:
-    """Post every frame, then complete the session; show the frame rate and the gaze meanwhile."""
-    described = {"screen": truth["screen"], "camera": truth["camera"]}
+def stream(viewing: ViewingSession, frames: Iterator[NDArray[np.uint8]], frame_count: int, screen: Screen) -> DemoRun:
+    """Send every frame, then complete the session; show the frame rate and the gaze meanwhile."""
     run = DemoRun()
-    live_gaze = LiveGaze(Screen(**truth["screen"]))
+    live_gaze = LiveGaze(screen)
     started_s = time.monotonic()
     with make_progress("frames", "rate", "gaze") as progress:
         bar = progress.add_task("frames", total=frame_count, gaze="", rate="")
         for number, frame in enumerate(frames, start=1):
-            run.replies[number] = reply = client.post_frame(number, frame, **described)
+            run.replies[number] = reply = viewing.send(frame)
             rate = f"{number / (time.monotonic() - started_s):.1f} frames/s"
             gaze = live_gaze.update(time.monotonic(), reply)
             progress.update(bar, advance=1, gaze=describe_gaze(gaze, reply.validity), rate=rate)
     run.streaming_s = time.monotonic() - started_s
-    count = len(run.replies)
-    run.result = client.complete(count + 1, total_frames=count).result
+    run.result = viewing.complete().result
     return run
 
 
@@ -191,7 +197,7 @@ def measure_gaze_errors(run: DemoRun, truth: dict[str, Any]) -> list[tuple[float
         reply = run.replies.get(known["frame_number"])
         if reply is None or reply.gaze is None:
             continue
-        found, target = GazePoint(*reply.gaze), GazePoint(known["x"], known["y"])
+        found, target = GazePoint(reply.gaze.x, reply.gaze.y), GazePoint(known["x"], known["y"])
         error_deg = visual_angle_deg(
             *(direction_to(point, known["origin_mm"], screen, camera) for point in (found, target))
         )

@@ -88,7 +88,7 @@ class Assumptions:
         "measured 0.9 s for the process, assumed 9.1 s for scheduling and probes",
         _MEASURE,
     )
-    retries: int = _assume(4, "retries of a refused frame by the gateway", "gaze_tools/stack/client.py", "none")
+    retries: int = _assume(4, "retries of a refused frame by the gateway", "assumed", "none")
     retry_wait_s: float = _assume(
         3.5,
         "wait before the first retry, s; n times that before the n-th",

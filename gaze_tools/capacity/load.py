@@ -13,8 +13,8 @@ import cv2
 import requests
 
 from gaze_tools.capacity.cpu_time import read_cpu_s
+from gaze_tools.client import JPEG_QUALITY
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, read_frames
-from gaze_tools.stack.client import JPEG_QUALITY
 
 FRAMES = 200
 """Frames of the sample clip, which a load repeats."""

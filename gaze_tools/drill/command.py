@@ -11,6 +11,7 @@ import click
 import requests
 
 import func
+from gaze_tools.client import encode_jpeg
 from gaze_tools.command_line import console
 from gaze_tools.drill.observation import (
     Samples,
@@ -27,7 +28,6 @@ from gaze_tools.drill.stack import SETTINGS, DrillStack
 from gaze_tools.drill.viewer import DrillViewer
 from gaze_tools.markdown import replace_section
 from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
-from gaze_tools.stack.client import encode_jpeg
 from gaze_tools.stack.processes import find_free_port
 
 _HEADING = (
@@ -53,10 +53,7 @@ def drill(write: Path | None) -> None:
 
     Starts the local stack with a short timeout for everything, and ends with status 1 if a frame or a result is lost.
     """
-    images = [
-        encode_jpeg(number, frame)
-        for number, frame in enumerate(itertools.islice(read_frames(str(SAMPLE / "clip.mp4"), FRAMES), FRAMES), 1)
-    ]
+    images = [encode_jpeg(frame) for frame in itertools.islice(read_frames(str(SAMPLE / "clip.mp4"), FRAMES), FRAMES)]
     rows, lost = [], 0
     with tempfile.TemporaryDirectory(prefix="drill-") as folder, DrillStack(Path(folder)) as stack:
         seed_sample_maps(stack.upstream, FRAMES)

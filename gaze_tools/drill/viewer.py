@@ -1,18 +1,15 @@
 """A viewer whose gateway repeats what fails, as docs/http.md asks of it."""
 
-import base64
-import threading
 import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import requests
-
+from gaze_tools.client import GazeClient, GazeClientError
 from gaze_tools.sample_clip import SAMPLE_VIDEO_ID
 
 _RECOVERY_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 class DrillViewer:
@@ -28,9 +25,10 @@ class DrillViewer:
         self.session_id = str(uuid.uuid4())
         self.acknowledged: set[int] = set()
         self.final_score: float | None = None
-        self._url = url
         self._images = images
-        self._sessions = threading.local()
+        # One attempt each: the drill shows what the function answers.
+        client = GazeClient(url, attempts=1, timeout_s=_TIMEOUT_S)
+        self._viewing = client.start_viewing(SAMPLE_VIDEO_ID, ip_address="198.51.100.7", session_id=self.session_id)
 
     @property
     def frame_count(self) -> int:
@@ -49,10 +47,11 @@ class DrillViewer:
 
     def send_last_frame(self) -> int:
         """Send the last frame, without an image, and return the status of the answer."""
-        status, answer = self._post({"frame_number": self.frame_count + 1, "last_frame": True})
-        if status == 200:
-            self.final_score = float(answer["final_score"])
-        return status
+        try:
+            self.final_score = self._viewing.complete(frame_number=self.frame_count + 1).final_score
+        except GazeClientError as error:
+            return _find_status(error)
+        return 200
 
     def recover(self) -> float:
         """Repeat all frames without a 200, then the last one, until each has one; return the seconds that it took.
@@ -70,17 +69,16 @@ class DrillViewer:
         raise TimeoutError(f"requests still fail {_RECOVERY_S:g} s after the recovery")
 
     def _send_frame(self, number: int) -> int:
-        image = base64.b64encode(self._images[number - 1]).decode()
-        status, _ = self._post({"frame_number": number, "video_time_ms": 40 * (number - 1), "frame": image})
-        if status == 200:
-            self.acknowledged.add(number)
-        return status
+        try:
+            self._viewing.send(self._images[number - 1], frame_number=number, video_time_ms=40 * (number - 1))
+        except GazeClientError as error:
+            return _find_status(error)
+        self.acknowledged.add(number)
+        return 200
 
-    def _post(self, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        http: requests.Session | None = getattr(self._sessions, "http", None)
-        if http is None:
-            http = self._sessions.http = requests.Session()
-            http.trust_env = False
-        body = {"session_id": self.session_id, "video_id": SAMPLE_VIDEO_ID, "ip_address": "198.51.100.7"}
-        answer = http.post(f"{self._url}/gaze", json=body | fields, timeout=60)
-        return answer.status_code, answer.json()
+
+def _find_status(error: GazeClientError) -> int:
+    """Return the HTTP status of a failed request; raise the error again if there was no answer."""
+    if error.status is None:
+        raise error
+    return error.status

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gaze_tools.client import CalibrationSession
 from gaze_tools.run.setup import Setup
-from gaze_tools.stack.client import GazeClient, GazeClientError
 
 COLUMNS = ("frame", "x", "y", "phase")
 PHASES = ("calibration", "test")
@@ -104,26 +104,24 @@ def _read_description(path: Path) -> dict[str, dict[str, object]]:
 
 
 def post_calibration(
-    client: GazeClient, folder: CalibrationFolder, setup: Setup, on_image: Callable[[], object] = lambda: None
+    calibration: CalibrationSession, folder: CalibrationFolder, on_image: Callable[[], object] = lambda: None
 ) -> int:
-    """Post the images as a calibration session; return how many have a usable gaze.
+    """Post the images as a calibration; return how many have a usable gaze.
 
     Args:
-        client: Client with the id of the calibration session.
+        calibration: Session with the screen and camera of the images.
         folder: Images.
-        setup: Screen and camera of the images.
         on_image: Called after each image.
 
     Raises:
-        GazeClientError: No image has a usable gaze, or the function failed.
+        GazeClientError: The function refused an image, or was unavailable.
         OSError: An image cannot be read.
+        ValueError: No image has a usable gaze.
     """
     valid = 0
-    for number, each in enumerate(folder.images, start=1):
-        fields = {"calibration_target": list(each.target), **setup.as_fields(with_viewport=False)}
-        reply = client.post_image(number, each.path.read_bytes(), **fields)
-        valid += reply.gaze is not None
+    for each in folder.images:
+        valid += calibration.measure(each.target, [each.path.read_bytes()]).usable
         on_image()
     if not valid:
-        raise GazeClientError("no image of the calibration shows a usable gaze")
+        raise ValueError("no image of the calibration shows a usable gaze")
     return valid

@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from gaze_core.errors import GazeError
+from gaze_tools.client import GazeClientError
 from gaze_tools.command_line import console, describe_error
 from gaze_tools.film import read_times
 from gaze_tools.run.calibration import CalibrationFolder, read_calibration
@@ -21,7 +22,6 @@ from gaze_tools.run.setup import Setup, read_setup, setup_options
 from gaze_tools.saliency.compute import probe_video
 from gaze_tools.saliency.models import MODELS
 from gaze_tools.sample_clip import MAX_CAMERA, open_capture
-from gaze_tools.stack.client import GazeClientError
 from gaze_tools.stack.processes import ProcessError
 
 DIFFERENCE_S = 0.2

@@ -18,6 +18,8 @@ from pymongo import MongoClient
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
+from gaze_core.types import Screen
+from gaze_tools.client import CalibrationSession, GazeClient, make_session_id
 from gaze_tools.command_line import TIMEOUT_S, console, make_progress
 from gaze_tools.report.examination import examine_session, read_gazes
 from gaze_tools.report.page import write_report
@@ -29,14 +31,12 @@ from gaze_tools.run.viewing import PostedFrames, place_in_film, post_viewing
 from gaze_tools.saliency.compute import Video, compute_maps
 from gaze_tools.saliency.models import make_model
 from gaze_tools.session.transfer import export_session
-from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import UpstreamServices, start_function, start_upstream_services
+from gaze_tools.stack.session_tokens import LOCAL_ADDRESS, sign_session
 from models import GAZE_MODEL_PATH
 
 SESSION_TTL_S = 6 * 3600.0
 """The session must outlive the longest film and its report."""
-
-ADDRESS = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def run_film(run: FilmRun) -> FilmScore:
     Raises:
         OSError: A file cannot be read or written, or the camera failed.
         ProcessError: A process of the stack did not start.
-        GazeClientError: The function refused a frame, or failed on every attempt.
+        GazeClientError: The function refused a frame, or was unavailable.
         GazeError: Another part failed.
     """
     logs = run.out / "logs"
@@ -99,32 +99,37 @@ def run_film(run: FilmRun) -> FilmScore:
     with (
         start_upstream_services(logs, session_ttl_s=SESSION_TTL_S) as upstream,
         start_function(upstream, logs, settings={"SESSION_TOKEN_KEYS": token_key}) as function_url,
+        GazeClient(function_url) as client,
     ):
         _make_maps(upstream, run, video_id)
-        client = GazeClient(function_url, video_id=video_id, ip_address=ADDRESS, token_key=token_key.encode())
-        fields = run.setup.as_fields()
+        calibration = None
         if run.calibration is not None:
-            calibration = GazeClient(
-                function_url,
+            calibration_id = f"calibration-{uuid.uuid4()}"
+            calibration = client.start_calibration(
                 video_id=video_id,
-                ip_address=ADDRESS,
-                session_id=f"calibration-{uuid.uuid4().hex}",
-                token_key=token_key.encode(),
+                ip_address=LOCAL_ADDRESS,
+                session_id=calibration_id,
+                session_token=sign_session(token_key, calibration_id, video_id),
+                **run.setup.as_fields(with_viewport=False),
             )
-            _calibrate(calibration, run.calibration, run.setup)
-            fields |= {
-                "calibration_session": calibration.session_id,
-                "calibration_token": calibration.session_token,
-            }
+            _calibrate(calibration, run.calibration)
+        session = client.start_viewing(
+            video_id,
+            ip_address=LOCAL_ADDRESS,
+            session_token=sign_session(token_key, make_session_id(LOCAL_ADDRESS, video_id), video_id),
+            calibration=calibration,
+            **run.setup.as_fields(),
+        )
         viewing = PostedFrames()
+        screen = Screen(**run.setup.screen) if run.setup.screen else None
         frames = run.open_frames()
         with contextlib.closing(place_in_film(frames, viewing, offset_s=run.offset_s, film_s=run.film_s)) as placed:
-            post_viewing(client, placed, viewing, fields, expected=run.expected)
+            post_viewing(session, placed, viewing, screen, expected=run.expected)
         count = len(viewing.replies)
         if not count:
             raise OSError("no frame of the viewer was taken while the film played; check --offset")
-        result = client.complete(count + 1, total_frames=count).result
-        files = _write_files(upstream, client.session_id, viewing, result, run)
+        result = session.complete().result
+        files = _write_files(upstream, session.session_id, viewing, result, run)
     return FilmScore(result, viewing, files)
 
 
@@ -150,10 +155,10 @@ def _make_maps(upstream: UpstreamServices, run: FilmRun, video_id: str) -> None:
         progress.update(bar, total=done.frames, completed=done.frames)
 
 
-def _calibrate(client: GazeClient, folder: CalibrationFolder, setup: Setup) -> None:
+def _calibrate(calibration: CalibrationSession, folder: CalibrationFolder) -> None:
     with make_progress("calibration") as progress:
         bar = progress.add_task("", total=len(folder.images))
-        valid = post_calibration(client, folder, setup, lambda: progress.update(bar, advance=1))
+        valid = post_calibration(calibration, folder, lambda: progress.update(bar, advance=1))
     console.print(f"Calibration: {folder.targets} targets, {valid} of {len(folder.images)} images with a usable gaze.")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from gaze_tools.client import GazeClient, make_session_id
 from gaze_tools.command_line import console
 from gaze_tools.report.plots import draw_gaze_on_screen, draw_trace
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
@@ -13,8 +14,8 @@ from gaze_tools.run.check import check_clip
 from gaze_tools.run.clip import ClipFrame, read_clip
 from gaze_tools.run.viewing import PostedFrames, post_viewing
 from gaze_tools.sample_clip import open_capture
-from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import start_function, start_upstream_services
+from gaze_tools.stack.session_tokens import LOCAL_ADDRESS, sign_session
 
 CAMERA_S = 10.0
 """Time for which a webcam is watched."""
@@ -32,7 +33,7 @@ def run_gaze_only(out: Path, source: Path | int) -> PostedFrames:
     Raises:
         OSError: The video or the camera cannot be read, or the video shows no face.
         ProcessError: A process of the stack did not start.
-        GazeClientError: The function refused a frame, or failed on every attempt.
+        GazeClientError: The function refused a frame, or was unavailable.
     """
     capture = Capture()
     with ExitStack() as stack:
@@ -56,12 +57,14 @@ def run_gaze_only(out: Path, source: Path | int) -> PostedFrames:
         function_url = stack.enter_context(
             start_function(upstream, out / "logs", settings={"SESSION_TOKEN_KEYS": token_key})
         )
-        client = GazeClient(function_url, video_id=VIDEO_ID, token_key=token_key.encode())
+        client = stack.enter_context(GazeClient(function_url))
+        token = sign_session(token_key, make_session_id(LOCAL_ADDRESS, VIDEO_ID), VIDEO_ID)
+        session = client.start_viewing(VIDEO_ID, ip_address=LOCAL_ADDRESS, session_token=token)
         frames: Iterable[ClipFrame] = (
             capture_frames(read, CAMERA_S, capture) if isinstance(source, int) else read_clip(source)
         )
         viewing = PostedFrames()
-        post_viewing(client, ((frame, None) for frame in frames), viewing, {}, expected=expected)
+        post_viewing(session, ((frame, None) for frame in frames), viewing, None, expected=expected)
     validities = Counter(reply.validity for reply in viewing.replies.values())
     console.print(f"{validities['ok']} of {len(viewing.replies)} frames have a usable gaze.", highlight=False)
     for reason, count in validities.most_common():

@@ -1,14 +1,13 @@
 """Post the frames of a viewing to the function, with their times in the film."""
 
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from gaze_core.types import Screen
+from gaze_tools.client import FrameReply, ViewingSession
 from gaze_tools.command_line import make_progress
 from gaze_tools.run.clip import ClipFrame
-from gaze_tools.stack.client import FrameReply, GazeClient
 from gaze_tools.stack.live_gaze import LiveGaze
 
 
@@ -50,34 +49,34 @@ def place_in_film(
 
 
 def post_viewing(
-    client: GazeClient,
+    session: ViewingSession,
     frames: Iterable[tuple[ClipFrame, float | None]],
     viewing: PostedFrames,
-    fields: Mapping[str, Any],
+    screen: Screen | None,
     *,
     expected: int | None,
 ) -> None:
     """Post frames with their times; show the frame rate and the gaze meanwhile.
 
     Args:
-        client: Client of the viewing.
+        session: Session of the viewing.
         frames: Frames, each with its position in the film in ms; None without a film.
         viewing: Receives the replies.
-        fields: Further fields of every request.
+        screen: The viewer's screen; None if it is not known.
         expected: Number of frames; None if unknown.
 
     Raises:
-        GazeClientError: The function refused a frame, or failed on every attempt.
+        GazeClientError: The function refused a frame, or was unavailable.
     """
-    live_gaze = LiveGaze(Screen(**fields["screen"]) if "screen" in fields else None)
+    live_gaze = LiveGaze(screen)
     started_s = time.monotonic()
     with make_progress("frames", "rate", "gaze") as progress:
         bar = progress.add_task("frames", total=expected, gaze="", rate="")
         for number, (frame, position_ms) in enumerate(frames, start=1):
-            times: dict[str, float] = {"timestamp_ms": round(1000 * frame.time_s, 3)}
-            if position_ms is not None:
-                times["video_time_ms"] = position_ms
-            viewing.replies[number] = reply = client.post_frame(number, frame.image, **times, **fields)
+            reply = session.send(
+                frame.image, frame_number=number, timestamp_ms=round(1000 * frame.time_s, 3), video_time_ms=position_ms
+            )
+            viewing.replies[number] = reply
             gaze = live_gaze.update(time.monotonic(), reply)
             progress.update(
                 bar,

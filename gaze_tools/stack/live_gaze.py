@@ -4,7 +4,7 @@ import math
 
 from gaze_core.smoothing import OneEuroFilter, OneEuroState
 from gaze_core.types import Screen
-from gaze_tools.stack.client import FrameReply
+from gaze_tools.client import FrameReply
 
 DISTANCE_MM = 600.0
 """Viewing distance that converts shares of the screen to degrees; the filter's defaults are for degrees."""
@@ -31,6 +31,6 @@ class LiveGaze:
         if reply.gaze is None:
             return None
         width_deg, height_deg = self._size_deg
-        self._state = self._filter.step(self._state, time_s, (reply.gaze[0] * width_deg, reply.gaze[1] * height_deg))
+        self._state = self._filter.step(self._state, time_s, (reply.gaze.x * width_deg, reply.gaze.y * height_deg))
         x_deg, y_deg = self._state.value
         return x_deg / width_deg, y_deg / height_deg

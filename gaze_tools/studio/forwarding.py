@@ -7,8 +7,8 @@ from typing import Any
 import requests
 from flask import Request, Response
 
+from gaze_tools.client import make_session_id
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request
-from gaze_tools.studio.viewings import compatible_session_id
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 300.0
@@ -91,5 +91,5 @@ def complete_metadata(metadata: Mapping[str, Any], ip_address: str) -> dict[str,
     video_id = metadata.get("video_id")
     completed = {**metadata, "ip_address": ip_address}
     if "session_id" not in metadata and isinstance(video_id, str):
-        completed["session_id"] = compatible_session_id(ip_address, video_id)
+        completed["session_id"] = make_session_id(ip_address, video_id)
     return completed

@@ -24,11 +24,6 @@ class StartedViewing:
     session_token: str | None
 
 
-def compatible_session_id(ip_address: str, video_id: str) -> str:
-    """Return the id of a viewer and a video, for clients that know no sessions: watching again has the same id."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ip_address}:{video_id}"))
-
-
 def start_viewing(
     ip_address: str,
     video_id: str,

@@ -10,8 +10,8 @@ import requests
 
 from gaze_core.gaze import direction_to, visual_angle_deg
 from gaze_core.types import Camera, GazePoint, Screen
+from gaze_tools.client import Frame, GazeClient
 from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
-from gaze_tools.stack.client import GazeClient
 from gaze_tools.stack.launcher import start_function, start_upstream_services
 
 pytestmark = pytest.mark.slow
@@ -70,20 +70,21 @@ def functions(upstream, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def new_client(functions):
-    """Return clients of one session, by default another one each time, to either function."""
+def new_session(functions, truth):
+    """Return sessions, by default another one each time, at either function."""
     names = (f"calibration-{number}" for number in itertools.count(1))
 
-    def make(function=0, session_id=None):
-        client = GazeClient(functions[function], video_id="sample", ip_address="198.51.100.200")
-        client.session_id = session_id or next(names)
-        return client
+    def make(function=0, session_id=None, calibration=None):
+        return GazeClient(functions[function]).start_viewing(
+            "sample",
+            ip_address="198.51.100.200",
+            session_id=session_id or next(names),
+            calibration=calibration,
+            screen=truth["screen"],
+            camera=truth["camera"],
+        )
 
     return make
-
-
-def describe(truth):
-    return {"screen": truth["screen"], "camera": truth["camera"]}
 
 
 def find_target_frames(targets):
@@ -91,35 +92,34 @@ def find_target_frames(targets):
 
 
 @pytest.fixture(scope="module")
-def calibrated(new_client, frames, truth, targets):
+def calibrated(new_session, frames, targets):
     """A session in which the person of the clip has calibrated, and the answer to its last frame."""
-    client = new_client()
-    for number, target in find_target_frames(targets):
-        client.post_frame(number, frames[number - 1], calibration_target=target, **describe(truth))
-    target_frames = len(find_target_frames(targets))
-    return client.session_id, client.complete(FRAMES + 1, total_frames=target_frames).body["result"]["calibration"]
+    session = new_session()
+    session.send_batch(
+        Frame(frames[number - 1], frame_number=number, fields={"calibration_target": target})
+        for number, target in find_target_frames(targets)
+    )
+    return session.session_id, session.complete().result["calibration"]
 
 
-def watch(client, frames, truth, **fields):
-    return [
-        client.post_frame(number, frames[number - 1], **describe(truth), **fields).body["gaze"] for number in VIEWED
-    ]
+def watch(session, frames):
+    return [session.send(frames[number - 1], frame_number=number).body["gaze"] for number in VIEWED]
 
 
-def test_the_order_and_the_process_of_the_targets_change_nothing(new_client, frames, truth, targets, calibrated):
-    first = new_client(0)
-    second = new_client(1, first.session_id)
+def test_the_order_and_the_process_of_the_targets_change_nothing(new_session, frames, targets, calibrated):
+    first = new_session(0)
+    second = new_session(1, first.session_id)
     target_frames = find_target_frames(targets)
     random.Random(3).shuffle(target_frames)
 
     def post(job):
-        client, (number, target) = job
-        client.post_frame(number, frames[number - 1], calibration_target=target, **describe(truth))
+        session, (number, target) = job
+        session.send(frames[number - 1], frame_number=number, calibration_target=target)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(post, zip(itertools.cycle([first, second]), target_frames, strict=False)))
     reported = [
-        each.complete(FRAMES + 1, total_frames=len(target_frames)).body["result"]["calibration"]
+        each.complete(frame_number=FRAMES + 1, total_frames=len(target_frames)).result["calibration"]
         for each in (first, second)
     ]
 
@@ -139,15 +139,13 @@ def test_a_calibration_session_is_not_delivered(upstream, calibrated):
     assert calibrated[0] not in {entry["session_id"] for entry in deliveries}
 
 
-def test_either_process_gives_the_same_corrected_answers_and_the_score_says_so(
-    upstream, new_client, frames, truth, calibrated
-):
+def test_either_process_gives_the_same_corrected_answers_and_the_score_says_so(new_session, frames, truth, calibrated):
     session_id, reported = calibrated
-    plain = watch(new_client(), frames, truth)
-    first, second = new_client(0), new_client(1)
+    plain = watch(new_session(), frames)
+    first, second = new_session(0, calibration=session_id), new_session(1, calibration=session_id)
 
-    answers = [watch(each, frames, truth, calibration_session=session_id) for each in (first, second)]
-    results = [each.complete(VIEWED[-1] + 1, total_frames=len(VIEWED)).body["result"] for each in (first, second)]
+    answers = [watch(each, frames) for each in (first, second)]
+    results = [each.complete().result for each in (first, second)]
 
     assert answers[0] == answers[1]
     assert (answers[0] != plain) == reported["used"]

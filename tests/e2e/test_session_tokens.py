@@ -5,9 +5,10 @@ import uuid
 
 import pytest
 
+from gaze_tools.client import GazeClient, GazeRequestError, make_session_id
 from gaze_tools.sample_clip import SAMPLE, read_frames, seed_sample_maps
-from gaze_tools.stack.client import GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_upstream_services
+from gaze_tools.stack.session_tokens import sign_session
 
 pytestmark = pytest.mark.slow
 
@@ -36,35 +37,42 @@ def function_url(tmp_path_factory):
 ADDRESSES = (f"198.51.100.{host}" for host in itertools.count(1))
 
 
+def start_viewing(client, address, key, **fields):
+    token = key and sign_session(key, make_session_id(address, "sample"), "sample", address)
+    return client.start_viewing("sample", ip_address=address, session_token=token, **fields)
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_a_viewer_calibrates_watches_and_is_scored(function_url, frames, key):
-    viewer = {"ip_address": next(ADDRESSES), "token_key": key.encode()}
-    calibration = GazeClient(function_url, video_id="five-targets", session_id=str(uuid.uuid4()), **viewer)
-    calibration.post_frame(1, frames[0], calibration_target=[0.5, 0.5])
-    viewing = GazeClient(function_url, video_id="sample", **viewer)
-    calibrated = {
-        "calibration_session": calibration.session_id,
-        "calibration_token": calibration.session_token,
-    }
-    for number, frame in enumerate(frames, start=1):
-        viewing.post_frame(number, frame, **calibrated)
+    address, calibration_id = next(ADDRESSES), str(uuid.uuid4())
+    with GazeClient(function_url) as client:
+        calibration = client.start_calibration(
+            video_id="five-targets",
+            ip_address=address,
+            session_id=calibration_id,
+            session_token=sign_session(key, calibration_id, "five-targets", address),
+        )
+        calibration.measure((0.5, 0.5), [frames[0]])
+        viewing = start_viewing(client, address, key, calibration=calibration)
+        viewing.send_batch(frames)
 
-    result = viewing.complete(FRAMES + 1, **calibrated).body["result"]
+        result = viewing.complete().result
 
     assert (result["frames"]["received"], result["lost"]["missing"]) == (FRAMES, 0)
     assert result["calibration"]["reason"] == "too_few_dots"
 
 
-@pytest.mark.parametrize("token_key", [None, b"x" * 32], ids=["no token", "another key"])
-def test_a_stranger_neither_reads_nor_ends_the_session(function_url, frames, token_key):
+@pytest.mark.parametrize("key", [None, "x" * 32], ids=["no token", "another key"])
+def test_a_stranger_neither_reads_nor_ends_the_session(function_url, frames, key):
     address = next(ADDRESSES)
-    viewer = GazeClient(function_url, video_id="sample", ip_address=address, token_key=KEYS[0].encode())
-    stranger = GazeClient(function_url, video_id="sample", ip_address=address, token_key=token_key)
-    viewer.post_frame(1, frames[0])
+    with GazeClient(function_url) as client:
+        viewer = start_viewing(client, address, KEYS[0])
+        stranger = start_viewing(client, address, key)
+        viewer.send(frames[0])
 
-    with pytest.raises(GazeClientError, match="401"):
-        stranger.post_frame(1, frames[0])
-    with pytest.raises(GazeClientError, match="401"):
-        stranger.complete(1)
+        for attempt in (lambda: stranger.send(frames[0], frame_number=1), stranger.complete):
+            with pytest.raises(GazeRequestError) as caught:
+                attempt()
+            assert (caught.value.status, caught.value.type) == (401, "/problems/session-token")
 
-    assert viewer.complete(2).body["result"]["frames"]["received"] == 1
+        assert viewer.complete().result["frames"]["received"] == 1

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from gaze_tools.client import GazeClient, GazeRequestError, GazeUnavailableError
 from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
-from gaze_tools.stack.client import GazeClient, GazeClientError
 from gaze_tools.stack.launcher import start_function, start_function_server, start_upstream_services
 
 FRAMES = 24
@@ -43,24 +43,25 @@ def functions(upstream, tmp_path_factory):
 
 
 @pytest.fixture
-def new_client(functions):
-    """Return clients of one viewer, each viewer another one, to either function."""
+def new_viewing(functions):
+    """Return viewings of one viewer, by default another one each time, at either function."""
 
-    def make(function=0, viewer=None):
-        return GazeClient(functions[function], video_id="sample", ip_address=viewer or f"198.51.100.{next(OCTETS)}")
+    def make(function=0, viewer=None, **fields):
+        viewer = viewer or f"198.51.100.{next(OCTETS)}"
+        return GazeClient(functions[function]).start_viewing("sample", ip_address=viewer, **fields)
 
     return make
 
 
-def stored_session(upstream, client):
-    response = requests.get(f"{upstream.session_api_url}/get_session/{client.session_id}", timeout=10)
+def stored_session(upstream, viewing):
+    response = requests.get(f"{upstream.session_api_url}/get_session/{viewing.session_id}", timeout=10)
     assert response.status_code == 200
     return response.json()["components"]["gaze_tracking"]
 
 
-def deliveries(upstream, client):
+def deliveries(upstream, viewing):
     entries = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()["deliveries"]
-    return [entry for entry in entries if entry["session_id"] == client.session_id]
+    return [entry for entry in entries if entry["session_id"] == viewing.session_id]
 
 
 def describe():
@@ -68,79 +69,78 @@ def describe():
     return {"screen": truth["screen"], "camera": truth["camera"]}
 
 
-def test_the_order_and_the_process_of_the_frames_change_nothing(upstream, new_client, frames):
-    in_order = new_client(viewer="192.0.2.1")
-    for number, frame in enumerate(frames, start=1):
-        in_order.post_frame(number, frame, **describe())
-    straight = in_order.complete(FRAMES + 1).body["result"]
+def test_the_order_and_the_process_of_the_frames_change_nothing(upstream, new_viewing, frames):
+    in_order = new_viewing(viewer="192.0.2.1", **describe())
+    for frame in frames:
+        in_order.send(frame)
+    straight = in_order.complete().result
 
-    first, second = new_client(0, viewer="192.0.2.2"), new_client(1, viewer="192.0.2.2")
+    first, second = (new_viewing(function, viewer="192.0.2.2", **describe()) for function in (0, 1))
     numbers = [*range(1, FRAMES + 1), 3, 7, 7, 20]
     random.Random(7).shuffle(numbers)
     with ThreadPoolExecutor(4) as pool:
         list(
             pool.map(
-                lambda pair: pair[1].post_frame(pair[0], frames[pair[0] - 1], **describe()),
+                lambda pair: pair[1].send(frames[pair[0] - 1], frame_number=pair[0]),
                 zip(numbers, itertools.cycle([first, second]), strict=False),
             )
         )
-    shuffled = second.complete(FRAMES + 1).body["result"]
+    shuffled = second.complete(frame_number=FRAMES + 1).result
 
     assert shuffled == straight
     assert straight["frames"]["received"] == FRAMES
     assert stored_session(upstream, first) == stored_session(upstream, in_order)
 
 
-def test_the_last_frame_waits_for_stragglers(new_client, frames):
-    client, late = new_client(0), new_client(1)
-    late.session_id, late.ip_address = client.session_id, client.ip_address
+def test_the_last_frame_waits_for_stragglers(new_viewing, frames):
+    viewing, late = (new_viewing(function, viewer="192.0.2.5") for function in (0, 1))
     for number in (1, 2, 4):
-        client.post_frame(number, frames[number - 1])
-    straggler = threading.Timer(1.0, lambda: late.post_frame(3, frames[2]))
+        viewing.send(frames[number - 1], frame_number=number)
+    straggler = threading.Timer(1.0, lambda: late.send(frames[2], frame_number=3))
     straggler.start()
 
-    result = client.complete(5).body["result"]
+    result = viewing.complete(frame_number=5).result
 
     straggler.join()
     assert result["frames"]["received"] == 4
     assert result["lost"]["missing"] == 0
 
 
-def test_missing_frames_are_reported_as_lost(new_client, frames):
-    client = new_client()
+def test_missing_frames_are_reported_as_lost(new_viewing, frames):
+    viewing = new_viewing()
     for number in (1, 2, 4):
-        client.post_frame(number, frames[number - 1])
+        viewing.send(frames[number - 1], frame_number=number)
 
-    result = client.complete(5).body["result"]
+    result = viewing.complete(frame_number=5).result
 
     assert (result["frames"]["expected"], result["frames"]["received"], result["lost"]["missing"]) == (4, 3, 1)
 
 
-def test_a_repeated_last_frame_gets_the_same_answer_and_is_delivered_once(upstream, new_client, frames):
-    client, other = new_client(0, viewer="192.0.2.3"), new_client(1, viewer="192.0.2.3")
-    for number in (1, 2, 3):
-        client.post_frame(number, frames[number - 1])
+def test_a_repeated_last_frame_gets_the_same_answer_and_is_delivered_once(upstream, new_viewing, frames):
+    viewing, other = (new_viewing(function, viewer="192.0.2.3") for function in (0, 1))
+    for frame in frames[:3]:
+        viewing.send(frame)
 
     with ThreadPoolExecutor(4) as pool:
         answers = [
             future.result().body
-            for future in [pool.submit(each.complete, 4) for each in (client, other, client, other)]
+            for future in [pool.submit(each.complete, frame_number=4) for each in (viewing, other, viewing, other)]
         ]
-    answers.append(other.complete(4).body)
+    answers.append(other.complete(frame_number=4).body)
 
     assert all(answer == answers[0] for answer in answers)
-    delivered = deliveries(upstream, client)
+    delivered = deliveries(upstream, viewing)
     assert [(entry["final_score"], entry["count"]) for entry in delivered] == [(answers[0]["final_score"], 1)]
 
 
-def test_a_frame_after_the_result_is_refused_but_a_stored_one_is_answered_again(new_client, frames):
-    client = new_client()
-    first = client.post_frame(1, frames[0]).body
-    client.complete(2)
+def test_a_frame_after_the_result_is_refused_but_a_stored_one_is_answered_again(new_viewing, frames):
+    viewing = new_viewing()
+    first = viewing.send(frames[0]).body
+    viewing.complete()
 
-    assert client.post_frame(1, frames[0]).body == first
-    with pytest.raises(Exception, match="409"):
-        client.post_frame(2, frames[1])
+    assert viewing.send(frames[0], frame_number=1).body == first
+    with pytest.raises(GazeRequestError, match="frame 2: 409"):
+        viewing.send(frames[1])
 
 
 @pytest.mark.slow
@@ -155,13 +155,13 @@ def test_a_killed_function_loses_no_frame_that_was_answered(upstream, frames, tm
     assert FRAMES // 3 <= len(answered) <= FRAMES // 3 + POSTERS - 1
 
     with start_function(upstream, tmp_path, name="restarted") as url:
-        client = GazeClient(url, video_id="sample", ip_address=viewer)
-        stored = stored_session(upstream, client)
+        viewing = GazeClient(url).start_viewing("sample", ip_address=viewer)
+        stored = stored_session(upstream, viewing)
         assert {number: stored[str(number)]["gaze"] for number in answered} == answered
         for number in range(1, FRAMES + 1):
             if number not in answered:
-                client.post_frame(number, frames[number - 1])
-        result = client.complete(FRAMES + 1).body["result"]
+                viewing.send(frames[number - 1], frame_number=number)
+        result = viewing.complete(frame_number=FRAMES + 1).result
 
     assert result["frames"]["received"] == FRAMES
     assert result["lost"]["missing"] == 0
@@ -181,11 +181,11 @@ class PostingUntilDeath:
         self._lock = threading.Lock()
 
     def run(self):
-        client = GazeClient(self._server.url, video_id="sample", ip_address=self._viewer, attempts=1)
+        viewing = GazeClient(self._server.url, attempts=1).start_viewing("sample", ip_address=self._viewer)
         for number in self._numbers:
             try:
-                gaze = client.post_frame(number, self._frames[number - 1]).body["gaze"]
-            except GazeClientError:
+                gaze = viewing.send(self._frames[number - 1], frame_number=number).body["gaze"]
+            except GazeUnavailableError:
                 return
             with self._lock:
                 self.answered[number] = None if gaze is None else [gaze["x"], gaze["y"]]

@@ -2,15 +2,15 @@
 
 from pytest import approx
 
-from gaze_tools.stack.client import FrameReply
+from gaze_tools.client import FrameReply
 from gaze_tools.stack.live_gaze import LiveGaze
 
 
 def reply(x, y):
-    return FrameReply({"gaze": {"x": x, "y": y, "on_screen": True}, "validity": "ok"}, 20.0)
+    return FrameReply.from_body(1, {"gaze": {"x": x, "y": y, "on_screen": True}, "validity": "ok"}, 20.0)
 
 
-LOST = FrameReply({"gaze": None, "validity": "no_face"}, 20.0)
+LOST = FrameReply.from_body(1, {"gaze": None, "validity": "no_face"}, 20.0)
 
 
 def test_the_first_point_is_not_changed():

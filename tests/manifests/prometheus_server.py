@@ -13,8 +13,8 @@ import numpy as np
 import requests
 import yaml
 
+from gaze_tools.client import GazeClient, encode_jpeg
 from gaze_tools.sample_clip import SAMPLE, read_frames, read_truth, seed_sample_maps
-from gaze_tools.stack.client import GazeClient, GazeClientError, encode_jpeg
 from gaze_tools.stack.launcher import start_function_server, start_upstream_services
 from gaze_tools.stack.processes import await_ready, find_free_port, run_process
 
@@ -128,37 +128,30 @@ def send_everything(url, *, seconds):
     viewer = 0
     while time.monotonic() < end_s:
         viewer += 1
-        client = GazeClient(url, video_id="sample", ip_address=f"203.0.113.{viewer}")
-        _watch(client, frames, calibration_session=_calibrate(url, frames, viewer))
+        address, setup = f"203.0.113.{viewer}", {name: read_truth()[name] for name in ("screen", "camera")}
+        with GazeClient(url) as client:
+            calibration = client.start_calibration(ip_address=address, **setup)
+            calibration.measure((0.5, 0.5), frames[1:7])
+            calibration.finish()
+            viewing = client.start_viewing("sample", ip_address=address, calibration=calibration, **setup)
+            _watch(viewing, frames)
         _send_burst(url, frames[0])
         _send_broken(url)
 
 
-def _calibrate(url, frames, viewer):
-    """Return the id of a session that was completed as a calibration."""
-    client = GazeClient(url, video_id="calibration", ip_address=f"203.0.113.{viewer}")
-    setup = {name: read_truth()[name] for name in ("screen", "camera")}
-    for number in range(1, 7):
-        client.post_frame(number, frames[number], calibration_target=[0.5, 0.5], **setup)
-    client.complete(7, total_frames=6)
-    return client.session_id
-
-
-def _watch(client, frames, **more):
-    setup = more | {name: read_truth()[name] for name in ("screen", "camera")}
-    images = [*frames[:10], np.full_like(frames[0], 90), cv2.rotate(frames[0], cv2.ROTATE_180)]
-    for number, image in enumerate(images, start=1):
-        client.post_frame(number, image, **setup)
-    client.complete(len(images) + 1)
+def _watch(viewing, frames):
+    for image in [*frames[:10], np.full_like(frames[0], 90), cv2.rotate(frames[0], cv2.ROTATE_180)]:
+        viewing.send(image)
+    viewing.complete()
 
 
 def _send_burst(url, frame):
-    image = encode_jpeg(1, frame)
+    image = encode_jpeg(frame)
 
     def send(number):
         metadata = {"session_id": "burst", "video_id": "sample", "ip_address": "203.0.113.250", "frame_number": number}
         files = {"frame": ("1.jpg", image), "metadata": (None, json.dumps(metadata), "application/json")}
-        with contextlib.suppress(requests.RequestException, GazeClientError):
+        with contextlib.suppress(requests.RequestException):
             requests.post(f"{url}/gaze", files=files, timeout=10)
 
     with ThreadPoolExecutor(16) as pool:

@@ -6,8 +6,8 @@ import cv2
 import pytest
 import requests
 
+from gaze_tools.client import Frame, GazeClient
 from gaze_tools.sample_clip import SAMPLE, read_frames
-from gaze_tools.stack.client import GazeClient
 from tests.running import run_function, serve_upstream
 from tests.studio.browser import Page, find_browser
 
@@ -80,14 +80,16 @@ def test_the_whole_way_gives_the_score_of_the_python_client(page, services):
     session_id = session_ids(services)[-1]
     last = services.relay.requests_of("sample")[-1][0]
 
-    client = GazeClient(services.function_url, video_id="sample", session_id=f"again-{session_id}")
     frames = services.relay.frames_of(session_id)
-    for number, (fields, image) in frames.items():
-        more = {name: value for name, value in fields.items() if name != "frame_number"}
-        client.post_image(number, image, calibration_session=last["calibration_session"], **more)
-    python_result = client.complete(
-        max(frames) + 1, total_frames=len(frames), calibration_session=last["calibration_session"]
-    ).result
+    with GazeClient(services.function_url) as client:
+        viewing = client.start_viewing(
+            "sample", session_id=f"again-{session_id}", calibration=last["calibration_session"]
+        )
+        viewing.send_batch(
+            Frame(image, frame_number=number, fields={name: fields[name] for name in fields if name != "frame_number"})
+            for number, (fields, image) in frames.items()
+        )
+        python_result = viewing.complete().result
 
     assert python_result["final_score"] == result["final_score"]
     assert python_result["trace"] == result["trace"]

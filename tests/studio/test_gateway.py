@@ -15,7 +15,7 @@ from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.guard import check_origin
 from gaze_tools.studio.kept import EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
-from gaze_tools.studio.viewings import compatible_session_id, start_viewing
+from gaze_tools.studio.viewings import start_viewing
 from tests.adapters.upstream_services import refused_url, serve
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -106,10 +106,6 @@ class TestViewings:
         viewing = start_viewing("203.0.113.7", "film", clock=lambda: 1.5, nonce=lambda: "n")
 
         assert viewing.session_id == str(uuid.uuid5(uuid.NAMESPACE_URL, "203.0.113.7:film:1500:n"))
-
-    def test_the_compatible_id_is_that_of_the_contract(self):
-        expected = str(uuid.uuid5(uuid.NAMESPACE_URL, "203.0.113.7:contents1"))
-        assert compatible_session_id("203.0.113.7", "contents1") == expected
 
     def test_the_token_is_signed_for_this_viewing(self, make_client):
         started = make_client(token_key=KEY).post("/api/viewings", json={"video_id": "calibration"}).json
