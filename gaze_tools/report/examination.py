@@ -36,6 +36,8 @@ class Report:
         events: Fixations, saccades and blinks.
         maps_digest: Digest of the maps in the store.
         fps: Frame rate of the video, stored with its maps.
+        film_frames: Number of frames of the video, stored with its maps; None if unknown.
+        film_s: Duration of the video, stored with its maps; None if unknown.
         stored_result: Result stored in the session; None before the session is complete.
         screen: The viewer's screen.
         viewport: Position of the video on the screen.
@@ -57,6 +59,8 @@ class Report:
     viewport: Viewport = field(default_factory=Viewport)
     setups: Mapping[int, tuple[Screen, Viewport]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    film_frames: int | None = None
+    film_s: float | None = None
 
     @property
     def statuses(self) -> Counter[str]:
@@ -183,6 +187,8 @@ def examine_session(
         viewport=viewport,
         setups=setups,
         notes=tuple(notes),
+        film_frames=times.frame_count if times.starts_s is None else times.starts_s.size,
+        film_s=times.end_s,
     )
 
 

@@ -304,7 +304,7 @@ def test_a_report_on_a_session_of_the_real_services(gaze, database, video, tmp_p
     page = (tmp_path / "report" / "report.html").read_text()
     assert "12 of 12 expected frames were scored." in page
     assert "The session is not complete" in page
-    assert (tmp_path / "report" / "key_frames.png").exists()
+    assert (tmp_path / "report" / "key_frames.svg").exists()
 
 
 def test_a_report_on_a_session_that_is_not_there_is_one_line(mongo_uri, database, tmp_path):

@@ -120,7 +120,7 @@ class TestRun:
         assert "185 of 200 expected frames were scored." in page
         assert session.settings["result"] == json.loads((out / "result.json").read_text())
         assert session.frames[3]["video_time_ms"] == session.frames[3]["timestamp_ms"] == 100.0
-        assert {"trace.csv", "trace.json", "gaze_over_time.png", "key_frames.png"} <= {p.name for p in out.iterdir()}
+        assert {"trace.csv", "fixations.csv", "gaze_over_time.png", "heat_map.svg"} <= {p.name for p in out.iterdir()}
 
     def test_a_clip_that_began_before_the_film_is_shifted(self, tmp_path):
         said = gaze(
