@@ -92,7 +92,8 @@ def _draw_pictures(report: Report, maps: SaliencyMaps, video: Path | None) -> li
     if not gazed:
         return []
     chosen = _choose_key_frames(gazed)
-    frames = read_video_frames(video, chosen) if video else {}
+    # The first frame, too, in case that the film has none of the chosen ones.
+    frames = read_video_frames(video, {1, *chosen}) if video else {}
     aspect = _find_aspect(report, gazed, frames)
     shape = pictures.working_shape(aspect)
     sigma_deg = find_sigma_deg(None if report.accuracy is None else report.accuracy.accuracy_deg)
@@ -107,8 +108,8 @@ def _draw_pictures(report: Report, maps: SaliencyMaps, video: Path | None) -> li
     heat = heat_of(gazed)
     if heat.on_video_s > 0:
         ground = _choose_ground(chosen, frames)
-        caption = _describe_heat(report, heat, None if ground is None else chosen[ground])
-        drawn = pictures.draw_heat_map(heat, None if ground is None else frames[ground], aspect)
+        caption = _describe_heat(report, heat, None if ground not in frames else chosen.get(ground))
+        drawn = pictures.draw_heat_map(heat, frames.get(ground), aspect)
         figures.append(ReportFigure("Heat map of the session", caption, drawn))
     found: dict[int, SaliencyMap] = {}
     with contextlib.suppress(SaliencyMapNotFoundError):
@@ -139,11 +140,10 @@ def _choose_key_frames(gazed: list[TraceRow]) -> dict[int, TraceRow]:
     return chosen
 
 
-def _choose_ground(chosen: Mapping[int, TraceRow], frames: Mapping[int, NDArray[np.uint8]]) -> int | None:
-    """Return the key frame with the most contrast, so that a fade to black is not behind a heat map."""
-    return max(
-        (number for number in chosen if number in frames), key=lambda each: float(frames[each].std()), default=None
-    )
+def _choose_ground(chosen: Mapping[int, TraceRow], frames: Mapping[int, NDArray[np.uint8]]) -> int:
+    """Return the key frame with the most contrast, so that a fade to black is not behind a heat map; otherwise 1."""
+    found = [number for number in chosen if number in frames]
+    return max(found, key=lambda number: float(frames[number].std()), default=1)
 
 
 def _find_aspect(report: Report, gazed: list[TraceRow], frames: Mapping[int, NDArray[np.uint8]]) -> float:

@@ -32,7 +32,7 @@ _BT709 = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
+class OverlayVideo:
     """An overlay video.
 
     Attributes:
@@ -101,7 +101,7 @@ def write_overlay(
     path: Path,
     *,
     on_frame: Callable[[int], None] = lambda _number: None,
-) -> Overlay:
+) -> OverlayVideo:
     """Write a film with the gaze on it, in one step: the file is complete or absent.
 
     It has the frames of the film at the same times, as displayed: turned as the film demands and with square pixels. A
@@ -146,7 +146,7 @@ def write_overlay(
         raise OSError(f"the overlay {path} cannot be written: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
-    return Overlay(path, frames, sound.left_out)
+    return OverlayVideo(path, frames, sound.left_out)
 
 
 class _Encoder:

@@ -1,16 +1,20 @@
 """The files of a report: the page, its figures, and the trace."""
 
+import base64
 import csv
 import json
 import re
 from xml.etree import ElementTree as ET
 
+import cv2
+import numpy as np
 import pytest
 
 from gaze_tools.report.events_list import EVENT_COLUMNS
 from gaze_tools.report.page import DATA_FILES, write_report
 from gaze_tools.report.trace import COLUMNS
 from tests.fakes.report import LOOKS_LEFT, LOOKS_RIGHT, RIGHT, examine, maps_for, record, result_of, right_and_left
+from tests.fakes.videos import write_video
 
 
 class TestFiles:
@@ -169,6 +173,22 @@ class TestFigures:
 
         assert "Heat map of the session" not in page
         assert "Gaze on the video" in page
+
+    def test_the_heat_map_has_the_shape_of_the_film_and_its_image(self, tmp_path):
+        film = write_video(tmp_path / "film.mp4", [np.full((64, 32, 3), 200, dtype=np.uint8)] * 2)
+        report, store = examine({1: record([0.05, 0.05])}, {1: RIGHT})
+        write_report(report, store, tmp_path, video=film)
+
+        image = re.search(r"<image ([^>]+)>", (tmp_path / "heat_map.svg").read_text())[1]
+        attributes = dict(re.findall(r'([a-zA-Z]+)="([^"]*)"', image))
+        pixels = cv2.imdecode(
+            np.frombuffer(base64.b64decode(attributes["href"].partition(",")[2]), np.uint8), cv2.IMREAD_COLOR_RGB
+        )
+        assert float(attributes["height"]) == 2 * float(attributes["width"])
+        assert pixels.shape == (640, 320, 3)
+        # Grey where nobody looked, yellow at the point of gaze.
+        assert pixels[600, 160].tolist() == pytest.approx([200, 200, 200], abs=6)
+        assert pixels[32, 16, 2] < pixels[32, 16, 0] - 60
 
     def test_odd_values_keep_the_figures_valid(self, tmp_path):
         frames = {number: record([0.5, 0.5], video_time_ms=1e12 if number == 3 else 50.0) for number in range(1, 6)}
