@@ -22,8 +22,8 @@ from gaze_tools.report.sound import SoundCopy
 if TYPE_CHECKING:
     import av
 
-MAX_DIFFERENCE_S = 0.5
-"""Largest difference between the lengths of film and maps; players and containers differ by a few frames."""
+MAX_DIFFERENCE_S = 0.1
+"""Largest difference between the lengths of film and maps, or the time for which a map is held if that is longer."""
 
 _QUALITY = {"preset": "veryfast", "crf": "20", "bf": "0", "rc-lookahead": "10"}
 _EXACT_S = 1e-4
@@ -87,7 +87,12 @@ def check_film_fits(report: Report, times: FilmTimes) -> None:
     Raises:
         ValueError: It is not. Without maps, its length is unknown, and every film fits.
     """
-    if report.film_s is not None and abs(times.duration_s - report.film_s) > MAX_DIFFERENCE_S:
+    if report.film_s is None:
+        return
+    # A film may end with its last image or with its sound, and imported maps know the images only.
+    images_s = float(times.starts_s[-1]) + (usual_step_s(times.starts_s) or 1 / times.fps)
+    difference_s = min(abs(each - report.film_s) for each in (times.duration_s, images_s))
+    if difference_s > max(MAX_DIFFERENCE_S, report.held_s):
         raise ValueError(
             f"the film lasts {times.duration_s:.1f} s, but the maps of {report.video_id} are those of a film of "
             f"{report.film_s:.1f} s; give the film that was watched"

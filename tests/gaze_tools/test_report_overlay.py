@@ -1,5 +1,6 @@
 """The overlay video, decoded again: frames, times, sound, and where the marker is."""
 
+import contextlib
 import dataclasses
 
 import av
@@ -11,7 +12,7 @@ from gaze_core.types import Screen, Viewport
 from gaze_tools.film import read_times
 from gaze_tools.report.examination import Report
 from gaze_tools.report.eye_events import EyeEvents
-from gaze_tools.report.overlay import check_overlay_path, name_beside, write_overlay
+from gaze_tools.report.overlay import check_film_fits, check_overlay_path, name_beside, write_overlay
 from gaze_tools.report.trace import TraceRow
 from tests.fakes.films import copy_film, write_film
 
@@ -299,6 +300,29 @@ class TestFilm:
         with pytest.raises(ValueError, match=r"lasts 1\.0 s, but the maps of v are those of a film of 3\.0 s"):
             write(tmp_path, film, [], film_s=3.0)
         assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+    @pytest.mark.parametrize(
+        ("film_s", "held_s", "fits"),
+        [
+            (1.0, 0.04, True),
+            (1.09, 0.04, True),
+            (1.12, 0.04, False),
+            (0.88, 0.04, False),
+            (1.12, 0.2, True),
+            (None, 0, True),
+        ],
+    )
+    def test_the_lengths_may_differ_by_a_tenth_of_a_second_or_by_a_held_map(self, tmp_path, film_s, held_s, fits):
+        film = write_film(tmp_path / "film.mp4", [number / 25 for number in range(25)], size=(16, 16))
+        report = report_of([], film_s=film_s, held_s=held_s)
+
+        with contextlib.nullcontext() if fits else pytest.raises(ValueError, match="give the film that was watched"):
+            check_film_fits(report, read_times(film))
+
+    def test_sound_that_is_longer_than_the_images_does_not_count(self, tmp_path):
+        film = write_film(tmp_path / "film.mp4", [number / 25 for number in range(25)], size=(16, 16), audio_s=2.0)
+
+        check_film_fits(report_of([], film_s=1.0), read_times(film))
 
     def test_a_failure_leaves_nothing(self, tmp_path):
         film = write_film(tmp_path / "film.mp4", [0.0, 0.04], size=SIZE)
