@@ -86,7 +86,6 @@ class Film:
         width: Displayed width in pixels.
         height: Displayed height in pixels.
         time_base: Unit of the times in the file, in seconds; 0 if it states none.
-        origin_s: Time in the file that is position 0.
     """
 
     def __init__(self, path: Path, container: "av.container.InputContainer", stream: "VideoStream") -> None:
@@ -122,9 +121,14 @@ class Film:
         self._size = first.height, max(1, round(first.width * _pixel_aspect(stream)))
         is_on_its_side = first.rotation % 180 != 0
         self.height, self.width = self._size[::-1] if is_on_its_side else self._size
-        self.origin_s = self._find_origin_s(first)
+        self._origin_s = self._find_origin_s(first)
         length_s = self._seconds(stream.duration) if stream.duration else (container.duration or 0) / 1e6
         self.stated_frames = max(1, stream.frames or round(length_s * (self.fps or 0)))
+
+    @property
+    def sound_origin_s(self) -> float:
+        """Time of the sound in the file that is position 0; frames of an AVI file leave the decoder late."""
+        return 0.0 if self._has_decoding_times_only else self._origin_s
 
     def __iter__(self) -> Iterator[FilmFrame]:
         """Yield the frames in order of presentation."""
@@ -183,7 +187,7 @@ class Film:
             # The last frames of an AVI file leave the decoder when no packet is left.
             self._without_time += not self._has_decoding_times_only
             return 0.0 if previous_s is None else previous_s + 1 / (self.fps or 25.0)
-        time_s = self._seconds(ticks) - self.origin_s + self._offset_s
+        time_s = self._seconds(ticks) - self._origin_s + self._offset_s
         if previous_s is None or time_s >= previous_s:
             return max(0.0, time_s)
         if previous_s - time_s <= _DISCONTINUITY_S:
@@ -199,7 +203,7 @@ class Film:
         for packet in self._read_packets():
             if packet.stream.index != self._stream.index:
                 if packet.pts is not None and packet.time_base is not None:
-                    end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self.origin_s
+                    end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin_s
                     self._other_end_s = max(self._other_end_s, end_s)
                 continue
             if packet.is_corrupt:
@@ -221,7 +225,7 @@ class Film:
     def _read_packets(self) -> Iterator[Any]:
         import av  # noqa: PLC0415
 
-        self.origin_s = 0.0  # until the first frame is known
+        self._origin_s = 0.0  # until the first frame is known
         streams = [self._stream, *self._container.streams.audio]
         for _ in range(_MAX_READ_FAILURES):
             try:
@@ -256,7 +260,7 @@ class Film:
     def _describe_ends(self, starts_s: NDArray[np.float64], end_s: float, step_s: float) -> Iterator[str]:
         """Yield whether frames are missing at the start or at the end, according to what the file states."""
         start = None if self._has_decoding_times_only else self._stream.start_time
-        if start is not None and starts_s[0] - (self._seconds(start) - self.origin_s) > 1.5 * step_s:
+        if start is not None and starts_s[0] - (self._seconds(start) - self._origin_s) > 1.5 * step_s:
             yield f"No frame can be decoded before {starts_s[0]:.2f} s."
         stated_s = self._stated_end_s()
         if stated_s is not None:
@@ -274,11 +278,11 @@ class Film:
     def _stated_end_s(self) -> float | None:
         stream = self._stream
         if stream.duration and stream.start_time is not None:
-            return self._seconds(stream.start_time + stream.duration) - self.origin_s
+            return self._seconds(stream.start_time + stream.duration) - self._origin_s
         hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska, as FFmpeg writes it
         minutes, _, seconds = rest.partition(":")
         with contextlib.suppress(ValueError):
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - self.origin_s
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - self._origin_s
         return None
 
 

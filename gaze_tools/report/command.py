@@ -150,7 +150,7 @@ def show_overlay(report: Report, film: Path, times: FilmTimes, path: Path) -> No
             report, film, times, path, on_frame=lambda number: progress.update(bar, completed=number)
         )
     if overlay.sound_left_out is not None:
-        console.print(f"The overlay has no sound: {overlay.sound_left_out}.")
+        console.print(f"Sound was left out: {overlay.sound_left_out}.")
     if report.film_s is None:
         console.print("The length of the film could not be checked, because the video has no maps.")
     console.print(str(path), style="green", markup=False, highlight=False, soft_wrap=True)

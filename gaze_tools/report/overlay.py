@@ -26,6 +26,7 @@ MAX_DIFFERENCE_S = 0.1
 """Largest difference between the lengths of film and maps, or the time for which a map is held if that is longer."""
 
 _QUALITY = {"preset": "veryfast", "crf": "20", "bf": "0", "rc-lookahead": "10"}
+_CONTAINER = {"movflags": "+faststart", "movie_timescale": "90000"}  # a late start is not rounded to milliseconds
 _EXACT_S = 1e-4
 _FINE = Fraction(1, 90_000)
 _BT709 = 1
@@ -38,7 +39,7 @@ class OverlayVideo:
     Attributes:
         path: File.
         frames: Number of its frames.
-        sound_left_out: Why it lacks the sound of the film; None if it has it, or if the film has none.
+        sound_left_out: Which sound of the film it lacks and why; None if it has all of it.
     """
 
     path: Path
@@ -131,11 +132,11 @@ def write_overlay(
     try:
         with (
             open_film(film) as source,
-            av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container,
+            av.open(str(part), "w", format="mp4", options=_CONTAINER) as container,
             contextlib.ExitStack() as stack,
         ):
             encoder = _Encoder(container, source, times)
-            sound = stack.enter_context(contextlib.closing(SoundCopy(film, container, source.origin_s)))
+            sound = stack.enter_context(contextlib.closing(SoundCopy(film, container, source.sound_origin_s)))
             frames = 0
             for frame in source:
                 image = frame.rgb()

@@ -1,6 +1,5 @@
 """Copy the sound of a film into another file, packet by packet."""
 
-import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +11,14 @@ if TYPE_CHECKING:
 MP4_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
 """Codecs that an MP4 file can contain."""
 
+_JUMP_S = 1
+
 
 class SoundCopy:
     """The sound of a film on its way into an MP4 file.
 
     Attributes:
-        left_out: Why the sound is not copied; None if it is, or if the film has none.
+        left_out: Which sound is not copied and why; None if all of it is.
 
     Args:
         film: Film.
@@ -40,12 +41,12 @@ class SoundCopy:
             return
         codec = _name_codec(stream)
         if codec not in MP4_SOUND:
-            self.left_out = f"its sound has the codec {codec}, which MP4 cannot contain"
+            self.left_out = f"its codec is {codec}, which MP4 cannot contain"
             return
         try:
             self._stream = container.add_stream_from_template(stream)
         except (av.error.FFmpegError, ValueError) as error:
-            self.left_out = f"its sound cannot be copied: {error}"
+            self.left_out = f"it cannot be copied: {error}"
             return
         self._packets = self._read(self._source.demux(stream))
 
@@ -71,16 +72,21 @@ class SoundCopy:
         """Yield the packets with times that rise, on the timeline of the output; damage ends the sound."""
         import av  # noqa: PLC0415
 
-        with contextlib.suppress(av.error.FFmpegError):
+        try:
             for packet in packets:
                 if packet.dts is None or packet.pts is None or packet.time_base is None:
                     continue
                 moved = round(self._origin_s / packet.time_base)
                 packet.dts, packet.pts = packet.dts - moved, packet.pts - moved
                 if self._last_dts is not None and packet.dts <= self._last_dts:
+                    if (self._last_dts - packet.dts) * packet.time_base > _JUMP_S:
+                        self.left_out = f"after {float(self._last_dts * packet.time_base):.1f} s, its times start again"
+                        return
                     continue
                 self._last_dts = packet.dts
                 yield packet
+        except av.error.FFmpegError:
+            self.left_out = "a part of it is damaged"
 
 
 def _name_codec(stream: Any) -> str:  # noqa: ANN401  PyAV's type omits that a codec may be unknown

@@ -373,12 +373,33 @@ class TestSound:
             first_s = float(next(container.decode(audio=0)).time)
         assert abs(first_s - shown_s[0]) < 0.1
 
+    def test_sound_of_an_avi_file_starts_with_the_first_frame(self, tmp_path):
+        times_s = [number / 25 for number in range(25)]
+        film = write_film(
+            *(tmp_path / "film.avi", times_s), size=SIZE, options={"bf": "3"}, audio_s=1.0, audio_codec="libmp3lame"
+        )
+
+        overlay, _, shown_s = write(tmp_path, film, [])
+
+        with av.open(str(overlay.path)) as container:
+            first_s = float(next(container.decode(audio=0)).time)
+        assert (first_s, shown_s[0]) == pytest.approx((0, 0), abs=0.03)
+
+    def test_sound_whose_times_start_again_ends_there(self, tmp_path):
+        part = write_film(tmp_path / "part.ts", [number / 25 for number in range(50)], size=SIZE, audio_s=2.0)
+        (tmp_path / "film.ts").write_bytes(2 * part.read_bytes())
+
+        overlay, images, _ = write(tmp_path, tmp_path / "film.ts", [])
+
+        assert len(images) == 100
+        assert overlay.sound_left_out == "after 2.0 s, its times start again"
+
     def test_a_codec_that_mp4_cannot_contain_is_named(self, tmp_path):
         film = write_film(tmp_path / "film.mkv", [0.0, 0.04], size=SIZE, audio_s=0.1, audio_codec="pcm_s16le")
 
         overlay, images, _ = write(tmp_path, film, [])
 
-        assert overlay.sound_left_out == "its sound has the codec pcm_s16le, which MP4 cannot contain"
+        assert overlay.sound_left_out == "its codec is pcm_s16le, which MP4 cannot contain"
         assert len(images) == 2
 
 
