@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gaze_core.video_times import END_TOLERANCE_S
 from gaze_tools.film_times import FilmTimes
 from gaze_tools.report.examination import Report
 from gaze_tools.report.heat import find_distance_mm, find_step_s
@@ -77,7 +78,8 @@ class GazeOnFilm:
         self._report = report
         self._rows = report.rows
         self._starts_s = times.starts_s
-        ends_s = np.append(times.starts_s[1:], max(times.duration_s, times.starts_s[-1]))
+        self._end_s = max(times.duration_s, float(times.starts_s[-1]))
+        ends_s = np.append(times.starts_s[1:], self._end_s)
         self._distance_mm = find_distance_mm(report.rows)
         self._hold_s = max(MIN_HOLD_S, 1.5 * find_step_s(report.rows)) if report.rows else 0.0
         # Numbers of film frames are those of the maps only if these are of the same frames.
@@ -116,6 +118,8 @@ class GazeOnFilm:
         )
 
     def _find_frame(self, row: TraceRow) -> int:
+        if row.time_s > self._end_s + END_TOLERANCE_S:
+            return self._starts_s.size + 1
         # Positions are rounded to milliseconds.
         return int(np.searchsorted(self._starts_s, row.time_s + 0.0005, side="right"))
 
