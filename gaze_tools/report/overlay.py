@@ -111,7 +111,8 @@ def write_overlay(
     """Write a film with the gaze on it, in one step: the file is complete or absent.
 
     It has the frames of the film at the same times, as displayed: turned as the film demands and with square pixels. A
-    side with an odd number of pixels gets one more, because H.264 needs even ones. Memory does not grow with the film.
+    side with an odd number of pixels gets one more, because H.264 needs even ones. Images are streamed, so memory
+    hardly grows with the film.
 
     Args:
         report: Report on the session.
