@@ -13,6 +13,7 @@ VIDEO ?=
 WATCHED ?=
 CAMERA ?=
 OUT ?=
+OVERLAY_VIDEO ?=
 DATA ?=
 PORT ?= 8080
 JOBS ?= $(shell nproc)
@@ -31,7 +32,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: demo-inputs $(VENV)/.installed-demo ## score a rendered sample clip; your own: VIDEO=me.mp4 or CAMERA=0, WATCHED=film.mp4
-	@$(BIN)/gaze $(if $(WATCHED),run "$$WATCHED" $(if $(VIDEO),--viewer "$$VIDEO"),demo $(if $(VIDEO),--video "$$VIDEO")) \
+	@$(BIN)/gaze $(if $(WATCHED),run "$$WATCHED" $(if $(VIDEO),--viewer "$$VIDEO") $(if $(OVERLAY_VIDEO),--overlay "$$OVERLAY_VIDEO"),demo $(if $(VIDEO),--video "$$VIDEO")) \
 		$(if $(CAMERA),--camera "$(CAMERA)") $(if $(OUT),--out "$$OUT")
 
 serve: $(VENV)/.installed-demo ## run the function on PORT (8080) with its upstream services; DATA=dir keeps the data
@@ -139,6 +140,7 @@ clean: ## remove the environment, caches and output
 demo-inputs:
 	@[ -z "$$VIDEO" ] || [ -z "$(CAMERA)" ] || { echo "Give either VIDEO or CAMERA." >&2; exit 1; }
 	@[ -z "$$WATCHED" ] || [ -n "$$VIDEO$(CAMERA)" ] || { echo "WATCHED needs the viewer: add VIDEO=me.mp4 or CAMERA=0." >&2; exit 1; }
+	@[ -z "$$OVERLAY_VIDEO" ] || [ -n "$$WATCHED" ] || { echo "OVERLAY_VIDEO needs the film that was watched: add WATCHED=film.mp4." >&2; exit 1; }
 	@for file in "$$VIDEO" "$$WATCHED"; do [ -z "$$file" ] || [ -f "$$file" ] || { echo "$$file does not exist" >&2; exit 1; }; done
 	@[ -z "$(CAMERA)" ] || [ -e "/dev/video$(CAMERA)" ] || { echo "There is no webcam $(CAMERA): /dev/video$(CAMERA) does not exist." >&2; exit 1; }
 

@@ -54,6 +54,11 @@ class FilmFrame:
         """Whether the film is stored in grey."""
         return self._decoded.format.name.startswith("gray")
 
+    @property
+    def colour_matrix(self) -> int:
+        """FFmpeg's number of the matrix between RGB and YUV: 1 for BT.709, 5 or 6 for BT.601, 2 if unstated."""
+        return int(self._decoded.colorspace)
+
     def rgb(self) -> NDArray[np.uint8]:
         """Return the image as displayed, RGB, shape (height, width, 3)."""
         return _turn(self._convert("rgb24"), self._decoded.rotation)
@@ -80,6 +85,7 @@ class Film:
         stated_frames: Number of frames that the file states or implies, which may be wrong.
         width: Displayed width in pixels.
         height: Displayed height in pixels.
+        time_base: Unit of the times in the file, in seconds; 0 if it states none.
     """
 
     def __init__(self, path: Path, container: "av.container.InputContainer", stream: "VideoStream") -> None:
@@ -90,7 +96,7 @@ class Film:
         """
         self._path, self._container, self._stream = path, container, stream
         self.codec = stream.codec_context.name
-        self._time_base = stream.time_base or Fraction(0)
+        self.time_base = stream.time_base or Fraction(0)
         self._rates = [float(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
         self.fps = next((rate for rate in self._rates if 0 < rate < 1000), None)
         self._starts_s = array("d")
@@ -118,6 +124,11 @@ class Film:
         self._origin_s = self._find_origin_s(first)
         length_s = self._seconds(stream.duration) if stream.duration else (container.duration or 0) / 1e6
         self.stated_frames = max(1, stream.frames or round(length_s * (self.fps or 0)))
+
+    @property
+    def sound_origin_s(self) -> float:
+        """Time of the sound in the file that is position 0; frames of an AVI file leave the decoder late."""
+        return 0.0 if self._has_decoding_times_only else self._origin_s
 
     def __iter__(self) -> Iterator[FilmFrame]:
         """Yield the frames in order of presentation."""
@@ -149,7 +160,7 @@ class Film:
         )
 
     def _seconds(self, ticks: int) -> float:
-        return ticks * self._time_base.numerator / self._time_base.denominator
+        return ticks * self.time_base.numerator / self.time_base.denominator
 
     def _ticks(self, decoded: "VideoFrame") -> int | None:
         return decoded.dts if self._has_decoding_times_only else decoded.pts

@@ -16,10 +16,14 @@ from gaze_tools.command_line import (
     check_session_api,
     console,
     database_option,
+    make_progress,
     mongo_uri_option,
     translated_errors,
 )
-from gaze_tools.report.examination import examine_session, read_gazes
+from gaze_tools.film import read_times
+from gaze_tools.film_times import FilmTimes
+from gaze_tools.report.examination import Report, examine_session, read_gazes
+from gaze_tools.report.overlay import check_film_fits, check_overlay_path, name_beside, write_overlay
 from gaze_tools.report.page import write_report
 from gaze_tools.saliency.connection import check_connection
 from gaze_tools.session.api import SessionApi, describe_missing, is_session_id
@@ -66,9 +70,14 @@ def _find_session(session_id: str, session_api: str | None) -> tuple[SessionRead
 @click.option(
     "--video",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Video file, shown behind the gaze in the key frames.",
+    help="Video that was watched, shown behind the gaze.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Directory to write to.")
+@click.option(
+    "--overlay",
+    type=click.Path(path_type=Path),
+    help="Also write the video with the gaze on it to this .mp4 file; needs --video.",
+)
 @click.option(
     "--gaze-model",
     envvar="GAZE_MODEL",
@@ -90,6 +99,7 @@ def report(
     session_api: str | None,
     video: Path | None,
     out: Path,
+    overlay: Path | None,
     gaze_model: Path,
     gaze_model_sha256: str | None,
     mongo_uri: str,
@@ -97,13 +107,21 @@ def report(
 ) -> None:
     """Write a report of what the viewer of SESSION_ID looked at.
 
-    Writes report.html with its figures, and every frame as trace.csv and trace.json. The session must still be in the
-    session API; or give the FILE of `gaze session export` instead of its id.
+    Writes report.html with its figures, every frame as trace.csv and trace.json, and all fixations, saccades and blinks
+    as CSV files. The session must still be in the session API; or give the FILE of `gaze session export` instead of its
+    id.
     """
+    if overlay is not None and video is None:
+        raise click.UsageError("--overlay needs the video that was watched: add --video FILE.")
     try:
         require_digest("GAZE_MODEL", gaze_model, gaze_model_sha256)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    times = None
+    with translated_errors():
+        if overlay is not None and video is not None:
+            check_overlay_path(overlay, sources=[video, Path(session_id)], made=out)
+            times = read_times(video)
     check_connection(mongo_uri)
     with translated_errors():
         sessions, session = _find_session(session_id, session_api)
@@ -111,5 +129,28 @@ def report(
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, sessions, lambda: load_model(gaze_model, sha256=gaze_model_sha256), notes)
         examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)
-        page = write_report(examined, maps, out, video=video)
+        if times is not None:
+            check_film_fits(examined, times)
+        page = write_report(examined, maps, out, video=video, overlay=name_beside(overlay, out))
         console.print(f"[green]{page}")
+        if overlay is not None and video is not None and times is not None:
+            show_overlay(examined, video, times, overlay)
+
+
+def show_overlay(report: Report, film: Path, times: FilmTimes, path: Path) -> None:
+    """Write an overlay video, and show how far it is and what is missing.
+
+    Raises:
+        OSError: The film cannot be read, or the file not written.
+        ValueError: The film is not as long as the maps.
+    """
+    with make_progress("overlay") as progress:
+        bar = progress.add_task("", total=times.starts_s.size)
+        overlay = write_overlay(
+            report, film, times, path, on_frame=lambda number: progress.update(bar, completed=number)
+        )
+    if overlay.sound_left_out is not None:
+        console.print(f"Sound was left out: {overlay.sound_left_out}.")
+    if report.film_s is None:
+        console.print("The length of the film could not be checked, because the video has no maps.")
+    console.print(str(path), style="green", markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from func.session.attention_score import GazeAccuracy, find_accuracy, score_gazes
+from func.session.attention_score import DEFAULT_FPS, GazeAccuracy, find_accuracy, score_gazes
 from func.session.frame_record import read_calibration_session, read_screen, read_viewport
 from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, move_to_setup, read_records
 from func.session.result import SessionResult, read_result
@@ -36,6 +36,9 @@ class Report:
         events: Fixations, saccades and blinks.
         maps_digest: Digest of the maps in the store.
         fps: Frame rate of the video, stored with its maps.
+        film_frames: Number of frames of the video, stored with its maps; None if unknown.
+        film_s: Duration of the video, stored with its maps; None if unknown.
+        held_s: Time for which a map is used.
         stored_result: Result stored in the session; None before the session is complete.
         screen: The viewer's screen.
         viewport: Position of the video on the screen.
@@ -57,6 +60,9 @@ class Report:
     viewport: Viewport = field(default_factory=Viewport)
     setups: Mapping[int, tuple[Screen, Viewport]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    film_frames: int | None = None
+    film_s: float | None = None
+    held_s: float = 0.0
 
     @property
     def statuses(self) -> Counter[str]:
@@ -183,6 +189,9 @@ def examine_session(
         viewport=viewport,
         setups=setups,
         notes=tuple(notes),
+        film_frames=times.frame_count if times.starts_s is None else times.starts_s.size,
+        film_s=times.end_s,
+        held_s=times.held_every / (times.fps or DEFAULT_FPS),
     )
 
 

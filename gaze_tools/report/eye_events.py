@@ -22,19 +22,27 @@ _TOLERANCE_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class ScreenFixation:
-    """A fixation, at its mean position on the screen.
+    """A fixation, at the mean of its points of gaze.
 
     Attributes:
         onset_s: Position in the video.
         duration_s: Time from its first to its last sample.
         x: Horizontal position, normalised to the screen.
         y: Vertical position, normalised to the screen.
+        video_x: Horizontal position, normalised to the video.
+        video_y: Vertical position, normalised to the video.
+        dispersion_deg: Width plus height of its smoothed gaze directions, as I-DT measures it.
+        samples: Number of its frames.
     """
 
     onset_s: float
     duration_s: float
     x: float
     y: float
+    video_x: float
+    video_y: float
+    dispersion_deg: float
+    samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +102,13 @@ def _find_gaze_events(
     saccades = find_saccades(times, gaze_deg, fixations)
     on_screen = []
     for number, fixation in enumerate(fixations, start=1):
-        members = [indices[place] for place in _within(times, fixation.onset_s, fixation.duration_s)]
-        x, y = np.mean([[rows[index].screen_x or 0.0, rows[index].screen_y or 0.0] for index in members], axis=0)
-        on_screen.append(ScreenFixation(fixation.onset_s, fixation.duration_s, float(x), float(y)))
+        places = _within(times, fixation.onset_s, fixation.duration_s)
+        members = [indices[place] for place in places]
+        dispersion_deg = float(np.ptp(gaze_deg[places.start : places.stop], axis=0).sum())
+        x, y, video_x, video_y = np.mean([_positions(rows[index]) for index in members], axis=0).tolist()
+        on_screen.append(
+            ScreenFixation(fixation.onset_s, fixation.duration_s, x, y, video_x, video_y, dispersion_deg, len(members))
+        )
         for index in members:
             rows[index] = replace(rows[index], fixation=number)
     for number, saccade in enumerate(saccades, start=1):
@@ -121,6 +133,10 @@ def _find_blinks(rows: list[TraceRow], session: Session) -> tuple[Blink, ...] | 
             index = samples[float(times[place])][0]
             rows[index] = replace(rows[index], blink=number)
     return blinks
+
+
+def _positions(row: TraceRow) -> list[float]:
+    return [value or 0.0 for value in (row.screen_x, row.screen_y, row.video_x, row.video_y)]
 
 
 def _within(times: NDArray[np.float64], onset_s: float, duration_s: float) -> range:

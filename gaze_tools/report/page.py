@@ -1,36 +1,49 @@
-"""The page of `gaze report`, and the trace as CSV and JSON.
+"""The page of `gaze report`, its figures, the trace and the eye events.
 
 The numbers are recomputed from the session's records and the maps in the store, by the code that makes the function's
 results; where the stored result differs, the page says so.
 """
 
-import base64
 import csv
 import html
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gaze_core.ports import SaliencyMaps
+from gaze_tools.report.charts import clock_time
+from gaze_tools.report.events_list import EVENT_COLUMNS, list_events, write_events
 from gaze_tools.report.examination import Report
-from gaze_tools.report.figures import ReportFigure, clock_time, draw_figures
+from gaze_tools.report.figures import ReportFigure, draw_figures
 from gaze_tools.report.numbers import describe_numbers
+from gaze_tools.report.page_template import PAGE
 from gaze_tools.report.trace import COLUMNS, TraceRow
 
 MAX_LISTED_EVENTS = 30
-"""Rows of an event table on the page; trace.json has all events."""
+"""Rows of an event table on the page; the CSV files have all events."""
+
+DATA_FILES: Mapping[str, str] = {
+    "trace.csv": "every frame",
+    "trace.json": "every frame and all eye events",
+    "fixations.csv": "all fixations",
+    "saccades.csv": "all saccades",
+    "blinks.csv": "all blinks",
+}
+"""Data beside the page, and what each file contains."""
 
 
-def write_report(report: Report, maps: SaliencyMaps, out: Path, *, video: Path | None = None) -> Path:
-    """Write the page, its figures and the trace into a directory; return the path of the page.
+def write_report(
+    report: Report, maps: SaliencyMaps, out: Path, *, video: Path | None = None, overlay: str | None = None
+) -> Path:
+    """Write the page, its figures, the trace and the eye events into a directory; return the path of the page.
 
     Args:
         report: Report to write.
         maps: Store with the saliency maps of the video, for the key frames.
         out: Directory, created if missing.
-        video: Video file; None draws key frames on a dark background.
+        video: Video file; None draws heat maps on a dark background.
+        overlay: Name of the overlay video beside the page, to which it links; None without one.
 
     Raises:
         OSError: A file cannot be written, or the video cannot be read.
@@ -38,8 +51,12 @@ def write_report(report: Report, maps: SaliencyMaps, out: Path, *, video: Path |
     """
     out.mkdir(parents=True, exist_ok=True)
     _write_trace(report, out)
+    write_events(report.events, out)
+    figures = draw_figures(report, maps, video=video)
+    for figure in figures:
+        (out / f"{figure.svg.name}.svg").write_text(figure.svg.standalone(), encoding="utf-8")
     page = out / "report.html"
-    page.write_text(_render(report, draw_figures(report, maps, out, video=video)), encoding="utf-8")
+    page.write_text(_render(report, figures, overlay), encoding="utf-8")
     return page
 
 
@@ -55,7 +72,7 @@ def _write_trace(report: Report, out: Path) -> None:
         "maps_digest": report.maps_digest,
         "columns": dict(COLUMNS),
         "frames": [dict(zip(COLUMNS, _values(row), strict=True)) for row in report.rows],
-        **list_events(report),
+        **list_events(report.events),
     }
     (out / "trace.json").write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -66,27 +83,7 @@ def _values(row: TraceRow) -> list[Any]:
     ]
 
 
-def list_events(report: Report) -> dict[str, list[dict[str, float]] | None]:
-    """Return fixations, saccades and blinks as JSON; None where the records lack what they need."""
-    fields = {
-        "fixations": ("onset_s", "duration_s", "x", "y"),
-        "saccades": ("onset_s", "duration_s", "amplitude_deg", "peak_velocity_deg_per_s"),
-        "blinks": ("onset_s", "duration_s"),
-    }
-    listed: dict[str, list[dict[str, float]] | None] = {}
-    for kind, names in fields.items():
-        events = getattr(report.events, kind)
-        listed[kind] = None
-        if events is not None:
-            values = (asdict(event) for event in events)
-            listed[kind] = [
-                {"number": number, **{name: round(each[name], 6) for name in names}}
-                for number, each in enumerate(values, start=1)
-            ]
-    return listed
-
-
-def _render(report: Report, figures: Sequence[ReportFigure]) -> str:
+def _render(report: Report, figures: Sequence[ReportFigure], overlay: str | None) -> str:
     notes = list(report.notes)
     attention = report.attention
     if attention is None:
@@ -101,14 +98,9 @@ def _render(report: Report, figures: Sequence[ReportFigure]) -> str:
         for name, value, meaning in describe_numbers(report)
     )
     sections = "".join(
-        f"<section><h2>{html.escape(figure.title)}</h2><p>{html.escape(figure.caption)}</p>"
-        f'<img alt="{html.escape(figure.title)}" src="data:image/png;base64,'
-        f'{base64.b64encode(figure.path.read_bytes()).decode()}"></section>\n'
+        f"<section><h2>{html.escape(figure.title)}</h2><p>{html.escape(figure.caption)}</p>\n"
+        f"{figure.svg.inline()}</section>\n"
         for figure in figures
-    )
-    columns = "".join(
-        f"<tr><th scope=row><code>{html.escape(name)}</code><td>{html.escape(meaning)}</tr>\n"
-        for name, meaning in COLUMNS.items()
     )
     model_digest = None if report.stored_result is None else report.stored_result.model_digest
     facts = [
@@ -118,14 +110,35 @@ def _render(report: Report, figures: Sequence[ReportFigure]) -> str:
         ("Gaze model", model_digest or "unknown"),
     ]
     about = "".join(f"<dt>{html.escape(name)}<dd>{html.escape(value)}\n" for name, value in facts)
-    return _PAGE.format(
+    return PAGE.format(
         title=html.escape(f"Attention report for {report.video_id}"),
         about=about,
         notes="".join(f"<p class=note>{html.escape(note)}</p>\n" for note in notes),
         rows=rows,
         figures=sections,
         events=_render_events(report),
-        columns=columns,
+        files=_render_files(overlay),
+        columns=_render_columns(),
+    )
+
+
+def _render_files(overlay: str | None) -> str:
+    files = dict(DATA_FILES) if overlay is None else {overlay: "the video with the gaze", **DATA_FILES}
+    return "".join(
+        f'<li><a href="{html.escape(name)}" download>{html.escape(name)}</a>: {what}\n' for name, what in files.items()
+    )
+
+
+def _render_columns() -> str:
+    """Return a table of columns for each file."""
+    tables = {"trace.csv and trace.json": COLUMNS, **{f"{kind}.csv": names for kind, names in EVENT_COLUMNS.items()}}
+    return "".join(
+        f"<h3>{title}</h3><table class=columns>"
+        + "".join(
+            f"<tr><th scope=row><code>{name}</code><td>{html.escape(text)}</tr>\n" for name, text in columns.items()
+        )
+        + "</table>\n"
+        for title, columns in tables.items()
     )
 
 
@@ -134,81 +147,57 @@ def _render_events(report: Report) -> str:
     events = report.events
     tables: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = [
         (
-            "Fixations",
-            ("onset", "duration, ms", "x", "y"),
+            "fixations",
+            ("onset, min:s", "duration, ms", "x on the video, %", "y on the video, %", "dispersion, °"),
             [
-                (clock_time(each.onset_s), f"{1000 * each.duration_s:.0f}", f"{each.x:.2f}", f"{each.y:.2f}")
+                (
+                    _precise_time(each.onset_s),
+                    f"{1000 * each.duration_s:.0f}",
+                    f"{100 * each.video_x:.0f}",
+                    f"{100 * each.video_y:.0f}",
+                    f"{each.dispersion_deg:.1f}",
+                )
                 for each in events.fixations or ()
             ],
         ),
         (
-            "Saccades",
-            ("onset", "amplitude, °", "peak velocity, °/s"),
+            "saccades",
+            ("onset, min:s", "duration, ms", "amplitude, °", "peak velocity, °/s"),
             [
-                (clock_time(each.onset_s), f"{each.amplitude_deg:.1f}", f"{each.peak_velocity_deg_per_s:.0f}")
+                (
+                    _precise_time(each.onset_s),
+                    f"{1000 * each.duration_s:.0f}",
+                    f"{each.amplitude_deg:.1f}",
+                    f"{each.peak_velocity_deg_per_s:.0f}",
+                )
                 for each in events.saccades or ()
             ],
         ),
         (
-            "Blinks",
-            ("onset", "duration, ms"),
-            [(clock_time(each.onset_s), f"{1000 * each.duration_s:.0f}") for each in events.blinks or ()],
+            "blinks",
+            ("onset, min:s", "duration, ms"),
+            [(_precise_time(each.onset_s), f"{1000 * each.duration_s:.0f}") for each in events.blinks or ()],
         ),
     ]
-    return "".join(_render_table(title, heading, rows) for title, heading, rows in tables if rows)
+    return "".join(_render_table(kind, heading, rows) for kind, heading, rows in tables if rows)
 
 
-def _render_table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th scope=col>{html.escape(cell)}" for cell in heading)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}' for cell in row)}</tr>\n" for row in rows[:MAX_LISTED_EVENTS])
-    more = (
-        f"<p>The first {MAX_LISTED_EVENTS} of {len(rows)}; all are in trace.json.</p>"
-        if len(rows) > MAX_LISTED_EVENTS
-        else ""
+def _render_table(kind: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th scope=col>{html.escape(cell)}" for cell in ("number", *heading))
+    body = "".join(
+        f"<tr><th scope=row>{number}{''.join(f'<td>{cell}' for cell in row)}</tr>\n"
+        for number, row in enumerate(rows[:MAX_LISTED_EVENTS], start=1)
     )
+    link = f'<a href="{kind}.csv" download>{kind}.csv</a>'
+    listed = f"The first {MAX_LISTED_EVENTS} of {len(rows)}; all" if len(rows) > MAX_LISTED_EVENTS else "The same"
     return (
-        f"<details><summary>{title} ({len(rows)})</summary>"
-        f"<table class=events><tr>{head}</tr>\n{body}</table>{more}</details>\n"
+        f"<details><summary>{kind.capitalize()} ({len(rows)})</summary>\n"
+        f'<div class=wide role=region aria-label="Table of {kind}" tabindex=0>'
+        f"<table class=events><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n"
+        f"<p>{listed} with more columns in {link}.</p></details>\n"
     )
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-body {{ margin: 0 auto; max-width: 46rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; color: #1d2733; }}
-h1 {{ font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }}
-h2 {{ font-size: 1.15rem; margin: 2rem 0 .25rem; }}
-p {{ margin: .25rem 0 .75rem; }}
-.note {{ border-left: 4px solid #d1495b; background: #fdf3f4; padding: .5rem .75rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ border-top: 1px solid #dde3ea; padding: .5rem .75rem .5rem 0; text-align: left; vertical-align: top; }}
-th {{ font-weight: 600; }}
-.value {{ font-variant-numeric: tabular-nums; font-weight: 600; white-space: nowrap; }}
-img {{ display: block; width: 100%; height: auto; }}
-dl {{ font-size: .85rem; color: #52606d; }}
-dt {{ font-weight: 600; }}
-dd {{ margin: 0 0 .4rem; overflow-wrap: anywhere; }}
-summary {{ cursor: pointer; margin-top: 1rem; }}
-.events {{ font-size: .85rem; font-variant-numeric: tabular-nums; width: auto; }}
-.events th, .events td {{ padding: .2rem 1.25rem .2rem 0; text-align: right; }}
-@media (max-width: 34rem) {{
-  .numbers th, .numbers td {{ display: inline-block; border: 0; padding: 0; }}
-  .numbers th {{ margin-right: .75rem; }}
-  .numbers td:last-child {{ display: block; color: #52606d; }}
-  .numbers tr {{ display: block; border-top: 1px solid #dde3ea; padding: .5rem 0; }}
-}}
-</style>
-<h1>{title}</h1>
-{notes}<table class=numbers>
-{rows}</table>
-{figures}{events}<details><summary>Columns of trace.csv and trace.json</summary>
-<table>
-{columns}</table></details>
-<dl>
-{about}</dl>
-</html>
-"""
+def _precise_time(time_s: float) -> str:
+    seconds, milliseconds = divmod(round(1000 * time_s), 1000)
+    return f"{clock_time(seconds)}.{milliseconds:03d}"

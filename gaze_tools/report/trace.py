@@ -35,6 +35,12 @@ COLUMNS: Mapping[str, str] = {
 }
 """Columns of the trace and their meaning."""
 
+STATUSES = (
+    *("scored", "eyes_closed", "low_quality", "no_face", "missing", "no_map", "bad_map", "no_time", "old_format"),
+    "unreadable",
+)
+"""Values of the column `status`, in drawing order."""
+
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:

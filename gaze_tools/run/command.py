@@ -13,6 +13,8 @@ from gaze_core.errors import GazeError
 from gaze_tools.client import GazeClientError
 from gaze_tools.command_line import console, describe_error
 from gaze_tools.film import read_times
+from gaze_tools.report.command import show_overlay
+from gaze_tools.report.overlay import check_overlay_path
 from gaze_tools.run.calibration import CalibrationFolder, read_calibration
 from gaze_tools.run.camera import Capture, capture_frames, make_reader
 from gaze_tools.run.check import check_clip
@@ -57,7 +59,10 @@ DIFFERENCE_S = 0.2
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for all files.  [default: out/run-DATE-TIME]",
 )
-@click.option("--overwrite", is_flag=True, help="Write to --out even if it is not empty.")
+@click.option(
+    "--overlay", type=click.Path(path_type=Path), help="Also write the film with the gaze on it to this .mp4 file."
+)
+@click.option("--overwrite", is_flag=True, help="Write to --out even if it is not empty, and replace --overlay.")
 @click.option(
     "--model", type=click.Choice(list(MODELS)), default="spectral_residual", show_default=True, help="Saliency model."
 )
@@ -102,6 +107,7 @@ def _run(
     offset_s: float,
     calibrate: Path | None,
     out: Path | None,
+    overlay: Path | None,
     overwrite: bool,
     model: str,
     every: int,
@@ -114,7 +120,11 @@ def _run(
     if not math.isfinite(offset_s):
         raise click.UsageError(f"--offset must be a number of seconds, not {offset_s}.")
     check_out_dir(out, overwrite=overwrite)
-    film_s = read_times(film).duration_s
+    if overlay is not None:
+        sources = [film] if viewer is None else [film, viewer]
+        check_overlay_path(overlay, sources=sources, made=out, overwrite=overwrite)
+    times = read_times(film)
+    film_s = times.duration_s
     calibration = None if calibrate is None else read_calibration(calibrate)
     if calibration is not None:
         setup = setup.over(calibration.setup)
@@ -150,11 +160,14 @@ def _run(
                 setup=setup,
                 calibration=calibration,
                 out=make_out_dir(out, overwrite=overwrite),
+                overlay=overlay,
             )
         )
     if capture.dropped:
         console.print(f"{capture.dropped} webcam images were dropped: this machine is too slow for all of them.")
     print_score(score)
+    if overlay is not None:
+        show_overlay(score.report, film, times, overlay)
 
 
 def describe_lengths(clip: ViewerClip, film_s: float, offset_s: float) -> None:

@@ -21,7 +21,8 @@ from func.bootstrap import load_model
 from gaze_core.types import Screen
 from gaze_tools.client import CalibrationSession, GazeClient, make_session_id
 from gaze_tools.command_line import TIMEOUT_S, console, make_progress
-from gaze_tools.report.examination import examine_session, read_gazes
+from gaze_tools.report.examination import Report, examine_session, read_gazes
+from gaze_tools.report.overlay import name_beside
 from gaze_tools.report.page import write_report
 from gaze_tools.report.plots import draw_trace
 from gaze_tools.run.calibration import CalibrationFolder, post_calibration
@@ -54,6 +55,7 @@ class FilmRun:
         setup: The viewer's screen, camera and position of the film.
         calibration: Calibration; None for none.
         out: Directory for the files.
+        overlay: Overlay video that will be written, to which the report links; None for none.
     """
 
     film: Video
@@ -66,6 +68,7 @@ class FilmRun:
     setup: Setup
     calibration: CalibrationFolder | None
     out: Path
+    overlay: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,13 @@ class FilmScore:
     Attributes:
         result: Result of the session.
         viewing: Frames and replies.
+        report: What the report shows.
         files: Files and directories that were written.
     """
 
     result: dict[str, Any]
     viewing: PostedFrames
+    report: Report
     files: tuple[Path, ...]
 
 
@@ -129,8 +134,8 @@ def run_film(run: FilmRun) -> FilmScore:
         if not count:
             raise OSError("no frame of the viewer was taken while the film played; check --offset")
         result = session.complete().result
-        files = _write_files(upstream, session.session_id, viewing, result, run)
-    return FilmScore(result, viewing, files)
+        report, files = _write_files(upstream, session.session_id, viewing, result, run)
+    return FilmScore(result, viewing, report, files)
 
 
 def make_video_id(film: Path) -> str:
@@ -176,21 +181,20 @@ def count_down(seconds: int, film_s: float) -> None:
 
 def _write_files(
     upstream: UpstreamServices, session_id: str, viewing: PostedFrames, result: dict[str, Any], run: FilmRun
-) -> tuple[Path, ...]:
+) -> tuple[Report, tuple[Path, ...]]:
     store = HttpSessionStore(upstream.session_api_url, timeout_s=TIMEOUT_S, retries=2)
     maps = MongoSaliencyMaps(upstream.mongo_uri, timeout_s=TIMEOUT_S)
     session = store.get_session(session_id)
     notes: list[str] = []
     gazes, accuracy = read_gazes(session, store, lambda: load_model(GAZE_MODEL_PATH), notes)
-    page = write_report(
-        examine_session(session, maps, gazes, notes, accuracy=accuracy), maps, run.out, video=run.film.path
-    )
+    report = examine_session(session, maps, gazes, notes, accuracy=accuracy)
+    page = write_report(report, maps, run.out, video=run.film.path, overlay=name_beside(run.overlay, run.out))
     result_path, session_path = run.out / "result.json", run.out / "session.json"
     result_path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     export_session(session_id, session_path, store, maps)
     replies = {number: reply.body["gaze"] for number, reply in viewing.replies.items()}
     trace = draw_trace(replies, {}, path=run.out / "gaze_over_time.png")
-    return page, result_path, session_path, run.out / "trace.csv", trace
+    return report, (page, result_path, session_path, run.out / "trace.csv", trace)
 
 
 def make_out_dir(out: Path | None, *, overwrite: bool) -> Path:

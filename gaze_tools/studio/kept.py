@@ -12,8 +12,10 @@ from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
 from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
-from gaze_tools.report.examination import examine_session, read_gazes
-from gaze_tools.report.page import write_report
+from gaze_tools.film import read_times
+from gaze_tools.report.examination import Report, examine_session, read_gazes
+from gaze_tools.report.overlay import write_overlay
+from gaze_tools.report.page import DATA_FILES, write_report
 from gaze_tools.session.api import SessionApi, is_session_id
 from gaze_tools.session.export_file import ExportedSessions
 from gaze_tools.session.transfer import export_session, import_session
@@ -25,7 +27,11 @@ TIMEOUT_S = 60.0
 KEEP_S = 6 * 3600.0
 """Minimum lifetime of viewings and calibrations: a viewer may pause a film for longer than an unused session lives."""
 
-FILES = {"session.json", "report.html", "trace.csv", "trace.json"}
+OVERLAY = "overlay.mp4"
+MAX_OVERLAY_S = 180.0
+"""Longest film of an overlay. It takes about as long as the film, in Full HD on one core; the browser waits for it."""
+
+FILES = {"session.json", "report.html", OVERLAY, *DATA_FILES}
 """Files of a session that can be downloaded."""
 
 _log = logging.getLogger(__name__)
@@ -61,6 +67,7 @@ class KeptSessions:
         self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         self._lock = threading.Lock()
+        self._one_overlay_at_a_time = threading.Lock()
 
     def reserve(self, viewing: StartedViewing, ip_address: str) -> None:
         """Create the session of a viewing with a long life; otherwise the function creates it with the usual one."""
@@ -120,21 +127,25 @@ class KeptSessions:
         return sorted(found, key=lambda each: str(each["exported_at"]), reverse=True)
 
     def find_file(self, session_id: str, name: str, video: Path | None) -> Path:
-        """Return a file of a kept session; the report and the traces are made when they are first asked for.
+        """Return a file of a kept session; all but the export are made when they are first asked for.
 
         Args:
             session_id: Session id.
             name: Name of the file, one of `FILES`.
-            video: Film, for the report; None draws key frames on a dark background.
+            video: Film, for the report; None draws heat maps on a dark background.
 
         Raises:
-            StudioError: There is no such file or session.
+            StudioError: There is no such file or session, or no overlay of this film.
         """
         if name not in FILES:
             raise not_found("There is no such file.")
         place = self._place(session_id)
         if not (place / "session.json").is_file():
             raise not_found("There is no such session.")
+        if name == OVERLAY:
+            with self._one_overlay_at_a_time:
+                if not (place / name).is_file():
+                    self._write_overlay(place, video)
         with self._lock:
             if not (place / name).is_file():
                 self._write_report(place, video)
@@ -154,13 +165,29 @@ class KeptSessions:
             raise not_found("There is no such session.") from error
 
     def _write_report(self, place: Path, video: Path | None) -> None:
+        report = self._examine(place)
+        has_overlay = video is not None and (report.film_s or 0.0) <= MAX_OVERLAY_S
+        write_report(report, self._maps, place, video=video, overlay=OVERLAY if has_overlay else None)
+
+    def _write_overlay(self, place: Path, video: Path | None) -> None:
+        if video is None:
+            raise not_found("The film of this session has been removed.")
+        try:
+            times = read_times(video)
+            if times.duration_s > MAX_OVERLAY_S:
+                detail = f"This film lasts longer than {MAX_OVERLAY_S:.0f} s. `gaze report --overlay` has no limit."
+                raise StudioError(413, "too-long", "Too long", detail)
+            write_overlay(self._examine(place), video, times, place / OVERLAY)
+        except (OSError, ValueError) as error:
+            _log.warning("an overlay could not be made: %s", type(error).__name__)
+            raise StudioError(500, "no-overlay", "No overlay", "The overlay video could not be made.") from error
+
+    def _examine(self, place: Path) -> Report:
         exported = ExportedSessions(place / "session.json")
         session = exported.get_session(exported.header.session_id)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, exported, lambda: load_model(GAZE_MODEL_PATH), notes)
-        write_report(
-            examine_session(session, self._maps, gazes, notes, accuracy=accuracy), self._maps, place, video=video
-        )
+        return examine_session(session, self._maps, gazes, notes, accuracy=accuracy)
 
     def _place(self, session_id: str) -> Path:
         return self._directory / _to_name(session_id)

@@ -19,6 +19,7 @@ def write_film(
     time_base=TIME_BASE,
     options=None,
     audio_s=None,
+    audio_codec="aac",
     pixel_aspect=None,
 ):
     """Write a frame for each time; the square moves to the right. `audio_s` adds silence of that length from 0 on."""
@@ -29,7 +30,7 @@ def write_film(
         stream.codec_context.time_base = time_base
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
-        sound = None if audio_s is None else container.add_stream("aac", rate=48_000)
+        sound = None if audio_s is None else container.add_stream(audio_codec, rate=48_000)
         for number, time_s in enumerate(times_s):
             image = np.full((height, width, 3), 60, dtype=np.uint8)
             left = 3 * number % (width - 8)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from gaze_tools.cli import COMMANDS, main
+from gaze_tools.film import read_times
 from tests.docs.test_links import ROOT
 from tests.gaze_tools.example_maps import MAPS
 
@@ -299,12 +300,48 @@ def test_a_report_on_a_session_of_the_real_services(gaze, database, video, tmp_p
         for number in range(1, 13):
             record = {"gaze": [0.5, 0.5], "validity": "ok", "origin_mm": [0, 100, 600], "distance_mm": 608}
             sessions.update_session("s", number, record, ip_address="203.0.113.7", video_id="v")
-        gaze("report", "s", "--session-api", url, "--video", video, "--out", tmp_path / "report")
+        overlay = ("--overlay", tmp_path / "report" / "gaze.mp4")
+        gaze("report", "s", "--session-api", url, "--video", video, "--out", tmp_path / "report", *overlay)
 
     page = (tmp_path / "report" / "report.html").read_text()
     assert "12 of 12 expected frames were scored." in page
     assert "The session is not complete" in page
-    assert (tmp_path / "report" / "key_frames.png").exists()
+    assert (tmp_path / "report" / "key_frames.svg").exists()
+    # The overlay is beside the page, which links to it.
+    assert '<a href="gaze.mp4" download>' in page
+    assert read_times(tmp_path / "report" / "gaze.mp4").starts_s.size == read_times(video).starts_s.size
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (["--overlay", "o.mp4"], 2, "--overlay needs the video that was watched: add --video FILE."),
+        (["--video", "FILM", "--overlay", "o.avi"], 1, "the overlay o.avi must be an .mp4 file"),
+        (["--video", "FILM", "--overlay", "FILM"], 1, "would replace a file that it is made from"),
+        (
+            ["--video", "FILM", "--overlay", "absent/o.mp4"],
+            1,
+            "the directory of the overlay absent/o.mp4 does not exist",
+        ),
+        (["--video", "s.json", "--overlay", "o.mp4"], 1, "cannot read s.json as a video"),
+    ],
+)
+def test_an_overlay_that_cannot_be_written_is_one_line_before_anything_starts(
+    tmp_path, monkeypatch, options, status, said
+):
+    from tests.fakes.films import write_film
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.json").write_text("{}")
+    film = str(write_film(tmp_path / "film.mp4", [0.0, 0.04]))
+    options = [film if option == "FILM" else option for option in options]
+
+    result = CliRunner().invoke(
+        main, ["report", "s.json", "--mongo-uri", "mongodb://127.0.0.1:1", "--out", "out", *options]
+    )
+
+    assert (result.exit_code, said in result.output) == (status, True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_report_on_a_session_that_is_not_there_is_one_line(mongo_uri, database, tmp_path):

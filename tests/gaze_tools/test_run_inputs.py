@@ -115,6 +115,11 @@ class TestBeforeTheStart:
             (["--camera", "99"], "cannot open webcam 99"),
             (["--viewer", SAMPLE / "clip.mp4", "--offset", "60"], "was recorded during the film"),
             (["--viewer", "text.mp4"], "as a video"),
+            (["--viewer", SAMPLE / "clip.mp4", "--overlay", "o.gif"], "the overlay o.gif must be an .mp4 file"),
+            (
+                ["--viewer", SAMPLE / "clip.mp4", "--overwrite", "--overlay", SAMPLE / "video.mp4"],
+                "would replace a file",
+            ),
             (["--viewer", SAMPLE / "clip.mp4", "--calibrate", "."], "targets.csv"),
         ],
     )

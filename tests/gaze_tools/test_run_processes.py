@@ -13,6 +13,7 @@ import time
 import pytest
 import requests
 
+from gaze_tools.film import read_times
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.session.export_file import ExportedSessions
 from gaze_tools.stack.processes import is_port_free
@@ -97,7 +98,8 @@ def is_running(pid):
 def out(tmp_path_factory):
     """The directory of one run with the sample."""
     folder = tmp_path_factory.mktemp("run")
-    gaze("run", FILM, "--viewer", CLIP, *KNOWN, "--out", folder / "out", cwd=folder)
+    overlay = ("--overlay", folder / "out" / "gaze.mp4")
+    gaze("run", FILM, "--viewer", CLIP, *KNOWN, "--out", folder / "out", *overlay, cwd=folder)
     return folder / "out"
 
 
@@ -120,7 +122,11 @@ class TestRun:
         assert "185 of 200 expected frames were scored." in page
         assert session.settings["result"] == json.loads((out / "result.json").read_text())
         assert session.frames[3]["video_time_ms"] == session.frames[3]["timestamp_ms"] == 100.0
-        assert {"trace.csv", "trace.json", "gaze_over_time.png", "key_frames.png"} <= {p.name for p in out.iterdir()}
+        assert {"trace.csv", "fixations.csv", "gaze_over_time.png", "heat_map.svg"} <= {p.name for p in out.iterdir()}
+
+    def test_the_overlay_is_the_film_with_the_gaze(self, out):
+        assert read_times(out / "gaze.mp4").starts_s.size == 200
+        assert '<a href="gaze.mp4" download>' in (out / "report.html").read_text()
 
     def test_a_clip_that_began_before_the_film_is_shifted(self, tmp_path):
         said = gaze(

@@ -29,7 +29,10 @@ from tests.faults.old_session_service import OldSessionService
 
 HEADER = ExportHeader("s", "2026-01-01T00:00:00+00:00", None, has_ip_address=True)
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "v"}
-NAMES = ("trace.csv", "trace.json", "report.html", "score.png", "key_frames.png", "coverage.png", "fixations.png")
+NAMES = (
+    *("trace.csv", "trace.json", "fixations.csv", "saccades.csv", "blinks.csv", "report.html"),
+    *("score.svg", "key_frames.svg", "heat_map.svg", "coverage.svg", "fixations.svg"),
+)
 
 
 def make(frames, session_id="s", **settings):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 import uuid
 
@@ -9,14 +10,19 @@ import pytest
 from flask import Flask, jsonify, request
 
 from func.session_token import Viewing, sign_viewing
+from gaze_core.ports import Session
+from gaze_tools.film import read_times
 from gaze_tools.sample_clip import SAMPLE
+from gaze_tools.session.export_file import ExportHeader, write_export
+from gaze_tools.studio import kept
 from gaze_tools.studio.films import StudioFilm
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.guard import check_origin
-from gaze_tools.studio.kept import EndedSession, find_ended
+from gaze_tools.studio.kept import FILES, EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.viewings import start_viewing
 from tests.adapters.upstream_services import refused_url, serve
+from tests.fakes.report import record
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -218,6 +224,21 @@ def _await(client, film_id):
     raise TimeoutError
 
 
+def keep_session(directory, video_id):
+    """Write a session of ten frames as the studio keeps it; return its id."""
+    frames = {number: record([0.5, 0.5], video_time_ms=50.0 * number) for number in range(1, 11)}
+    session = Session("s", "127.0.0.1", video_id, "2026-01-01T00:00:00", frames=frames, settings={})
+    (directory / "sessions" / "s").mkdir(parents=True)
+    header = ExportHeader("s", "2026-01-01T00:00:00+00:00", None, has_ip_address=True)
+    write_export(directory / "sessions" / "s" / "session.json", header, [[session]])
+    return "s"
+
+
+@pytest.fixture
+def kept_session(client, tmp_path):
+    return keep_session(tmp_path, "sample")
+
+
 class TestFiles:
     @pytest.mark.parametrize("path", ["..%2f..%2ffilms%2fx/session.json", "unknown/session.json", "../x/report.html"])
     def test_only_kept_sessions_have_files(self, client, path):
@@ -228,6 +249,33 @@ class TestFiles:
         (tmp_path / "sessions" / "s" / "secret.txt").write_text("x")
 
         assert client.get("/api/sessions/s/secret.txt").status_code == 404
+
+    def test_a_report_and_everything_that_it_links_to_are_served(self, client, kept_session):
+        page = client.get(f"/api/sessions/{kept_session}/report.html")
+        links = re.findall(r'<a href="([^"]+)"', page.text)
+
+        assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:; style-src")
+        assert set(links) == FILES - {"session.json", "report.html"}
+        for link in set(links):
+            answer = client.get(f"/api/sessions/{kept_session}/{link}")
+            assert (answer.status_code, answer.headers["Content-Disposition"]) == (200, f"attachment; filename={link}")
+
+    def test_an_overlay_has_the_frames_of_the_film(self, client, kept_session, tmp_path):
+        (tmp_path / "overlay.mp4").write_bytes(client.get(f"/api/sessions/{kept_session}/overlay.mp4").data)
+
+        assert read_times(tmp_path / "overlay.mp4").starts_s.size == 200
+
+    def test_a_film_that_is_too_long_has_no_overlay(self, client, kept_session, monkeypatch):
+        monkeypatch.setattr(kept, "MAX_OVERLAY_S", 5.0)
+        answer = client.get(f"/api/sessions/{kept_session}/overlay.mp4")
+
+        assert (answer.status_code, answer.json["type"]) == (413, "/problems/too-long")
+
+    def test_a_session_whose_film_is_gone_has_a_report_but_no_overlay(self, client, tmp_path):
+        keep_session(tmp_path, "gone")
+
+        assert "overlay.mp4" not in client.get("/api/sessions/s/report.html").text
+        assert client.get("/api/sessions/s/overlay.mp4").status_code == 404
 
     def test_the_sample_person_has_images_of_nine_targets_and_two_to_test(self, client):
         images = client.get("/api/sample-person").json["targets"]

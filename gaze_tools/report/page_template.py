@@ -1,0 +1,84 @@
+"""The frame and the style of the report's page."""
+
+from gaze_tools.report.svg import STYLE
+
+_STYLE = (
+    """
+:root { color-scheme: light dark; --ink: #1d2733; --quiet: #52606d; --line: #dde3ea; --paper: #fff; --link: #0b5cad;
+  --note: #fdf3f4; --note-line: #d1495b; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e3e9ef; --quiet: #a3b0bd; --line: #323d48; --paper: #12181f; --link: #7cb8f5; --note: #2b1b20;
+    --note-line: #ff7b86; }
+}
+body { margin: 0 auto; max-width: 46rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink);
+  background: var(--paper); }
+a { color: var(--link); }
+h1 { font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .25rem; }
+h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
+p { margin: .25rem 0 .75rem; }
+.note { border-left: 4px solid var(--note-line); background: var(--note); padding: .5rem .75rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border-top: 1px solid var(--line); padding: .5rem .75rem .5rem 0; text-align: left; vertical-align: top; }
+th { font-weight: 600; }
+.value { font-variant-numeric: tabular-nums; font-weight: 600; white-space: nowrap; }
+dl { font-size: .85rem; color: var(--quiet); }
+dt { font-weight: 600; }
+dd { margin: 0 0 .4rem; overflow-wrap: anywhere; }
+ul { padding-left: 1.2rem; }
+summary { cursor: pointer; margin-top: 1rem; }
+.wide { overflow-x: auto; }
+.events { font-size: .85rem; font-variant-numeric: tabular-nums; width: auto; }
+.events th, .events td { padding: .2rem 1.25rem .2rem 0; text-align: right; vertical-align: bottom; }
+.events tbody th { font-weight: 400; color: var(--quiet); }
+.columns { font-size: .85rem; }
+@media (max-width: 34rem) {
+  .numbers th, .numbers td { display: inline-block; border: 0; padding: 0; }
+  .numbers th { margin-right: .75rem; }
+  .numbers td:last-child { display: block; color: var(--quiet); }
+  .numbers tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
+  .columns th, .columns td { display: block; border: 0; padding: 0; }
+  .columns tr { display: block; border-top: 1px solid var(--line); padding: .35rem 0; }
+  .events th, .events td { padding-right: .9rem; }
+}
+@media print {
+  body { max-width: none; padding: 0; font-size: 11pt; }
+  section, tr, .note { break-inside: avoid; }
+  h2, h3, summary { break-after: avoid; }
+  .chart { max-width: 15cm; }
+  .chart, .note { print-color-adjust: exact; }
+  .wide { overflow: visible; }
+  details::details-content { display: block; content-visibility: visible; block-size: auto; }
+}
+"""
+    + STYLE
+)
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>STYLE</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{notes}<table class=numbers>
+{rows}</table>
+{figures}{events}<h2>Files</h2>
+<p>Beside this page:</p>
+<ul>
+{files}</ul>
+<details><summary>Columns of these files</summary>
+{columns}</details>
+<dl>
+{about}</dl>
+</main>
+</body>
+</html>
+""".replace("STYLE", _STYLE.replace("{", "{{").replace("}", "}}"))
+"""The page, with fields for `str.format`."""

@@ -1,0 +1,175 @@
+"""Figures as SVG: text stays text, colours follow the reader's light or dark mode, nothing is loaded from elsewhere."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from xml.etree import ElementTree as ET
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH = 600.0
+"""Width of a figure in its own units."""
+
+TEXT = 20.0
+"""Room for a line of text: on a phone the text is larger in relation to the figure."""
+
+_NAMESPACE = "http://www.w3.org/2000/svg"
+_JPEG_QUALITY = 85
+
+STYLE = """
+.chart { --ink: #1d2733; --quiet: #5a6775; --line: #c3ccd6; --ground: #f3f5f8; --gaze: #c2303f; --chance: #5a6775;
+  --scored: #16806f; --eyes_closed: #d9822b; --low_quality: #c4553a; --no_face: #7d4f92; --missing: #8a949e;
+  --no_map: #3c73bd; --bad_map: #2f4b7c; --no_time: #a3417f; --old_format: #7b5d52; --unreadable: #444c55;
+  display: block; width: 100%; height: auto; font-family: system-ui, sans-serif; }
+.chart text { fill: var(--ink); font-size: 13px; }
+.chart .axis { stroke: var(--line); stroke-width: 1; }
+.chart .ground { fill: var(--ground); stroke: var(--quiet); stroke-width: 1; }
+.chart .viewport { fill: none; stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 2 4; }
+.chart .band { fill: var(--gaze); fill-opacity: .16; }
+.chart .mean { stroke: var(--gaze); stroke-width: 1.2; }
+.chart .score { fill: none; stroke: var(--gaze); stroke-width: 2.5; stroke-linejoin: round; }
+.chart .chance { fill: none; stroke: var(--chance); stroke-width: 2; stroke-dasharray: 7 5; }
+.chart .path { fill: none; stroke: var(--quiet); stroke-width: 1; }
+.chart .fixation { stroke: var(--ink); stroke-width: .8; fill-opacity: .8; }
+@media (max-width: 34rem) { .chart text { font-size: 19px; } }
+@media screen and (prefers-color-scheme: dark) {
+  .chart { --ink: #e3e9ef; --quiet: #a3b0bd; --line: #46525e; --ground: #1d252e; --gaze: #ff7b86; --chance: #b4c0cc;
+    --scored: #3fbfa8; --eyes_closed: #f4a259; --low_quality: #f08a6c; --no_face: #c79add; --missing: #8b96a1;
+    --no_map: #78abec; --bad_map: #8ba3d6; --no_time: #e08cc2; --old_format: #bf9d90; --unreadable: #c9d1d9; }
+}
+"""
+"""Style of the figures, in the page and in each file."""
+
+
+class Svg:
+    """A figure that is `WIDTH` units wide.
+
+    Args:
+        name: Name of its file without a suffix; also the prefix of its ids.
+        title: Title for screen readers.
+        description: What it shows, for screen readers.
+        height: Height in the same units.
+    """
+
+    def __init__(self, name: str, title: str, description: str, height: float) -> None:
+        self.name = name
+        self._root = ET.Element(
+            "svg",
+            {
+                "class": "chart",
+                "viewBox": f"0 0 {WIDTH:g} {height:.0f}",
+                "role": "img",
+                "aria-labelledby": f"{name}-title {name}-desc",
+            },
+        )
+        self.text_of("title", title, id=f"{name}-title")
+        self.text_of("desc", description, id=f"{name}-desc")
+
+    def add(self, tag: str, **attributes: float | str) -> None:
+        """Add an element; an underscore at the end of a name is dropped, others become hyphens."""
+        ET.SubElement(self._root, tag, _written(attributes))
+
+    def text_of(self, tag: str, content: str, **attributes: float | str) -> None:
+        """Add an element with text."""
+        ET.SubElement(self._root, tag, _written(attributes)).text = content
+
+    def text(self, x: float, y: float, content: str, *, anchor: str = "start") -> None:
+        """Add a line of text with its baseline at y."""
+        self.text_of("text", content, x=x, y=y, text_anchor=anchor)
+
+    def line(self, class_: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Add a line."""
+        self.add("line", class_=class_, x1=start[0], y1=start[1], x2=end[0], y2=end[1])
+
+    def curve(self, class_: str, points: NDArray[np.float64]) -> None:
+        """Add a line through points, shape (n, 2), with gaps at NaN."""
+        parts, is_down = [], False
+        for x, y in points.tolist():
+            is_known = x == x and y == y  # noqa: PLR0124  NaN
+            if is_known:
+                parts.append(f"{'L' if is_down else 'M'}{x:.1f} {y:.1f}")
+            is_down = is_known
+        if parts:
+            self.add("path", class_=class_, d="".join(parts))
+
+    def image(self, pixels: NDArray[np.uint8], box: tuple[float, float, float, float]) -> None:
+        """Add an RGB image, shape (height, width, 3), in a box of x, y, width and height."""
+        x, y, width, height = box
+        self.add(
+            "image",
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+            preserveAspectRatio="none",
+            href=f"data:image/jpeg;base64,{base64.b64encode(_encode(pixels)).decode()}",
+        )
+
+    def scale(self, top: float, colours: Sequence[str], low: str, high: str, unit: str) -> None:
+        """Add a colour scale with the values at its ends and its unit."""
+        gradient = ET.SubElement(self._root, "linearGradient", {"id": f"{self.name}-scale"})
+        for index, colour in enumerate(colours):
+            offset = f"{index / (len(colours) - 1):.3f}"
+            ET.SubElement(gradient, "stop", {"offset": offset, "stop-color": colour})
+        self.text(0, top + 15, unit)
+        self.add("rect", class_="axis", x=0.5, y=top + 24, width=WIDTH - 1, height=14, fill=f"url(#{self.name}-scale)")
+        self.text(0, top + 57, low)
+        self.text(WIDTH, top + 57, high, anchor="end")
+
+    def legend(self, top: float, entries: Iterable[tuple[str, str, str]]) -> float:
+        """Add a legend in three columns; return the position below it.
+
+        Args:
+            top: Its top.
+            entries: Label of each entry, `line` or `box`, and the class of the line or the fill of the box.
+        """
+        row = 0
+        for index, (label, kind, look) in enumerate(entries):
+            row, column = divmod(index, 3)
+            x, y = column * WIDTH / 3, top + 22 * row
+            if kind == "line":
+                self.line(look, (x, y + 9), (x + 24, y + 9))
+            elif kind == "box":
+                self.add("rect", x=x, y=y + 2, width=14, height=14, style=f"fill: {look}")
+            else:
+                self.add("rect", class_=look, x=x, y=y + 2, width=24, height=14)
+            self.text(x + (20 if kind == "box" else 30), y + 14, label)
+        return top + 22 * (row + 1)
+
+    def inline(self) -> str:
+        """Return the element for a page that has `STYLE`."""
+        return ET.tostring(self._root, encoding="unicode")
+
+    def standalone(self) -> str:
+        """Return a complete file with its style."""
+        style = f"<style>{STYLE} svg {{ background: #fff; }} @media screen and (prefers-color-scheme: dark) "
+        style += "{ svg { background: #12181f; } }</style>"
+        head, _, rest = self.inline().partition(">")
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} xmlns="{_NAMESPACE}">{style}{rest}\n'
+
+
+def colours_of(values: NDArray[np.float64], palette: int) -> NDArray[np.uint8]:
+    """Return the RGB colours of values from 0 to 1 in one of OpenCV's palettes, shape (…, 3)."""
+    levels = np.clip(np.rint(255 * np.nan_to_num(values)), 0, 255).astype(np.uint8)
+    flat = cv2.applyColorMap(levels.reshape(-1, 1), palette).reshape(-1, 3)
+    return np.ascontiguousarray(flat[:, ::-1]).reshape(*levels.shape, 3).astype(np.uint8)
+
+
+def hex_colours(values: NDArray[np.float64], palette: int) -> list[str]:
+    """Return the colours of values from 0 to 1, shape (n,), as CSS."""
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours_of(values, palette).tolist()]
+
+
+def _written(attributes: dict[str, float | str]) -> dict[str, str]:
+    return {
+        name if name == "preserveAspectRatio" else name.rstrip("_").replace("_", "-"): (
+            value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+        )
+        for name, value in attributes.items()
+    }
+
+
+def _encode(pixels: NDArray[np.uint8]) -> bytes:
+    bgr = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
