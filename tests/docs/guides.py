@@ -247,7 +247,8 @@ RUNNERS = {"bash": Reader.run_shell, "python": Reader.run_python, "json": Reader
 
 def find_free_ports(count):
     """Return the first of several free ports in a row, as `make serve` needs them."""
-    first = 20_000 + os.getpid() % 300 * 100
+    # Below the range from which connections get their ports.
+    first = 20_000 + os.getpid() % 120 * 100
     while not all(is_port_free(port) for port in range(first, first + count)):
         first += count
     return first

@@ -10,7 +10,7 @@ from func.web import problems
 from func.web.problems import PROBLEMS, Problem
 from tests.docs.guides import RUNNERS, follow_on_free_ports, read_blocks
 from tests.docs.test_links import ROOT
-from tests.studio.person import open_page
+from tests.studio.person import BLOCKED_CAMERA, open_page
 from tests.studio.test_client_module import run as run_client
 
 DOCUMENT = "docs/integrate.md"
@@ -47,17 +47,40 @@ def test_the_page_calibrates_and_scores(reader):
         page.goto(address)
         page.click("#camera")
         page.click("#start:not([disabled])")
+        page.wait_for_function("document.getElementById('film').currentTime > 1")
+        # The server is gone for a while: the film waits.
+        page.route("**/gaze", lambda route: route.abort())
+        page.wait_for_function("document.getElementById('film').paused")
+        page.unroute("**/gaze")
         page.wait_for_selector("#message:has-text('core')")
         text = page.inner_text("#message")
+        calibration, viewing = seen.results()
 
+    assert (calibration["calibration"]["dots"], calibration["calibration"]["validation"]["dots"]) == (5, 2)
+    assert viewing["calibration"]["used"]
+    assert viewing["lost"]["missing"] == 0
     score = re.fullmatch(r"Score: ([\d.]+) \(chance: ([\d.]+)\)", text)
     # The person follows the salient object; chance is 30.
     assert score, text
     assert float(score[1]) > 40
-    assert seen.errors == []
+    assert [error for error in seen.errors if "Failed to load resource" not in error] == []
     assert seen.origins() == {address}
     loaded = {url.removeprefix(address) for status, url in seen.answers if status == 200}
     assert loaded >= {f"/{name.removeprefix('page/')}" for name in FILES if name != "gateway.py"} - {"/index.html"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_page_explains_a_blocked_camera(reader):
+    reader.follow(BLOCKS)
+    with open_page() as (page, seen):
+        page.add_init_script(BLOCKED_CAMERA)
+        page.goto(reader.replace("http://localhost:8000"))
+        page.click("#camera")
+        page.wait_for_selector("#message:has-text('The camera is blocked')")
+        assert page.is_disabled("#start")
+
+    assert seen.errors == []
 
 
 def test_the_gateway_is_the_example():

@@ -7,7 +7,7 @@ import pytest
 from tests.docs.guides import RUNNERS, follow_on_free_ports, read_blocks
 from tests.docs.test_links import ROOT
 from tests.node import check_digests
-from tests.studio.person import open_page
+from tests.studio.person import BLOCKED_CAMERA, open_page
 
 DOCUMENT = "docs/examples/jspsych/README.md"
 EXAMPLE = ROOT / "docs/examples/jspsych"
@@ -105,3 +105,16 @@ def test_who_does_not_agree_is_not_filmed(reader):
         assert page.evaluate("window.cameraOfTest === undefined")
 
     assert [url for _, url in seen.answers if url.endswith(("/gaze", "/api/viewings"))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_blocked_camera_ends_the_experiment(reader):
+    reader.follow(BLOCKS)
+    with open_page() as (page, seen):
+        page.add_init_script(BLOCKED_CAMERA)
+        page.goto(reader.replace("http://localhost:8000"))
+        page.click("button:has-text('I agree')")
+        page.wait_for_selector("text=The camera cannot be used (NotAllowedError)")
+
+    assert seen.errors == []

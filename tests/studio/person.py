@@ -51,6 +51,11 @@ IN_FRONT_OF_THE_CAMERA = """
 """
 
 
+BLOCKED_CAMERA = """
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("blocked", "NotAllowedError"));
+"""
+
+
 def make_person():
     """Return the files of the person by name."""
     with (SAMPLE / "recording/targets.csv").open(newline="", encoding="utf-8") as file:
@@ -68,10 +73,23 @@ def make_person():
 
 @dataclass
 class Seen:
-    """What a page did: errors, and status and address of each answer."""
+    """What a page did: its errors, and the answers that it got."""
 
     errors: list = field(default_factory=list)
-    answers: list = field(default_factory=list)
+    responses: list = field(default_factory=list)
+
+    def note(self, response):
+        self.responses.append(response)
+
+    @property
+    def answers(self):
+        """Status and address of each answer."""
+        return [(response.status, response.url) for response in self.responses]
+
+    def results(self):
+        """Return the results of the sessions that ended, in order; while the page is open."""
+        answers = [each.json() for each in self.responses if each.url.endswith("/gaze") and each.status == 200]
+        return [answer["result"] for answer in answers if "result" in answer]
 
     def origins(self):
         return {"/".join(url.split("/")[:3]) for _, url in self.answers if not url.startswith(("blob:", "data:"))}
@@ -90,7 +108,7 @@ def open_page():
         seen = Seen()
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.on("console", lambda message: message.type == "error" and seen.errors.append(message.text))
-        page.on("response", lambda response: seen.answers.append((response.status, response.url)))
+        page.on("response", seen.note)
         page.add_init_script(IN_FRONT_OF_THE_CAMERA)
         page.route("**/of-the-test/*", lambda route: route.fulfill(body=files[route.request.url.rpartition("/")[2]]))
         try:

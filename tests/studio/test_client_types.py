@@ -26,6 +26,23 @@ def test_every_export_is_used():
     assert set(declared) - set(imported) == set()
 
 
+def read_class(source, name):
+    return re.search(rf"^export class {name}\b.*?^}}", source, re.MULTILINE | re.DOTALL)[0]
+
+
+def test_every_declared_member_is_in_the_client():
+    source, types = ((PAGE / f"gaze-client.{suffix}").read_text(encoding="utf-8") for suffix in ("js", "d.ts"))
+    absent = [
+        f"{name}.{member}"
+        for name in re.findall(r"^export class (\w+)", types, re.MULTILINE)
+        for member in re.findall(r"^  (?:static |readonly )*(\w+)[(:]", read_class(types, name), re.MULTILINE)
+        if not re.search(rf"\b{member}\b", read_class(source, name))
+    ]
+
+    assert "export class Viewing" in types
+    assert absent == []
+
+
 @pytest.mark.slow
 def test_a_strict_program_compiles(tmp_path):
     compiler = install(TYPESCRIPT, tmp_path) / "typescript/lib/tsc.js"

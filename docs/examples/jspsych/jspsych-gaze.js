@@ -56,7 +56,8 @@ export class GazeExtension {
   on_load({ video_id: videoId }) {
     const film = this.jsPsych.getDisplayElement().querySelector("video");
     this._starting = this._begin(videoId, film);
-    this._starting.catch(() => {});
+    // Without a session the film plays all the same: the experiment goes on.
+    this._starting.catch(() => film.play());
   }
 
   async _begin(videoId, film) {
@@ -104,11 +105,11 @@ export class GazeCameraPlugin {
       button: { type: ParameterType.STRING, default: "Continue" },
     },
     data: {
-      /** Name of the camera; null if it could not be opened. */
+      /** Name of the camera; null if it cannot be used. */
       camera: { type: ParameterType.STRING },
       /** The distance of the eyes from the camera. */
       distance_mm: { type: ParameterType.FLOAT },
-      /** Why the camera could not be opened, such as NotAllowedError; null if it is open. */
+      /** Why it cannot be used, such as NotAllowedError; null if it can. */
       problem: { type: ParameterType.STRING },
     },
   };
@@ -124,8 +125,10 @@ export class GazeCameraPlugin {
     hint.setAttribute("role", "status");
     button.disabled = true;
     display.replaceChildren(hint, button);
+    let check;
     try {
       gaze.source = await CameraSource.open();
+      check = new PositionCheck(gaze.source, await startSession("check"), gaze.setup);
     } catch (error) {
       this.jsPsych.finishTrial({ camera: null, distance_mm: null, problem: error.name });
       return;
@@ -133,17 +136,16 @@ export class GazeCameraPlugin {
     gaze.source.video.className = "gaze-preview";
     display.prepend(gaze.source.video);
     hint.textContent = "One moment …";
-    const check = new PositionCheck(gaze.source, await startSession("check"), gaze.setup);
     let distanceMm = null;
     let isDone = false;
     button.addEventListener("click", () => {
       isDone = true;
     });
     while (!isDone) {
-      const { brightness, answer } = await check.look();
-      button.disabled = answer.validity !== "ok";
-      hint.textContent = describe(brightness, answer);
-      distanceMm = answer.distance_mm ?? distanceMm;
+      const seen = await check.look().catch(() => null);
+      button.disabled = seen?.answer.validity !== "ok";
+      hint.textContent = seen ? describe(seen.brightness, seen.answer) : "The server does not answer. Trying again …";
+      distanceMm = seen?.answer.distance_mm ?? distanceMm;
       await wait(300);
     }
     this.jsPsych.finishTrial({ camera: gaze.source.label, distance_mm: distanceMm, problem: null });
@@ -194,19 +196,22 @@ export class GazeCalibrationPlugin {
     const dot = Object.assign(document.createElement("div"), { className: "gaze-target" });
     stage.append(dot);
     display.replaceChildren(stage);
+    try {
+      this.jsPsych.finishTrial(await this._calibrate(gaze, stage, dot, targets, validation));
+    } catch (error) {
+      this.jsPsych.finishTrial({ used: false, reason: error.message, accuracy_deg: null, gaze_session: null });
+    }
+  }
+
+  async _calibrate(gaze, stage, dot, targets, validation) {
     const session = await startSession("calibration");
     const calibration = new Calibration(gaze.source, session, gaze.setup);
     for (const target of targets) await measure(calibration, stage, dot, target, "fit");
     for (const target of validation) await measure(calibration, stage, dot, target, "validate");
-    const { used, reason, accuracy_deg, validation: checked } = await calibration.finish();
+    const { used, reason, validation: checked, ...all } = await calibration.finish();
     if (used) gaze.setup.calibration = session;
-    display.replaceChildren();
-    this.jsPsych.finishTrial({
-      used,
-      reason,
-      accuracy_deg: checked?.accuracy_deg ?? accuracy_deg,
-      gaze_session: session.sessionId,
-    });
+    const accuracyDeg = checked?.accuracy_deg ?? all.accuracy_deg;
+    return { used, reason, accuracy_deg: accuracyDeg, gaze_session: session.sessionId };
   }
 }
 
