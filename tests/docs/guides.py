@@ -148,7 +148,7 @@ class Reader:
     def start(self, block, text, url):
         """Run a command that does not return, and wait until it answers."""
         log_path = self.home / f"{len(self._running)}.log"
-        script = f'{PRELUDE}cd "$(cat ~/.cwd)"; . ~/.env\n{text}'
+        script = f'{PRELUDE}cd "$(cat ~/.cwd)"; . ~/.env\n{text}\nwait'
         with log_path.open("w") as log:
             process = subprocess.Popen(
                 ["bash", "-c", script], env=self.environment(), stdout=log, stderr=log, start_new_session=True
@@ -204,7 +204,10 @@ def follow_on_free_ports(home):
             r"^make serve": "http://localhost:8084/api/health",
             r"gunicorn .*gateway:app": "http://localhost:8000/gaze-client.js",
         },
-        replaced={f"localhost:{shown}": f"localhost:{port}" for shown, port in ports.items()},
+        replaced={
+            **{f"localhost:{shown}": f"localhost:{port}" for shown, port in ports.items()},
+            ". .venv/bin/activate": '. "$VENV/bin/activate"',
+        },
         variables={"PORT": str(first), "FUNCTION_URL": f"http://localhost:{first}"},
     )
     try:
