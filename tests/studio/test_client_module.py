@@ -2,23 +2,20 @@
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from gaze_tools.studio.gateway import PAGE
+from tests.node import find_node
 
 
 def run(module, expression):
     """Return the value of a JavaScript expression in which `m` is a module of the page."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs Node.js, Debian package nodejs")
     script = (
         f"const m = await import({json.dumps((PAGE / module).as_uri())}); console.log(JSON.stringify({expression}))"
     )
-    command = [node, "--no-warnings", "--input-type=module", "-e", script]
+    command = [find_node(), "--no-warnings", "--input-type=module", "-e", script]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
 
 

@@ -94,7 +94,7 @@ class Camera(Protocol):
 class Rows(Protocol):
     """Table of the results; PsychoPy's `data.ExperimentHandler` is one."""
 
-    def addData(self, name: str, value: Any) -> None:  # noqa: ANN401 - PsychoPy's name and type
+    def addData(self, name: str, value: Any) -> None:
         """Set a column of the present row."""
 
     def nextEntry(self) -> None:

@@ -141,6 +141,10 @@ export class CameraSource extends EventTarget {
     this._canvas = document.createElement("canvas");
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => this.dispatchEvent(new Event("lost")));
+    // Browsers pause a video that is removed from the page, such as a preview.
+    video.addEventListener("pause", () => {
+      if (this.isLive) video.play().catch(() => {});
+    });
   }
 
   get label() {
