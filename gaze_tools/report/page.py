@@ -37,13 +37,18 @@ def write_report(report: Report, maps: SaliencyMaps, out: Path, *, video: Path |
         SaliencyStoreError: The store of the maps failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _write_trace(report, out)
+    write_trace(report, out)
     page = out / "report.html"
     page.write_text(_render(report, draw_figures(report, maps, out, video=video)), encoding="utf-8")
     return page
 
 
-def _write_trace(report: Report, out: Path) -> None:
+def write_trace(report: Report, out: Path) -> None:
+    """Write the trace as CSV, and with the eye events as JSON, into a directory, which must exist.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
     with (out / "trace.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

@@ -12,8 +12,8 @@ from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
 from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
-from gaze_tools.report.examination import examine_session, read_gazes
-from gaze_tools.report.page import write_report
+from gaze_tools.report.examination import Report, examine_session, read_gazes
+from gaze_tools.report.page import write_report, write_trace
 from gaze_tools.session.api import SessionApi, is_session_id
 from gaze_tools.session.export_file import ExportedSessions
 from gaze_tools.session.transfer import export_session, import_session
@@ -25,7 +25,10 @@ TIMEOUT_S = 60.0
 KEEP_S = 6 * 3600.0
 """Minimum lifetime of viewings and calibrations: a viewer may pause a film for longer than an unused session lives."""
 
-FILES = {"session.json", "report.html", "trace.csv", "trace.json"}
+TRACES = {"trace.csv", "trace.json"}
+"""Files of a session that are made without the report's figures, which take longer."""
+
+FILES = {"session.json", "report.html"} | TRACES
 """Files of a session that can be downloaded."""
 
 _log = logging.getLogger(__name__)
@@ -137,7 +140,11 @@ class KeptSessions:
             raise not_found("There is no such session.")
         with self._lock:
             if not (place / name).is_file():
-                self._write_report(place, video)
+                report = self._examine(place)
+                if name in TRACES:
+                    write_trace(report, place)
+                else:
+                    write_report(report, self._maps, place, video=video)
         return place / name
 
     def read_video_id(self, session_id: str) -> str:
@@ -153,14 +160,12 @@ class KeptSessions:
         except (OSError, ValueError, SessionNotFoundError) as error:
             raise not_found("There is no such session.") from error
 
-    def _write_report(self, place: Path, video: Path | None) -> None:
+    def _examine(self, place: Path) -> Report:
         exported = ExportedSessions(place / "session.json")
         session = exported.get_session(exported.header.session_id)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, exported, lambda: load_model(GAZE_MODEL_PATH), notes)
-        write_report(
-            examine_session(session, self._maps, gazes, notes, accuracy=accuracy), self._maps, place, video=video
-        )
+        return examine_session(session, self._maps, gazes, notes, accuracy=accuracy)
 
     def _place(self, session_id: str) -> Path:
         return self._directory / _to_name(session_id)
