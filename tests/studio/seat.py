@@ -13,6 +13,8 @@ SIT_DOWN = """
     const seat = Object.assign(document.createElement("canvas"), { width: 640, height: 480 });
     const context = seat.getContext("2d");
     const attempts = new Map();
+    const CORNERS = [[0.1, 0.1], [0.9, 0.9], [0.1, 0.9], [0.9, 0.1]];
+    let turn = 0;
     const target = document.getElementById("target");
     // The page inserts the target again whenever it shows it.
     new MutationObserver((changes) => {
@@ -23,7 +25,7 @@ SIT_DOWN = """
     setInterval(() => {
       const at = place();
       const deed = at && window.misbehave(at, attempts.get(String(at)));
-      if (at) person.lookAt(deed === "wander" ? [Math.random(), Math.random()] : at);
+      if (at) person.lookAt(deed === "wander" ? CORNERS[(turn += 1) % 4] : at);
       if (deed === "away") context.fillRect(0, 0, 640, 480);
       else context.drawImage(person.canvas, 0, 0);
     }, 40);

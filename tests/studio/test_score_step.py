@@ -2,6 +2,7 @@
 
 import pytest
 import requests
+from pytest import approx
 
 from tests.studio.browser import Page
 
@@ -24,15 +25,17 @@ def read_trace(page, services):
 def test_the_page_draws_and_lists_the_fixations_of_the_server(page, services):
     watch(page, services)
     page.wait_for("#fixation-list")
-    fixations = read_trace(page, services)["fixations"]
+    trace = read_trace(page, services)
+    fixations = trace["fixations"]
     page.page.click("#fixation-list summary")
 
     assert len(fixations) > 10
     assert page.page.inner_text("#fixations-text").startswith(f"Found: {len(fixations)}. ")
     assert page.page.locator("#fixations circle").count() == len(fixations)
-    rows = [row.split("\t")[:3] for row in page.page.inner_text("#fixation-rows").split("\n")]
+    rows = [[float(cell) for cell in row.split("\t")[:3]] for row in page.page.inner_text("#fixation-rows").split("\n")]
     assert rows == [
-        [str(each["number"]), f"{each['onset_s']:.1f}", f"{1000 * each['duration_s']:.0f}"] for each in fixations
+        [each["number"], approx(each["onset_s"], abs=0.051), approx(1000 * each["duration_s"], abs=0.51)]
+        for each in fixations
     ]
 
     # A moment shows what is near it, on its image of the film.
@@ -40,10 +43,44 @@ def test_the_page_draws_and_lists_the_fixations_of_the_server(page, services):
     page.until("Math.abs(document.getElementById('film').currentTime - 3) < 0.05")
     near = [each for each in fixations if each["onset_s"] <= 4 and each["onset_s"] + each["duration_s"] >= 2]
     assert page.page.locator("#fixations circle").count() == len(near)
-    assert page.page.inner_text("#map-text") == "The gaze from 1 s before to 1 s after 3.0 s."
+    assert page.page.inner_text("#map-text") == "Points of gaze within 1 s of 3.0 s."
     assert not page.page.is_checked("#whole-session")
     page.page.uncheck("#show-fixations")
     assert page.page.locator("#fixations circle").count() == 0
+
+
+def test_the_gaze_that_the_page_draws_is_the_one_that_is_scored(page, services):
+    watch(page, services)
+    answers = {
+        answer["frame_number"]: answer["gaze"]
+        for _, _, body in services.relay.requests_of("sample")
+        for answer in body.get("frames", [])
+        if body["session_id"] == page.page.get_attribute("#get-csv", "href").split("/")[3]
+    }
+    trace = read_trace(page, services)
+    scored = [frame for frame in trace["frames"] if frame["status"] == "scored"]
+
+    assert len(scored) > 10
+    for frame in scored:
+        shown = answers[frame["frame_number"]]
+        assert (shown["x"], shown["y"]) == approx((frame["video_x"], frame["video_y"]), abs=1e-3)
+    result = page.read_result()
+    rows = dict(row.split("\t") for row in page.page.inner_text("#coverage").split("\n"))
+    assert int(rows["used for the score"]) == result["frames"]["scored"] == len(scored)
+    assert int(rows["images sent"]) == result["frames"]["expected"] == len(trace["frames"])
+
+
+def test_a_session_without_a_score_shows_no_scale(page, services):
+    page.open(services)
+    page.take_sample_person()
+    page.skip_calibration()
+    page.start_film()
+    page.page.click("#film-finish")
+    page.await_score()
+
+    assert page.page.inner_text("#score-number") == "–"
+    assert page.page.inner_text("#score-meaning").startswith("There is not enough data for a score: ")
+    assert page.page.is_hidden("#score-scale")
 
 
 def test_the_score_does_not_wait_for_the_fixations(page, services):
@@ -52,7 +89,7 @@ def test_the_score_does_not_wait_for_the_fixations(page, services):
 
     assert page.page.inner_text("#fixations-text") == "Finding fixations …"
     assert page.page.is_visible("#get-json")
-    assert page.page.get_attribute("#heat", "aria-label").startswith("Where you looked. Most of the gaze, ")
+    assert page.page.get_attribute("#heat", "aria-label").startswith("Where you looked. Most looked-at area: ")
 
 
 def test_without_fixations_the_page_says_where_to_find_them(page, services):

@@ -4,6 +4,7 @@ import { t } from "./i18n.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const GAP_MS = 300;
+const MIN_STEP = 0.5;
 
 function make(name, values, text) {
   const element = document.createElementNS(SVG, name);
@@ -71,20 +72,25 @@ export function drawTrace(svg, points, trace) {
   const ordered = [...points].sort((a, b) => a.videoTimeMs - b.videoTimeMs);
   for (const axis of ["x", "y"]) {
     let path = "";
-    let lastMs = -Infinity;
+    let [lastMs, lastX] = [-Infinity, -Infinity];
     for (const point of ordered) {
       if (!point.gaze) continue;
-      const command = point.videoTimeMs - lastMs > GAP_MS ? "M" : "L";
-      path += `${command}${atX(point.videoTimeMs).toFixed(1)} ${atY(placeInFilm(point)[axis]).toFixed(1)}`;
+      const isApart = point.videoTimeMs - lastMs > GAP_MS;
       lastMs = point.videoTimeMs;
+      // Of a long session, more points than pixels would only be slow.
+      if (!isApart && atX(lastMs) - lastX < MIN_STEP) continue;
+      lastX = atX(lastMs);
+      path += `${isApart ? "M" : "L"}${lastX.toFixed(1)} ${atY(placeInFilm(point)[axis]).toFixed(1)}`;
     }
     parts.push(make("path", { class: `line-${axis}`, d: path || "M0 0" }));
   }
   const hits = new Map((trace?.frame_number ?? []).map((number, index) => [number, trace.hit[index]]));
+  const marks = [new Set(), new Set()];
   for (const { frameNumber, videoTimeMs } of ordered) {
-    if (![0, 1].includes(hits.get(frameNumber))) continue;
-    const isHit = hits.get(frameNumber) === 1;
-    parts.push(make("rect", { class: isHit ? "hit" : "miss", x: atX(videoTimeMs) - 1, y: isHit ? 232 : 244, width: 2.5, height: isHit ? 28 : 16 }));
+    marks[hits.get(frameNumber)]?.add((Math.round(atX(videoTimeMs) / MIN_STEP) * MIN_STEP).toFixed(1));
   }
+  const draw = (places, mark) => [...places].map((x) => `M${x} ${mark}`).join("") || "M0 0";
+  parts.push(make("path", { class: "miss", d: draw(marks[0], "244v16") }));
+  parts.push(make("path", { class: "hit", d: draw(marks[1], "232v28") }));
   svg.replaceChildren(...parts);
 }
