@@ -116,3 +116,29 @@ def test_nothing_is_tiny_on_a_large_screen(browser, services):
 
     assert len(heights) > 30
     assert min(heights) > 24
+
+
+def test_warnings_follow_the_language(page, services):
+    def warn(route):
+        answer = route.fetch()
+        body = answer.json()
+        if "result" in body:
+            known = {"code": "maps_without_faces", "frames": 3, "detail": "the saliency maps ignore faces"}
+            body["result"]["warnings"] = [known, {"code": "later", "frames": 1, "detail": "of a later version"}]
+            body["result"]["calibration"] = {"used": False, "other_viewer": {"suspected": True}}
+        route.fulfill(response=answer, json=body)
+
+    page.page.route("**/gaze", warn)
+    watch(page, services)
+    assert page.page.locator("#warnings li").all_inner_texts() == [
+        "The maps of this film ignore faces, so viewers who watch faces score too low.",
+        "of a later version",
+        "A different person may have sat down since the calibration.",
+    ]
+    page.wait_for("#fixation-list")
+    page.page.select_option("#language", "ko")
+    page.until("document.documentElement.lang === 'ko'")
+
+    assert page.page.locator("#warnings li").last.inner_text() == "보정한 뒤에 다른 사람이 앉은 것 같습니다."
+    assert "찾았습니다" in page.page.inner_text("#fixations-text")
+    assert page.page.get_attribute("#heat", "aria-label").startswith("어디를 보았나. ")

@@ -40,7 +40,9 @@ export function setUpScore(studio) {
     drawScale(byId("score-scale"), result);
     drawNumbers();
     drawCoverage(counts);
-    const warnings = (result.warnings ?? []).map(({ detail }) => detail);
+    const warnings = (result.warnings ?? []).map(({ code, frames, detail }) => {
+      return hasText(`warning.${code}`) ? t(`warning.${code}`, { frames }) : detail;
+    });
     if (result.calibration?.other_viewer?.suspected) warnings.push(t("person.other"));
     byId("warnings").replaceChildren(
       ...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })),
@@ -92,9 +94,13 @@ export function setUpScore(studio) {
   });
 
   const compute = async (viewing) => {
+    const isLeft = () => studio.current !== "score" || studio.viewing !== viewing;
     try {
-      result = await viewing.complete();
+      const completed = await viewing.complete();
+      if (isLeft()) return;
+      result = completed;
     } catch (error) {
+      if (isLeft()) return;
       byId("score-wait").hidden = true;
       byId("again").hidden = false;
       studio.showFailure(error);
