@@ -25,7 +25,10 @@ SIT_DOWN = """
     setInterval(() => {
       const at = place();
       const deed = at && window.misbehave(at, attempts.get(String(at)));
-      if (at) person.lookAt(deed === "wander" ? CORNERS[(turn += 1) % 4] : at);
+      turn += 1;
+      if (at) person.lookAt(deed === "wander" ? CORNERS[turn % 4] : at);
+      // An empty chair in the dark, with the noise of a camera.
+      context.fillStyle = `rgb(${turn % 8}, ${turn % 8}, ${turn % 8})`;
       if (deed === "away") context.fillRect(0, 0, 640, 480);
       else context.drawImage(person.canvas, 0, 0);
     }, 40);
