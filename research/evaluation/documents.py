@@ -1,4 +1,4 @@
-"""Renewal of the README's table, the tables and the figures of docs/accuracy.md."""
+"""Renewal of the table in both READMEs, the tables and the figures of docs/accuracy.md."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +14,12 @@ from research.evaluation.metrics import compare_with_truth
 from research.evaluation.plots import draw_figures, save_figures
 from research.evaluation.ranges import find_in_range, true_point
 from research.evaluation.tables import describe_for_docs, describe_for_readme
-from research.markdown import replace_block
+from research.markdown import replace_block, replace_numbers
 from research.training.examples import measure_table
 
 ROOT = Path(__file__).resolve().parents[2]
 README_PATH = ROOT / "README.md"
+KOREAN_README_PATH = ROOT / "README.ko.md"
 ACCURACY_PATH = ROOT / "docs" / "accuracy.md"
 FIGURES = ROOT / "docs" / "accuracy"
 
@@ -43,6 +44,7 @@ def write_documents(
         ValueError: A document lacks a block.
     """
     replace_block(README_PATH, "metrics", describe_for_readme(metrics))
+    replace_numbers(KOREAN_README_PATH, "metrics", describe_for_readme(metrics))
     for name, text in describe_for_docs(metrics).items():
         replace_block(ACCURACY_PATH, name, text)
     figures = draw_figures(

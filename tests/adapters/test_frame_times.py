@@ -32,6 +32,7 @@ def test_times_come_back_to_the_microsecond():
     assert np.abs(decode_times(encode_times(starts_s)) - starts_s).max() <= 0.51e-6
 
 
+@pytest.mark.slow
 def test_three_hours_at_60_frames_a_second_fit_into_the_facts():
     rng = np.random.default_rng(0)
     regular_s = np.arange(648_000) / 60

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import pickle
-import statistics
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -192,18 +190,6 @@ def test_threads_get_the_answers_of_one(tmp_path, boosted):
         answers = list(threads.map(model.predict, rows))
 
     assert np.array_equal(answers, [model.predict(row) for row in rows])
-
-
-def test_one_row_through_two_times_300_trees_takes_about_a_millisecond(tmp_path, boosted):
-    model = load_gaze_model(save(tmp_path, boosted))
-    durations_s = []
-    for _ in range(300):
-        started_s = time.perf_counter()
-        model.predict(ROW)
-        durations_s.append(time.perf_counter() - started_s)
-
-    # 0.5 to 0.7 ms on an idle core; the fastest tenth, as this machine may have other work.
-    assert statistics.quantiles(durations_s, n=10)[0] < 0.0012
 
 
 def test_a_pinned_digest_is_required_even_where_the_card_agrees_with_the_file(tmp_path):

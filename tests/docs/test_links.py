@@ -29,7 +29,8 @@ DOCUMENTS = list_documents()
 
 def list_links(text):
     """Return the targets of links and images outside fences that lead to files of this repository."""
-    targets = re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text))
+    prose = FENCE.sub("", text)
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose) + re.findall(r'<img src="([^"]+)"', prose)
     return [target for target in targets if not re.match(r"[a-z]+:", target)]
 
 
@@ -84,4 +85,5 @@ def test_the_index_lists_every_document():
 
 def test_links_and_anchors_are_recognised():
     assert list_links("[a](b.md#c) ![d](e.png) [f](https://example.com)\n```\n[g](h)\n```\n") == ["b.md#c", "e.png"]
+    assert list_links('<img src="docs/a.png" width="500" alt="b">') == ["docs/a.png"]
     assert make_anchor("When `MongoDB` is down, [wait](x.md)") == "when-mongodb-is-down-wait"

@@ -38,6 +38,7 @@ def test_equal_distributions_are_no_change_in_at_least_95_of_100_comparisons():
     assert sum(map(bool, changed)) <= 2
 
 
+@pytest.mark.slow
 def test_the_adjustment_alone_keeps_the_error_of_all_tests_together_near_alpha():
     """Independent samples without a baseline and no minimum effect: only the p-values decide."""
     generator = np.random.default_rng(1)

@@ -310,6 +310,7 @@ def read_rules(behaviour):
     )
 
 
+@pytest.mark.slow
 def test_the_documents_tables_are_what_the_commands_print():
     text = DOCUMENT.read_text()
 

@@ -8,7 +8,7 @@ import pytest
 from gaze_core.types import Camera, Screen
 from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel, Viewer
 
-FPS, FRAMES = 20, 80
+FPS, FRAMES = 20, 40
 WINDOW = {"x": 0.5, "y": 0.25, "width": 0.5, "height": 0.5}
 FULL = {"x": 0.0, "y": 0.0, "width": 1.0, "height": 1.0}
 LAPTOP = {"width_mm": 345.0, "height_mm": 194.0}
@@ -18,8 +18,8 @@ BELOW = {"offset_y_mm": -360.0, "tilt_deg": 20.0}
 
 
 def spot_at(time_s):
-    """Return the position of the bright spot, normalised to the video: x = 32 + 65 t of 320 pixels, y = 90 of 180."""
-    return (32 + 65 * time_s) / 320, 0.5
+    """Return the position of the bright spot, normalised to the video: x = 32 + 130 t of 320 pixels, y = 90 of 180."""
+    return (32 + 130 * time_s) / 320, 0.5
 
 
 def make_map(time_s):
@@ -71,17 +71,17 @@ def cinema(make_world, make_body):
     return Cinema(make_world(), make_body)
 
 
-def after_2_s(name, first, second):
-    return lambda time_s: {name: first if time_s < 2 else second}
+def after_1_s(name, first, second):
+    return lambda time_s: {name: first if time_s < 1 else second}
 
 
 SETUPS = {
-    "window": after_2_s("viewport", WINDOW, WINDOW),
-    "full screen": after_2_s("viewport", FULL, FULL),
-    "window, then full screen": after_2_s("viewport", WINDOW, FULL),
-    "full screen, then window": after_2_s("viewport", FULL, WINDOW),
-    "to another screen": after_2_s("screen", LAPTOP, MONITOR),
-    "to another camera": after_2_s("camera", ABOVE, BELOW),
+    "window": after_1_s("viewport", WINDOW, WINDOW),
+    "full screen": after_1_s("viewport", FULL, FULL),
+    "window, then full screen": after_1_s("viewport", WINDOW, FULL),
+    "full screen, then window": after_1_s("viewport", FULL, WINDOW),
+    "to another screen": after_1_s("screen", LAPTOP, MONITOR),
+    "to another camera": after_1_s("camera", ABOVE, BELOW),
 }
 
 
@@ -119,18 +119,18 @@ def test_a_calibration_may_change_screen_and_camera_between_its_targets(cinema):
 @pytest.mark.parametrize(
     "setups",
     [
-        [{"viewport": WINDOW}, {"viewport": WINDOW}, {"viewport": FULL}, {"viewport": FULL}],
-        [{"screen": LAPTOP}, {"screen": MONITOR}, {"screen": LAPTOP}, {"screen": MONITOR}],
-        [{"camera": ABOVE}, {"camera": ABOVE}, {"camera": BELOW}, {}],
-        [{"screen": MONITOR, "viewport": WINDOW}, {}, {}, {"camera": BELOW}],
+        [{"viewport": WINDOW}, {"viewport": FULL}, {"viewport": FULL}],
+        [{"screen": LAPTOP}, {"screen": MONITOR}, {"screen": LAPTOP}],
+        [{"camera": ABOVE}, {"camera": BELOW}, {}],
+        [{"screen": MONITOR, "viewport": WINDOW}, {}, {"camera": BELOW}],
     ],
     ids=["viewport", "screen", "camera", "sent once"],
 )
 def test_the_order_of_arrival_does_not_matter(cinema, setups):
     results = [
         cinema.watch(lambda time_s: setups[round(time_s * FPS)], order, session_id="-".join(map(str, order)))
-        for order in permutations(range(1, 5))
+        for order in permutations(range(1, 4))
     ]
 
-    assert results == [results[0]] * 24
-    assert results[0]["frames"]["scored"] == 4
+    assert results == [results[0]] * 6
+    assert results[0]["frames"]["scored"] == 3

@@ -36,6 +36,7 @@ def table():
     return dataclasses.replace(whole, **columns, first_held_out=48)
 
 
+@pytest.mark.slow
 def test_true_values_remove_most_of_the_error(table):
     found = split_error(table, measure_table(table), "gradient_boosting", TREES, seed=0, report=lambda line: None)
 

@@ -20,6 +20,7 @@ def make_traits(people=300, sessions=2, between=3.0, within=1.0):
     return found
 
 
+@pytest.mark.slow
 def test_variances_that_were_put_in_come_out():
     prior = fit_viewer_prior(make_traits())
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from pytest import approx
 
 from gaze_core.fixations import Fixation, find_fixations
 from gaze_core.smoothing import smooth_zero_lag
+from tests.cpu_growth import cpu_growth
 from tests.fakes.viewing import LOST, PLACES, clock, near, spans, watch
 
 intervals = st.lists(st.integers(35, 65), min_size=60, max_size=60)
@@ -188,23 +188,19 @@ def test_parameters_out_of_range_are_misuse(name):
         find_fixations(clock(24), PLACES, **{name: -1})
 
 
-def test_an_hour_takes_less_than_two_seconds():
-    gaze = np.repeat(np.random.default_rng(0).uniform(-15, 15, (9000, 2)), 12, axis=0)
+def test_time_grows_linearly_with_the_recording():
+    gaze = np.repeat(np.random.default_rng(0).uniform(-15, 15, (1334, 2)), 12, axis=0)
     gaze += np.random.default_rng(1).normal(0, 0.3, gaze.shape)
 
-    start = time.process_time()
-    found = find_fixations(clock(108_000, rate_hz=30), gaze)
-
-    assert time.process_time() - start < 2
-    assert len(found) > 5000
+    assert len(find_fixations(clock(16_000, rate_hz=30), gaze[:16_000])) > 750
+    assert cpu_growth(lambda count: find_fixations(clock(count, rate_hz=30), gaze[:count]), 4_000) < 9
 
 
-def test_a_viewer_who_never_moves_takes_no_longer():
-    start = time.process_time()
+def test_time_grows_linearly_with_a_fixation():
     (fixation,) = find_fixations(clock(108_000, rate_hz=30), np.zeros((108_000, 2)))
 
-    assert time.process_time() - start < 2
     assert fixation.duration_s == approx(3599.967, abs=0.001)
+    assert cpu_growth(lambda count: find_fixations(clock(count, rate_hz=30), np.zeros((count, 2))), 4_000) < 9
 
 
 @pytest.mark.parametrize(("step", "count"), [([2.0, 0.0], 1), ([1.0, 1.0], 1), ([1.0, 1.2], 2), ([-2.2, 0.0], 2)])

@@ -1,5 +1,6 @@
 """The accuracy in the documents is that of the shipped model."""
 
+import re
 from pathlib import Path
 
 from models.card import read_card
@@ -18,6 +19,16 @@ def test_the_accuracy_is_that_of_the_shipped_models_card():
     card = read_card(ROOT / "models" / "gaze_model.json")
 
     assert read_block(ROOT / "README.md", "metrics") == describe_for_readme(card.metrics)
+
+
+def test_the_korean_table_has_the_same_numbers():
+    english, korean = (
+        [re.findall(r"\d+\.\d", row) for row in read_block(ROOT / name, "metrics").splitlines()]
+        for name in ("README.md", "README.ko.md")
+    )
+
+    assert len(english[2]) == 3
+    assert korean == english
 
 
 def test_the_tables_on_accuracy_are_those_of_the_shipped_models_card():
