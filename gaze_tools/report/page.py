@@ -50,7 +50,7 @@ def write_report(
         SaliencyStoreError: The store of the maps failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _write_trace(report, out)
+    write_trace(report, out)
     write_events(report.events, out)
     figures = draw_figures(report, maps, video=video)
     for figure in figures:
@@ -60,7 +60,12 @@ def write_report(
     return page
 
 
-def _write_trace(report: Report, out: Path) -> None:
+def write_trace(report: Report, out: Path) -> None:
+    """Write the trace as CSV, and with the eye events as JSON, into a directory, which must exist.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
     with (out / "trace.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

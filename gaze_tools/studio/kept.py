@@ -15,7 +15,7 @@ from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
 from gaze_tools.film import read_times
 from gaze_tools.report.examination import Report, examine_session, read_gazes
 from gaze_tools.report.overlay import write_overlay
-from gaze_tools.report.page import DATA_FILES, write_report
+from gaze_tools.report.page import DATA_FILES, write_report, write_trace
 from gaze_tools.session.api import SessionApi, is_session_id
 from gaze_tools.session.export_file import ExportedSessions
 from gaze_tools.session.transfer import export_session, import_session
@@ -26,6 +26,9 @@ from models import GAZE_MODEL_PATH
 TIMEOUT_S = 60.0
 KEEP_S = 6 * 3600.0
 """Minimum lifetime of viewings and calibrations: a viewer may pause a film for longer than an unused session lives."""
+
+TRACES = {"trace.csv", "trace.json"}
+"""Files of a session that are made without the report's figures, which take longer."""
 
 OVERLAY = "overlay.mp4"
 MAX_OVERLAY_S = 180.0
@@ -148,7 +151,10 @@ class KeptSessions:
                     self._write_overlay(place, video)
         with self._lock:
             if not (place / name).is_file():
-                self._write_report(place, video)
+                if name in TRACES:
+                    write_trace(self._examine(place), place)
+                else:
+                    self._write_report(place, video)
         return place / name
 
     def read_video_id(self, session_id: str) -> str:

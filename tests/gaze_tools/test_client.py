@@ -12,6 +12,7 @@ import uuid
 from dataclasses import FrozenInstanceError
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -125,8 +126,12 @@ def say_all_is_stored(sent):
 def slept(monkeypatch):
     """Delays that the client asked for, without waiting for them."""
     delays = []
-    monkeypatch.setattr(module.time, "sleep", delays.append)
-    monkeypatch.setattr(module.random, "random", lambda: 1.0)
+    # Only the client's view of the modules: other threads may sleep, too.
+    clock = SimpleNamespace(
+        sleep=delays.append, monotonic=time.monotonic, perf_counter=time.perf_counter, time=time.time
+    )
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "random", SimpleNamespace(random=lambda: 1.0))
     return delays
 
 

@@ -18,6 +18,7 @@ class Studio {
     this.deviceId = undefined;
     this.setup = { screen: undefined, camera: undefined, calibration: null };
     this.calibrationResult = null;
+    this.distanceMm = null;
     this.viewing = null;
     this.film = null;
     this.steps = {};

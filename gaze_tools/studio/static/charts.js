@@ -1,9 +1,10 @@
-/** Drawings of a result: scale, heat map and trace. */
+/** Charts of a result: scale and trace. */
 
 import { t } from "./i18n.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const GAP_MS = 300;
+const MIN_STEP = 0.5;
 
 function make(name, values, text) {
   const element = document.createElementNS(SVG, name);
@@ -12,9 +13,15 @@ function make(name, values, text) {
   return element;
 }
 
+/** Width of an element in units of its text: charts grow with the page's text. */
+export function widthOf(element, usual) {
+  const unit = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 17;
+  return Math.round((element.clientWidth || usual) / unit);
+}
+
 /** Draws the score between 0 and 100, with chance and interval. */
 export function drawScale(svg, result) {
-  const width = svg.clientWidth || 600;
+  const width = widthOf(svg, 600);
   svg.setAttribute("viewBox", `0 0 ${width} 86`);
   const at = (value) => 20 + ((width - 40) * value) / 100;
   const { final_score: score, chance_level: chance, interval_95: interval } = result;
@@ -39,51 +46,11 @@ export function placeInFilm({ gaze, viewport }) {
   return { x: (gaze.x - viewport.x) / viewport.width, y: (gaze.y - viewport.y) / viewport.height };
 }
 
-/** Draws all points of gaze over an image of the film. */
-export function drawHeat(canvas, film, points, radius = 0.07) {
-  const ratio = film.videoWidth ? film.videoHeight / film.videoWidth : 9 / 16;
-  canvas.height = Math.round(canvas.width * ratio);
-  const context = canvas.getContext("2d");
-  context.fillStyle = "#0b1110";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  if (film.videoWidth) {
-    context.filter = "grayscale(0.7) brightness(0.6)";
-    context.drawImage(film, 0, 0, canvas.width, canvas.height);
-    context.filter = "none";
-  }
-  const heat = new OffscreenCanvas(canvas.width, canvas.height);
-  const brush = heat.getContext("2d", { willReadFrequently: true });
-  const size = radius * canvas.width;
-  const places = points.filter(({ gaze }) => gaze).map(placeInFilm);
-  const strength = Math.min(0.35, 8 / Math.max(1, places.length));
-  for (const { x, y } of places) {
-    const [left, top] = [x * canvas.width, y * canvas.height];
-    const glow = brush.createRadialGradient(left, top, 0, left, top, size);
-    glow.addColorStop(0, `rgba(0, 0, 0, ${strength})`);
-    glow.addColorStop(0.5, `rgba(0, 0, 0, ${strength / 3})`);
-    glow.addColorStop(1, "rgba(0, 0, 0, 0)");
-    brush.fillStyle = glow;
-    brush.fillRect(left - size, top - size, 2 * size, 2 * size);
-  }
-  const image = brush.getImageData(0, 0, heat.width, heat.height);
-  const { data } = image;
-  for (let at = 0; at < data.length; at += 4) {
-    const value = data[at + 3] / 255;
-    // From dark red over orange to light yellow.
-    data[at] = 255 * Math.min(1, 0.35 + 1.3 * value);
-    data[at + 1] = 255 * Math.min(1, 1.25 * value ** 1.4);
-    data[at + 2] = 255 * Math.min(1, Math.max(0, 2.4 * (value - 0.6)));
-    data[at + 3] = 255 * Math.min(0.85, 1.8 * value);
-  }
-  brush.putImageData(image, 0, 0);
-  context.drawImage(heat, 0, 0);
-}
-
 /** Draws the position of the gaze in the film over time, and below it the hits. */
 export function drawTrace(svg, points, trace) {
-  const width = svg.clientWidth || 960;
-  svg.setAttribute("viewBox", `0 0 ${width} 270`);
-  const [left, right, top, bottom] = [34, width - 14, 14, 180];
+  const width = widthOf(svg, 960);
+  svg.setAttribute("viewBox", `0 0 ${width} 296`);
+  const [left, right, top, bottom] = [34, width - 14, 40, 206];
   const endMs = Math.max(1, ...points.map(({ videoTimeMs }) => videoTimeMs));
   const atX = (ms) => left + ((right - left) * ms) / endMs;
   const atY = (share) => top + (bottom - top) * Math.min(1.06, Math.max(-0.06, share));
@@ -94,25 +61,36 @@ export function drawTrace(svg, points, trace) {
   }
   const step = [1, 2, 5, 10, 30, 60, 120, 300, 600].find((each) => endMs / 1000 / each <= width / 80) ?? 1800;
   for (let second = 0; second <= endMs / 1000; second += step) {
-    parts.push(make("text", { x: atX(1000 * second), y: 262, "text-anchor": "middle" }, `${second} s`));
+    parts.push(make("text", { x: atX(1000 * second), y: 288, "text-anchor": "middle" }, t("map.seconds", { seconds: second })));
+  }
+  const names = [["x", t("trace.horizontal")], ["y", t("trace.vertical")]];
+  for (const [index, [axis, name]] of names.entries()) {
+    const from = left + index * Math.min(240, (right - left) / 2);
+    parts.push(make("line", { class: `line-${axis}`, x1: from, x2: from + 26, y1: 12, y2: 12 }));
+    parts.push(make("text", { x: from + 34, y: 17 }, name));
   }
   const ordered = [...points].sort((a, b) => a.videoTimeMs - b.videoTimeMs);
   for (const axis of ["x", "y"]) {
     let path = "";
-    let lastMs = -Infinity;
+    let [lastMs, lastX] = [-Infinity, -Infinity];
     for (const point of ordered) {
       if (!point.gaze) continue;
-      const command = point.videoTimeMs - lastMs > GAP_MS ? "M" : "L";
-      path += `${command}${atX(point.videoTimeMs).toFixed(1)} ${atY(placeInFilm(point)[axis]).toFixed(1)}`;
+      const isApart = point.videoTimeMs - lastMs > GAP_MS;
       lastMs = point.videoTimeMs;
+      // Of a long session, more points than pixels would only be slow.
+      if (!isApart && atX(lastMs) - lastX < MIN_STEP) continue;
+      lastX = atX(lastMs);
+      path += `${isApart ? "M" : "L"}${lastX.toFixed(1)} ${atY(placeInFilm(point)[axis]).toFixed(1)}`;
     }
     parts.push(make("path", { class: `line-${axis}`, d: path || "M0 0" }));
   }
   const hits = new Map((trace?.frame_number ?? []).map((number, index) => [number, trace.hit[index]]));
+  const marks = [new Set(), new Set()];
   for (const { frameNumber, videoTimeMs } of ordered) {
-    if (!hits.has(frameNumber)) continue;
-    const isHit = hits.get(frameNumber) === 1;
-    parts.push(make("rect", { class: isHit ? "hit" : "miss", x: atX(videoTimeMs) - 1, y: isHit ? 206 : 218, width: 2.5, height: isHit ? 28 : 16 }));
+    marks[hits.get(frameNumber)]?.add((Math.round(atX(videoTimeMs) / MIN_STEP) * MIN_STEP).toFixed(1));
   }
+  const draw = (places, mark) => [...places].map((x) => `M${x} ${mark}`).join("") || "M0 0";
+  parts.push(make("path", { class: "miss", d: draw(marks[0], "244v16") }));
+  parts.push(make("path", { class: "hit", d: draw(marks[1], "232v28") }));
   svg.replaceChildren(...parts);
 }

@@ -138,9 +138,16 @@ export interface MeasuredTarget {
   answers: FrameAnswer[];
 }
 
+export interface CalibrationImage {
+  blob: Blob;
+  timestampMs: number;
+  target: [number, number];
+  use: "fit" | "validate";
+}
+
 export class Calibration {
   constructor(source: FrameSource, session: Session, setup: Setup, connection?: GazeConnection);
-  readonly recorded: { blob: Blob; target: [number, number]; use: "fit" | "validate" }[];
+  readonly recorded: CalibrationImage[];
   measure(
     target: [number, number],
     options?: {
@@ -150,6 +157,7 @@ export class Calibration {
       signal?: AbortSignal;
     },
   ): Promise<MeasuredTarget>;
+  replay(images: CalibrationImage[], options?: { signal?: AbortSignal }): Promise<void>;
   finish(options?: { signal?: AbortSignal }): Promise<Record<string, unknown>>;
 }
 

@@ -465,8 +465,9 @@ export class Calibration {
       for (let taken = 0; taken < frames; taken += 1) {
         await this.source.nextImage(signal);
         const { blob, timestampMs } = await this.source.capture();
-        this._queue.push(blob, { timestamp_ms: timestampMs, calibration_target: target, calibration_use: use });
-        this.recorded.push({ blob, target, use });
+        const image = { blob, timestampMs, target, use };
+        this._push(image);
+        this.recorded.push(image);
         onFrame?.((taken + 1) / frames);
       }
       await this._queue.flush();
@@ -476,6 +477,26 @@ export class Calibration {
     }
     const gazes = answers.filter(({ gaze }) => gaze).map(({ gaze }) => gaze);
     return { frames, usable: gazes.length, spread: measureSpread(gazes), answers };
+  }
+
+  /** Sends images of another calibration's `recorded`, such as those of the targets that were looked at. */
+  async replay(images, { signal } = {}) {
+    const stop = () => this._stop.abort(signal.reason);
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      for (const image of images) {
+        if (this._queue.isFull) await this._queue.flush();
+        this._push(image);
+        this.recorded.push(image);
+      }
+      await this._queue.flush();
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  _push({ blob, timestampMs, target, use }) {
+    this._queue.push(blob, { timestamp_ms: timestampMs, calibration_target: target, calibration_use: use });
   }
 
   /** Ends the calibration; returns the result's `calibration`. */

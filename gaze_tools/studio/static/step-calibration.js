@@ -1,38 +1,55 @@
-/** Step 3: calibration on targets in full screen, and the recording of it. */
+/** Step 3: calibration on targets in full screen, the error that is left, and the recording of it. */
 
 import { Calibration, locateOnScreen, startSession, wait } from "./gaze-client.js";
 import { setText, t } from "./i18n.js";
-import { makeZip } from "./zip.js";
+import { makeRecording } from "./recording.js";
 
 const byId = (id) => document.getElementById(id);
 const TARGETS = [[0.5, 0.5], [0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.9], [0.5, 0.1], [0.5, 0.9], [0.1, 0.5], [0.9, 0.5]];
 const VALIDATION = [[0.3, 0.35], [0.7, 0.65]];
 const MORE_VALIDATION = [[0.2, 0.6], [0.8, 0.3], [0.5, 0.85], [0.6, 0.15]];
 const FRAMES = 12;
+/** With fewer, the function does not compare the viewer with the one of the earlier calibration. */
+const REFRESH_FRAMES = 24;
 const SETTLE_MS = 900;
 const ATTEMPTS = 3;
 const MIN_USABLE = 0.5;
 const MAX_SPREAD = 0.12;
 const SVG = "http://www.w3.org/2000/svg";
+const USUAL_DISTANCE_MM = 600;
 
 /** Whether a target was looked at: enough images with a gaze, which does not wander. */
 export function isGoodTarget({ frames, usable, spread }) {
   return usable >= MIN_USABLE * frames && spread !== null && spread <= MAX_SPREAD;
 }
 
+/** What a stage covers: out of reach of the keyboard and of screen readers while the stage is shown. */
+const behind = () => document.querySelectorAll("body > header, body > nav, body > main, body > footer");
+let opener = null;
+
+/** Shows a stage in full screen. */
 export async function enterFullScreen(element) {
+  opener = document.activeElement;
+  for (const each of behind()) each.inert = true;
   // Not every browser has it, such as Safari on phones; positions are then those in the window.
   await element.requestFullscreen?.({ navigationUI: "hide" }).catch(() => {});
 }
 
+/** Returns to the page, and the focus to where it was, or to the heading of a step that was reached meanwhile. */
 export async function leaveFullScreen() {
   if (document.fullscreenElement) await document.exitFullscreen().catch(() => {});
+  for (const each of behind()) each.inert = false;
+  const isShown = opener?.isConnected && opener.getClientRects().length > 0;
+  const next = isShown ? opener : document.querySelector("[data-view]:not([hidden]) h1");
+  next?.focus({ preventScroll: true });
+  opener = null;
 }
 
 export function setUpCalibration(studio) {
   const stage = byId("target-stage");
   const target = byId("target");
   let running = null;
+  let shown = null;
   let recordingUrl = null;
 
   const show = ([x, y]) => {
@@ -51,38 +68,63 @@ export function setUpCalibration(studio) {
     return studio.isSample ? [x, y] : [limit(left + x * width), limit(top + y * height)];
   };
 
-  const measure = async (calibration, position, use, signal) => {
+  /** Shows a target until it was looked at, or often enough; returns the images of the last attempt. */
+  const measure = async (calibration, position, { use, frames }, signal) => {
+    const isFirst = calibration.number === 0;
     for (let attempt = 1; ; attempt += 1) {
       show(position);
       setText(byId("stage-text"), attempt === 1 ? "calibration.get" : "calibration.again");
-      byId("stage-text").hidden = attempt === 1 && calibration.number > 0;
-      await wait(attempt === 1 && calibration.number === 0 ? 2 * SETTLE_MS : SETTLE_MS, signal);
+      byId("stage-text").hidden = attempt === 1 && !isFirst;
+      // The sentence takes time to read, and the eyes to come back.
+      await wait(attempt === 1 && !isFirst ? SETTLE_MS : 2 * SETTLE_MS, signal);
       byId("stage-text").hidden = true;
-      const measured = await calibration.measure(place(position), { use, frames: FRAMES, signal });
-      if (isGoodTarget(measured) || attempt === ATTEMPTS) return measured;
+      const before = calibration.recorded.length;
+      const measured = await calibration.measure(place(position), { use, frames, signal });
+      const isGood = isGoodTarget(measured);
+      if (isGood || attempt === ATTEMPTS) {
+        return { images: calibration.recorded.slice(before), answers: measured.answers, isGood };
+      }
     }
   };
 
+  /** Returns the targets to show, each with its use and its number of images. */
+  const plan = (count) => {
+    if (count === 1) return [[TARGETS[0], { use: "fit", frames: REFRESH_FRAMES }]];
+    const isRecorded = byId("record").checked && !studio.isSample;
+    const tested = isRecorded ? [...VALIDATION, ...MORE_VALIDATION] : VALIDATION;
+    return [
+      ...TARGETS.slice(0, count).map((each) => [each, { use: "fit", frames: FRAMES }]),
+      ...tested.map((each) => [each, { use: "validate", frames: FRAMES }]),
+    ];
+  };
+
   const run = async (count, signal) => {
-    const isRefresh = count === 1;
-    const base = studio.remembered.calibration;
-    if (isRefresh) await fetch(`/api/calibrations/${encodeURIComponent(base.sessionId)}`, { method: "POST" });
-    const session = await startSession("calibration", { signal });
-    const setup = { ...studio.setup, calibration: isRefresh ? base : null };
-    const calibration = new Calibration(studio.source, session, setup);
-    const distances = [];
-    const others = byId("record").checked && !studio.isSample ? [...VALIDATION, ...MORE_VALIDATION] : VALIDATION;
-    const plan = TARGETS.slice(0, count).map((each) => [each, "fit"]);
-    for (const [position, use] of [...plan, ...(isRefresh ? [] : others.map((each) => [each, "validate"]))]) {
-      const { answers } = await measure(calibration, position, use, signal);
-      distances.push(...answers.map((each) => each.distance_mm).filter(Boolean));
+    const base = count === 1 ? studio.remembered.calibration : null;
+    if (base) await fetch(`/api/calibrations/${encodeURIComponent(base.sessionId)}`, { method: "POST" });
+    const setup = { ...studio.setup, calibration: base };
+    const begin = async () => new Calibration(studio.source, await startSession("calibration", { signal }), setup);
+    let calibration = await begin();
+    const [targets, images, distances] = [plan(count), [], []];
+    let weak = 0;
+    for (const [index, [position, options]] of targets.entries()) {
+      studio.announce(t("calibration.progress", { number: index + 1, total: targets.length }));
+      const measured = await measure(calibration, position, options, signal);
+      images.push(...measured.images);
+      distances.push(...measured.answers.map((each) => each.distance_mm).filter(Boolean));
+      weak += measured.isGood ? 0 : 1;
     }
     target.hidden = true;
     byId("stage-text").hidden = false;
     setText(byId("stage-text"), "calibration.sending");
+    if (images.length < calibration.recorded.length) {
+      // The session also has the attempts that failed, which belong to no target.
+      calibration = await begin();
+      await calibration.replay(images, { signal });
+    }
     const result = await calibration.finish({ signal });
     distances.sort((a, b) => a - b);
-    return { session, calibration, result, distanceMm: distances[Math.floor(distances.length / 2)] ?? 600 };
+    const distanceMm = distances[Math.floor(distances.length / 2)] ?? USUAL_DISTANCE_MM;
+    return { count, session: calibration.session, images, result, distanceMm, weak, total: targets.length };
   };
 
   const start = async () => {
@@ -94,11 +136,13 @@ export function setUpCalibration(studio) {
     await enterFullScreen(stage);
     byId("stage-stop").focus();
     const giveUp = () => {
-      if (!document.fullscreenElement) running.abort(new DOMException("stopped", "AbortError"));
+      if (!document.fullscreenElement) stop();
     };
     document.addEventListener("fullscreenchange", giveUp);
+    let isDone = false;
     try {
-      finish(count, await run(count, running.signal));
+      await finish(await run(count, running.signal));
+      isDone = true;
     } catch (error) {
       studio.showFailure(error);
     } finally {
@@ -107,92 +151,121 @@ export function setUpCalibration(studio) {
       target.hidden = true;
       await leaveFullScreen();
     }
+    if (isDone) byId("calibration-number").focus();
   };
 
-  const finish = (count, { session, calibration, result, distanceMm }) => {
-    byId("calibration-result").hidden = false;
-    byId("calibration-form").hidden = true;
-    const [number, text] = [byId("calibration-number"), byId("calibration-text")];
+  const stop = () => running?.abort(new DOMException("stopped", "AbortError"));
+
+  const finish = async (done) => {
+    const { result, session, count } = done;
     const errorDeg = result.validation?.accuracy_deg ?? result.accuracy_deg;
-    const isUsed = result.used;
-    studio.setup.calibration = isUsed ? session : null;
-    studio.calibrationResult = isUsed ? { errorDeg } : null;
-    const radiusMm = Math.tan(((errorDeg ?? 0) * Math.PI) / 180) * distanceMm;
-    byId("calibration-circle").replaceChildren();
-    if (!isUsed) {
-      setText(number, "calibration.unused");
-      setText(text, "calibration.unusedText");
-    } else if (count === 1) {
-      setText(number, "calibration.done", { degrees: errorDeg.toFixed(1) });
-      const moved = Math.hypot(...(result.refreshed_by_deg ?? [0, 0]));
-      setText(text, "calibration.refreshed", { degrees: moved.toFixed(1) });
-    } else {
-      const before = (result.validation?.generic_accuracy_deg ?? result.generic_accuracy_deg).toFixed(1);
-      setText(number, "calibration.done", { degrees: errorDeg.toFixed(1) });
-      setText(text, "calibration.text", { mm: Math.round(radiusMm), before });
-      if (!studio.isSample) studio.remember({ calibration: { ...session, date: new Date().toISOString() } });
+    studio.setup.calibration = result.used ? session : null;
+    studio.calibrationResult = result.used ? { errorDeg } : null;
+    if (result.used && count > 1 && !studio.isSample) {
+      studio.remember({ calibration: { ...session, date: new Date().toISOString() } });
     }
-    if (isUsed) drawCircle(byId("calibration-circle"), studio.setup.screen, radiusMm);
-    offerRecording(calibration);
-    byId("calibration-done").focus();
-    studio.announce(`${number.textContent}. ${text.textContent}`);
-  };
-
-  const offerRecording = async (calibration) => {
-    const link = byId("recording-link");
-    link.hidden = true;
     if (recordingUrl) URL.revokeObjectURL(recordingUrl);
     recordingUrl = null;
-    if (!byId("record").checked) return;
-    recordingUrl = URL.createObjectURL(await makeRecording(calibration.recorded, studio.setup));
-    link.href = recordingUrl;
-    link.download = "recording.zip";
-    link.hidden = false;
+    if (byId("record").checked) {
+      const { distanceMm } = studio;
+      recordingUrl = URL.createObjectURL(await makeRecording(done.images, { ...studio.setup, distanceMm }));
+    }
+    shown = done;
+    byId("calibration-result").hidden = false;
+    byId("calibration-form").hidden = true;
+    draw();
+    studio.announce(`${byId("calibration-number").textContent}. ${byId("calibration-text").textContent}`);
+  };
+
+  const draw = () => {
+    const { result, count, distanceMm, weak, total } = shown;
+    const errors = result.validation ?? result;
+    const [number, text] = [byId("calibration-number"), byId("calibration-text")];
+    const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(1)}°` : "–");
+    const radiusMm = Math.tan((errors.accuracy_deg * Math.PI) / 180) * distanceMm;
+    if (!result.used) {
+      setText(number, "calibration.unused");
+      setText(text, "calibration.unusedText");
+    } else {
+      setText(number, "calibration.done", { degrees: errors.accuracy_deg.toFixed(1) });
+      const moved = Math.hypot(...(result.refreshed_by_deg ?? [0, 0])).toFixed(1);
+      if (count === 1) setText(text, "calibration.refreshed", { degrees: moved });
+      else setText(text, "calibration.text", { mm: Math.round(radiusMm) });
+    }
+    const entries = count === 1 ? [] : [
+      [t("calibration.before"), degrees(errors.generic_accuracy_deg), ""],
+      [t("calibration.after"), result.used ? degrees(errors.accuracy_deg) : "–", ""],
+      [t("calibration.measured"), t("calibration.dots", { count: errors.dots }), t("calibration.unseen")],
+    ];
+    byId("calibration-numbers").replaceChildren(...entries.map(makeNumber));
+    byId("calibration-numbers").hidden = !entries.length;
+    byId("calibration-weak").hidden = weak === 0;
+    setText(byId("calibration-weak"), "calibration.weak", { weak, total });
+    byId("other-viewer").hidden = !result.other_viewer?.suspected;
+    byId("calibration-circle").replaceChildren();
+    byId("calibration-circle").toggleAttribute("hidden", !result.used);
+    if (result.used) drawCircle(byId("calibration-circle"), studio.setup.screen, radiusMm);
+    byId("recording").hidden = !recordingUrl;
+    if (recordingUrl) byId("recording-link").href = recordingUrl;
+  };
+
+  const choose = (count) => {
+    document.querySelector(`input[name="targets"][value="${count}"]`).checked = true;
+  };
+
+  /** Offers a refresh to a viewer who was here before; a recording needs all targets. */
+  const offerRefresh = () => {
+    const known = studio.isSample ? null : studio.remembered.calibration;
+    const [choice, isRecorded] = [byId("refresh-choice"), byId("record").checked];
+    choice.hidden = !known;
+    choice.querySelector("input").disabled = isRecorded;
+    if (isRecorded && choice.querySelector("input").checked) choose(5);
+    if (!known) return;
+    const date = new Date(known.date).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
+    setText(choice.querySelector("span"), "calibration.refresh", { date });
   };
 
   byId("calibrate").addEventListener("click", start);
-  byId("stage-stop").addEventListener("click", () => running?.abort(new DOMException("stopped", "AbortError")));
+  byId("stage-stop").addEventListener("click", stop);
+  stage.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") stop();
+  });
   byId("skip-calibration").addEventListener("click", () => {
     studio.setup.calibration = null;
     studio.calibrationResult = null;
     return studio.go("watch");
   });
   byId("calibrate-again").addEventListener("click", () => studio.go("calibration"));
+  byId("calibrate-fully").addEventListener("click", async () => {
+    await studio.go("calibration");
+    choose(5);
+  });
   byId("calibration-done").addEventListener("click", () => studio.go("watch"));
+  byId("record").addEventListener("change", offerRefresh);
   return {
     enter() {
+      shown = null;
       byId("calibration-result").hidden = true;
       byId("calibration-form").hidden = false;
-      const known = studio.isSample ? null : studio.remembered.calibration;
-      const choice = byId("refresh-choice");
-      choice.hidden = !known;
-      if (known) {
-        const date = new Date(known.date).toLocaleDateString(document.documentElement.lang);
-        setText(choice.querySelector("span"), "calibration.refresh", { date });
-        choice.querySelector("input").checked = true;
-      } else {
-        document.querySelector('input[name="targets"][value="5"]').checked = true;
-      }
+      offerRefresh();
+      choose(byId("refresh-choice").hidden || byId("record").checked ? 5 : 1);
     },
-    leave() {
-      running?.abort(new DOMException("stopped", "AbortError"));
+    leave: stop,
+    translate() {
+      offerRefresh();
+      if (shown) draw();
     },
   };
 }
 
-/** Returns the images of a calibration as a folder of docs/recordings.md, in a ZIP file. */
-export async function makeRecording(recorded, { screen, camera }) {
-  const rows = recorded.map(({ target: [x, y], use }, index) => {
-    const name = `${String(index + 1).padStart(4, "0")}.jpg`;
-    return { name, row: `${name},${x},${y},${use === "fit" ? "calibration" : "test"}` };
-  });
-  const about = JSON.stringify({ screen, camera }, null, 2);
-  const text = (content) => new Blob([`${content}\n`]);
-  return makeZip([
-    ["recording/recording.json", text(about)],
-    ["recording/targets.csv", text(["frame,x,y,phase", ...rows.map(({ row }) => row)].join("\n"))],
-    ...recorded.map(({ blob }, index) => [`recording/frames/${rows[index].name}`, blob]),
-  ]);
+/** Returns a number with its name and a note, as one entry of a description list. */
+export function makeNumber([name, value, note]) {
+  const group = document.createElement("div");
+  const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
+  [term.textContent, detail.textContent] = [name, value];
+  if (note) detail.append(Object.assign(document.createElement("small"), { textContent: note }));
+  group.append(term, detail);
+  return group;
 }
 
 /** Draws the average error as a circle on the screen, to scale. */

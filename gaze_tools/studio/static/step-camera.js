@@ -168,7 +168,9 @@ export function setUpCamera(studio) {
 
   byId("camera-done").addEventListener("click", async () => {
     const measured = byId("distance").valueAsNumber;
-    if (!studio.isSample && Number.isFinite(measured) && distances.length) {
+    const hasMeasured = !studio.isSample && Number.isFinite(measured) && byId("distance").validity.valid;
+    studio.distanceMm = hasMeasured ? measured : null;
+    if (hasMeasured && distances.length) {
       const middle = [...distances].sort((a, b) => a - b)[Math.floor(distances.length / 2)];
       fovDeg = Math.round(10 * correctFieldOfView(fovDeg, middle, measured)) / 10;
     }

@@ -1,8 +1,10 @@
 /** Step 5: the score, what it means, and where the viewer looked. */
 
-import { drawHeat, drawScale, drawTrace } from "./charts.js";
+import { drawScale, drawTrace } from "./charts.js";
 import { hasText, setText, t } from "./i18n.js";
+import { makeNumber } from "./step-calibration.js";
 import { reopen } from "./step-start.js";
+import { setUpWhere } from "./score-where.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -15,6 +17,7 @@ export function judge({ final_score: score, chance_level: chance, interval_95: i
 }
 
 export function setUpScore(studio) {
+  const where = setUpWhere();
   let result = null;
   let resultUrl = null;
 
@@ -32,16 +35,20 @@ export function setUpScore(studio) {
       const reason = `reason.${result.score_invalid_reason}`;
       byId("score-meaning").textContent = t("score.invalid", { reason: t(hasText(reason) ? reason : "reason.other") });
     }
-    byId("score-scale").hidden = !result.score_valid;
+    number.toggleAttribute("data-none", !result.score_valid);
+    byId("score-scale").toggleAttribute("hidden", !result.score_valid);
     drawScale(byId("score-scale"), result);
     drawNumbers();
     drawCoverage(counts);
-    const warnings = (result.warnings ?? []).map(({ detail }) => detail);
+    const warnings = (result.warnings ?? []).map(({ code, frames, detail }) => {
+      return hasText(`warning.${code}`) ? t(`warning.${code}`, { frames }) : detail;
+    });
     if (result.calibration?.other_viewer?.suspected) warnings.push(t("person.other"));
     byId("warnings").replaceChildren(
       ...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })),
     );
     drawTrace(byId("trace"), viewing.points, result.trace);
+    where.draw();
   };
 
   const drawNumbers = () => {
@@ -54,21 +61,11 @@ export function setUpScore(studio) {
     const entries = [
       [t("score.interval"), interval, note],
       [t("score.lift"), lift === null || lift === undefined ? "–" : `${lift > 0 ? "+" : ""}${lift.toFixed(0)}`, ""],
-      [t("score.coverageShare"), `${Math.round(100 * result.coverage)} %`, ""],
+      [t("score.coverageShare"), t("percent", { value: Math.round(100 * result.coverage) }), ""],
       [t("score.nss"), result.nss ? result.nss.value.toFixed(2) : "–", t("score.nssText")],
       [t("score.accuracy"), error ? `± ${error.toFixed(1)}°` : t("score.none"), ""],
     ];
-    byId("numbers").replaceChildren(
-      ...entries.map(([name, value, small]) => {
-        const group = document.createElement("div");
-        const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
-        term.textContent = name;
-        detail.textContent = value;
-        if (small) detail.append(Object.assign(document.createElement("small"), { textContent: small }));
-        group.append(term, detail);
-        return group;
-      }),
-    );
+    byId("numbers").replaceChildren(...entries.map(makeNumber));
   };
 
   const drawCoverage = (counts) => {
@@ -92,38 +89,49 @@ export function setUpScore(studio) {
     if (await reopen(studio)) await studio.go("watch");
   });
   byId("start-over").addEventListener("click", () => studio.go("start"));
+  window.addEventListener("resize", () => {
+    if (result && studio.current === "score") draw();
+  });
+
+  const compute = async (viewing) => {
+    const isLeft = () => studio.current !== "score" || studio.viewing !== viewing;
+    try {
+      const completed = await viewing.complete();
+      if (isLeft()) return;
+      result = completed;
+    } catch (error) {
+      if (isLeft()) return;
+      byId("score-wait").hidden = true;
+      byId("again").hidden = false;
+      studio.showFailure(error);
+      return;
+    }
+    if (resultUrl) URL.revokeObjectURL(resultUrl);
+    resultUrl = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1)], { type: "application/json" }));
+    byId("get-json").href = resultUrl;
+    byId("get-json").download = "result.json";
+    const files = `/api/sessions/${encodeURIComponent(viewing.session.sessionId)}`;
+    byId("get-csv").href = `${files}/trace.csv`;
+    byId("get-report").href = `${files}/report.html`;
+    byId("score-wait").hidden = true;
+    byId("score-body").hidden = false;
+    byId("again").hidden = false;
+    where.show(viewing, result, files);
+    draw();
+    studio.announce(`${t("score.title")}: ${byId("score-number").textContent}. ${byId("score-meaning").textContent}`);
+  };
+
   return {
-    async enter() {
-      const { viewing } = studio;
+    enter() {
       result = null;
       byId("score-body").hidden = true;
       byId("again").hidden = true;
-      const wait = byId("score-wait");
-      wait.hidden = false;
-      setText(wait, "score.computing");
+      byId("score-wait").hidden = false;
+      setText(byId("score-wait"), "score.computing");
       // The camera is not needed any more.
       studio.release();
-      try {
-        result = await viewing.complete();
-      } catch (error) {
-        wait.hidden = true;
-        byId("again").hidden = false;
-        studio.showFailure(error);
-        return;
-      }
-      if (resultUrl) URL.revokeObjectURL(resultUrl);
-      resultUrl = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1)], { type: "application/json" }));
-      byId("get-json").href = resultUrl;
-      byId("get-json").download = "result.json";
-      const files = `/api/sessions/${encodeURIComponent(viewing.session.sessionId)}`;
-      byId("get-csv").href = `${files}/trace.csv`;
-      byId("get-report").href = `${files}/report.html`;
-      wait.hidden = true;
-      byId("score-body").hidden = false;
-      byId("again").hidden = false;
-      draw();
-      drawHeat(byId("heat"), viewing.film, viewing.points);
-      studio.announce(`${t("score.title")}: ${byId("score-number").textContent}`);
+      // Not awaited: the full screen ends meanwhile.
+      compute(studio.viewing).catch((error) => studio.showFailure(error));
     },
     translate() {
       if (result) draw();

@@ -45,7 +45,7 @@ export function setUpWatch(studio) {
       chosen = each.film_id;
       drawFilms();
     });
-    label.append(radio, each.title);
+    label.append(radio, each.film_id === "sample" ? t("watch.sample") : each.title);
     item.append(label);
     const end = document.createElement("span");
     end.className = "note";
@@ -188,6 +188,7 @@ export function setUpWatch(studio) {
       [byId("film-pause"), "click", toggle],
       [byId("film-finish"), "click", finish],
       [byId("film-stop"), "click", abort],
+      [stage, "keydown", ({ key }) => key === "Escape" && abort()],
       [film, "play", label],
       [film, "pause", label],
     ];

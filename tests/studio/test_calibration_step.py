@@ -1,0 +1,199 @@
+"""The calibration step in a real browser: targets without a gaze, recordings, and viewers who come back."""
+
+import json
+import math
+import re
+import zipfile
+
+import pytest
+from pytest import approx
+
+from func.adapters.eye_network_opencv import OpencvEyeNetwork
+from func.adapters.face_landmarker_mediapipe import MediapipeFaceLandmarker
+from func.adapters.model_file import load_gaze_model
+from models import EYE_NETWORK_PATH, FACE_LANDMARKER_PATH, GAZE_MODEL_PATH
+from research.recordings.measurement import measure_recording
+from research.recordings.recording import load_recording
+from tests.studio.seat import DISTANCE_MM, reach_calibration, sit_down
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def calibrations(services):
+    """Return the frames, the metadata of the last request and the answer to it of each calibration session."""
+    found = {}
+    for metadata, _, answer in services.relay.requests_of("calibration"):
+        frames, _, _ = found.get(metadata["session_id"], ([], None, None))
+        found[metadata["session_id"]] = (frames + metadata.get("frames", []), metadata, answer)
+    return list(found.values())
+
+
+def read_numbers(page):
+    """Return the two errors that the page shows, in degrees to one digit; None for a dash."""
+    texts = page.page.locator("#calibration-numbers dd").all_inner_texts()[:2]
+    return [None if text == "–" else float(text.removesuffix("°")) for text in texts]
+
+
+def measure(folder):
+    """Return what `python -m research.evaluation --recording` prints, as a value."""
+    landmarker = MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60)
+    try:
+        model, network = load_gaze_model(GAZE_MODEL_PATH), OpencvEyeNetwork(EYE_NETWORK_PATH)
+        return measure_recording(load_recording(folder), landmarker, model, network=network)
+    finally:
+        landmarker.close()
+
+
+def download_recording(page, directory):
+    with page.page.expect_download() as download:
+        page.page.click("#recording-link")
+    download.value.save_as(directory / "recording.zip")
+    with zipfile.ZipFile(directory / "recording.zip") as archive:
+        assert archive.testzip() is None
+        archive.extractall(directory)
+    return directory / "recording"
+
+
+@pytest.mark.parametrize(("seat", "tested"), [("sample person", 2), ("camera", 6)])
+def test_the_page_shows_the_errors_that_a_recording_gives(page, services, tmp_path, seat, tested):
+    if seat == "camera":
+        sit_down(page)
+        page.open(services)
+        reach_calibration(page)
+    else:
+        page.open(services)
+        page.take_sample_person()
+    page.page.check("#record")
+    page.page.click("#calibrate")
+    page.wait_for("#recording-link")
+    shown = read_numbers(page)
+    folder = download_recording(page, tmp_path)
+
+    report = measure(folder)
+
+    errors = report["calibration"]["validation"]
+    with_calibration = approx(errors["accuracy_deg"], abs=0.051) if report["calibration"]["used"] else None
+    assert shown == [approx(errors["generic_accuracy_deg"], abs=0.051), with_calibration]
+    frames, _, answer = calibrations(services)[-1]
+    assert answer["result"]["calibration"]["validation"] == errors
+    assert report["calibration"]["dots"] == 5
+    assert report["test"]["targets"] == errors["dots"] == tested
+    assert report["frames"]["rows"] == len(frames) == 12 * (5 + tested)
+    assert report["frames"]["files_without_a_row"] == 0
+    about = json.loads((folder / "recording.json").read_text())
+    assert about.get("distance_mm") == (DISTANCE_MM if seat == "camera" else None)
+    assert not any("ignored" in note or "distance" in note for note in report["notes"])
+
+
+def test_a_target_that_was_not_looked_at_is_shown_again(page, services):
+    sit_down(page)
+    page.open(services)
+    reach_calibration(page)
+    page.page.evaluate("""() => {
+      window.hints = new Set();
+      new MutationObserver(() => window.hints.add(document.getElementById("stage-text").textContent)).observe(
+        document.getElementById("stage-text"), { childList: true });
+      window.shown = {};
+      // Away from the second target at first, and never at rest at the third.
+      window.misbehave = (place, attempt) => {
+        window.shown[place] = attempt;
+        if (String(place) === "0.1,0.1" && attempt === 1) return "away";
+        return String(place) === "0.9,0.1" ? "wander" : null;
+      };
+    }""")
+    page.page.click("#calibrate")
+    page.wait_for("#calibration-result:not([hidden])")
+
+    shown = page.page.evaluate("window.shown")
+    assert shown == {"0.5,0.5": 1, "0.1,0.1": 2, "0.9,0.1": 3, "0.1,0.9": 1, "0.9,0.9": 1, "0.3,0.35": 1, "0.7,0.65": 1}
+    assert "No steady gaze yet. Look at the dot once more." in page.page.evaluate("[...window.hints]")
+    assert page.page.inner_text("#calibration-weak").startswith("1 of 7 dots got no steady gaze")
+    frames, _, _ = calibrations(services)[-1]
+    # Attempts that failed are not part of the calibration.
+    assert len(frames) == 7 * 12
+    assert all(frame["validity"] == "ok" for frame in _answers(services)[-7 * 12 :] if frame["target"] == [0.1, 0.1])
+
+
+def _answers(services):
+    return [
+        {"target": fields["calibration_target"], "validity": answer["validity"]}
+        for metadata, _, body in services.relay.requests_of("calibration")
+        for fields, answer in zip(metadata.get("frames", []), body.get("frames", []), strict=True)
+    ]
+
+
+def test_a_viewer_who_comes_back_needs_one_target(page, services):
+    sit_down(page)
+    page.open(services)
+    reach_calibration(page)
+    page.calibrate()
+    _, first, _ = calibrations(services)[-1]
+    page.page.reload()
+    reach_calibration(page, measure=False)
+    assert page.page.is_checked('input[name="targets"][value="1"]')
+    page.page.click("#calibrate")
+    page.wait_for("#calibration-result:not([hidden])")
+    frames, refresh, answer = calibrations(services)[-1]
+
+    assert {tuple(frame["calibration_target"]) for frame in frames} == {(0.5, 0.5)}
+    assert refresh["calibration_session"] == first["session_id"]
+    calibration = answer["result"]["calibration"]
+    assert calibration["refreshed"]
+    # One target has enough frames to compare the viewers.
+    assert not calibration["other_viewer"]["suspected"]
+    shifted = re.fullmatch(
+        r"Refreshed. Your gaze had shifted by (\d+\.\d)° since then.", page.page.inner_text("#calibration-text")
+    )
+    assert float(shifted[1]) == approx(math.hypot(*calibration["refreshed_by_deg"]), abs=0.051)
+    assert page.page.is_hidden("#other-viewer")
+
+    page.page.click("#calibration-done")
+    page.start_film()
+    page.await_score()
+    result = page.read_result()
+    assert services.relay.requests_of("sample")[-1][0]["calibration_session"] == refresh["session_id"]
+    assert result["calibration"]["used"]
+    assert result["calibration"]["refreshed_by_deg"] == approx(calibration["refreshed_by_deg"])
+
+
+def test_another_person_is_offered_a_full_calibration(page, services):
+    """The function suspects few others, and the sample has one person, so its answer is changed."""
+
+    def suspect(route):
+        answer = route.fetch()
+        body = answer.json()
+        if "result" in body:
+            comparison = {"suspected": True, "log_likelihood_ratio": -9.0, "threshold": -4.0, "traits": 4}
+            body["result"]["calibration"]["other_viewer"] = comparison
+        route.fulfill(response=answer, json=body)
+
+    sit_down(page)
+    page.open(services)
+    reach_calibration(page)
+    page.calibrate()
+    page.page.reload()
+    reach_calibration(page, measure=False)
+    page.page.route("**/gaze", suspect)
+    page.page.click("#calibrate")
+    page.wait_for("#other-viewer:not([hidden])")
+    assert "do not seem to be the person who calibrated here before" in page.page.inner_text("#other-viewer")
+    page.page.click("#calibrate-fully")
+
+    assert page.page.is_visible("#calibration-form")
+    assert page.page.is_checked('input[name="targets"][value="5"]')
+
+
+def test_a_recording_needs_all_targets(page, services):
+    sit_down(page)
+    page.page.add_init_script("""
+      const calibration = { sessionId: "earlier", videoId: "calibration", date: "2026-01-02T03:04:05Z" };
+      localStorage.setItem("gaze-studio", JSON.stringify({ calibration }));
+    """)
+    page.open(services)
+    reach_calibration(page)
+    assert page.page.is_checked('input[name="targets"][value="1"]')
+    assert "Jan 2, 2026" in page.page.inner_text("#refresh-choice")
+    page.page.check("#record")
+
+    assert page.page.is_checked('input[name="targets"][value="5"]')
+    assert page.page.is_disabled('input[name="targets"][value="1"]')

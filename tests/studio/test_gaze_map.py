@@ -1,0 +1,88 @@
+"""Arithmetic of the score step's drawings, run by Node.js."""
+
+import json
+
+import pytest
+from pytest import approx
+
+from tests.studio.test_client_module import run
+
+
+def call(name, *arguments):
+    return run("gaze-map.js", f"m.{name}({', '.join(json.dumps(each) for each in arguments)})")
+
+
+def test_the_density_is_highest_where_most_of_the_gaze_was():
+    places = [{"x": 0.25, "y": 0.5}] * 3 + [{"x": 0.75, "y": 0.5}, {"x": 1.5, "y": 0.5}]
+    density = list(call("measureDensity", places, 40, 20).values())
+
+    row = density[10 * 40 : 11 * 40]
+    assert max(density) == 1
+    assert row[10] == 1
+    assert row[30] == approx(1 / 3, abs=0.01)
+    # One standard deviation beside a point it is exp(-1 / 2) of it: 0.045 of 40 columns are 1.8.
+    assert row[12] == approx(0.54, abs=0.01)
+
+
+def test_without_a_gaze_there_is_no_density():
+    assert set(call("measureDensity", [], 4, 2).values()) == {0}
+
+
+def test_thirds_count_the_whole_gaze():
+    places = [{"x": 0.1, "y": 0.1}, {"x": 0.5, "y": 0.9}, {"x": 1.0, "y": 1.0}, {"x": -0.01, "y": 0.5}]
+
+    counted = call("countThirds", places)
+
+    assert counted == {"thirds": [[0.25, 0, 0], [0, 0, 0], [0, 0.25, 0.25]], "outside": 0.25}
+
+
+def test_a_fixation_lies_at_the_mean_of_its_frames_in_the_film():
+    frames = [
+        {"fixation": 1, "video_x": 0.2, "video_y": 0.4},
+        {"fixation": 1, "video_x": 0.4, "video_y": 0.6},
+        {"fixation": None, "video_x": 0.9, "video_y": 0.9},
+        {"fixation": 2, "video_x": None, "video_y": None},
+    ]
+    fixations = [{"number": number, "onset_s": 1.5, "duration_s": 0.25, "x": 0, "y": 0} for number in (1, 2)]
+
+    (found,) = call("locateFixations", {"fixations": fixations, "frames": frames})
+
+    assert found == {"number": 1, "onsetS": 1.5, "durationS": 0.25, "x": approx(0.3), "y": approx(0.5)}
+
+
+def test_old_records_have_no_fixations():
+    assert call("locateFixations", {"fixations": None, "frames": []}) is None
+
+
+@pytest.mark.parametrize(
+    ("from_s", "to_s", "limit", "numbers"),
+    [(0, 10, 9, [1, 2, 3]), (1.2, 1.9, 9, [2]), (0, 10, 2, [1, 3]), (5, 9, 9, [])],
+)
+def test_the_longest_fixations_of_a_moment_are_drawn_in_order(from_s, to_s, limit, numbers):
+    fixations = [
+        {"number": number, "onsetS": onset_s, "durationS": duration_s}
+        for number, onset_s, duration_s in ((1, 0.0, 0.5), (2, 1.0, 0.3), (3, 2.0, 0.9))
+    ]
+
+    chosen = call("chooseFixations", fixations, from_s, to_s, limit)
+
+    assert [each["number"] for each in chosen] == numbers
+
+
+def test_the_table_of_the_trace_has_means_of_each_second():
+    full = {"x": 0, "y": 0, "width": 1, "height": 1}
+    points = [
+        {"frameNumber": 1, "videoTimeMs": 0, "gaze": {"x": 0.2, "y": 0.5}, "viewport": full},
+        {"frameNumber": 2, "videoTimeMs": 999, "gaze": {"x": 0.4, "y": 0.5}, "viewport": full},
+        {"frameNumber": 3, "videoTimeMs": 1000, "gaze": None, "viewport": full},
+        {"frameNumber": 4, "videoTimeMs": 2100, "gaze": {"x": 0.4, "y": 0.5}, "viewport": {**full, "width": 0.5}},
+    ]
+    trace = {"frame_number": [1, 2, 4], "hit": [1, 0, None]}
+
+    rows = call("summariseTrace", points, trace)
+
+    assert rows == [
+        {"startS": 0, "x": approx(0.3), "y": 0.5, "hits": 0.5},
+        {"startS": 1, "x": None, "y": None, "hits": None},
+        {"startS": 2, "x": 0.8, "y": 0.5, "hits": None},
+    ]

@@ -1,0 +1,104 @@
+"""The whole way with the keyboard alone, and what a screen reader hears."""
+
+import pytest
+
+from tests.studio.browser import Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+LISTEN = """
+  window.said = [];
+  document.addEventListener("DOMContentLoaded", () => {
+    const announcer = document.getElementById("announcer");
+    new MutationObserver(() => window.said.push(announcer.textContent)).observe(announcer, { childList: true });
+  });
+"""
+FOCUS = "document.activeElement.id || document.activeElement.tagName"
+
+
+@pytest.fixture
+def keyboard_page(browser, services):
+    services.relay.is_down, services.relay.delay_s = False, 0.0
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 720}, locale="en-GB", reduced_motion="reduce", color_scheme="dark"
+    )
+    studio = Page(context.new_page())
+    studio.page.add_init_script(LISTEN)
+    yield studio
+    context.close()
+    assert studio.errors == []
+
+
+def tab_to(page, name, *, key="Tab"):
+    """Press Tab until an element has the focus, which must be visible."""
+    visited = []
+    for _ in range(40):
+        page.page.keyboard.press(key)
+        visited.append(page.page.evaluate(FOCUS))
+        if visited[-1] == name:
+            outline = page.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline != "none", f"the focus on {name} is invisible"
+            return
+    raise AssertionError(f"{name} is not among {visited}")
+
+
+def press(page, name):
+    tab_to(page, name)
+    page.page.keyboard.press("Enter")
+
+
+def test_the_whole_way_needs_no_mouse(keyboard_page, services):
+    page = keyboard_page
+    keys = page.page.keyboard
+    page.open(services)
+    page.until(f"{FOCUS} === 'H1'")
+    press(page, "use-sample")
+    page.wait_for('#hint[data-state="good"]')
+    assert page.page.evaluate(FOCUS) == "H1"
+    press(page, "camera-done")
+    page.until("!document.querySelector('[data-view=\"calibration\"]').hidden")
+
+    # Escape stops, and the focus returns to where it was.
+    press(page, "calibrate")
+    page.wait_for("#target-stage:not([hidden])")
+    page.until(f"{FOCUS} === 'stage-stop'")
+    assert page.page.evaluate("document.querySelector('main').inert")
+    page.wait_for("#target:not([hidden])")
+    motion = "getComputedStyle(document.getElementById('target'), '::before').animationName"
+    assert page.page.evaluate(motion) == "none"
+    keys.press("Escape")
+    page.until("document.getElementById('target-stage').hidden")
+    page.until(f"{FOCUS} === 'calibrate'")
+    assert not page.page.evaluate("document.querySelector('main').inert")
+    assert page.page.inner_text("#alert").startswith("Stopped.")
+
+    keys.press("Enter")
+    page.wait_for("#calibration-result:not([hidden])")
+    page.until(f"{FOCUS} === 'calibration-number'")
+    press(page, "calibration-done")
+    page.wait_for("#watch:not([disabled])")
+
+    press(page, "watch")
+    page.until("document.getElementById('film').currentTime > 0.5")
+    assert page.page.evaluate(FOCUS) == "film-pause"
+    keys.press("Enter")
+    page.until("document.getElementById('film').paused")
+    keys.press("Escape")
+    page.until("document.getElementById('film-stage').hidden")
+    page.until(f"{FOCUS} === 'watch'")
+
+    keys.press("Enter")
+    page.until("document.getElementById('film').currentTime > 3 && !document.getElementById('film').paused")
+    press(page, "film-finish")
+    page.await_score()
+    page.until(f"{FOCUS} === 'H1'")
+    tab_to(page, "moment")
+    keys.press("ArrowLeft")
+    assert not page.page.is_checked("#whole-session")
+    tab_to(page, "get-json")
+    tab_to(page, "moment", key="Shift+Tab")
+
+    said = page.page.evaluate("window.said")
+    assert "Dot 2 of 7" in said
+    assert any(each.startswith("Average error: ") for each in said)
+    assert said[-1].startswith(f"Your score: {page.page.inner_text('#score-number')}. In ")

@@ -1,0 +1,144 @@
+"""The score step in a real browser: where the viewer looked."""
+
+import pytest
+import requests
+from pytest import approx
+
+from tests.studio.browser import Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def watch(page, services):
+    page.open(services)
+    page.take_sample_person()
+    page.skip_calibration()
+    page.start_film()
+    page.await_score()
+
+
+def read_trace(page, services):
+    link = page.page.get_attribute("#get-csv", "href").replace("trace.csv", "trace.json")
+    return requests.get(services.page_url.replace("localhost", "127.0.0.1") + link, timeout=60).json()
+
+
+def test_the_page_draws_and_lists_the_fixations_of_the_server(page, services):
+    watch(page, services)
+    page.wait_for("#fixation-list")
+    trace = read_trace(page, services)
+    fixations = trace["fixations"]
+    page.page.click("#fixation-list summary")
+
+    assert len(fixations) > 10
+    assert page.page.inner_text("#fixations-text").startswith(f"Found: {len(fixations)}. ")
+    assert page.page.locator("#fixations circle").count() == len(fixations)
+    rows = [[float(cell) for cell in row.split("\t")[:3]] for row in page.page.inner_text("#fixation-rows").split("\n")]
+    assert rows == [
+        [each["number"], approx(each["onset_s"], abs=0.051), approx(1000 * each["duration_s"], abs=0.51)]
+        for each in fixations
+    ]
+
+    # A moment shows what is near it, on its image of the film.
+    page.page.fill("#moment", "3")
+    page.until("Math.abs(document.getElementById('film').currentTime - 3) < 0.05")
+    near = [each for each in fixations if each["onset_s"] <= 4 and each["onset_s"] + each["duration_s"] >= 2]
+    assert page.page.locator("#fixations circle").count() == len(near)
+    assert page.page.inner_text("#map-text") == "Points of gaze within 1 s of 3.0 s."
+    assert not page.page.is_checked("#whole-session")
+    page.page.uncheck("#show-fixations")
+    assert page.page.locator("#fixations circle").count() == 0
+
+
+def test_the_gaze_that_the_page_draws_is_the_one_that_is_scored(page, services):
+    watch(page, services)
+    answers = {
+        answer["frame_number"]: answer["gaze"]
+        for _, _, body in services.relay.requests_of("sample")
+        for answer in body.get("frames", [])
+        if body["session_id"] == page.page.get_attribute("#get-csv", "href").split("/")[3]
+    }
+    trace = read_trace(page, services)
+    scored = [frame for frame in trace["frames"] if frame["status"] == "scored"]
+
+    assert len(scored) > 10
+    for frame in scored:
+        shown = answers[frame["frame_number"]]
+        assert (shown["x"], shown["y"]) == approx((frame["video_x"], frame["video_y"]), abs=1e-3)
+    result = page.read_result()
+    rows = dict(row.split("\t") for row in page.page.inner_text("#coverage").split("\n"))
+    assert int(rows["used for the score"]) == result["frames"]["scored"] == len(scored)
+    assert int(rows["images sent"]) == result["frames"]["expected"] == len(trace["frames"])
+
+
+def test_a_session_without_a_score_shows_no_scale(page, services):
+    page.open(services)
+    page.take_sample_person()
+    page.skip_calibration()
+    page.start_film()
+    page.page.click("#film-finish")
+    page.await_score()
+
+    assert page.page.inner_text("#score-number") == "–"
+    assert page.page.inner_text("#score-meaning").startswith("There is not enough data for a score: ")
+    assert page.page.is_hidden("#score-scale")
+
+
+def test_the_score_does_not_wait_for_the_fixations(page, services):
+    page.page.route("**/trace.json", lambda route: None)
+    watch(page, services)
+
+    assert page.page.inner_text("#fixations-text") == "Finding fixations …"
+    assert page.page.is_visible("#get-json")
+    assert page.page.get_attribute("#heat", "aria-label").startswith("Where you looked. Most looked-at area: ")
+
+
+def test_without_fixations_the_page_says_where_to_find_them(page, services):
+    page.page.route("**/trace.json", lambda route: route.fulfill(status=502))
+    watch(page, services)
+    page.until("document.getElementById('fixations-text').textContent.startsWith('The fixations could not')")
+
+    assert page.page.is_hidden("#fixation-list")
+    assert page.page.is_disabled("#show-fixations")
+
+
+def test_nothing_is_tiny_on_a_large_screen(browser, services):
+    context = browser.new_context(viewport={"width": 3840, "height": 2160}, locale="en-GB")
+    page = Page(context.new_page())
+    watch(page, services)
+    page.wait_for("#fixation-list")
+    heights = page.page.evaluate("""() =>
+      [...document.querySelectorAll("[data-view='score'] *")]
+        .filter((each) => [...each.childNodes].some(({ nodeType, data }) => nodeType === 3 && data.trim()))
+        .map((each) => each.getBoundingClientRect().height / Math.max(1, each.getClientRects().length))
+        .filter((height) => height > 1)
+    """)
+    context.close()
+
+    assert len(heights) > 30
+    assert min(heights) > 24
+
+
+def test_warnings_follow_the_language(page, services):
+    def warn(route):
+        answer = route.fetch()
+        body = answer.json()
+        if "result" in body:
+            known = {"code": "maps_without_faces", "frames": 3, "detail": "the saliency maps ignore faces"}
+            body["result"]["warnings"] = [known, {"code": "later", "frames": 1, "detail": "of a later version"}]
+            body["result"]["calibration"] = {"used": False, "other_viewer": {"suspected": True}}
+        route.fulfill(response=answer, json=body)
+
+    page.page.route("**/gaze", warn)
+    watch(page, services)
+    assert page.page.locator("#warnings li").all_inner_texts() == [
+        "The maps of this film ignore faces, so viewers who watch faces score too low.",
+        "of a later version",
+        "A different person may have sat down since the calibration.",
+    ]
+    page.wait_for("#fixation-list")
+    page.page.select_option("#language", "ko")
+    page.until("document.documentElement.lang === 'ko'")
+
+    assert page.page.locator("#warnings li").last.inner_text() == "보정한 뒤에 다른 사람이 앉은 것 같습니다."
+    assert "찾았습니다" in page.page.inner_text("#fixations-text")
+    assert page.page.get_attribute("#heat", "aria-label").startswith("어디를 보았나. ")
