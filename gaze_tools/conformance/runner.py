@@ -1,0 +1,136 @@
+"""Makes the checks of a run and collects their outcomes."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote
+
+from gaze_core.errors import GazeError
+from gaze_tools.conformance.checks import Check, Level, NotApplicableError, NotConformingError
+from gaze_tools.conformance.clients import NotAnsweredError, Target, Wire
+from gaze_tools.conformance.exchanges import Exchange
+from gaze_tools.conformance.kit import Kit, Run, is_own_id
+
+
+class Verdict(StrEnum):
+    """Outcome of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNING = "warning"
+    """A recommended check failed."""
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of a check.
+
+    Attributes:
+        check: The check.
+        verdict: The verdict.
+        detail: What was seen, what is wrong, or why it was skipped.
+        duration_s: Duration of the check.
+        exchange: Request and answer that show a failure; None without one.
+    """
+
+    check: Check
+    verdict: Verdict
+    detail: str
+    duration_s: float = 0.0
+    exchange: Exchange | None = None
+
+
+class UnreachableError(Exception):
+    """A service cannot be reached, so that nothing can be checked."""
+
+
+def require_reachable(service: str, target: Target, run: Run) -> None:
+    """Check that a service answers anything.
+
+    Raises:
+        UnreachableError: It does not.
+    """
+    try:
+        Wire(target, Kit(target, run, "").log).call("GET", "/")
+    except NotAnsweredError as error:
+        reason = str(error).partition("not answered: ")[2]
+        raise UnreachableError(f"the {service} at {target.base_url} cannot be reached: {reason}") from error
+
+
+def run_checks(
+    checks: Sequence[Check], targets: Mapping[str, Target], run: Run, *, begin: Callable[[Check], None]
+) -> Iterator[Outcome]:
+    """Make checks one after another and yield their outcomes.
+
+    Args:
+        checks: The checks, each after those that it needs.
+        targets: Services by the first part of the checks' ids; checks of others are left out.
+        run: The run.
+        begin: Called before each check.
+    """
+    verdicts: dict[str, Verdict] = {}
+    for each in checks:
+        if each.service not in targets:
+            continue
+        begin(each)
+        cause = next((need for need in each.needs if _stops(verdicts.get(need))), None)
+        if cause is None:
+            outcome = _make(each, targets[each.service], run)
+        else:
+            was = "failed" if verdicts[cause] in {Verdict.FAILED, Verdict.WARNING} else "was skipped"
+            outcome = Outcome(each, Verdict.SKIPPED, f"because {cause} {was}")
+        verdicts[each.id] = outcome.verdict
+        yield outcome
+
+
+def _stops(verdict: Verdict | None) -> bool:
+    return verdict in {Verdict.FAILED, Verdict.WARNING, Verdict.SKIPPED}
+
+
+def _make(each: Check, target: Target, run: Run) -> Outcome:
+    kit, started_s = Kit(target, run, each.id), time.perf_counter()
+    exchange: Exchange | None = None
+    try:
+        detail = each.run(kit)
+        verdict = Verdict.PASSED
+    except NotApplicableError as error:
+        verdict, detail = Verdict.SKIPPED, str(error)
+    except NotConformingError as error:
+        verdict, detail, exchange = _failure(each), str(error), error.exchange or kit.log.find_last()
+    except GazeError as error:
+        verdict, detail, exchange = _failure(each), f"the function's client: {error}", _find_failed(kit)
+    except NotAnsweredError as error:
+        verdict, detail, exchange = _failure(each), str(error), _find_failed(kit)
+    except Exception as error:  # a service may answer with anything; other checks go on
+        verdict, detail, exchange = _failure(each), f"unexpected answer: {type(error).__name__}", kit.log.find_last()
+    return Outcome(each, verdict, detail, time.perf_counter() - started_s, exchange)
+
+
+def _failure(each: Check) -> Verdict:
+    return Verdict.FAILED if each.level is Level.REQUIRED else Verdict.WARNING
+
+
+def _find_failed(kit: Kit) -> Exchange | None:
+    """Return the last request that got no answer of the contract, else the last one: others may have ended after it."""
+    seen = kit.log.read()
+    return next((each for each in reversed(seen) if each.status not in {200, 201, 404, 409}), kit.log.find_last())
+
+
+def remove_sessions(target: Target, run: Run) -> tuple[int, str | None]:
+    """Remove the sessions of a run; return how many are left, and why.
+
+    Only the call that this repository's session API offers to operators can remove sessions; elsewhere they expire.
+    """
+    wire = Kit(target, run, "").wire
+    for done, session_id in enumerate(run.session_ids):
+        if not is_own_id(session_id):
+            raise AssertionError(f"{session_id!r} was not made by this kit")
+        try:
+            answer = wire.call("DELETE", f"/sessions/{quote(session_id, safe='')}")
+        except NotAnsweredError as error:
+            return len(run.session_ids) - done, str(error)
+        if answer.status != 200 and answer.body.get("error") != "Session Not Found":
+            return len(run.session_ids) - done, "the service does not offer to remove sessions"
+    return 0, None
