@@ -150,15 +150,17 @@ class Wire:
         """
         self._target = target
         self._log = log
-        tls = make_tls_context(target.ca_bundle or Path(certifi.where()))
+        uses_tls = "https" in {urlsplit(target.base_url).scheme, urlsplit(target.proxy or "").scheme}
+        tls = make_tls_context(target.ca_bundle or Path(certifi.where())) if uses_tls else None
         self._pools = make_connections(target.base_url, tls, target.proxy).general
 
-    @property
-    def connections(self) -> int:
-        """Number of connections that were opened."""
+    def find_port(self) -> int | None:
+        """Return the local port of the connection that is kept for the next request; None if there is none."""
         parts = urlsplit(self._target.base_url)
         pool = self._pools.connection_from_host(str(parts.hostname), parts.port, parts.scheme)
-        return pool.num_connections
+        kept = () if pool.pool is None else tuple(pool.pool.queue)
+        sockets = [getattr(connection, "sock", None) for connection in kept]
+        return next((each.getsockname()[1] for each in sockets if each is not None), None)
 
     def call(
         self, method: str, path: str, payload: object = None, *, raw: bytes | None = None, key: str | None = None

@@ -138,6 +138,15 @@ class Kit:
         body = {"component": component, "data": {"components": {component: values}}, **condition}
         return self.wire.call("PUT", f"/update_session/{quote(session_id, safe='')}", body)
 
+    def put_component(self, session_id: str, component: str, values: Mapping[str, Any]) -> None:
+        """Merge values into a component as another service would; may be called from several threads.
+
+        Raises:
+            SessionStoreError: The answer is not 200.
+        """
+        body = {"component": component, "data": {"components": {component: values}}}
+        self.store._client.call("PUT", ("update_session", session_id), expected=(200,), payload=body)
+
     def at_once(self, calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
         """Make calls in parallel, as many at once as there are clients, and return their results in order.
 

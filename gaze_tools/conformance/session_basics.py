@@ -83,7 +83,7 @@ def components(kit: Kit) -> str:
     why="Gateway and function both create sessions, and a lost answer is repeated. Frames must survive that.",
     section="create-a-session",
     advice="Insert only if the id is new, in one atomic step: SET … NX, INSERT … ON CONFLICT DO NOTHING.",
-    needs=("session.read", "session.update"),
+    needs=("session.created-at",),
 )
 def create_again(kit: Kit) -> str:
     """POST /mk-session for a session that exists changes nothing: 200 with `message`."""
@@ -215,7 +215,7 @@ def _read_component(kit: Kit, session_id: str, name: str) -> Any:  # noqa: ANN40
     why="`result_delivered` becomes true after a delivery; `screen` and others belong to the session.",
     section="update-a-session",
     advice="Only integer keys and `result` are write-once.",
-    needs=("session.update",),
+    needs=("session.merge",),
 )
 def settings(kit: Kit) -> str:
     """Keys that are not numbers can be written again; the last value stays."""

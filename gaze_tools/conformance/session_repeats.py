@@ -89,7 +89,10 @@ def stored_true(kit: Kit) -> str:
     why="The function stores the frames of one request together, and some may be repeated.",
     section="update-a-session",
     advice="Decide key by key. Do not refuse an update because one of its keys exists.",
-    needs=("session.first-write",),
+    needs=(
+        "session.first-write",
+        "session.merge",
+    ),
 )
 def batch(kit: Kit) -> str:
     """An update may have 32 frames; those that exist keep their value, the others are stored."""
@@ -128,18 +131,20 @@ def concurrent_frames(kit: Kit) -> str:
     why="The services of emotions and blinks write into the same session at the same time.",
     section="concurrency",
     advice="See session.concurrent-frames: what one service writes must not contain what another one wrote.",
-    needs=("session.merge",),
+    needs=("session.concurrent-frames",),
 )
 def concurrent_components(kit: Kit) -> str:
     """Concurrent updates of different components of one session all take effect."""
     session_id, names = kit.create(), ("gaze_tracking", "blink_detection", "emotion_analysis")
     numbers = range(1, kit.effort.updates // len(names) + 1)
 
-    def put(name: str, number: int) -> None:
-        # A client of its own for each request, because that of the check is for one thread.
-        Kit(kit.target, kit.run, "").put(session_id, {str(number): {"value": number}}, component=name)
-
-    kit.at_once([partial(put, name, number) for number in numbers for name in names])
+    kit.at_once(
+        [
+            partial(kit.put_component, session_id, name, {str(number): {"value": number}})
+            for number in numbers
+            for name in names
+        ]
+    )
     found = kit.get(session_id).body.get("components")
     for name in names:
         values = found.get(name) if isinstance(found, dict) else None
@@ -154,7 +159,11 @@ def concurrent_components(kit: Kit) -> str:
     why="The first frames of a viewer reach several pods, and each of these creates the session.",
     section="concurrency",
     advice="Creation must not replace a session that another request has just created: see session.create-again.",
-    needs=("session.first-frame", "session.create-again"),
+    needs=(
+        "session.first-frame",
+        "session.create-again",
+        "session.concurrent-frames",
+    ),
 )
 def concurrent_start(kit: Kit) -> str:
     """The first frames of a session that several clients create at once are all kept."""
@@ -178,7 +187,10 @@ def concurrent_start(kit: Kit) -> str:
     why="Two pods may complete a session at once. Both must deliver the same score.",
     section="concurrency",
     advice="Decide the winner in the store, not in the process; read `stored` afterwards.",
-    needs=("session.first-write", "session.result-first"),
+    needs=(
+        "session.result-first",
+        "session.concurrent-frames",
+    ),
 )
 def concurrent_same(kit: Kit) -> str:
     """Of concurrent different values for one frame, or for the result, one stays, and every answer names it."""

@@ -23,7 +23,11 @@ def _make_scored(kit: Kit, suffix: str = "") -> str:
     why="A result is stored before it is delivered, so that it survives the failure of a pod or of the aggregator.",
     section="the-result",
     advice="Accept `created_at` in the update; compare it with the text that GET returned.",
-    needs=("session.settings", "session.batch"),
+    needs=(
+        "session.settings",
+        "session.batch",
+        "session.created-at",
+    ),
 )
 def result(kit: Kit) -> str:
     """The result is stored beside the frames, with `created_at` of the session in the update."""

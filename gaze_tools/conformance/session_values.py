@@ -6,7 +6,7 @@ from func.session.frame_record import read_calibration_session, read_record
 from gaze_tools.conformance.checks import Level, check
 from gaze_tools.conformance.kit import Kit
 from gaze_tools.conformance.session_basics import demand_answer
-from gaze_tools.conformance.values import demand, demand_same, make_record
+from gaze_tools.conformance.values import demand, demand_same, make_full_record, make_record
 
 MAX_ID_CHARACTERS = 128
 
@@ -29,7 +29,7 @@ def _demand_kept(kit: Kit, values: dict[str, Any]) -> None:
     why="Calibration and score are computed from stored numbers; the same session must give the same score.",
     section="values",
     advice="Keep values as JSON text, or as 64-bit floats. Neither 32-bit floats nor rounded decimals are enough.",
-    needs=("session.update",),
+    needs=("session.unknown-fields",),
 )
 def numbers(kit: Kit) -> str:
     """Numbers come back with the same value: large, small, with 17 digits, integers to 2^53."""
@@ -43,7 +43,7 @@ def numbers(kit: Kit) -> str:
     why='A frame without a gaze has `"gaze": null`. If the key disappears, the record cannot be read.',
     section="values",
     advice="Do not drop keys with null or empty values when you serialise.",
-    needs=("session.update",),
+    needs=("session.unknown-fields",),
 )
 def null(kit: Kit) -> str:
     """Null, false, 0 and empty texts, lists and objects come back as they were sent."""
@@ -71,7 +71,7 @@ def null(kit: Kit) -> str:
     why="Names of videos and messages in results are not always ASCII.",
     section="values",
     advice="Store and return UTF-8; accept \\u escapes, also pairs of surrogates.",
-    needs=("session.update",),
+    needs=("session.unknown-fields",),
 )
 def text(kit: Kit) -> str:
     """Texts in any script come back unchanged, as values and as keys."""
@@ -156,12 +156,12 @@ def frame_numbers(kit: Kit) -> str:
     why="Ten minutes at 20 frames a second are 12,000 frames of 400 to 900 bytes.",
     section="sizes",
     advice="Look for limits on bodies and answers in the service, its store and every proxy on the way.",
-    needs=("session.batch",),
+    needs=("session.batch", "session.numbers", "session.null"),
 )
 def long(kit: Kit) -> str:
     """A session with thousands of frames, several megabytes, comes back complete."""
     session_id = kit.create()
-    records = {number: make_record(number) for number in range(1, kit.effort.frames + 1)}
+    records = {number: make_full_record(number) for number in range(1, kit.effort.frames + 1)}
     for start in range(1, kit.effort.frames + 1, _FRAMES_PER_PUT):
         part = {number: records[number] for number in range(start, start + _FRAMES_PER_PUT) if number in records}
         kit.store.update_frames(session_id, part, **kit.viewer)
@@ -221,14 +221,14 @@ def range_(kit: Kit) -> str:
     why="Every pod fits the calibration again from the records of the calibration session.",
     section="values",
     advice="See session.null, session.numbers and session.unknown-fields.",
-    needs=("session.numbers", "session.null", "session.unknown-fields"),
+    needs=("session.batch", "session.numbers", "session.null"),
 )
 def calibration(kit: Kit) -> str:
     """A calibration session and a viewing that names it come back so that the viewing can be calibrated."""
     targets = [[x, y] for x in (0.1, 0.5, 0.9) for y in (0.1, 0.5, 0.9)]
     records = {
         number: {
-            **make_record(number),
+            **make_full_record(number),
             "target": targets[number % 9],
             "calibration_use": ("fit", "validate")[number % 2],
         }

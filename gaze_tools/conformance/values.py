@@ -7,16 +7,21 @@ from gaze_tools.conformance.checks import NotConformingError
 
 
 def make_record(number: int, *, shift: float = 0.0) -> dict[str, Any]:
-    """Return a record as the function stores it for a frame, with numbers that differ from frame to frame.
+    """Return a record with few and simple values, for checks of something else than values.
 
     Args:
         number: Frame number.
-        shift: Added to the point of gaze, for another record of the same frame.
+        shift: Point of gaze, for another record of the same frame.
     """
+    return {"gaze": [0.25, 0.5 + shift], "validity": "ok", "timestamp_ms": 50 * number}
+
+
+def make_full_record(number: int) -> dict[str, Any]:
+    """Return a record as the function stores it for a frame, with numbers that differ from frame to frame."""
     x = (number * 7919 % 1_000_000) / 1_000_000
     angles = [round(-14.2 + 30 * x, 6), round(7.9 - 20 * x, 6)]
     return {
-        "gaze": [round(x + shift, 6), round(1 - x * 0.731529, 6)],
+        "gaze": [round(x, 6), round(1 - x * 0.731529, 6)],
         "validity": "ok",
         "features": [round(0.1 * x - 0.05, 6), -0.007813, -0.999321, 3.141593, -8.000001, 0.4, round(571 + x, 6)],
         "origin_mm": [round(12.007 + x, 3), -31.25, 571.004],
@@ -34,13 +39,14 @@ def make_record(number: int, *, shift: float = 0.0) -> dict[str, Any]:
 
 def make_result(size_bytes: int) -> dict[str, Any]:
     """Return a result of about this size, most of it the trace."""
-    frames = max(1, size_bytes // 16)
+    # A number takes 5.25 bytes on average.
+    frames = max(1, round(size_bytes / 2 / 5.25))
     return {
-        "final_score": 63.21,
+        "final_score": 62.5,
         "score_valid": True,
-        "coverage": 0.975,
-        "trace": {"gaze_x": [round((number % 9973) / 9973, 6) for number in range(frames)], "hits": [True, False] * 8},
-        "padding": "0123456" * (size_bytes // 16),
+        "coverage": 0.75,
+        "trace": {"gaze_x": [number % 8 / 8 for number in range(frames)], "hits": [True, False] * 8},
+        "padding": "01234567" * (size_bytes // 16),
     }
 
 
