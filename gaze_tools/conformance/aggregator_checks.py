@@ -143,7 +143,7 @@ def concurrent_deliveries(kit: Kit) -> str:
     why="Delivery is at least once; only the aggregator can make that once in effect.",
     section="deliver-a-result",
     advice="Store the key with the score, with a unique index, in the same transaction.",
-    needs=("aggregator.repeat",),
+    needs=("aggregator.concurrent",),
 )
 def once(kit: Kit) -> str:
     """Deliveries with the same idempotency key take effect once."""

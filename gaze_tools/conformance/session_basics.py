@@ -125,6 +125,7 @@ def created_at(kit: Kit) -> str:
     why="404 is how the function knows that a session is new or has expired. Any other status is a failure to it.",
     section="answers-and-errors",
     advice='Answer 404 and {"error": "Session Not Found"}, also behind an API gateway or ingress.',
+    needs=("session.read",),
 )
 def unknown(kit: Kit) -> str:
     """GET of an unknown session is answered 404 with `error`."""
@@ -156,7 +157,10 @@ def update(kit: Kit) -> str:
     why="The function then creates the session with its address and video, and repeats the update.",
     section="answers-and-errors",
     advice="Do not create sessions on PUT: they would lack address and video.",
-    needs=("session.unknown",),
+    needs=(
+        "session.unknown",
+        "session.update",
+    ),
 )
 def update_unknown(kit: Kit) -> str:
     """PUT to an unknown session is answered 404 with `error` and creates nothing."""
@@ -250,7 +254,10 @@ def fresh_read(kit: Kit) -> str:
     why="`gaze session delete` uses it, for a viewer who asks to be forgotten. The function does not.",
     section="optional-calls",
     advice="Answer 200, and 404 to every later call with this id. Or do not offer it: 404, 405 or 403.",
-    needs=("session.update",),
+    needs=(
+        "session.update",
+        "session.unknown",
+    ),
 )
 def removal(kit: Kit) -> str:
     """DELETE /sessions/<id>, where it is offered, removes a session."""

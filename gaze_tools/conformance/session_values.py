@@ -85,16 +85,14 @@ def text(kit: Kit) -> str:
     why="Later versions of the function store more, and pods of two versions share a session during an update.",
     section="values",
     advice="Do not map records to a fixed schema; keep them as JSON.",
-    needs=("session.update",),
+    needs=("session.merge",),
 )
 def unknown_fields(kit: Kit) -> str:
     """Fields that no version of the contract names come back unchanged, in records and beside them."""
     deep: Any = "value"
     for _ in range(12):
         deep = {"deeper": [deep]}
-    _demand_kept(
-        kit, {**make_record(1), "pupil_mm": [3.25, 3.5], "later": {"a": {"b": [1, {"c": None}]}}, "deep": deep}
-    )
+    _demand_kept(kit, {**make_record(1), "pupil_mm": [3.25, 3.5], "later": {"a": {"b": [1, {"c": 2}]}}, "deep": deep})
     return "kept"
 
 

@@ -272,7 +272,7 @@ def make_broken_connection():
     def fault(call):
         if not broken:
             broken.append(True)
-            call.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            call.environ["client.socket"].shutdown(socket.SHUT_RDWR)
         return call.forward()
 
     return fault
@@ -632,7 +632,7 @@ def make_broken_delivery():
     def fault(call):
         if b"http-1" in call.raw and not broken:
             broken.append(True)
-            call.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            call.environ["client.socket"].shutdown(socket.SHUT_RDWR)
         return call.forward()
 
     return fault

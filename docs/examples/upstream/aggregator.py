@@ -1,6 +1,6 @@
 """A result aggregator that passes `gaze conformance`, in memory: start here to write your own.
 
-    python aggregator.py          listens on http://127.0.0.1:9002
+    gunicorn --bind 127.0.0.1:9002 --threads 16 --keep-alive 75 "aggregator:create_app()"
 
 It writes a row once the scores of all three services have arrived for a viewer and a video. `GET /results` lists what
 has taken effect; it is not part of the contract.
@@ -12,7 +12,6 @@ import uuid
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from werkzeug.serving import WSGIRequestHandler, run_simple
 
 MODEL_TYPES = ("gaze", "emotion", "blink_detection")
 
@@ -44,8 +43,9 @@ class MemoryScores:
             return {"deliveries": list(self.by_key.values()), "rows": list(self.rows)}
 
 
-def create_app(scores: MemoryScores) -> Flask:
+def create_app(scores: MemoryScores | None = None) -> Flask:
     """Return the service."""
+    scores = scores or MemoryScores()
     app = Flask(__name__)
 
     @app.post("/aggregate")
@@ -81,13 +81,3 @@ def find_problem(body: object) -> str | None:
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100:
         return "final_score must be a number from 0 to 100"
     return None
-
-
-class KeepAliveHandler(WSGIRequestHandler):
-    """Keeps connections open between requests."""
-
-    protocol_version = "HTTP/1.1"
-
-
-if __name__ == "__main__":
-    run_simple("127.0.0.1", 9002, create_app(MemoryScores()), threaded=True, request_handler=KeepAliveHandler)

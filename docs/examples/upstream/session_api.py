@@ -1,6 +1,6 @@
 """A session API that passes `gaze conformance`, in memory: start here to write your own.
 
-    python session_api.py          listens on http://127.0.0.1:9001
+    gunicorn --bind 127.0.0.1:9001 --threads 16 --keep-alive 75 "session_api:create_app()"
 
 All decisions are made under one lock, which stands for what your store does atomically. It forgets everything at its
 end, and works with one process only.
@@ -15,7 +15,6 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import WSGIRequestHandler, run_simple
 
 FRAME_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
 COMPONENTS = ("gaze_tracking", "blink_detection", "emotion_analysis")
@@ -126,8 +125,9 @@ class MemorySessions:
         return self.expired.get(session_id)
 
 
-def create_app(sessions: MemorySessions) -> Flask:
+def create_app(sessions: MemorySessions | None = None) -> Flask:
     """Return the service."""
+    sessions = sessions or MemorySessions()
     app = Flask(__name__)
 
     @app.post("/mk-session")
@@ -186,13 +186,3 @@ def read_object() -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ValueError("the body must be a JSON object")  # noqa: TRY004  answered 400
     return body
-
-
-class KeepAliveHandler(WSGIRequestHandler):
-    """Keeps connections open between requests."""
-
-    protocol_version = "HTTP/1.1"
-
-
-if __name__ == "__main__":
-    run_simple("127.0.0.1", 9001, create_app(MemorySessions()), threaded=True, request_handler=KeepAliveHandler)
