@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gaze_tools.conformance.checks import Level, NotApplicableError, NotConformingError, check
-from gaze_tools.conformance.clients import Target, Wire, WireAnswer
-from gaze_tools.conformance.exchanges import Exchange
+from gaze_tools.conformance.clients import ServiceTarget, Wire, WireAnswer
+from gaze_tools.conformance.exchanges import WireExchange
 from gaze_tools.conformance.http_checks import ServiceCalls, demand_refusal, make_http_checks
 from gaze_tools.conformance.kit import IP_ADDRESS, PREFIX, Kit
 from gaze_tools.conformance.values import demand
@@ -170,7 +170,9 @@ def once(kit: Kit) -> str:
 def _count_listed(kit: Kit, results_url: str, video_id: str) -> int:
     """Return how often the list of results names a video as a whole value."""
     parts = urlsplit(results_url)
-    target = Target(f"{parts.scheme}://{parts.netloc}", kit.target.timeout_s, kit.target.ca_bundle, kit.target.proxy)
+    target = ServiceTarget(
+        f"{parts.scheme}://{parts.netloc}", kit.target.timeout_s, kit.target.ca_bundle, kit.target.proxy
+    )
     path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     deadline_s = time.monotonic() + _LATE_S
     while True:
@@ -184,11 +186,11 @@ def _count_listed(kit: Kit, results_url: str, video_id: str) -> int:
         time.sleep(0.1)
 
 
-def _forget_others(kit: Kit, exchange: Exchange, video_id: str) -> None:
+def _forget_others(kit: Kit, exchange: WireExchange, video_id: str) -> None:
     """Make a report show the number of results instead of the results of other viewers."""
     found = exchange.received.count(json.dumps(video_id).encode())
     summary = f"(results of others left out; {len(exchange.received)} bytes name {video_id} {found} times)".encode()
-    kit.log.add(Exchange(exchange.method, exchange.path, None, exchange.duration_s, exchange.status, summary))
+    kit.log.add(WireExchange(exchange.method, exchange.path, None, exchange.duration_s, exchange.status, summary))
 
 
 @check(

@@ -11,19 +11,19 @@ from gaze_tools.conformance import (
     session_results,
     session_values,
 )
-from gaze_tools.conformance.checks import Check
+from gaze_tools.conformance.checks import ConformanceCheck
 
 CONTRACT = "docs/upstream.md"
 """The contract that the checks refer to."""
 
 
-def _list_checks(module: ModuleType) -> list[Check]:
-    return [value for value in vars(module).values() if isinstance(value, Check)]
+def _list_checks(module: ModuleType) -> list[ConformanceCheck]:
+    return [value for value in vars(module).values() if isinstance(value, ConformanceCheck)]
 
 
-def _order(checks: list[Check]) -> tuple[Check, ...]:
+def _order(checks: list[ConformanceCheck]) -> tuple[ConformanceCheck, ...]:
     """Return checks in an order in which each comes after those that it needs."""
-    ordered: list[Check] = []
+    ordered: list[ConformanceCheck] = []
     waiting = checks
     while waiting:
         known = {each.id for each in ordered}

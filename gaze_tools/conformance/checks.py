@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gaze_tools.conformance.exchanges import Exchange
+from gaze_tools.conformance.exchanges import WireExchange
 from gaze_tools.conformance.kit import Kit
 
 
@@ -25,7 +25,7 @@ class NotConformingError(Exception):
         exchange: The request that shows it; None for the last one of the check.
     """
 
-    def __init__(self, message: str, exchange: Exchange | None = None) -> None:
+    def __init__(self, message: str, exchange: WireExchange | None = None) -> None:
         super().__init__(message)
         self.exchange = exchange
 
@@ -35,7 +35,7 @@ class NotApplicableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ConformanceCheck:
     """A check of one service.
 
     Attributes:
@@ -72,14 +72,14 @@ def check(
     advice: str,
     level: Level = Level.REQUIRED,
     needs: tuple[str, ...] = (),
-) -> Callable[[Callable[[Kit], str]], Check]:
+) -> Callable[[Callable[[Kit], str]], ConformanceCheck]:
     """Return a decorator that makes a check of a function, whose docstring is what it asserts.
 
-    See `Check` for the arguments. The function returns what it saw, and raises `NotConformingError`,
+    See `ConformanceCheck` for the arguments. The function returns what it saw, and raises `NotConformingError`,
     `NotApplicableError` or any error of an adapter.
     """
 
-    def decorate(run: Callable[[Kit], str]) -> Check:
-        return Check(id, level, inspect.getdoc(run) or "", why, section, advice, needs, run)
+    def decorate(run: Callable[[Kit], str]) -> ConformanceCheck:
+        return ConformanceCheck(id, level, inspect.getdoc(run) or "", why, section, advice, needs, run)
 
     return decorate

@@ -17,7 +17,7 @@ from func.adapters.http_client import HttpClient, _Request
 from func.adapters.limited_socket import TooManyBytesError, limit_sockets, make_tls_context
 from func.adapters.session_api import MAX_WHOLE_SESSION_BYTES, HttpSessionStore
 from func.adapters.upstream_connections import make_connections
-from gaze_tools.conformance.exchanges import Exchange, ExchangeLog
+from gaze_tools.conformance.exchanges import ExchangeLog, WireExchange
 
 RETRIES = 2
 """As the function's default, `HTTP_RETRIES`."""
@@ -26,7 +26,7 @@ _SHOWN_HEADERS = ("Content-Type", "Content-Encoding", "Location", "Retry-After",
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServiceTarget:
     """A service and the settings of the function that concern it.
 
     Attributes:
@@ -68,11 +68,11 @@ class RecordedHttpClient(HttpClient):
     ) -> None:
         duration_s = time.perf_counter() - started_s
         self.log.add(
-            Exchange(request.method, request.path, request.body, duration_s, status, received, failure=failure)
+            WireExchange(request.method, request.path, request.body, duration_s, status, received, failure=failure)
         )
 
 
-def make_session_store(target: Target, log: ExchangeLog) -> HttpSessionStore:
+def make_session_store(target: ServiceTarget, log: ExchangeLog) -> HttpSessionStore:
     """Return the function's client of the session API, with a record of its exchanges."""
     store = HttpSessionStore(
         target.base_url,
@@ -85,7 +85,7 @@ def make_session_store(target: Target, log: ExchangeLog) -> HttpSessionStore:
     return store
 
 
-def make_result_sink(target: Target, log: ExchangeLog) -> HttpResultSink:
+def make_result_sink(target: ServiceTarget, log: ExchangeLog) -> HttpResultSink:
     """Return the function's client of the aggregator, with a record of its exchanges."""
     sink = HttpResultSink(
         target.base_url,
@@ -98,7 +98,7 @@ def make_result_sink(target: Target, log: ExchangeLog) -> HttpResultSink:
     return sink
 
 
-def _record(client: HttpClient, target: Target, log: ExchangeLog) -> RecordedHttpClient:
+def _record(client: HttpClient, target: ServiceTarget, log: ExchangeLog) -> RecordedHttpClient:
     recorded = RecordedHttpClient(
         target.base_url,
         service=client._service,
@@ -132,7 +132,7 @@ class WireAnswer:
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     is_object: bool
-    exchange: Exchange
+    exchange: WireExchange
 
 
 class Wire:
@@ -141,7 +141,7 @@ class Wire:
     Like the function, it ignores proxy variables, does not follow redirects and asks for uncompressed answers.
     """
 
-    def __init__(self, target: Target, log: ExchangeLog) -> None:
+    def __init__(self, target: ServiceTarget, log: ExchangeLog) -> None:
         """Prepare to call a service, without connecting.
 
         Args:
@@ -203,11 +203,11 @@ class Wire:
                 )
         except (HTTPError, OSError, TooManyBytesError) as error:
             failure = f"failed: {type(error).__name__}"
-            self._log.add(Exchange(method, path, body, time.perf_counter() - started_s, failure=failure))
+            self._log.add(WireExchange(method, path, body, time.perf_counter() - started_s, failure=failure))
             raise NotAnsweredError(f"{method} {path.partition('?')[0]} was not answered: {describe(error)}") from error
         shown = {name: response.headers[name] for name in _SHOWN_HEADERS if name in response.headers}
         duration_s = time.perf_counter() - started_s
-        exchange = Exchange(method, path, body, duration_s, response.status, response.data, shown)
+        exchange = WireExchange(method, path, body, duration_s, response.status, response.data, shown)
         self._log.add(exchange)
         try:
             value = json.loads(response.data)

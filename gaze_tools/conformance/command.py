@@ -13,15 +13,15 @@ from func.setting_parsers import parse_ca_bundle
 from func.setting_urls import parse_proxy_url
 from gaze_tools.command_line import check_session_api, describe_error, find_version
 from gaze_tools.conformance.catalogue import CHECKS
-from gaze_tools.conformance.checks import Check
-from gaze_tools.conformance.clients import Target
+from gaze_tools.conformance.checks import ConformanceCheck
+from gaze_tools.conformance.clients import ServiceTarget
 from gaze_tools.conformance.exchanges import summarise
 from gaze_tools.conformance.files import write_json, write_junit
 from gaze_tools.conformance.kit import CALLS, PREFIX, Run
 from gaze_tools.conformance.runner import (
-    Outcome,
+    CheckOutcome,
+    CheckVerdict,
     UnreachableError,
-    Verdict,
     remove_sessions,
     require_reachable,
     run_checks,
@@ -60,7 +60,7 @@ def _check_ca_bundle(_context: click.Context, _parameter: click.Parameter, value
         raise click.BadParameter(f"{error}.") from error
 
 
-def _select(_context: click.Context, _parameter: click.Parameter, value: Sequence[str]) -> tuple[Check, ...]:
+def _select(_context: click.Context, _parameter: click.Parameter, value: Sequence[str]) -> tuple[ConformanceCheck, ...]:
     """Return the named checks; the name of a service stands for all of its checks."""
     known = [each.id for each in CHECKS]
     for name in value:
@@ -130,7 +130,7 @@ def conformance(session_url: str | None, aggregator_url: str | None, *, lists: b
     if not selected:
         raise click.UsageError("None of the named checks is for the given service.")
     targets = {
-        service: Target(url, options["timeout_s"], options["ca_bundle"], options["proxy"])
+        service: ServiceTarget(url, options["timeout_s"], options["ca_bundle"], options["proxy"])
         for service, url in urls.items()
     }
     run = Run(secrets.token_hex(4), wait_s=options["wait_s"], results_url=options["results_url"])
@@ -139,7 +139,7 @@ def conformance(session_url: str | None, aggregator_url: str | None, *, lists: b
     times = summarise([each for each in run.log.read() if each.call in CALLS])
     console.print()
     show_times(console, times)
-    status = FAILED if any(each.verdict is Verdict.FAILED for each in outcomes) else 0
+    status = FAILED if any(each.verdict is CheckVerdict.FAILED for each in outcomes) else 0
     console.print(f"\n{_describe_traces(run, urls, left)}\n{_count(outcomes)}", highlight=False)
     try:
         if options["json_path"] is not None:
@@ -160,7 +160,9 @@ def conformance(session_url: str | None, aggregator_url: str | None, *, lists: b
     sys.exit(status)
 
 
-def _run(checks: Sequence[Check], targets: dict[str, Target], run: Run) -> tuple[list[Outcome], int]:
+def _run(
+    checks: Sequence[ConformanceCheck], targets: dict[str, ServiceTarget], run: Run
+) -> tuple[list[CheckOutcome], int]:
     """Make the checks, remove their sessions, and return the outcomes and the number of sessions that are left."""
     console = make_console()
     needed = {each.service for each in checks}
@@ -169,7 +171,7 @@ def _run(checks: Sequence[Check], targets: dict[str, Target], run: Run) -> tuple
             require_reachable(_NAMES[service], targets[service], run)
     except UnreachableError as error:
         raise CouldNotRunError(str(error)) from error
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckOutcome] = []
     left = 0
     with console.status("") as status:
         try:
@@ -199,11 +201,11 @@ def _describe_traces(run: Run, urls: dict[str, str], left: int) -> str:
     return "\n".join(sentences)
 
 
-def _count(outcomes: Sequence[Outcome]) -> str:
-    counts = {verdict: sum(each.verdict is verdict for each in outcomes) for verdict in Verdict}
-    failed = f"{counts[Verdict.FAILED]} required check{'' if counts[Verdict.FAILED] == 1 else 's'} failed"
-    verdict = "The function will work with it" if counts[Verdict.FAILED] == 0 else failed
+def _count(outcomes: Sequence[CheckOutcome]) -> str:
+    counts = {verdict: sum(each.verdict is verdict for each in outcomes) for verdict in CheckVerdict}
+    failed = f"{counts[CheckVerdict.FAILED]} required check{'' if counts[CheckVerdict.FAILED] == 1 else 's'} failed"
+    verdict = "The function will work with it" if counts[CheckVerdict.FAILED] == 0 else failed
     return (
-        f"{verdict}: {counts[Verdict.PASSED]} passed, {counts[Verdict.WARNING]} warnings, "
-        f"{counts[Verdict.SKIPPED]} skipped."
+        f"{verdict}: {counts[CheckVerdict.PASSED]} passed, {counts[CheckVerdict.WARNING]} warnings, "
+        f"{counts[CheckVerdict.SKIPPED]} skipped."
     )

@@ -9,7 +9,7 @@ MAX_SHOWN_CHARACTERS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class WireExchange:
     """One request and its answer.
 
     Attributes:
@@ -64,22 +64,22 @@ class ExchangeLog:
             parent: Log that gets every exchange, too; None for none.
         """
         self._lock = threading.Lock()
-        self._exchanges: list[Exchange] = []
+        self._exchanges: list[WireExchange] = []
         self._parent = parent
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: WireExchange) -> None:
         """Add an exchange."""
         with self._lock:
             self._exchanges.append(exchange)
         if self._parent is not None:
             self._parent.add(exchange)
 
-    def read(self) -> Sequence[Exchange]:
+    def read(self) -> Sequence[WireExchange]:
         """Return all exchanges in the order in which they ended."""
         with self._lock:
             return list(self._exchanges)
 
-    def find_last(self) -> Exchange | None:
+    def find_last(self) -> WireExchange | None:
         """Return the last exchange; None without any."""
         with self._lock:
             return self._exchanges[-1] if self._exchanges else None
@@ -121,7 +121,7 @@ class CallTimes:
     slowest_ms: float
 
 
-def summarise(exchanges: Sequence[Exchange]) -> list[CallTimes]:
+def summarise(exchanges: Sequence[WireExchange]) -> list[CallTimes]:
     """Return the durations of answered requests by call, in alphabetical order."""
     by_call: dict[str, list[float]] = {}
     for each in exchanges:

@@ -8,15 +8,15 @@ from xml.etree import ElementTree as ET
 
 from gaze_tools.conformance.catalogue import CONTRACT
 from gaze_tools.conformance.exchanges import CallTimes
-from gaze_tools.conformance.runner import Outcome, Verdict
+from gaze_tools.conformance.runner import CheckOutcome, CheckVerdict
 
 _NOT_IN_XML = {code: "�" for code in (*range(32), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)}
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
+def describe(outcome: CheckOutcome) -> dict[str, Any]:
     """Return an outcome as JSON values."""
     each = outcome.check
-    shown = outcome.exchange if outcome.verdict in {Verdict.FAILED, Verdict.WARNING} else None
+    shown = outcome.exchange if outcome.verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING} else None
     return {
         "id": each.id,
         "level": each.level.value,
@@ -34,7 +34,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
 
 def write_json(
     path: Path,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[CheckOutcome],
     times: Sequence[CallTimes],
     *,
     run_id: str,
@@ -55,7 +55,7 @@ def write_json(
         exit_status: Exit status of the command.
         sessions_left: Number of sessions that could not be removed; None without a session API.
     """
-    counts = {verdict.value: sum(each.verdict is verdict for each in outcomes) for verdict in Verdict}
+    counts = {verdict.value: sum(each.verdict is verdict for each in outcomes) for verdict in CheckVerdict}
     document = {
         "version": version,
         "run": run_id,
@@ -79,7 +79,7 @@ def write_json(
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def write_junit(path: Path, outcomes: Sequence[Outcome]) -> None:
+def write_junit(path: Path, outcomes: Sequence[CheckOutcome]) -> None:
     """Write outcomes in the format of JUnit, one suite for each service.
 
     JUnit has no warnings: a recommended check that failed is written as skipped, with its message.
@@ -92,8 +92,8 @@ def write_junit(path: Path, outcomes: Sequence[Outcome]) -> None:
             "testsuite",
             name=service,
             tests=str(len(own)),
-            failures=str(sum(each.verdict is Verdict.FAILED for each in own)),
-            skipped=str(sum(each.verdict in {Verdict.SKIPPED, Verdict.WARNING} for each in own)),
+            failures=str(sum(each.verdict is CheckVerdict.FAILED for each in own)),
+            skipped=str(sum(each.verdict in {CheckVerdict.SKIPPED, CheckVerdict.WARNING} for each in own)),
             time=f"{sum(each.duration_s for each in own):.3f}",
         )
         for each in own:
@@ -102,17 +102,17 @@ def write_junit(path: Path, outcomes: Sequence[Outcome]) -> None:
     path.write_bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
 
 
-def _add_case(suite: ET.Element, outcome: Outcome) -> None:
+def _add_case(suite: ET.Element, outcome: CheckOutcome) -> None:
     each = outcome.check
     case = ET.SubElement(suite, "testcase", classname=each.service, name=each.id, time=f"{outcome.duration_s:.3f}")
-    if outcome.verdict is Verdict.PASSED:
+    if outcome.verdict is CheckVerdict.PASSED:
         ET.SubElement(case, "system-out").text = _clean(f"{each.asserts}\n{outcome.detail}")
         return
-    message = outcome.detail if outcome.verdict is not Verdict.WARNING else f"warning: {outcome.detail}"
-    tag = "failure" if outcome.verdict is Verdict.FAILED else "skipped"
+    message = outcome.detail if outcome.verdict is not CheckVerdict.WARNING else f"warning: {outcome.detail}"
+    tag = "failure" if outcome.verdict is CheckVerdict.FAILED else "skipped"
     found = describe(outcome)
     lines = [each.asserts, each.why, f"Contract: {found['contract']}"]
-    if outcome.verdict is not Verdict.SKIPPED:
+    if outcome.verdict is not CheckVerdict.SKIPPED:
         lines += [each.advice]
     if found["request"] is not None:
         lines += [f"Request: {found['request']}", f"Answer: {found['answer']}"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gaze_tools.conformance.checks import Check, Level, NotConformingError, check
+from gaze_tools.conformance.checks import ConformanceCheck, Level, NotConformingError, check
 from gaze_tools.conformance.clients import WireAnswer
 from gaze_tools.conformance.exchanges import find_percentile
 from gaze_tools.conformance.kit import Kit
@@ -31,7 +31,7 @@ class ServiceCalls:
     make: Callable[[Kit, int], WireAnswer]
 
 
-def make_http_checks(calls: ServiceCalls) -> tuple[Check, ...]:
+def make_http_checks(calls: ServiceCalls) -> tuple[ConformanceCheck, ...]:
     """Return the checks that are the same for both services."""
     service, needs = calls.service, (calls.needs,)
 

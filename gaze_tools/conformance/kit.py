@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from func.adapters.aggregator import HttpResultSink
 from func.adapters.session_api import COMPONENT, HttpSessionStore
-from gaze_tools.conformance.clients import Target, Wire, WireAnswer, make_result_sink, make_session_store
+from gaze_tools.conformance.clients import ServiceTarget, Wire, WireAnswer, make_result_sink, make_session_store
 from gaze_tools.conformance.exchanges import ExchangeLog
 
 PREFIX = "gaze-conformance"
@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class KitEffort:
     """Size of the checks.
 
     Attributes:
@@ -60,7 +60,7 @@ class Run:
     """
 
     run_id: str
-    effort: Effort = field(default_factory=Effort)
+    effort: KitEffort = field(default_factory=KitEffort)
     wait_s: float = 0.0
     results_url: str | None = None
     log: ExchangeLog = field(default_factory=ExchangeLog)
@@ -75,7 +75,7 @@ def is_own_id(session_id: str) -> bool:
 class Kit:
     """Clients and names for one check; each check has its own, so that none depends on another."""
 
-    def __init__(self, target: Target, run: Run, name: str) -> None:
+    def __init__(self, target: ServiceTarget, run: Run, name: str) -> None:
         """Prepare a check.
 
         Args:

@@ -7,13 +7,13 @@ from enum import StrEnum
 from urllib.parse import quote
 
 from gaze_core.errors import GazeError
-from gaze_tools.conformance.checks import Check, Level, NotApplicableError, NotConformingError
-from gaze_tools.conformance.clients import NotAnsweredError, Target, Wire
-from gaze_tools.conformance.exchanges import Exchange
+from gaze_tools.conformance.checks import ConformanceCheck, Level, NotApplicableError, NotConformingError
+from gaze_tools.conformance.clients import NotAnsweredError, ServiceTarget, Wire
+from gaze_tools.conformance.exchanges import WireExchange
 from gaze_tools.conformance.kit import Kit, Run, is_own_id
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """Outcome of a check."""
 
     PASSED = "passed"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """Outcome of a check.
 
     Attributes:
@@ -35,18 +35,18 @@ class Outcome:
         exchange: Request and answer that show a failure; None without one.
     """
 
-    check: Check
-    verdict: Verdict
+    check: ConformanceCheck
+    verdict: CheckVerdict
     detail: str
     duration_s: float = 0.0
-    exchange: Exchange | None = None
+    exchange: WireExchange | None = None
 
 
 class UnreachableError(Exception):
     """A service cannot be reached, so that nothing can be checked."""
 
 
-def require_reachable(service: str, target: Target, run: Run) -> None:
+def require_reachable(service: str, target: ServiceTarget, run: Run) -> None:
     """Check that a service answers anything.
 
     Raises:
@@ -60,8 +60,12 @@ def require_reachable(service: str, target: Target, run: Run) -> None:
 
 
 def run_checks(
-    checks: Sequence[Check], targets: Mapping[str, Target], run: Run, *, begin: Callable[[Check], None]
-) -> Iterator[Outcome]:
+    checks: Sequence[ConformanceCheck],
+    targets: Mapping[str, ServiceTarget],
+    run: Run,
+    *,
+    begin: Callable[[ConformanceCheck], None],
+) -> Iterator[CheckOutcome]:
     """Make checks one after another and yield their outcomes.
 
     Args:
@@ -70,7 +74,7 @@ def run_checks(
         run: The run.
         begin: Called before each check.
     """
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, CheckVerdict] = {}
     for each in checks:
         if each.service not in targets:
             continue
@@ -79,24 +83,24 @@ def run_checks(
         if cause is None:
             outcome = _make(each, targets[each.service], run)
         else:
-            was = "failed" if verdicts[cause] in {Verdict.FAILED, Verdict.WARNING} else "was skipped"
-            outcome = Outcome(each, Verdict.SKIPPED, f"because {cause} {was}")
+            was = "failed" if verdicts[cause] in {CheckVerdict.FAILED, CheckVerdict.WARNING} else "was skipped"
+            outcome = CheckOutcome(each, CheckVerdict.SKIPPED, f"because {cause} {was}")
         verdicts[each.id] = outcome.verdict
         yield outcome
 
 
-def _stops(verdict: Verdict | None) -> bool:
-    return verdict in {Verdict.FAILED, Verdict.WARNING, Verdict.SKIPPED}
+def _stops(verdict: CheckVerdict | None) -> bool:
+    return verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING, CheckVerdict.SKIPPED}
 
 
-def _make(each: Check, target: Target, run: Run) -> Outcome:
+def _make(each: ConformanceCheck, target: ServiceTarget, run: Run) -> CheckOutcome:
     kit, started_s = Kit(target, run, each.id), time.perf_counter()
-    exchange: Exchange | None = None
+    exchange: WireExchange | None = None
     try:
         detail = each.run(kit)
-        verdict = Verdict.PASSED
+        verdict = CheckVerdict.PASSED
     except NotApplicableError as error:
-        verdict, detail = Verdict.SKIPPED, str(error)
+        verdict, detail = CheckVerdict.SKIPPED, str(error)
     except NotConformingError as error:
         verdict, detail, exchange = _failure(each), str(error), error.exchange or kit.log.find_last()
     except GazeError as error:
@@ -105,20 +109,20 @@ def _make(each: Check, target: Target, run: Run) -> Outcome:
         verdict, detail, exchange = _failure(each), str(error), _find_failed(kit)
     except Exception as error:  # a service may answer with anything; other checks go on
         verdict, detail, exchange = _failure(each), f"unexpected answer: {type(error).__name__}", kit.log.find_last()
-    return Outcome(each, verdict, detail, time.perf_counter() - started_s, exchange)
+    return CheckOutcome(each, verdict, detail, time.perf_counter() - started_s, exchange)
 
 
-def _failure(each: Check) -> Verdict:
-    return Verdict.FAILED if each.level is Level.REQUIRED else Verdict.WARNING
+def _failure(each: ConformanceCheck) -> CheckVerdict:
+    return CheckVerdict.FAILED if each.level is Level.REQUIRED else CheckVerdict.WARNING
 
 
-def _find_failed(kit: Kit) -> Exchange | None:
+def _find_failed(kit: Kit) -> WireExchange | None:
     """Return the last request that got no answer of the contract, else the last one: others may have ended after it."""
     seen = kit.log.read()
     return next((each for each in reversed(seen) if each.status not in {200, 201, 404, 409}), kit.log.find_last())
 
 
-def remove_sessions(target: Target, run: Run) -> tuple[int, str | None]:
+def remove_sessions(target: ServiceTarget, run: Run) -> tuple[int, str | None]:
     """Remove the sessions of a run; return how many are left, and why.
 
     Only the call that this repository's session API offers to operators can remove sessions; elsewhere they expire.

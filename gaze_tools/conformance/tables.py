@@ -10,15 +10,15 @@ from rich.text import Text
 from gaze_tools.conformance.catalogue import CHECKS, CONTRACT
 from gaze_tools.conformance.checks import Level
 from gaze_tools.conformance.exchanges import CallTimes
-from gaze_tools.conformance.runner import Outcome, Verdict
+from gaze_tools.conformance.runner import CheckOutcome, CheckVerdict
 
 _WIDTH = 120
 
 _MARKS = {
-    Verdict.PASSED: ("passed", "green"),
-    Verdict.FAILED: ("FAILED", "bold red"),
-    Verdict.WARNING: ("warning", "yellow"),
-    Verdict.SKIPPED: ("skipped", "dim"),
+    CheckVerdict.PASSED: ("passed", "green"),
+    CheckVerdict.FAILED: ("FAILED", "bold red"),
+    CheckVerdict.WARNING: ("warning", "yellow"),
+    CheckVerdict.SKIPPED: ("skipped", "dim"),
 }
 
 
@@ -37,7 +37,7 @@ def show_catalogue(console: Console) -> None:
     console.print(table)
 
 
-def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
+def show_outcomes(console: Console, outcomes: Sequence[CheckOutcome]) -> None:
     """Print a table of all outcomes, and after it each failure in detail."""
     table = _make_table("check", "outcome", "seen")
     service = None
@@ -49,7 +49,7 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
         table.add_row(each.check.id, Text(text, style), Text(each.detail, "dim" if style == "dim" else ""))
     console.print(table)
     for each in outcomes:
-        if each.verdict in {Verdict.FAILED, Verdict.WARNING}:
+        if each.verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING}:
             console.print(_describe(each))
 
 
@@ -69,7 +69,7 @@ def _make_table(*columns: str, numbers: bool = False) -> Table:
     return table
 
 
-def _describe(outcome: Outcome) -> RenderableType:
+def _describe(outcome: CheckOutcome) -> RenderableType:
     each, (_, style) = outcome.check, _MARKS[outcome.verdict]
     rows = Table.grid(padding=(0, 2, 0, 0))
     rows.add_column(style="bold", no_wrap=True)

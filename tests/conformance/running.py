@@ -10,11 +10,11 @@ from urllib.parse import unquote
 from werkzeug.test import run_wsgi_app
 
 from gaze_tools.conformance.catalogue import CHECKS
-from gaze_tools.conformance.clients import Target
-from gaze_tools.conformance.kit import Effort, Run
-from gaze_tools.conformance.runner import Verdict, remove_sessions, run_checks
+from gaze_tools.conformance.clients import ServiceTarget
+from gaze_tools.conformance.kit import KitEffort, Run
+from gaze_tools.conformance.runner import CheckVerdict, remove_sessions, run_checks
 
-SMALL = Effort(threads=6, updates=18, rounds=2, frames=600, result_bytes=1_200_000, calls=4)
+SMALL = KitEffort(threads=6, updates=18, rounds=2, frames=600, result_bytes=1_200_000, calls=4)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,7 +89,7 @@ def run_kit(service, app, *, only=(), wait_s=0.0, timeout_s=5.0, effort=SMALL, h
     """Return the outcomes of the checks of one service by id."""
     with serve(app) as url:
         run = Run("test", effort, wait_s, f"{url}/results" if has_results else None)
-        targets = {service: Target(url, timeout_s)}
+        targets = {service: ServiceTarget(url, timeout_s)}
         checks = [each for each in CHECKS if not only or each.id in only]
         outcomes = {each.check.id: each for each in run_checks(checks, targets, run, begin=lambda _: None)}
         if service == "session":
@@ -99,4 +99,4 @@ def run_kit(service, app, *, only=(), wait_s=0.0, timeout_s=5.0, effort=SMALL, h
 
 def find_complaints(outcomes):
     """Return the ids of the checks that failed, required or not."""
-    return {name for name, each in outcomes.items() if each.verdict in {Verdict.FAILED, Verdict.WARNING}}
+    return {name for name, each in outcomes.items() if each.verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING}}

@@ -70,7 +70,8 @@ class TestOutcome:
         with serve(aggregator.create_app()) as url:
             done = gaze("--aggregator-url", url, "--only", "aggregator")
 
-        assert "11 passed, 0 warnings, 1 skipped" in done.output
+        own = [each for each in CHECKS if each.service == "aggregator"]
+        assert f"{len(own) - 1} passed, 0 warnings, 1 skipped" in done.output
 
 
 class TestSafety:
@@ -109,15 +110,14 @@ class TestSafety:
 
 
 class TestFiles:
-    @pytest.fixture(scope="class")
-    def files(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("files")
+    @pytest.fixture
+    def files(self, tmp_path):
         with serve(spoil(session_api.create_app(), broken.hiding("stored", "message", when="PUT"))) as url:
             names = ("session.read", "session.update", "session.content-type", "session.stored")
             selected = [part for name in names for part in ("--only", name)]
-            done = gaze("--session-url", url, *selected, "--json", folder / "o.json", "--junit", folder / "o.xml")
+            done = gaze("--session-url", url, *selected, "--json", tmp_path / "o.json", "--junit", tmp_path / "o.xml")
         assert done.exit_code == 1
-        return json.loads((folder / "o.json").read_text()), ET.parse(folder / "o.xml").getroot()
+        return json.loads((tmp_path / "o.json").read_text()), ET.parse(tmp_path / "o.xml").getroot()
 
     def test_json_has_each_outcome_with_its_evidence(self, files):
         document, _ = files

@@ -7,7 +7,7 @@ import pytest
 
 from gaze_tools.conformance import http_checks
 from gaze_tools.conformance.catalogue import CHECKS
-from gaze_tools.conformance.runner import Verdict
+from gaze_tools.conformance.runner import CheckVerdict
 from tests.conformance import broken_services as broken
 from tests.conformance.broken_services import FRAME_NUMBER, MemorySessions, aggregator, session_api, spoil
 from tests.conformance.running import find_complaints, run_kit
@@ -215,5 +215,5 @@ def test_the_fault_is_found_by_no_other_check(fault):
     outcomes = run_kit(fault.service, fault.make_app(), **fault.options)
 
     assert find_complaints(outcomes) == fault.found_by | fault.also, {
-        name: each.detail for name, each in outcomes.items() if each.verdict is not Verdict.PASSED
+        name: each.detail for name, each in outcomes.items() if each.verdict is not CheckVerdict.PASSED
     }

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from gaze_tools.conformance.catalogue import CHECKS
-from gaze_tools.conformance.clients import Target, Wire
+from gaze_tools.conformance.clients import ServiceTarget, Wire
 from gaze_tools.conformance.exchanges import ExchangeLog
-from gaze_tools.conformance.runner import Verdict
+from gaze_tools.conformance.runner import CheckVerdict
 from gaze_tools.stack.aggregator import create_app as create_aggregator
 from gaze_tools.stack.session_api import create_app as create_session_api
 from tests.conformance.broken_services import MemorySessions, aggregator, session_api
@@ -22,7 +22,7 @@ EXPIRY = {"session.expiry", "session.remembered", "session.kept-alive"}
 
 
 def find_unmade(outcomes):
-    return {name: each.detail for name, each in outcomes.items() if each.verdict is not Verdict.PASSED}
+    return {name: each.detail for name, each in outcomes.items() if each.verdict is not CheckVerdict.PASSED}
 
 
 def test_our_session_api_passes(database):
@@ -56,7 +56,7 @@ def test_without_a_list_of_results_idempotency_is_not_judged():
     outcomes = run_kit("aggregator", aggregator.create_app(), has_results=False)
 
     assert find_complaints(outcomes) == set()
-    assert outcomes["aggregator.once"].verdict is Verdict.SKIPPED
+    assert outcomes["aggregator.once"].verdict is CheckVerdict.SKIPPED
 
 
 def test_an_old_session_service_fails_where_it_loses_data_and_is_warned_of_the_rest():
@@ -64,8 +64,8 @@ def test_an_old_session_service_fails_where_it_loses_data_and_is_warned_of_the_r
 
     outcomes = run_kit("session", service.app)
 
-    failed = {name for name, each in outcomes.items() if each.verdict is Verdict.FAILED}
-    warned = {name for name, each in outcomes.items() if each.verdict is Verdict.WARNING}
+    failed = {name for name, each in outcomes.items() if each.verdict is CheckVerdict.FAILED}
+    warned = {name for name, each in outcomes.items() if each.verdict is CheckVerdict.WARNING}
     assert {"session.first-write", "session.create"} & failed == {"session.first-write"}
     assert {"session.stored", "session.lifetime"} <= warned
 
@@ -93,7 +93,7 @@ def run_kit_at(service, app, base_path):
 
     with serve(app) as url:
         checks = [each for each in CHECKS if each.id in {"session.create", "session.read", "session.update"}]
-        targets = {service: Target(url + base_path)}
+        targets = {service: ServiceTarget(url + base_path)}
         return {each.check.id: each for each in run_checks(checks, targets, Run("test", SMALL), begin=lambda _: None)}
 
 
@@ -111,7 +111,9 @@ def test_the_example_runs_as_its_first_lines_say(name):
     try:
         line = next(each for each in process.stderr if "Listening at" in each)
         url = line.split("Listening at: ")[1].split()[0]
-        answer = Wire(Target(url), ExchangeLog()).call("GET", "/results" if name == "aggregator" else "/get_session/x")
+        answer = Wire(ServiceTarget(url), ExchangeLog()).call(
+            "GET", "/results" if name == "aggregator" else "/get_session/x"
+        )
         assert answer.status == (200 if name == "aggregator" else 404)
         assert json.loads(answer.exchange.received)
     finally:
