@@ -204,7 +204,7 @@ def _describe_traces(run: Run, urls: dict[str, str], left: int) -> str:
 def _count(outcomes: Sequence[CheckOutcome]) -> str:
     counts = {verdict: sum(each.verdict is verdict for each in outcomes) for verdict in CheckVerdict}
     failed = f"{counts[CheckVerdict.FAILED]} required check{'' if counts[CheckVerdict.FAILED] == 1 else 's'} failed"
-    verdict = "The function will work with it" if counts[CheckVerdict.FAILED] == 0 else failed
+    verdict = "All required checks passed" if counts[CheckVerdict.FAILED] == 0 else failed
     return (
         f"{verdict}: {counts[CheckVerdict.PASSED]} passed, {counts[CheckVerdict.WARNING]} warnings, "
         f"{counts[CheckVerdict.SKIPPED]} skipped."

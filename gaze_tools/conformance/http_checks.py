@@ -107,6 +107,7 @@ def make_http_checks(calls: ServiceCalls) -> tuple[ConformanceCheck, ...]:
         why="The function repeats such requests twice, but only for a fifth of its calls.",
         section="answers-and-errors",
         advice="Look for crashing workers, limits on connections and rates, and idle timeouts below 30 s.",
+        needs=needs,
     )
     def steady(kit: Kit) -> str:
         """No request of the run had a broken connection, a timeout, or the answer 429, 502, 503 or 504."""

@@ -33,6 +33,7 @@ class CheckOutcome:
         detail: What was seen, what is wrong, or why it was skipped.
         duration_s: Duration of the check.
         exchange: Request and answer that show a failure; None without one.
+        cause: Check because of which this one was not made; None if it was, or cannot be made here.
     """
 
     check: ConformanceCheck
@@ -40,6 +41,7 @@ class CheckOutcome:
     detail: str
     duration_s: float = 0.0
     exchange: WireExchange | None = None
+    cause: str | None = None
 
 
 class UnreachableError(Exception):
@@ -75,6 +77,7 @@ def run_checks(
         begin: Called before each check.
     """
     verdicts: dict[str, CheckVerdict] = {}
+    causes: dict[str, str] = {}
     for each in checks:
         if each.service not in targets:
             continue
@@ -83,8 +86,9 @@ def run_checks(
         if cause is None:
             outcome = _make(each, targets[each.service], run)
         else:
-            was = "failed" if verdicts[cause] in {CheckVerdict.FAILED, CheckVerdict.WARNING} else "was skipped"
-            outcome = CheckOutcome(each, CheckVerdict.SKIPPED, f"because {cause} {was}")
+            cause = causes[each.id] = causes.get(cause, cause)
+            was = "was skipped" if verdicts[cause] is CheckVerdict.SKIPPED else "failed"
+            outcome = CheckOutcome(each, CheckVerdict.SKIPPED, f"because {cause} {was}", cause=cause)
         verdicts[each.id] = outcome.verdict
         yield outcome
 

@@ -42,11 +42,19 @@ def show_outcomes(console: Console, outcomes: Sequence[CheckOutcome]) -> None:
     table = _make_table("check", "outcome", "seen")
     service = None
     for each in outcomes:
+        if each.cause is not None:
+            continue
         if service not in {None, each.check.service}:
             table.add_section()
         service = each.check.service
         text, style = _MARKS[each.verdict]
         table.add_row(each.check.id, Text(text, style), Text(each.detail, "dim" if style == "dim" else ""))
+    for cause in dict.fromkeys(each.cause for each in outcomes if each.cause is not None):
+        names = [each.check.id.partition(".")[2] for each in outcomes if each.cause == cause]
+        reason = next(each.detail for each in outcomes if each.cause == cause)
+        table.add_row(
+            Text(f"{len(names)} more", "dim"), Text("skipped", "dim"), Text(f"{reason}: {', '.join(names)}", "dim")
+        )
     console.print(table)
     for each in outcomes:
         if each.verdict in {CheckVerdict.FAILED, CheckVerdict.WARNING}:

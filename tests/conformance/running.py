@@ -1,6 +1,7 @@
 """Run the kit against services on the loopback interface."""
 
 import contextlib
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +27,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def serve_request(self):
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        path, _, query = self.path.partition("?")
+        # Asked as a proxy, it answers for the service as well.
+        path, _, query = re.sub(r"^http://[^/]+", "", self.path).partition("?")
         environ = {
             "REQUEST_METHOD": self.command,
             "SCRIPT_NAME": "",
@@ -73,13 +75,20 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve(app):
-    """Serve a WSGI application and yield its URL."""
+def serve(app, *, tls=None):
+    """Serve a WSGI application and yield its URL.
+
+    Args:
+        app: The application.
+        tls: Context of a server with https; None for http.
+    """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.app = app
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -9,10 +9,13 @@ from click.testing import CliRunner
 
 from func.settings import describe_settings
 from gaze_tools.cli import main
+from gaze_tools.conformance import command
 from gaze_tools.conformance.catalogue import CHECKS
 from gaze_tools.conformance.exchanges import find_percentile, shorten
 from gaze_tools.conformance.http_checks import REQUEST_TIMEOUT_S
+from gaze_tools.conformance.kit import Kit
 from gaze_tools.conformance.values import find_difference, make_result
+from tests.adapters.hostile_servers import make_certificate
 from tests.adapters.upstream_services import refused_url
 from tests.conformance import broken_services as broken
 from tests.conformance.broken_services import MemorySessions, aggregator, session_api, spoil
@@ -37,7 +40,7 @@ class TestOutcome:
             )  # fmt: skip
 
         assert done.exit_code == 0, done.output
-        assert "The function will work with it: 2 passed, 0 warnings, 0 skipped." in done.output
+        assert "All required checks passed: 2 passed, 0 warnings, 0 skipped." in done.output
 
     def test_a_required_check_that_fails_ends_with_1_and_shows_request_answer_and_advice(self):
         with serve(spoil(session_api.create_app(), broken.html_404)) as url:
@@ -64,7 +67,7 @@ class TestOutcome:
         with serve(spoil(session_api.create_app(), broken.html_with_status_200)) as url:
             done = gaze("--session-url", url, "--only", "session.read", "--only", "session.update")
 
-        assert re.search(r"session\.update +skipped +because session\.read failed", done.output)
+        assert re.search(r"1 more +skipped +because session\.read failed: update", done.output)
 
     def test_the_name_of_a_service_stands_for_all_of_its_checks(self):
         with serve(aggregator.create_app()) as url:
@@ -107,6 +110,54 @@ class TestSafety:
         (score,) = scores.by_key.values()
         assert score["video_id"].startswith("gaze-conformance-")
         assert scores.rows == []
+
+    def test_sessions_are_removed_after_ctrl_c_too(self, monkeypatch):
+        sessions = MemorySessions()
+
+        def interrupted(_checks, targets, run, *, begin):
+            del begin
+            Kit(targets["session"], run, "check").create()
+            assert len(sessions.sessions) == 1
+            raise KeyboardInterrupt
+            yield
+
+        monkeypatch.setattr(command, "run_checks", interrupted)
+        with serve(session_api.create_app(sessions)) as url:
+            done = gaze("--session-url", url)
+
+        assert done.exit_code == 130
+        assert sessions.sessions == {}
+
+
+class TestNetwork:
+    CHECKS = ("--only", "session.read", "--only", "session.keep-alive", "--only", "session.stored")
+
+    def test_https_with_an_authority_of_ones_own(self, tmp_path):
+        certificate, context = make_certificate(tmp_path)
+        with serve(session_api.create_app(), tls=context) as url:
+            done = gaze("--session-url", url, *self.CHECKS, CA_BUNDLE=str(certificate))
+
+        assert "3 passed, 0 warnings" in done.output, done.output
+
+    def test_https_with_an_unknown_authority_ends_with_2(self, tmp_path):
+        _, context = make_certificate(tmp_path)
+        with serve(session_api.create_app(), tls=context) as url:
+            done = gaze("--session-url", url, *self.CHECKS)
+
+        assert done.exit_code == 2
+        assert "certificate verify failed" in done.output
+
+    def test_a_proxy(self):
+        with serve(session_api.create_app()) as proxy:
+            done = gaze("--session-url", "http://session-service.invalid", *self.CHECKS, "--proxy", proxy)
+
+        assert "3 passed, 0 warnings" in done.output, done.output
+
+    def test_proxy_variables_of_the_shell_are_ignored(self):
+        with serve(session_api.create_app()) as url:
+            done = gaze("--session-url", url, *self.CHECKS, http_proxy=refused_url())
+
+        assert done.exit_code == 0, done.output
 
 
 class TestFiles:
