@@ -190,9 +190,9 @@ def _describe_traces(run: Run, urls: dict[str, str], left: int) -> str:
     if "session" in urls:
         names = f"{PREFIX}-{run.run_id}-…"
         sentences.append(
-            f"{left} of {made} sessions ({names}) could not be removed; they expire by themselves."
+            f"Sessions made: {made} ({names}); not removed: {left}, which expire by themselves."
             if left
-            else f"All {made} sessions ({names}) are removed."
+            else f"Sessions made and removed: {made} ({names})."
         )
     if "aggregator" in urls:
         sentences.append(
@@ -206,6 +206,10 @@ def _count(outcomes: Sequence[CheckOutcome]) -> str:
     failed = f"{counts[CheckVerdict.FAILED]} required check{'' if counts[CheckVerdict.FAILED] == 1 else 's'} failed"
     verdict = "All required checks passed" if counts[CheckVerdict.FAILED] == 0 else failed
     return (
-        f"{verdict}: {counts[CheckVerdict.PASSED]} passed, {counts[CheckVerdict.WARNING]} warnings, "
+        f"{verdict}: {counts[CheckVerdict.PASSED]} passed, {_name_warnings(counts[CheckVerdict.WARNING])}, "
         f"{counts[CheckVerdict.SKIPPED]} skipped."
     )
+
+
+def _name_warnings(count: int) -> str:
+    return "1 warning" if count == 1 else f"{count} warnings"

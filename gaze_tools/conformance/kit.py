@@ -32,6 +32,7 @@ class KitEffort:
     Attributes:
         threads: Concurrent clients.
         updates: Concurrent updates of one session.
+        earlier_frames: Frames of that session before them.
         rounds: Repetitions of a check that only fails sometimes.
         frames: Frames of a long session.
         result_bytes: Size of a large result.
@@ -40,6 +41,7 @@ class KitEffort:
 
     threads: int = 16
     updates: int = 96
+    earlier_frames: int = 1000
     rounds: int = 10
     frames: int = 4000
     result_bytes: int = 2 * 1024 * 1024

@@ -6,7 +6,19 @@ from gaze_core.errors import SessionNotFoundError
 from gaze_tools.conformance.checks import Level, NotConformingError, check
 from gaze_tools.conformance.clients import WireAnswer
 from gaze_tools.conformance.kit import IP_ADDRESS, Kit
-from gaze_tools.conformance.values import demand, demand_same, make_record
+from gaze_tools.conformance.values import demand, demand_same, make_full_record, make_record
+
+FRAMES_PER_PUT = 100
+"""Frames in one update of a long session, as `gaze session import` sends them."""
+
+
+def store_frames(kit: Kit, session_id: str, numbers: range) -> dict[int, Any]:
+    """Store full records in large updates, and return them."""
+    records = {number: make_full_record(number) for number in numbers}
+    for start in range(0, len(numbers), FRAMES_PER_PUT):
+        part = {number: records[number] for number in numbers[start : start + FRAMES_PER_PUT]}
+        kit.store.update_frames(session_id, part, **kit.viewer)
+    return records
 
 
 def demand_answer(answer: WireAnswer, status: int, key: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from gaze_core.ports import StoredUpdate
 from gaze_tools.conformance.checks import Level, NotApplicableError, NotConformingError, check
 from gaze_tools.conformance.kit import Kit
-from gaze_tools.conformance.session_basics import demand_answer
+from gaze_tools.conformance.session_basics import demand_answer, store_frames
 from gaze_tools.conformance.values import demand, demand_same, make_record
 
 BATCH = 32
@@ -116,14 +116,22 @@ def batch(kit: Kit) -> str:
 def concurrent_frames(kit: Kit) -> str:
     """Concurrent updates of one session with different frames all take effect."""
     session_id, numbers = kit.create(), range(1, kit.effort.updates + 1)
+    # The longer the session, the longer it takes to read it and to write it back.
+    store_frames(kit, session_id, _list_earlier(kit))
     kit.at_once(
         [partial(kit.store.update_session, session_id, number, make_record(number), **kit.viewer) for number in numbers]
     )
-    found = kit.store.get_session(session_id).frames
+    found = kit.store.get_session(session_id, last=len(numbers)).frames
+    found = {number: found[number] for number in found if number in numbers}
     lost = [number for number in numbers if number not in found]
     demand(not lost, f"{len(lost)} of {len(numbers)} frames are lost though all were answered 200: {_list(lost)}")
     demand_same({number: make_record(number) for number in numbers}, found, "frames")
     return f"{len(numbers)} updates by {kit.effort.threads} clients"
+
+
+def _list_earlier(kit: Kit) -> range:
+    """Return the numbers of the frames that a session has before concurrent updates."""
+    return range(kit.effort.updates + 1, kit.effort.updates + kit.effort.earlier_frames + 1)
 
 
 @check(
@@ -137,7 +145,7 @@ def concurrent_components(kit: Kit) -> str:
     """Concurrent updates of different components of one session all take effect."""
     session_id, names = kit.create(), ("gaze_tracking", "blink_detection", "emotion_analysis")
     numbers = range(1, kit.effort.updates // len(names) + 1)
-
+    store_frames(kit, session_id, _list_earlier(kit))
     kit.at_once(
         [
             partial(kit.put_component, session_id, name, {str(number): {"value": number}})

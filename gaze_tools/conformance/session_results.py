@@ -25,7 +25,6 @@ def _make_scored(kit: Kit, suffix: str = "") -> str:
     advice="Accept `created_at` in the update; compare it with the text that GET returned.",
     needs=(
         "session.settings",
-        "session.batch",
         "session.created-at",
     ),
 )

@@ -5,12 +5,11 @@ from typing import Any
 from func.session.frame_record import read_calibration_session, read_record
 from gaze_tools.conformance.checks import Level, check
 from gaze_tools.conformance.kit import Kit
-from gaze_tools.conformance.session_basics import demand_answer
+from gaze_tools.conformance.session_basics import demand_answer, store_frames
 from gaze_tools.conformance.values import demand, demand_same, make_full_record, make_record
 
 MAX_ID_CHARACTERS = 128
 
-_FRAMES_PER_PUT = 100
 _SPARSE = (1, 4999, 5000, 20_000, 99_999)
 
 
@@ -154,15 +153,15 @@ def frame_numbers(kit: Kit) -> str:
     why="Ten minutes at 20 frames a second are 12,000 frames of 400 to 900 bytes.",
     section="sizes",
     advice="Look for limits on bodies and answers in the service, its store and every proxy on the way.",
-    needs=("session.batch", "session.numbers", "session.null"),
+    needs=(
+        "session.numbers",
+        "session.null",
+    ),
 )
 def long(kit: Kit) -> str:
     """A session with thousands of frames, several megabytes, comes back complete."""
     session_id = kit.create()
-    records = {number: make_full_record(number) for number in range(1, kit.effort.frames + 1)}
-    for start in range(1, kit.effort.frames + 1, _FRAMES_PER_PUT):
-        part = {number: records[number] for number in range(start, start + _FRAMES_PER_PUT) if number in records}
-        kit.store.update_frames(session_id, part, **kit.viewer)
+    records = store_frames(kit, session_id, range(1, kit.effort.frames + 1))
     found = kit.store.get_session(session_id).frames
     demand(len(found) == len(records), f"{len(found)} of {len(records)} frames came back")
     demand_same(records, found, "frames")
@@ -219,7 +218,10 @@ def range_(kit: Kit) -> str:
     why="Every pod fits the calibration again from the records of the calibration session.",
     section="values",
     advice="See session.null, session.numbers and session.unknown-fields.",
-    needs=("session.batch", "session.numbers", "session.null"),
+    needs=(
+        "session.numbers",
+        "session.null",
+    ),
 )
 def calibration(kit: Kit) -> str:
     """A calibration session and a viewing that names it come back so that the viewing can be calibrated."""

@@ -383,8 +383,9 @@ class Replacing(MemorySessions):
             session = self.sessions.get(session_id, {"components": {}})
             for name, values in components.items():
                 for key in values:
-                    if self.replaces(key):
-                        session["components"].get(name, {}).pop(key, None)
+                    known = session["components"].get(name, {})
+                    if self.replaces(key) and key in known:
+                        known[key] = values[key]
         return super().update(session_id, components, created_at)
 
 

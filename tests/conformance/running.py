@@ -15,7 +15,7 @@ from gaze_tools.conformance.clients import ServiceTarget
 from gaze_tools.conformance.kit import KitEffort, Run
 from gaze_tools.conformance.runner import CheckVerdict, remove_sessions, run_checks
 
-SMALL = KitEffort(threads=6, updates=18, rounds=2, frames=600, result_bytes=1_200_000, calls=4)
+SMALL = KitEffort(threads=6, updates=18, earlier_frames=100, rounds=2, frames=600, result_bytes=1_200_000, calls=4)
 
 
 class _Handler(BaseHTTPRequestHandler):
