@@ -25,7 +25,7 @@ session_api = _load("session_api")
 aggregator = _load("aggregator")
 FRAME_NUMBER = session_api.FRAME_NUMBER
 MemorySessions = session_api.MemorySessions
-RACE_S = 0.03
+RACE_S = 0.05
 """Time between reading and writing, long enough for other threads to come in between."""
 
 
@@ -345,7 +345,7 @@ class CreationRace(MemorySessions):
             return super().create(session_id, ip_address, video_id)
         # Some take longer than others.
         self.count = getattr(self, "count", 0) + 1
-        time.sleep(RACE_S * (self.count % 4))
+        time.sleep(2 * RACE_S * (self.count % 4))
         self.sessions.pop(session_id, None)
         return super().create(session_id, ip_address, video_id)
 

@@ -37,7 +37,7 @@ def test_our_session_api_passes(database):
 
 @pytest.mark.slow
 def test_our_session_api_lets_sessions_expire_as_it_should(database):
-    outcomes = run_kit("session", create_session_api(database, ttl_s=1.5), only=EXPIRY | {"session.lifetime"}, wait_s=9)
+    outcomes = run_kit("session", create_session_api(database, ttl_s=2.0), only=EXPIRY | {"session.lifetime"}, wait_s=9)
 
     assert find_unmade(outcomes) == {}
 
@@ -50,8 +50,9 @@ def test_the_example_of_a_session_api_passes():
     assert find_unmade(run_kit("session", session_api.create_app())).keys() == EXPIRY
 
 
+@pytest.mark.slow
 def test_sessions_of_the_example_expire_as_they_should():
-    app = session_api.create_app(MemorySessions(ttl_s=0.5))
+    app = session_api.create_app(MemorySessions(ttl_s=2.0))
 
     assert find_unmade(run_kit("session", app, only=EXPIRY | {"session.lifetime"}, wait_s=9)) == {}
 
