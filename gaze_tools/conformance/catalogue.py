@@ -52,7 +52,12 @@ CHECKS = _order(
 def list_rows() -> list[tuple[str, str, str, str]]:
     """Return heading and rows of the table of checks in the documentation."""
     rows = [
-        (f"`{each.id}`", each.level.value, each.asserts, f"[{each.section}](upstream.md#{each.section})")
+        (
+            f"`{each.id}`",
+            each.level.value,
+            each.asserts.replace("<", "\\<"),
+            f"[{each.section}](upstream.md#{each.section})",
+        )
         for each in CHECKS
     ]
     return [("check", "level", "what the service does", "contract"), *rows]

@@ -196,6 +196,7 @@ def concurrent_start(kit: Kit) -> str:
     section="concurrency",
     advice="Decide the winner in the store, not in the process; read `stored` afterwards.",
     needs=(
+        "session.first-write",
         "session.result-first",
         "session.concurrent-frames",
     ),

@@ -73,7 +73,10 @@ def result_size(kit: Kit) -> str:
     why="Clients repeat frames late. A delivery that cannot be noted is repeated with every repeated last frame.",
     section="the-result",
     advice="Refuse only integer keys that are new.",
-    needs=("session.result",),
+    needs=(
+        "session.result",
+        "session.repeat",
+    ),
 )
 def after_result(kit: Kit) -> str:
     """After the result, a frame that is stored gets its 200 again, and `result_delivered` can be stored."""

@@ -30,8 +30,6 @@ class Fault:
     """Makes the fault of a new service, for faults with a memory."""
     sessions: object = MemorySessions
     options: dict = field(default_factory=dict)
-    also: set = field(default_factory=set)
-    """Checks that complain, too, in a run with all of them."""
 
     @property
     def service(self):
@@ -77,7 +75,6 @@ FAULTS = [
         "read",
         wire=broken.slow_after(1.5, "GET", "/get_session"),
         options={"timeout_s": 1.0},
-        also={"session.steady"},
     ),
     on_session("components and time of use are missing", "components", wire=broken.hiding("last_accessed")),
     on_session("a second creation replaces the session", "create-again", sessions=broken.CreatesTwice),
@@ -219,6 +216,6 @@ def test_each_check_finds_a_fault():
 def test_the_fault_is_found_by_no_other_check(fault):
     outcomes = run_kit(fault.service, fault.make_app(UNHURRIED_TTL_S), **fault.options)
 
-    assert find_complaints(outcomes) == fault.found_by | fault.also, {
+    assert find_complaints(outcomes) == fault.found_by, {
         name: each.detail for name, each in outcomes.items() if each.verdict is not CheckVerdict.PASSED
     }
