@@ -1,4 +1,4 @@
-"""Write the generated tables of docs/: settings, metrics and errors.
+"""Write the generated tables of docs/: settings, metrics, errors and conformance checks.
 
     python .ci/docs.py           rewrite the tables
     python .ci/docs.py --check   exit with 1 if a table is out of date
@@ -18,6 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from func.settings import describe_settings
 from func.web import problems
 from func.web.metrics import Metrics
+from gaze_tools.conformance.catalogue import list_rows
 from gaze_tools.markdown import replace_section
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
-    tables = {"settings": list_settings(), "metrics": list_metrics(), "http": list_problems()}
+    tables = {
+        "settings": list_settings(),
+        "metrics": list_metrics(),
+        "http": list_problems(),
+        "conformance": list_rows(),
+    }
     outdated = []
     for name, rows in tables.items():
         path = ROOT / "docs" / f"{name}.md"

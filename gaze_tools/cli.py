@@ -10,6 +10,10 @@ COMMANDS = {
         "gaze_tools.capacity.commands:capacity",
         "Compute the pods, cores and storage that an audience needs.",
     ),
+    "conformance": (
+        "gaze_tools.conformance.command:conformance",
+        "Check whether a session API and an aggregator work with the function.",
+    ),
     "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the whole path, to a score."),
     "drill": ("gaze_tools.drill.command:drill", "Break one thing after another, and show what an operator sees."),
     "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),

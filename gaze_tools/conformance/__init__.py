@@ -1,0 +1,1 @@
+"""Checks whether a session API and a result aggregator work with the function."""
