@@ -5,10 +5,12 @@ import json
 import time
 import uuid
 
+import numpy as np
 import pytest
 from flask import Flask, jsonify, request
 
 from func.session_token import Viewing, sign_viewing
+from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.studio.films import StudioFilm
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
@@ -39,6 +41,9 @@ def function_url():
 
 @pytest.fixture
 def make_client(mongo_uri, database, tmp_path, function_url):
+    one = {1: np.arange(6, dtype=np.uint8).reshape(2, 3)}
+    seed_saliency_maps(database, "sample", one, fps=20.0, width=3, height=2, how="test")
+
     def make(function_url=function_url, token_key=None):
         setup = GatewaySetup(function_url, "http://127.0.0.1:9", mongo_uri, tmp_path, token_key=token_key)
         return make_gateway(database, setup).test_client()
@@ -247,7 +252,7 @@ class TestFiles:
 
 def test_a_film_of_the_page_has_no_paths():
     assert set(StudioFilm("f", "t").as_json()) == {
-        *("film_id", "title", "state", "progress", "problem", "duration_s", "width", "height")
+        *("film_id", "title", "state", "progress", "problem", "duration_s", "width", "height", "reason", "notes")
     }
 
 

@@ -36,7 +36,7 @@ export function setUpScore(studio) {
     drawScale(byId("score-scale"), result);
     drawNumbers();
     drawCoverage(counts);
-    const warnings = (result.warnings ?? []).map(({ detail }) => detail);
+    const warnings = (result.warnings ?? []).map((each) => (hasText(`warning.${each.code}`) ? t(`warning.${each.code}`, each) : each.detail));
     if (result.calibration?.other_viewer?.suspected) warnings.push(t("person.other"));
     byId("warnings").replaceChildren(
       ...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })),
