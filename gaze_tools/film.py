@@ -12,6 +12,7 @@ import contextlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +33,31 @@ _BROWSER_FORMATS = {"mov", "mp4", "matroska", "webm", "ogg"}
 _DISCONTINUITY_S = 1.0  # a time that falls further starts a new timeline, as in joined MPEG-TS files
 _MAX_READ_FAILURES = 50
 _MAX_PIXEL_ASPECT = 4.0  # anamorphic films have up to 2
+
+
+class NotAFilmError(OSError):
+    """A file without a moving image that can be decoded.
+
+    Attributes:
+        kind: What it is instead.
+    """
+
+    def __init__(self, message: str, kind: "NotAFilmKind") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class NotAFilmKind(StrEnum):
+    """What a file is that is not a film."""
+
+    UNREADABLE = "unreadable"
+    """No container that FFmpeg knows, or a damaged one."""
+    STILL_IMAGE = "still-image"
+    NO_VIDEO = "no-video"
+    """Sound or subtitles only."""
+    UNKNOWN_CODEC = "unknown-codec"
+    NO_FRAME = "no-frame"
+    """Not a single frame can be decoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +107,9 @@ class Film:
 
     Attributes:
         codec: Name of the video codec.
+        pixel_format: FFmpeg's name of the pixel format.
+        container: FFmpeg's names of the container format, separated by commas.
+        sound: Codec of the sound; None without any.
         fps: Frame rate that the file states; None if it states none.
         stated_frames: Number of frames that the file states or implies, which may be wrong.
         width: Displayed width in pixels.
@@ -97,6 +126,9 @@ class Film:
         self._path, self._container, self._stream = path, container, stream
         self.codec = stream.codec_context.name
         self.time_base = stream.time_base or Fraction(0)
+        self.container = container.format.name
+        sound = next(iter(container.streams.audio), None)
+        self.sound = None if sound is None or sound.codec_context is None else sound.codec_context.name
         self._rates = [float(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
         self.fps = next((rate for rate in self._rates if 0 < rate < 1000), None)
         self._starts_s = array("d")
@@ -113,11 +145,13 @@ class Film:
         self._decoded = self._decode()
         first = next(self._decoded, None)
         if first is None:
-            raise OSError(
+            raise NotAFilmError(
                 f"{path} contains no decodable frame (codec {self.codec}); convert it, for example with "
-                f"ffmpeg -i {path.name} -c:v libx264 converted.mp4"
+                f"ffmpeg -i {path.name} -c:v libx264 converted.mp4",
+                NotAFilmKind.NO_FRAME,
             )
         self._first: VideoFrame | None = first
+        self.pixel_format = first.format.name
         self._size = first.height, max(1, round(first.width * _pixel_aspect(stream)))
         is_on_its_side = first.rotation % 180 != 0
         self.height, self.width = self._size[::-1] if is_on_its_side else self._size
@@ -301,7 +335,7 @@ def open_film(path: Path) -> Iterator[Film]:
         container = av.open(str(path.resolve()), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OSError(f"cannot read {path} as a video: {reason}") from error
+        raise NotAFilmError(f"cannot read {path} as a video: {reason}", NotAFilmKind.UNREADABLE) from error
     with container:
         yield Film(path, container, _find_stream(path, container))
 
@@ -322,9 +356,10 @@ def _find_stream(path: Path, container: "av.container.InputContainer") -> "Video
     import av  # noqa: PLC0415
 
     if container.format.name.endswith("_pipe") or container.format.name == "image2":
-        raise OSError(
+        raise NotAFilmError(
             f"{path} is a still image, which has no duration; make a film of it, for example with "
-            f"ffmpeg -loop 1 -t 10 -i {path.name} -vf format=yuv420p film.mp4"
+            f"ffmpeg -loop 1 -t 10 -i {path.name} -vf format=yuv420p film.mp4",
+            NotAFilmKind.STILL_IMAGE,
         )
     pictures = av.stream.Disposition.attached_pic
     streams = [each for each in container.streams.video if not each.disposition & pictures]
@@ -332,10 +367,12 @@ def _find_stream(path: Path, container: "av.container.InputContainer") -> "Video
     stream = best if best in streams else next(iter(streams), None)
     if stream is None:
         others = ", ".join(sorted({each.type for each in container.streams}))
-        raise OSError(f"{path} contains no video{f', only {others}' if others else '; it may be truncated'}")
+        message = f"{path} contains no video{f', only {others}' if others else '; it may be truncated'}"
+        raise NotAFilmError(message, NotAFilmKind.NO_VIDEO if others else NotAFilmKind.UNREADABLE)
     if stream.codec_context is None:
-        raise OSError(
-            f"{path} has a codec that cannot be decoded; convert it with ffmpeg -i {path.name} -c:v libx264 film.mp4"
+        raise NotAFilmError(
+            f"{path} has a codec that cannot be decoded; convert it with ffmpeg -i {path.name} -c:v libx264 film.mp4",
+            NotAFilmKind.UNKNOWN_CODEC,
         )
     return stream
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pymongo import MongoClient
+from pymongo.database import Database
 
 from gaze_tools.film import open_film
 from gaze_tools.saliency.models.spectral_residual import spectral_residual
@@ -93,19 +94,24 @@ def seed_sample_maps(upstream: UpstreamServices, frame_count: int) -> None:
         upstream: Running services, with the MongoDB to write to.
         frame_count: Number of frames that get a map.
     """
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(upstream.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
+        store_sample_maps(client["saliency_db"], frame_count)
+
+
+def store_sample_maps(database: Database[dict[str, Any]], frame_count: int) -> None:
+    """Store saliency maps for the sample video in an open database; see `seed_sample_maps`."""
     maps = [
         cv2.resize(spectral_residual(frame), (MAP_WIDTH_PX, MAP_HEIGHT_PX), interpolation=cv2.INTER_AREA)
         for frame in read_frames(str(SAMPLE / "video.mp4"), frame_count)
     ]
     numbered = enumerate(itertools.islice(itertools.cycle(maps), frame_count), start=1)
-    client: MongoClient[dict[str, Any]]
-    with MongoClient(upstream.mongo_uri, serverSelectionTimeoutMS=10_000) as client:
-        seed_saliency_maps(
-            client["saliency_db"],
-            SAMPLE_VIDEO_ID,
-            dict(numbered),
-            fps=SAMPLE_FPS,
-            width=SAMPLE_WIDTH_PX,
-            height=SAMPLE_HEIGHT_PX,
-            how="spectral residual (Hou and Zhang 2007)",
-        )
+    seed_saliency_maps(
+        database,
+        SAMPLE_VIDEO_ID,
+        dict(numbered),
+        fps=SAMPLE_FPS,
+        width=SAMPLE_WIDTH_PX,
+        height=SAMPLE_HEIGHT_PX,
+        how="spectral residual (Hou and Zhang 2007)",
+    )

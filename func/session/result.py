@@ -37,6 +37,7 @@ WarningCode = Literal[
     "flat_maps",
     "several_videos",
     "maps_without_faces",
+    "viewer_changed",
 ]
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -270,6 +271,9 @@ class ResultWarning(ResultPart):
     code: Annotated[WarningCode, Field(description="Name of the finding; see docs/attention-score.md.")]
     frames: Annotated[Count, Field(description="Number of frames concerned.")]
     detail: Annotated[str, Field(description="What was found and what to do, in plain English.")]
+    first_frame: Annotated[
+        int | None, Field(description="With `viewer_changed`: first frame with another viewer; absent otherwise.")
+    ] = None
 
 
 class SessionFacts(ResultPart):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from func.session.attention_score import SessionNumbers
+from func.session.changed_viewer import ChangedViewer
 from func.session.gaze_track import Records
 from func.session.result import ResultWarning, WarningCode
 from gaze_core.clocks import ClockFault, Readings, find_clock_faults
@@ -41,15 +42,27 @@ _CLOCK_DETAILS: dict[ClockFault, tuple[WarningCode, str]] = {
 }
 
 
-def find_warnings(records: Records, numbers: SessionNumbers, video_id: str) -> list[ResultWarning]:
+def find_warnings(
+    records: Records, numbers: SessionNumbers, video_id: str, changed: ChangedViewer | None = None
+) -> list[ResultWarning]:
     """Return the doubts about what was sent and stored for a session.
 
     Args:
         records: Records of the video frames that count.
         numbers: Comparison with the saliency maps.
         video_id: Id of the video that was scored.
+        changed: Another viewer in the middle of the session; None without one.
     """
-    return [*_find_clock_warnings(records, numbers), *_find_other_warnings(records, numbers, video_id)]
+    found = [*_find_clock_warnings(records, numbers), *_find_other_warnings(records, numbers, video_id)]
+    if changed is not None:
+        detail = (
+            f"from frame {changed.first_frame} on ({changed.time_s:.0f} s into the session) the viewer seems to be "
+            "somebody else; those frames are scored, too; let each viewer have a session of their own"
+        )
+        found.append(
+            ResultWarning(code="viewer_changed", frames=changed.frames, detail=detail, first_frame=changed.first_frame)
+        )
+    return found
 
 
 def _find_clock_warnings(records: Records, numbers: SessionNumbers) -> Iterator[ResultWarning]:

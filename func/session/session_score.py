@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from func.session.attention_score import find_accuracy, score_gazes
+from func.session.changed_viewer import find_changed_viewer
 from func.session.expected_frames import ExpectedFrames
 from func.session.frame_record import FrameRecord, read_screen, read_viewport
 from func.session.gaze_track import (
@@ -67,6 +68,7 @@ class SessionScorer:
         stored = read_records(session)
         records = {number: each for number, each in find_video_frames(stored).items() if expected.counts(number)}
         viewer = find_viewer_calibration(session, stored, self._model, self._sessions)
+        times_s = find_times_s(stored)
         gazes = find_gazes(
             session,
             records,
@@ -74,7 +76,7 @@ class SessionScorer:
             calibration=viewer.calibration,
             smoothing=self._smoothing,
             drift=viewer.drift,
-            times_s=find_times_s(stored),
+            times_s=times_s,
         )
         valid = {number: gaze for number, gaze in gazes.items() if gaze is not None}
         numbers = score_gazes(
@@ -103,7 +105,8 @@ class SessionScorer:
         # Absent without tokens and warnings, so that old results stay the same byte for byte.
         start_ms = expected.viewing_start_ms
         later_parts: dict[str, Any] = {} if start_ms is None else {"viewing_start_ms": start_ms}
-        warnings = find_warnings(records, numbers, session.video_id or video_id)
+        changed = find_changed_viewer(records, times_s, self._model)
+        warnings = find_warnings(records, numbers, session.video_id or video_id, changed)
         if warnings:
             later_parts["warnings"] = warnings
         return SessionResult(

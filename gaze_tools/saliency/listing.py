@@ -56,6 +56,15 @@ def list_maps(database: Database[dict[str, Any]], *, now: dt.datetime) -> list[L
     return found
 
 
+def has_all_maps(database: Database[dict[str, Any]], video_id: str) -> bool:
+    """Return whether a video has maps, and as many as were published; somebody else may have removed some."""
+    facts = database[VIDEOS].find_one({"_id": video_id}) or {}
+    if facts.get("deleted"):
+        return False
+    stored = database[video_id].count_documents(of_generation(facts.get("generation", 0)))
+    return stored >= max(1, int(facts.get("map_count") or 0))
+
+
 def _count_maps(database: Database[dict[str, Any]], video_id: str, facts: Mapping[str, Any]) -> int:
     try:
         check_video_id(video_id)

@@ -1,13 +1,26 @@
 """Make films that every browser plays: VP8 and Opus in WebM, at the times of the film."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gaze_tools.film import open_film
 
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container.output import OutputContainer
+
 PLAYABLE: dict[str, tuple[str, ...]] = {".mp4": ("h264",), ".m4v": ("h264",), ".webm": ("vp8", "vp9", "av1")}
 """Codecs that current browsers play, by the suffix of the file."""
+
+_CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".webm": "webm"}
+_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+"""8 bits and 4:2:0: not every browser plays others, such as 10-bit H.264."""
+
+_SOUNDS = ("aac", "mp3", "opus", "vorbis", "flac", None)
 
 MAX_WIDTH_PX = 1280
 _MILLISECOND = Fraction(1, 1000)
@@ -16,13 +29,19 @@ _FASTEST = {"deadline": "realtime", "cpu-used": "16", "g": "50", "threads": "1"}
 
 
 def is_playable(path: Path) -> bool:
-    """Return whether browsers play a film as it is.
+    """Return whether all current browsers play a film as it is, image and sound.
 
     Raises:
         OSError: It is not a film.
     """
+    suffix = path.suffix.lower()
     with open_film(path) as film:
-        return film.codec in PLAYABLE.get(path.suffix.lower(), ())
+        return (
+            film.codec in PLAYABLE.get(suffix, ())
+            and _CONTAINERS[suffix] in film.container.split(",")
+            and film.pixel_format in _PIXEL_FORMATS
+            and film.sound in _SOUNDS
+        )
 
 
 def convert(path: Path, out: Path, on_frame: Callable[[int], None] = lambda _number: None) -> None:
@@ -49,7 +68,7 @@ def convert(path: Path, out: Path, on_frame: Callable[[int], None] = lambda _num
             stream.width, stream.height, stream.pix_fmt = max(2, width), height, "yuv420p"
             stream.time_base = stream.codec_context.time_base = _MILLISECOND
             stream.bit_rate = 3_000_000
-            audio = _AudioCopy(path, container)
+            audio = _AudioCopy(path, container, film.sound_origin_s)
             last_ms = -1
             for frame in film:
                 image = av.VideoFrame.from_ndarray(frame.rgb(), format="rgb24")
@@ -63,22 +82,28 @@ def convert(path: Path, out: Path, on_frame: Callable[[int], None] = lambda _num
             audio.finish()
         part.replace(out)
     except av.error.FFmpegError as error:
-        raise OSError(f"{path.name} cannot be converted: {error.strerror}") from error
+        raise OSError(error.errno, f"{path.name} cannot be converted: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
 
 
 class _AudioCopy:
-    """The sound of a film, encoded as Opus beside its frames; nothing if the film has none."""
+    """The sound of a film, encoded as Opus beside its frames; nothing if the film has none.
 
-    def __init__(self, path: Path, container: "av.container.OutputContainer") -> None:  # type: ignore[name-defined]  # noqa: F821
+    Parts of the sound that cannot be decoded are left out.
+    """
+
+    def __init__(self, path: Path, container: "OutputContainer", origin_s: float) -> None:
         import av  # noqa: PLC0415
 
-        self._container = container
+        self._container, self._origin_s = container, origin_s
         self._source = av.open(str(path.resolve()), metadata_errors="replace")
-        self._has_audio = bool(self._source.streams.audio)
-        if self._has_audio:
-            self._frames = self._source.decode(self._source.streams.audio[0])
+        found = next(
+            (each for each in self._source.streams.audio if getattr(each, "codec_context", None) is not None), None
+        )
+        self._has_audio = found is not None
+        if found is not None:
+            self._frames = self._decode(found)
             self._resampler = av.AudioResampler("s16", "stereo", _AUDIO_HZ)
             self._stream = container.add_stream("libopus", rate=_AUDIO_HZ)
         self._reached_s = 0.0
@@ -89,15 +114,30 @@ class _AudioCopy:
             frame = next(self._frames, None)
             if frame is None:
                 return
-            self._reached_s = max(self._reached_s, float(frame.time or 0.0))
+            self._reached_s = max(self._reached_s, float(frame.time or 0.0) - self._origin_s)
             for resampled in self._resampler.resample(frame):
-                self._container.mux(self._stream.encode(resampled))
+                self._write(resampled)
 
     def finish(self) -> None:
         """Encode the rest and close the film."""
         self.write_until(float("inf"))
         if self._has_audio:
             for resampled in self._resampler.resample(None):
-                self._container.mux(self._stream.encode(resampled))
+                self._write(resampled)
             self._container.mux(self._stream.encode(None))
         self._source.close()
+
+    def _write(self, sound: "AudioFrame") -> None:
+        if sound.pts is not None and self._origin_s:
+            sound.pts -= round(self._origin_s * _AUDIO_HZ)
+            if sound.pts < 0:
+                return
+        self._container.mux(self._stream.encode(sound))
+
+    def _decode(self, stream: "AudioStream") -> Iterator["AudioFrame"]:
+        import av  # noqa: PLC0415
+
+        with contextlib.suppress(av.error.FFmpegError):  # the file ends in the middle of a packet
+            for packet in self._source.demux(stream):
+                with contextlib.suppress(av.error.FFmpegError):
+                    yield from packet.decode()

@@ -23,11 +23,12 @@ from gaze_tools.film import open_film
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_FPS, read_truth
 from gaze_tools.stack.server import make_server_command
 from gaze_tools.studio.conversion import convert
-from gaze_tools.studio.films import MAX_FILM_BYTES, FilmLibrary
+from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.forwarding import Forwarder, complete_metadata, read_frames
 from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_origin
 from gaze_tools.studio.kept import KeptSessions, find_ended
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
+from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
 from gaze_tools.studio.viewings import start_viewing
 
 PAGE = Path(__file__).with_name("static")
@@ -109,6 +110,8 @@ def _add_guard(app: Flask, hosts: Collection[str]) -> None:
     @app.errorhandler(HTTPException)
     def answer_http(error: HTTPException) -> Response:
         code = error.code or 500
+        if code == 413 and request.path == "/api/films":
+            return answer_problem(refuse_size())
         slug = error.name.lower().replace(" ", "-")
         return answer_problem(StudioError(code, slug, error.name, f"{error.name}."))
 
@@ -175,6 +178,10 @@ def _add_films(app: Flask, films: FilmLibrary) -> None:
     def get_film(film_id: str) -> Response:
         return jsonify(films.get(film_id).as_json())
 
+    @app.post("/api/films/<film_id>/maps")
+    def compute_again(film_id: str) -> tuple[Response, int]:
+        return jsonify(films.prepare(film_id).as_json()), 202
+
     @app.delete("/api/films/<film_id>")
     def remove_film(film_id: str) -> Response:
         films.remove(film_id)
@@ -205,8 +212,8 @@ def _add_viewings(app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: Kep
             check_video_id(video_id)
         except ValueError as error:
             raise bad_request("video_id is not a video id.") from error
-        if video_id not in _OPEN_VIDEO_IDS and films.get(video_id).state != "ready":
-            raise StudioError(409, "not-prepared", "Not prepared", "The film is still being prepared.")
+        if video_id not in _OPEN_VIDEO_IDS:
+            films.require_ready(video_id)
         started = start_viewing(_address(), video_id, token_key=setup.token_key)
         if video_id != _CHECK:
             kept.reserve(started, _address())

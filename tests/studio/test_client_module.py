@@ -156,3 +156,39 @@ def test_types_describe_every_export():
     exported = re.findall(r"^export (?:async )?(?:function|class) (\w+)", source, re.MULTILINE)
     declared = re.findall(r"^export (?:function|class) (\w+)", types, re.MULTILINE)
     assert sorted(exported) == sorted(declared)
+
+
+class TestTurnedDevice:
+    SETUP = """{
+      screen: { width_mm: 70, height_mm: 150, width_px: 390, height_px: 844 },
+      camera: { vertical_fov_deg: 80, offset_x_mm: 0, offset_y_mm: 5 },
+    }"""
+    UPRIGHT = "{ image: { width: 480, height: 640 }, angle: 0 }"
+
+    def turn(self, now):
+        return run("gaze-client.js", f"m.turnSetup({self.SETUP}, {self.UPRIGHT}, {now})")
+
+    def test_what_was_horizontal_is_vertical(self):
+        """2 atan(tan(40°) · 3/4)."""
+        turned = self.turn("{ image: { width: 640, height: 480 }, angle: 0 }")
+
+        assert turned["camera"]["vertical_fov_deg"] == pytest.approx(64.4)
+        assert "screen" not in turned
+
+    def test_the_camera_goes_to_the_side_of_the_screen(self):
+        """A quarter to the left: the camera is then 80 mm left of the middle, and 35 mm below the new top edge."""
+        turned = self.turn("{ image: { width: 640, height: 480 }, angle: 90 }")
+
+        assert turned["screen"] == {"width_mm": 150, "height_mm": 70, "width_px": 844, "height_px": 390}
+        assert (turned["camera"]["offset_x_mm"], turned["camera"]["offset_y_mm"]) == (-80, -35)
+
+    @pytest.mark.parametrize(
+        "now",
+        [
+            "{ image: { width: 480, height: 640 }, angle: 0 }",
+            "{ image: { width: 960, height: 1280 }, angle: 360 }",
+            "{ image: undefined, angle: 0 }",
+        ],
+    )
+    def test_what_was_not_turned_is_not_described_again(self, now):
+        assert self.turn(now) == {}

@@ -6,12 +6,14 @@ import re
 import time
 import uuid
 
+import numpy as np
 import pytest
 from flask import Flask, jsonify, request
 
 from func.session_token import Viewing, sign_viewing
 from gaze_core.ports import Session
 from gaze_tools.film import read_times
+from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.session.export_file import ExportHeader, write_export
 from gaze_tools.studio import kept
@@ -45,6 +47,10 @@ def function_url():
 
 @pytest.fixture
 def make_client(mongo_uri, database, tmp_path, function_url):
+    # The sample film has 200 frames.
+    maps = dict.fromkeys(range(1, 201), np.arange(6, dtype=np.uint8).reshape(2, 3))
+    seed_saliency_maps(database, "sample", maps, fps=20.0, width=3, height=2, how="test")
+
     def make(function_url=function_url, token_key=None):
         setup = GatewaySetup(function_url, "http://127.0.0.1:9", mongo_uri, tmp_path, token_key=token_key)
         return make_gateway(database, setup).test_client()
@@ -291,7 +297,7 @@ class TestFiles:
 
 def test_a_film_of_the_page_has_no_paths():
     assert set(StudioFilm("f", "t").as_json()) == {
-        *("film_id", "title", "state", "progress", "problem", "duration_s", "width", "height")
+        *("film_id", "title", "state", "progress", "problem", "duration_s", "width", "height", "reason", "notes")
     }
 
 

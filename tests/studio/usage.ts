@@ -3,8 +3,10 @@
 import {
   Calibration,
   CameraSource,
+  DeviceState,
   encodeJpeg,
   FilmClock,
+  findZoom,
   fitImage,
   FrameAnswer,
   FrameQueue,
@@ -21,6 +23,7 @@ import {
   Session,
   Setup,
   startSession,
+  turnSetup,
   Viewing,
   Viewport,
   wait,
@@ -67,6 +70,11 @@ export async function measureParts(canvas: HTMLCanvasElement, context: CanvasRen
   const number: number | null = queue.push(await encodeJpeg(canvas, 0.9), { spread });
   await queue.flush();
   console.log(number, queue.length, queue.lastNumber, measureBrightness(context), new FilmClock(document.createElement("video")));
+}
+
+export function turn(image: { width: number; height: number }): Pick<Setup, "screen" | "camera"> {
+  const before: DeviceState = { image, angle: 0 };
+  return turnSetup(setup, before, { ...before, angle: 90 * Math.round(findZoom()) });
 }
 
 // @ts-expect-error a target has two coordinates

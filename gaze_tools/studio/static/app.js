@@ -1,6 +1,6 @@
 /** The studio's page: which step is shown, what the steps share, and errors in words. */
 
-import { chooseLanguage, setText, t, useLanguage } from "./i18n.js";
+import { chooseLanguage, readStored, setText, store, t, useLanguage } from "./i18n.js";
 import { setUpCalibration } from "./step-calibration.js";
 import { setUpCamera } from "./step-camera.js";
 import { setUpScore } from "./step-score.js";
@@ -21,6 +21,7 @@ class Studio {
     this.distanceMm = null;
     this.viewing = null;
     this.film = null;
+    this.remembered = readRemembered();
     this.steps = {};
     this.current = null;
   }
@@ -66,20 +67,22 @@ class Studio {
 
   /** Remembers values for the next visit. */
   remember(values) {
-    localStorage.setItem(KEY, JSON.stringify({ ...this.remembered, ...values }));
-  }
-
-  get remembered() {
-    try {
-      return JSON.parse(localStorage.getItem(KEY)) ?? {};
-    } catch {
-      return {};
-    }
+    this.remembered = { ...readRemembered(this.remembered), ...values };
+    store(KEY, JSON.stringify(this.remembered));
   }
 
   release() {
     this.source?.stop();
     this.source = null;
+  }
+}
+
+/** Returns what was remembered, of this page and of others that are open; `known` if nothing is stored. */
+function readRemembered(known = {}) {
+  try {
+    return JSON.parse(readStored(KEY)) ?? known;
+  } catch {
+    return known;
   }
 }
 
@@ -99,6 +102,10 @@ Object.assign(studio.steps, {
   score: setUpScore(studio),
 });
 window.addEventListener("pagehide", () => studio.release());
+// The browser may show the page again as it left it, but the camera is off.
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload();
+});
 window.addEventListener("unhandledrejection", ({ reason }) => studio.showFailure(reason));
 await studio.go("start");
 studio.announce(t("start.title"));

@@ -61,12 +61,20 @@ export interface CapturedImage {
   timestampMs: number;
   /** Mean brightness, 0 to 255. */
   brightness: number;
+  /** Size of the camera's image in pixels, before it was reduced. */
+  size?: { width: number; height: number };
+  /** Equal for equal images; an image that repeats the last one is not sent. */
+  fingerprint?: number;
 }
 
 /** Anything that delivers images: a camera, or a stand-in for one. */
 export interface FrameSource extends EventTarget {
   /** False once it delivers no more images. */
   readonly isLive?: boolean;
+  /** True while its image does not change; no frames are taken then. */
+  readonly isStill?: boolean;
+  /** Size of the image in pixels, if it can change. */
+  readonly size?: { width: number; height: number };
   nextImage(signal?: AbortSignal): Promise<void>;
   capture(): Promise<CapturedImage>;
   stop(): void;
@@ -98,6 +106,10 @@ export class CameraSource extends EventTarget implements FrameSource {
   readonly label: string;
   readonly deviceId: string | undefined;
   readonly isLive: boolean;
+  readonly isStill: boolean;
+  readonly size: { width: number; height: number };
+  /** Longest side of the images that are sent, in pixels; 1280 unless set. */
+  maxSide: number;
   readonly video: HTMLVideoElement;
   nextImage(signal?: AbortSignal): Promise<void>;
   capture(): Promise<CapturedImage>;
@@ -180,6 +192,8 @@ export class Viewing extends EventTarget {
   );
   readonly queue: FrameQueue;
   readonly points: ViewingPoint[];
+  /** Images that the camera delivered twice; they are not sent again. */
+  readonly repeated: number;
   start(): void;
   pause(): Promise<void>;
   complete(): Promise<Record<string, unknown>>;
@@ -194,6 +208,17 @@ export function locateOnScreen(
   element: Element,
   options?: { content?: { width: number; height: number } | null; view?: Window },
 ): Viewport;
+export function findZoom(view?: Window): number;
+export interface DeviceState {
+  image?: { width: number; height: number };
+  /** `screen.orientation.angle`, degrees. */
+  angle: number;
+}
+export function turnSetup(
+  setup: Pick<Setup, "screen" | "camera">,
+  before: DeviceState,
+  now: DeviceState,
+): Pick<Setup, "screen" | "camera">;
 export function fitImage(
   box: Viewport,
   content: { width: number; height: number } | null,

@@ -9,6 +9,11 @@ const MAX_BATCH = 16;
 const MAX_QUEUE = 48;
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 8000;
+const MAX_SIDE_PX = 1280;
+/** The noise of a camera changes every image, so an image that stays the same for this long stands still. */
+const STILL_AFTER_MS = 2000;
+const STILL_LOOK_MS = 400;
+const STILL_SIZE = [32, 24];
 
 /** A request that the server refused for good, or that could not be repeated any longer. */
 export class GazeRequestError extends Error {
@@ -111,7 +116,12 @@ export class GazeConnection extends EventTarget {
   }
 }
 
-/** A camera of the browser as a source of JPEG frames. */
+/**
+ * A camera of the browser as a source of JPEG frames.
+ *
+ * Events: `lost` when it is unplugged or its permission is withdrawn; `still` when its image does not change any more,
+ * and `moving` when it does again.
+ */
 export class CameraSource extends EventTarget {
   /** Opens a camera. Throws the browser's `NotAllowedError`, `NotFoundError`, `NotReadableError` and the like. */
   static async open({ deviceId, width = 640, height = 480, frameRate = 30, quality = 0.9 } = {}) {
@@ -137,8 +147,14 @@ export class CameraSource extends EventTarget {
     this.stream = stream;
     this.video = video;
     this.quality = quality;
-    this.maxWidth = 1280;
+    this.maxSide = MAX_SIDE_PX;
+    this.isStill = false;
     this._canvas = document.createElement("canvas");
+    this._small = document.createElement("canvas");
+    [this._small.width, this._small.height] = STILL_SIZE;
+    this._seen = null;
+    this._changedMs = performance.now();
+    this._timer = setInterval(() => this._watchForChange(), STILL_LOOK_MS);
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => this.dispatchEvent(new Event("lost")));
     // Browsers pause a video that is removed from the page, such as a preview.
@@ -159,34 +175,66 @@ export class CameraSource extends EventTarget {
     return this.stream.getVideoTracks().some((track) => track.readyState === "live");
   }
 
+  /** Size of the camera's image in pixels; it changes when a phone is turned. */
+  get size() {
+    return { width: this.video.videoWidth, height: this.video.videoHeight };
+  }
+
   /** Waits for the camera's next image. */
   nextImage(signal) {
     if (!this.video.requestVideoFrameCallback) return wait(1000 / 30, signal);
     return new Promise((resolve, reject) => {
-      const handle = this.video.requestVideoFrameCallback(() => resolve());
-      signal?.addEventListener("abort", () => {
+      const stop = () => {
         this.video.cancelVideoFrameCallback(handle);
         reject(signal.reason);
+      };
+      const handle = this.video.requestVideoFrameCallback(() => {
+        signal?.removeEventListener("abort", stop);
+        resolve();
       });
+      signal?.addEventListener("abort", stop, { once: true });
     });
   }
 
-  /** Returns the current image as `{blob, timestampMs, brightness}`; large images are reduced to `maxWidth`. */
+  /**
+   * Returns the current image as `{blob, timestampMs, size, brightness, fingerprint}`; `size` is that of the camera. Large
+   * images are reduced to `maxSide`.
+   */
   async capture() {
     const timestampMs = performance.timeOrigin + performance.now();
-    const { videoWidth, videoHeight } = this.video;
-    if (!videoWidth) throw new Error("the camera has no image yet");
-    const scale = Math.min(1, this.maxWidth / videoWidth);
-    this._canvas.width = Math.round(videoWidth * scale);
-    this._canvas.height = Math.round(videoHeight * scale);
+    const { width, height } = this.size;
+    if (!width) throw new Error("the camera has no image yet");
+    const scale = Math.min(1, this.maxSide / Math.max(width, height));
+    this._canvas.width = Math.round(width * scale);
+    this._canvas.height = Math.round(height * scale);
     const context = this._canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     context.drawImage(this.video, 0, 0, this._canvas.width, this._canvas.height);
-    return { blob: await encodeJpeg(this._canvas, this.quality), timestampMs, brightness: measureBrightness(context) };
+    const sampled = sampleImage(context);
+    return { blob: await encodeJpeg(this._canvas, this.quality), timestampMs, size: { width, height }, ...sampled };
   }
 
   stop() {
+    clearInterval(this._timer);
     for (const track of this.stream.getTracks()) track.stop();
     this.video.srcObject = null;
+  }
+
+  _watchForChange() {
+    const nowMs = performance.now();
+    // A hidden page gets no images.
+    if (document.hidden || !this.isLive || !this.video.videoWidth) {
+      this._changedMs = nowMs;
+      return;
+    }
+    const context = this._small.getContext("2d", { alpha: false, willReadFrequently: true });
+    context.drawImage(this.video, 0, 0, ...STILL_SIZE);
+    const { data } = context.getImageData(0, 0, ...STILL_SIZE);
+    if (!this._seen?.every((value, index) => value === data[index])) this._changedMs = nowMs;
+    this._seen = data;
+    const isStill = nowMs - this._changedMs >= STILL_AFTER_MS;
+    if (isStill === this.isStill) return;
+    this.isStill = isStill;
+    this.dispatchEvent(new Event(isStill ? "still" : "moving"));
   }
 }
 
@@ -199,16 +247,25 @@ export function encodeJpeg(canvas, quality) {
 
 /** Returns the mean brightness of an image, 0 to 255, from a grid of its pixels. */
 export function measureBrightness(context) {
+  return sampleImage(context).brightness;
+}
+
+/** Returns the mean brightness of a grid of pixels, and a number that equal images have in common (FNV-1a). */
+function sampleImage(context) {
   const { width, height } = context.canvas;
   let sum = 0;
+  let fingerprint = 0x811c9dc5;
   const rows = 8;
   for (let row = 0; row < rows; row += 1) {
     const { data } = context.getImageData(0, Math.floor(((row + 0.5) * height) / rows), width, 1);
     let line = 0;
-    for (let at = 0; at < data.length; at += 32) line += (data[at] + data[at + 1] + data[at + 2]) / 3;
+    for (let at = 0; at < data.length; at += 32) {
+      line += (data[at] + data[at + 1] + data[at + 2]) / 3;
+      for (let part = at; part < at + 3; part += 1) fingerprint = Math.imul(fingerprint ^ data[part], 0x01000193);
+    }
     sum += line / Math.ceil(data.length / 32);
   }
-  return sum / rows;
+  return { brightness: sum / rows, fingerprint };
 }
 
 /**
@@ -225,15 +282,51 @@ export function locateOnScreen(element, { content = null, view = window } = {}) 
     const { innerWidth, innerHeight } = view;
     return makeViewport(box.x / innerWidth, box.y / innerHeight, box.width / innerWidth, box.height / innerHeight);
   }
-  const zoom = view.outerWidth / Math.max(1, view.innerWidth);
-  // A little more is the frame of the window, not the zoom of the page.
-  const scale = zoom > 1.08 || zoom < 0.98 ? zoom : 1;
+  const scale = findZoom(view);
   const edge = Math.max(0, (view.outerWidth - view.innerWidth * scale) / 2);
   const left = view.mozInnerScreenX ?? view.screenX + edge;
   const top = view.mozInnerScreenY ?? view.screenY + Math.max(0, view.outerHeight - view.innerHeight * scale - edge);
   const x = (left - (screen.availLeft ?? 0) + box.x * scale) / screen.width;
   const y = (top - (screen.availTop ?? 0) + box.y * scale) / screen.height;
   return makeViewport(x, y, (box.width * scale) / screen.width, (box.height * scale) / screen.height);
+}
+
+/** Returns the zoom of the page (Ctrl and +), as far as the browser tells: 1.5 if a pixel of the page is 1.5 wide. */
+export function findZoom(view = window) {
+  const zoom = view.outerWidth / Math.max(1, view.innerWidth);
+  // A little more is the frame of the window, not the zoom of the page.
+  return zoom > 1.08 || (zoom > 0 && zoom < 0.98) ? zoom : 1;
+}
+
+/**
+ * Returns screen and camera after a device was turned; an empty object if it was not.
+ *
+ * The camera's image then has the other shape: what was its horizontal field of view is the vertical one now. The camera
+ * itself goes from the top of the screen to its side.
+ *
+ * `setup` has the screen and camera as measured. `before` and `now` are `{image: {width, height}, angle}`: the size of
+ * the camera's image, and the angle of the screen from `screen.orientation.angle`, degrees.
+ */
+export function turnSetup({ screen, camera }, before, now) {
+  const isUpright = ({ width, height }) => height > width;
+  const isTurned = now.image?.width && before.image?.width && isUpright(before.image) !== isUpright(now.image);
+  const quarters = ((((now.angle - before.angle) / 90) % 4) + 4) % 4;
+  let [turnedScreen, turnedCamera] = [screen, camera];
+  if (isTurned && camera?.vertical_fov_deg) {
+    const half = Math.tan((camera.vertical_fov_deg * Math.PI) / 360) * (before.image.width / before.image.height);
+    turnedCamera = { ...camera, vertical_fov_deg: Math.round((Math.atan(half) * 3600) / Math.PI) / 10 };
+  }
+  for (let each = 0; each < quarters && screen; each += 1) {
+    const { width_mm: width, height_mm: height, width_px: columns, height_px: rows } = turnedScreen;
+    const { offset_x_mm: right = 0, offset_y_mm: above = 0 } = turnedCamera ?? {};
+    turnedScreen = { ...turnedScreen, width_mm: height, height_mm: width };
+    if (columns) Object.assign(turnedScreen, { width_px: rows, height_px: columns });
+    turnedCamera = { ...turnedCamera, offset_x_mm: -(height / 2 + above), offset_y_mm: right - width / 2 };
+  }
+  return {
+    ...(turnedScreen === screen ? {} : { screen: turnedScreen }),
+    ...(turnedCamera === camera ? {} : { camera: turnedCamera }),
+  };
 }
 
 function makeViewport(x, y, width, height) {
@@ -529,6 +622,7 @@ export class Viewing extends EventTarget {
     Object.assign(this, { source, session, setup, film, element, maxRate });
     this.connection = connection ?? new GazeConnection();
     this.points = [];
+    this.repeated = 0;
     this._stop = new AbortController();
     this._sent = new Map();
     this.queue = new FrameQueue(this.connection, () => describeSession(session, setup), { signal: this._stop.signal });
@@ -577,13 +671,24 @@ export class Viewing extends EventTarget {
 
   async _run() {
     const { signal } = this._stop;
+    const before = this._describeDevice();
     let nextMs = 0;
     let wasFull = false;
+    let coming = null;
+    let isNew = false;
+    let lastFingerprint = null;
     while (!this._ending) {
-      await Promise.race([this.source.nextImage(signal), wait(200, signal)]);
+      coming ??= this.source.nextImage(signal).then(() => {
+        coming = null;
+        isNew = true;
+      });
+      await Promise.race([coming, wait(200, signal)]);
+      // The last image of a slow camera was sent already.
+      if (!isNew) continue;
+      isNew = false;
       const isWatching = this._clock.isRunning && !this.film.ownerDocument.hidden;
       // The image of a camera that is gone stands still.
-      if (this._ending || !isWatching || this.source.isLive === false) continue;
+      if (this._ending || !isWatching || this.source.isLive === false || this.source.isStill) continue;
       if (performance.now() < nextMs) continue;
       if (this.queue.isFull) {
         this.queue.counts.dropped += 1;
@@ -599,11 +704,22 @@ export class Viewing extends EventTarget {
       const videoTimeMs = this._clock.positionMs;
       const content = { width: this.film.videoWidth, height: this.film.videoHeight };
       const viewport = this.setup.viewport ?? locateOnScreen(this.element, { content });
-      const { blob, timestampMs } = await this.source.capture();
-      const fields = { timestamp_ms: timestampMs, video_time_ms: videoTimeMs, viewport };
+      const { blob, timestampMs, size, fingerprint } = await this.source.capture();
+      if (fingerprint !== undefined && fingerprint === lastFingerprint) {
+        // A camera that delivers the same image again says nothing about this moment.
+        this.repeated += 1;
+        continue;
+      }
+      lastFingerprint = fingerprint;
+      const turned = turnSetup(this.setup, before, this._describeDevice(size));
+      const fields = { timestamp_ms: timestampMs, video_time_ms: videoTimeMs, viewport, ...turned };
       const number = this.queue.push(blob, fields);
       if (number !== null) this._sent.set(number, { videoTimeMs, viewport });
     }
+  }
+
+  _describeDevice(image = this.source.size) {
+    return { image, angle: globalThis.screen?.orientation?.angle ?? 0 };
   }
 
   _note({ frameNumber, answer }) {

@@ -4,6 +4,24 @@ const LANGUAGES = ["en", "ko"];
 const KEY = "gaze-studio-language";
 let strings = {};
 
+/** Returns what the browser has stored; null without anything, or if it stores nothing for this page. */
+export function readStored(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/** Stores a value for the next visit, if the browser allows it. */
+export function store(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // Blocked or full: the page works without.
+  }
+}
+
 /** Returns a text with its values, such as `t("watch.seconds", { seconds: 10 })`. */
 export function t(key, values = {}) {
   return (strings[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
@@ -15,7 +33,7 @@ export function hasText(key) {
 }
 
 export function chooseLanguage() {
-  const wished = [localStorage.getItem(KEY), ...navigator.languages.map((each) => each.slice(0, 2))];
+  const wished = [readStored(KEY), ...navigator.languages.map((each) => each.slice(0, 2))];
   return wished.find((each) => LANGUAGES.includes(each)) ?? "en";
 }
 
@@ -23,7 +41,7 @@ export function chooseLanguage() {
 export async function useLanguage(language, { remember = false } = {}) {
   const response = await fetch(`/static/strings.${language}.json`);
   strings = await response.json();
-  if (remember) localStorage.setItem(KEY, language);
+  if (remember) store(KEY, language);
   document.documentElement.lang = language;
   translate(document);
   document.title = t("brand");

@@ -1,6 +1,6 @@
 /** Step 2: camera, position, size of the screen and place of the lens. */
 
-import { PositionCheck, startSession, wait } from "./gaze-client.js";
+import { findZoom, PositionCheck, startSession, wait } from "./gaze-client.js";
 import { setText } from "./i18n.js";
 import { openCamera } from "./step-start.js";
 
@@ -87,6 +87,8 @@ export function setUpCamera(studio) {
     };
   };
 
+  const cardSize = (screenMm) => Math.round((CARD_MM.width * screen.width) / (screenMm * findZoom()));
+
   const drawCard = () => {
     const width = Number(byId("card-size").value);
     const isUpright = width > byId("card").parentElement.clientWidth;
@@ -118,6 +120,7 @@ export function setUpCamera(studio) {
   const watchPosition = async (signal) => {
     let check = null;
     while (!signal.aborted) {
+      byId("camera-again").hidden = studio.source.isLive !== false;
       if (studio.source.isLive === false) {
         showHint({ name: "lost", state: "bad", values: {} });
       } else {
@@ -126,7 +129,8 @@ export function setUpCamera(studio) {
           check.setup = readSetup();
           const { brightness, answer } = await check.look({ signal });
           if (answer.distance_mm) distances = [...distances.slice(-8), answer.distance_mm];
-          showHint(chooseHint(brightness, answer));
+          const isStill = studio.source.isStill && brightness >= BLACK;
+          showHint(isStill ? { name: "still", state: "bad", values: {} } : chooseHint(brightness, answer));
         } catch (error) {
           if (signal.aborted) return;
           check = null;
@@ -148,19 +152,27 @@ export function setUpCamera(studio) {
     watchPosition(running.signal);
   };
 
-  byId("cameras").addEventListener("change", async ({ target }) => {
+  const open = async (deviceId) => {
     running?.abort();
-    if (await openCamera(studio, target.value)) await restart();
+    studio.hideError();
+    if (await openCamera(studio, deviceId)) await restart();
+    else byId("camera-again").hidden = false;
+  };
+  byId("cameras").addEventListener("change", ({ target }) => open(target.value));
+  byId("camera-again").addEventListener("click", () => open(studio.deviceId));
+  navigator.mediaDevices?.addEventListener?.("devicechange", () => {
+    if (studio.current === "camera" && studio.source) listCameras();
   });
   byId("card-size").addEventListener("input", ({ target }) => {
     drawCard();
-    const mmPerPx = CARD_MM.width / Number(target.value);
+    // The card is drawn in pixels of the page, which the zoom of the page makes larger than those of the screen.
+    const mmPerPx = CARD_MM.width / (Number(target.value) * findZoom());
     byId("screen-width").value = Math.round(screen.width * mmPerPx);
     byId("screen-height").value = Math.round(screen.height * mmPerPx);
   });
   for (const id of ["screen-width", "screen-height"]) {
     byId(id).addEventListener("change", () => {
-      byId("card-size").value = Math.round((CARD_MM.width * screen.width) / readNumber("screen-width", LAPTOP_MM[0]));
+      byId("card-size").value = cardSize(readNumber("screen-width", LAPTOP_MM[0]));
       drawCard();
     });
   }
@@ -168,6 +180,7 @@ export function setUpCamera(studio) {
 
   byId("camera-done").addEventListener("click", async () => {
     const measured = byId("distance").valueAsNumber;
+    if (!studio.source || studio.source.isLive === false) return;
     const hasMeasured = !studio.isSample && Number.isFinite(measured) && byId("distance").validity.valid;
     studio.distanceMm = hasMeasured ? measured : null;
     if (hasMeasured && distances.length) {
@@ -193,7 +206,7 @@ export function setUpCamera(studio) {
       [byId("screen-width").value, byId("screen-height").value] = screenMm;
       [byId("lens-x").value, byId("lens-y").value] = lens;
       byId("distance").value = "";
-      byId("card-size").value = Math.round((CARD_MM.width * screen.width) / screenMm[0]);
+      byId("card-size").value = cardSize(screenMm[0]);
       for (const fields of document.querySelectorAll('[data-view="camera"] fieldset')) {
         fields.hidden = studio.isSample;
       }

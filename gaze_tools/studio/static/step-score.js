@@ -40,8 +40,8 @@ export function setUpScore(studio) {
     drawScale(byId("score-scale"), result);
     drawNumbers();
     drawCoverage(counts);
-    const warnings = (result.warnings ?? []).map(({ code, frames, detail }) => {
-      return hasText(`warning.${code}`) ? t(`warning.${code}`, { frames }) : detail;
+    const warnings = (result.warnings ?? []).map((each) => {
+      return hasText(`warning.${each.code}`) ? t(`warning.${each.code}`, each) : each.detail;
     });
     if (result.calibration?.other_viewer?.suspected) warnings.push(t("person.other"));
     byId("warnings").replaceChildren(

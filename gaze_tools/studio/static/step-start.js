@@ -23,7 +23,11 @@ export async function openCamera(studio, deviceId) {
   }
   studio.release();
   try {
-    studio.source = await CameraSource.open({ deviceId });
+    studio.source = await CameraSource.open({ deviceId }).catch((error) => {
+      // The camera of before is gone; there may be another one.
+      if (deviceId && ["OverconstrainedError", "NotFoundError"].includes(error.name)) return CameraSource.open();
+      throw error;
+    });
     studio.deviceId = studio.source.deviceId;
   } catch (error) {
     const key = CAMERA_ERRORS[error.name];

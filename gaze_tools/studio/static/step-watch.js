@@ -1,13 +1,14 @@
 /** Step 4: choose a film and watch it. */
 
 import { locateOnScreen, startSession, Viewing, wait } from "./gaze-client.js";
-import { setText, t } from "./i18n.js";
+import { hasText, setText, t } from "./i18n.js";
 import { enterFullScreen, leaveFullScreen } from "./step-calibration.js";
 
 const byId = (id) => document.getElementById(id);
 const POLL_MS = 600;
 const COUNTDOWN_S = 3;
 const SMOOTHING = 0.4;
+const MAX_FILM_BYTES = 2 * 2 ** 30; // as the gateway
 
 export function setUpWatch(studio) {
   const stage = byId("film-stage");
@@ -16,9 +17,18 @@ export function setUpWatch(studio) {
   let chosen = null;
   let polling = null;
 
+  let asked = 0;
+  let shown = 0;
+
   const readFilms = async () => {
+    asked += 1;
+    const turn = asked;
     const response = await fetch("/api/films");
-    films = (await response.json()).films;
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    const { films: found } = await response.json();
+    if (turn < shown) return; // a later answer came first
+    shown = turn;
+    films = found;
     if (!films.some(({ film_id: id }) => id === chosen)) chosen = films[0]?.film_id;
     drawFilms();
   };
@@ -68,16 +78,40 @@ export function setUpWatch(studio) {
       bar.setAttribute("aria-label", text);
       const note = Object.assign(document.createElement("p"), { className: "note", textContent: text });
       item.append(bar, note);
-    } else if (each.state === "failed") {
-      const text = t("watch.failed", { problem: each.problem });
+    }
+    const texts = each.notes.map((note) => t(`note.${note}`));
+    if (each.state === "failed") texts.push(t("watch.failed", { problem: t(`problem.${each.reason}`) }));
+    if (each.state === "no_maps") texts.push(t("watch.noMaps"));
+    for (const text of texts) {
       item.append(Object.assign(document.createElement("p"), { className: "note", textContent: text }));
+    }
+    if (["failed", "no_maps"].includes(each.state)) {
+      const again = Object.assign(document.createElement("button"), { className: "plain", type: "button" });
+      again.dataset.focus = `again-${each.film_id}`;
+      again.textContent = t("watch.computeAgain");
+      again.setAttribute("aria-label", `${t("watch.computeAgain")}: ${each.title}`);
+      again.addEventListener("click", async () => {
+        await fetch(`/api/films/${each.film_id}/maps`, { method: "POST" });
+        await readFilms();
+      });
+      item.append(again);
     }
     return item;
   };
 
   const poll = async (signal) => {
+    let isGone = false;
     while (!signal.aborted) {
-      await readFilms().catch(() => studio.showError("error.server"));
+      try {
+        await readFilms();
+        if (isGone) studio.hideError();
+        isGone = false;
+      } catch {
+        if (!signal.aborted) studio.showError("error.server");
+        isGone = true;
+        await wait(POLL_MS, signal).catch(() => {});
+        continue;
+      }
       await wait(POLL_MS, signal).catch(() => {});
       while (!signal.aborted && films.length && films.every(({ state }) => state !== "preparing")) {
         await wait(POLL_MS, signal).catch(() => {});
@@ -89,25 +123,45 @@ export function setUpWatch(studio) {
     const [file] = target.files;
     if (!file) return;
     studio.hideError();
+    if (file.size > MAX_FILM_BYTES) {
+      studio.showError("film.too-large");
+      target.value = "";
+      return;
+    }
     studio.announce(t("watch.uploading"));
+    target.disabled = true;
     try {
       const response = await fetch(`/api/films?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
       const body = await response.json();
-      if (response.ok) chosen = body.film_id;
-      else studio.showError("error.film", { detail: body.detail });
+      if (!response.ok) refuse(body);
       await readFilms();
+      if (response.ok) {
+        chosen = body.film_id;
+        drawFilms();
+      }
     } catch (error) {
       studio.showFailure(error);
+    } finally {
+      target.disabled = false;
+      target.value = "";
     }
-    target.value = "";
   });
+
+  /** Says why a film was refused, in the viewer's language if the reason is a known one. */
+  const refuse = ({ type, detail }) => {
+    const key = `film.${type.split("/").at(-1)}`;
+    if (hasText(key)) studio.showError(key);
+    else studio.showError("error.film", { detail });
+  };
 
   byId("watch").addEventListener("click", async () => {
     studio.hideError();
     try {
       await watch();
     } catch (error) {
-      studio.showFailure(error);
+      if (error?.problem?.type?.endsWith("/no-maps")) studio.showError("watch.noMaps");
+      else studio.showFailure(error);
+      if (error?.status === 409) await readFilms().catch(() => {});
     } finally {
       film.pause();
       stage.hidden = true;
@@ -115,7 +169,25 @@ export function setUpWatch(studio) {
     }
   });
 
+  /** Whether the window is still on the screen that was measured; a phone may have been turned. */
+  const isOnMeasuredScreen = () => {
+    const { width_px: width, height_px: height } = studio.setup.screen ?? {};
+    if (studio.isSample || !width) return true;
+    const known = [width, height].sort((a, b) => a - b);
+    const now = [Math.round(screen.width), Math.round(screen.height)].sort((a, b) => a - b);
+    return known.every((each, index) => each === now[index]);
+  };
+
   const watch = async () => {
+    if (!isOnMeasuredScreen()) {
+      await studio.go("camera");
+      studio.showError("error.otherScreen");
+      return;
+    }
+    if (!studio.isSample && studio.source?.isLive === false) {
+      await studio.go("camera");
+      return;
+    }
     const { signal, ...controls } = makeControls();
     const [text, trouble] = [byId("film-text"), byId("film-trouble")];
     stage.hidden = false;
@@ -126,7 +198,8 @@ export function setUpWatch(studio) {
     if (calibration) await fetch(`/api/calibrations/${encodeURIComponent(calibration.sessionId)}`, { method: "POST" });
     const session = await startSession(chosen, { signal });
     film.src = `/api/films/${chosen}/video`;
-    const ended = waitForEnd(film, controls.finished, signal);
+    let holdAtBreak = () => false;
+    const ended = waitForEnd(film, controls.finished, signal, () => holdAtBreak());
     ended.catch(() => {});
     studio.source.watch?.(film);
     for (let left = COUNTDOWN_S; left > 0; left -= 1) {
@@ -138,6 +211,11 @@ export function setUpWatch(studio) {
     studio.viewing = viewing;
     studio.film = { ...films.find(({ film_id: id }) => id === chosen) };
     signal.addEventListener("abort", () => viewing.abort());
+    holdAtBreak = () => {
+      if (!viewing.points.length) return false;
+      hold("watch.broken");
+      return true;
+    };
     let isHeld = false;
     const hold = (key) => {
       isHeld ||= !film.paused;
@@ -145,14 +223,41 @@ export function setUpWatch(studio) {
       setText(trouble, key);
       trouble.hidden = false;
     };
-    viewing.addEventListener("trouble", () => hold("watch.trouble"));
-    viewing.addEventListener("recovery", () => {
+    const isBlind = () => studio.source.isLive === false || studio.source.isStill === true;
+    const release = () => {
+      if (isBlind() || viewing.connection.isTroubled) return;
       trouble.hidden = true;
-      if (isHeld) film.play().catch(() => {});
+      if (isHeld && !film.error) film.play().catch(() => {});
       isHeld = false;
-    });
-    const onLost = () => hold("watch.lost");
-    studio.source.addEventListener("lost", onLost);
+    };
+    const reactions = [
+      [viewing, "trouble", () => hold("watch.trouble")],
+      [viewing, "recovery", release],
+      [studio.source, "lost", () => hold("watch.lost")],
+      [studio.source, "still", () => hold("watch.still")],
+      [studio.source, "moving", release],
+      [film, "playing", () => {
+        isHeld = false;
+        trouble.hidden = !isBlind();
+      }],
+    ];
+    for (const [from, kind, react] of reactions) from.addEventListener(kind, react);
+    const begin = async () => {
+      if (isBlind()) {
+        hold(studio.source.isStill ? "watch.still" : "watch.lost");
+        isHeld = true;
+        return;
+      }
+      try {
+        await film.play();
+      } catch (error) {
+        // Some browsers want a click right before; others were paused again at once.
+        if (film.error || !["NotAllowedError", "AbortError"].includes(error.name)) throw error;
+        if (error.name === "AbortError") return;
+        hold("watch.press");
+        byId("film-pause").focus();
+      }
+    };
     const overlay = byId("show-gaze").checked ? makeOverlay(byId("overlay"), stage) : null;
     if (overlay) viewing.addEventListener("gaze", ({ detail }) => overlay(detail.gaze));
     const hide = () => {
@@ -161,12 +266,12 @@ export function setUpWatch(studio) {
     document.addEventListener("visibilitychange", hide);
     try {
       viewing.start();
-      await film.play();
+      await begin();
       await ended;
       await viewing.pause();
     } finally {
       document.removeEventListener("visibilitychange", hide);
-      studio.source.removeEventListener("lost", onLost);
+      for (const [from, kind, react] of reactions) from.removeEventListener(kind, react);
       studio.source.rest?.();
       overlay?.(null);
       controls.release();
@@ -212,11 +317,15 @@ export function setUpWatch(studio) {
   };
 }
 
-/** Resolves at the end of the film or when the viewer finishes it; rejects if it cannot be played. */
-function waitForEnd(film, finished, signal) {
+/**
+ * Resolves at the end of the film or when the viewer finishes it; rejects if it cannot be played, unless
+ * `isHeldAtBreak` says that the viewer was asked to finish with what they have seen.
+ */
+function waitForEnd(film, finished, signal, isHeldAtBreak) {
   return new Promise((resolve, reject) => {
     film.addEventListener("ended", resolve, { once: true, signal });
-    film.addEventListener("error", () => reject(new Error(t("watch.unplayable"))), { once: true, signal });
+    const fail = () => isHeldAtBreak() || reject(new Error(t("watch.unplayable")));
+    film.addEventListener("error", fail, { once: true, signal });
     finished.then(resolve);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
