@@ -25,6 +25,8 @@ NPM_SETTINGS = {
     "npm_config_update_notifier": "false",
 }
 
+NETWORK_ERRORS = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "ENOTCACHED")
+
 
 def find_node():
     """Return the path of Node.js; one of the system stands in for that of the extra dev."""
@@ -64,7 +66,9 @@ def install(packages, directory):
     environment = {**ENVIRONMENT, **NPM_SETTINGS, "PATH": f"{directory / 'bin'}:{ENVIRONMENT['PATH']}"}
     command = ["npm", "install", "--prefix", str(directory), *packages]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
-    assert done.returncode == 0, f"npm failed; the first run needs the network.\n{done.stderr[-2000:]}"
+    if done.returncode and any(code in done.stderr for code in NETWORK_ERRORS):
+        pytest.skip("npm cannot reach its registry, which the first run needs")
+    assert done.returncode == 0, f"npm failed\n{done.stderr[-2000:]}"
     check_digests(packages, directory / "node_modules")
     return directory / "node_modules"
 
