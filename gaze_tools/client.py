@@ -355,13 +355,8 @@ class GazeClient:
             viewport: Where the video is on the screen, unless each frame says it.
         """
         shared = _describe_calibration(calibration, calibration_token)
-        shared |= {
-            "video_id": video_id,
-            "ip_address": ip_address,
-            "screen": screen,
-            "camera": camera,
-            "viewport": viewport,
-        }
+        shared |= {"video_id": video_id, "ip_address": ip_address}
+        shared |= {"screen": screen, "camera": camera, "viewport": viewport}
         session_id = session_id or make_session_id(ip_address, video_id)
         return ViewingSession(self, session_id, session_token, shared)
 
@@ -403,8 +398,8 @@ class GazeClient:
 
         def fail(kind: type[GazeClientError], status: int | None, problem: Mapping[str, Any], reason: str) -> Never:
             replies = {number: FrameReply.from_body(number, *reply) for number, reply in stored.items()}
-            left = [number for number in frames if number not in stored]
-            raise kind(reason, status=status, problem=problem, frame_numbers=left, replies=replies)
+            missing = [number for number in frames if number not in stored]
+            raise kind(reason, status=status, problem=problem, frame_numbers=missing, replies=replies)
 
         total_s, failures = max(self._total_timeout_s, min_timeout_s), 0
         deadline_s = time.monotonic() + total_s
@@ -425,8 +420,10 @@ class GazeClient:
             over = next((each for each in refused if each["status"] in SESSION_OVER), None)
             if over is not None:
                 fail(GazeRequestError, over["status"], over, str(over.get("detail", "")))
-            if not waiting.keys() & batch.keys():
+            left = waiting.keys() & batch.keys()
+            if len(left) < len(batch):
                 failures, deadline_s = 0, time.monotonic() + total_s
+            if not left:
                 limit = min(self._max_batch, limit + 1)
                 continue
             # A busy function may have room for some of the frames, and a smaller body may pass another size limit.
@@ -512,6 +509,7 @@ class GazeSession:
         self._client = client
         shared = {"session_id": session_id, "session_token": session_token, **shared}
         self._shared = {name: value for name, value in shared.items() if value is not None}
+        json.dumps(self._shared, allow_nan=False)  # misuse is found before anything is sent
         self._last_number = 0
         self._stored: set[int] = set()
         self._lock = threading.Lock()

@@ -302,6 +302,14 @@ class TestBatches:
 
         assert (len(replies), slept) == (3, [0.25] * 3)
 
+    def test_attempts_count_from_the_last_frame_that_was_stored(self, function, slept):
+        busy = {"status": 503}
+        function.answers = [(200, {"frames": [OK, busy, busy, busy]}), (200, {"frames": [OK, busy]})]
+        with GazeClient(function.url, attempts=2) as client:
+            client.start_viewing("v").send_batch([IMAGE] * 4)
+
+        assert function.numbers() == [[1, 2, 3, 4], [2, 3], [3], [4]]
+
     def test_fields_and_headers_count_in_the_size_of_a_body(self, function):
         with GazeClient(function.url, max_body_bytes=3000) as client:
             client.start_viewing("v").send_batch([IMAGE] * 16)
@@ -783,6 +791,10 @@ class TestImages:
 
         viewing.send(IMAGE)
         assert function.numbers() == [[1]]
+
+    def test_a_screen_that_is_no_number_is_misuse_at_the_start(self, client):
+        with pytest.raises(ValueError, match="JSON"):
+            client.start_viewing("v", screen={"width_mm": float("inf"), "height_mm": 194})
 
     def test_the_frame_number_is_not_one_of_the_further_fields(self, function, viewing):
         viewing.send_batch([Frame(IMAGE, fields={"frame_number": 9})])
