@@ -467,9 +467,9 @@ class GazeClient:
         started_s = time.perf_counter()
         try:
             response = http.post(self._url, **body, timeout=timeouts_s, allow_redirects=False)
-        except requests.RequestException as error:
-            if isinstance(error, ValueError):  # an invalid header or proxy address: misuse
-                raise
+        except (requests.RequestException, ValueError) as error:  # such as a chunk with a negative size
+            if isinstance(error, requests.RequestException) and isinstance(error, ValueError):
+                raise  # misuse: an invalid header or proxy address
             return _Answer(None, {}, f"no answer: {error}")
         finally:
             self._idle.append(http)

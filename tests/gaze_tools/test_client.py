@@ -429,6 +429,26 @@ class TestRepeating:
 
         assert slept == [0.25]
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+            b"\x00\xff\r\n\r\n",
+        ],
+        ids=["a negative chunk", "no chunk", "no gzip", "no HTTP"],
+    )
+    def test_an_answer_that_is_not_http_is_repeated(self, function, viewing, slept, answer):
+        def answer_raw(handler):
+            handler.wfile.write(answer)
+            handler.close_connection = True
+
+        function.answers = [answer_raw]
+
+        assert viewing.send(IMAGE).validity == "ok"
+        assert len(slept) == 1
+
     def test_a_connection_that_is_reset_is_made_again(self, function, viewing, slept):
         def reset(handler):
             handler.send_response(200)
