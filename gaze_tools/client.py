@@ -22,20 +22,20 @@ import email.utils
 import itertools
 import json
 import math
+import os
 import random
 import statistics
 import threading
 import time
 import uuid
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Never, Protocol, Self, TypedDict
+from urllib.parse import urlsplit
 
 import requests
 
 Point = tuple[float, float]
-_Part = tuple[str, tuple[str | None, str | bytes, str]]
 FIVE_TARGETS: tuple[Point, ...] = ((0.5, 0.5), (0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.9, 0.9))
 NINE_TARGETS: tuple[Point, ...] = (*FIVE_TARGETS, (0.5, 0.1), (0.5, 0.9), (0.1, 0.5), (0.9, 0.5))
 VALIDATION_TARGETS: tuple[Point, ...] = ((0.3, 0.35), (0.7, 0.65))
@@ -48,6 +48,9 @@ MAX_DELAY_S = 8.0
 LAST_FRAME_TIMEOUT_S = 300.0
 JPEG_QUALITY = 90
 TEMPORARY = frozenset({408, 429, 502, 503, 504})
+SESSION_OVER = frozenset({401, 409, 410})
+"""Statuses that all later frames of the session would get, too."""
+
 _PART_BYTES = 1000
 """More than the fields and multipart headers of a frame usually take."""
 
@@ -97,13 +100,8 @@ class GazeUnavailableError(GazeClientError):
 class ArrayImage(Protocol):
     """A NumPy array, without a dependency on NumPy."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Height, width and 3."""
-
-    @property
-    def dtype(self) -> Any:  # noqa: ANN401 - NumPy's own type
-        """Must be uint8."""
+    def __array__(self) -> Any:  # noqa: ANN401 - NumPy's own type
+        """Return the array."""
 
 
 Image = bytes | ArrayImage
@@ -140,23 +138,14 @@ class ViewportFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One webcam frame.
-
-    Attributes:
-        image: The image; see `Image`.
-        video_time_ms: Position in the video when the frame was captured.
-        timestamp_ms: Time of capture.
-        viewport: Where the video was, if it moves.
-        frame_number: From 1, unique in the session; None takes the next one.
-        fields: Further fields of the HTTP interface.
-    """
+    """One webcam frame."""
 
     image: Image
-    video_time_ms: float | None = None
-    timestamp_ms: float | None = None
-    viewport: ViewportFields | None = None
-    frame_number: int | None = None
-    fields: Mapping[str, object] = field(default_factory=dict)
+    video_time_ms: float | None = None  # position in the video when the frame was captured
+    timestamp_ms: float | None = None  # time of capture
+    viewport: ViewportFields | None = None  # where the video was, if it moves
+    frame_number: int | None = None  # from 1, unique in the session; None takes the next one
+    fields: Mapping[str, object] = field(default_factory=dict)  # further fields of the HTTP interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,48 +159,31 @@ class PointOfGaze:
 
 @dataclass(frozen=True, slots=True)
 class FrameReply:
-    """Reply to a stored frame.
-
-    Attributes:
-        frame_number: Number of the frame.
-        gaze: Point of gaze; None if the frame has none.
-        validity: `ok`, `no_face`, `eyes_closed` or `low_quality`.
-        flags: Reasons for `low_quality`, and remarks such as `several_faces`.
-        calibrated: Whether `gaze` is corrected; None without a calibration.
-        warnings: What had no effect.
-        latency_ms: Duration of the attempt that succeeded.
-        body: The reply as received.
-    """
+    """Reply to a stored frame. What it lacks is None or empty; fields that are new to this client are in `body`."""
 
     frame_number: int
     gaze: PointOfGaze | None
-    validity: str
-    flags: tuple[str, ...]
-    calibrated: bool | None
-    warnings: tuple[str, ...]
-    latency_ms: float
+    validity: str  # ok, no_face, eyes_closed or low_quality
+    flags: tuple[str, ...]  # reasons for low_quality, and remarks such as several_faces
+    calibrated: bool | None  # whether `gaze` is corrected; None without a calibration
+    warnings: tuple[str, ...]  # what had no effect
+    latency_ms: float  # duration of the attempt that succeeded
     body: Mapping[str, Any] = field(repr=False)
 
     @staticmethod
     def from_body(frame_number: int, body: Mapping[str, Any], latency_ms: float) -> "FrameReply":
-        """Read a reply; what is missing is None or empty, and unknown fields are only in `body`."""
-        gaze = _get_object(body, "gaze")
-        x, y = _get_number(gaze, "x"), _get_number(gaze, "y")
-        return FrameReply(
-            frame_number,
-            None if x is None or y is None else PointOfGaze(x, y, on_screen=bool(gaze.get("on_screen"))),
-            str(body.get("validity", "unknown")),
-            _get_texts(body, "flags"),
-            body.get("calibrated"),
-            _get_texts(body, "warnings"),
-            latency_ms,
-            body,
-        )
+        """Read the body of a reply."""
+        found = _get_object(body, "gaze")
+        x, y = _get_number(found, "x"), _get_number(found, "y")
+        gaze = None if x is None or y is None else PointOfGaze(x, y, on_screen=bool(found.get("on_screen")))
+        validity, calibrated = str(body.get("validity", "unknown")), body.get("calibrated")
+        flags, warnings = _get_texts(body, "flags"), _get_texts(body, "warnings")
+        return FrameReply(frame_number, gaze, validity, flags, calibrated, warnings, latency_ms, body)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredTarget:
-    """Frames of a viewer who looks at a target."""
+    """A target and the replies to its frames."""
 
     target: Point
     replies: tuple[FrameReply, ...]
@@ -233,66 +205,38 @@ class MeasuredTarget:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """Whether a calibration is used and how accurate it is; errors are degrees at the eye, None if unknown.
+    """Whether a calibration is used and how accurate it is; errors are degrees at the eye, None if unknown."""
 
-    Attributes:
-        used: Whether later gaze is corrected.
-        reason: Why not, such as `too_few_dots` or `no_improvement`.
-        accuracy_deg: Mean error at the targets, each corrected by the calibration from the other ones.
-        generic_accuracy_deg: Mean error without the calibration.
-        validation_accuracy_deg: Mean error at the validation targets.
-        refreshed: Whether an earlier calibration was refreshed; None if none was named.
-        body: Everything that the function reports.
-    """
-
-    used: bool
-    reason: str | None
-    accuracy_deg: float | None
-    generic_accuracy_deg: float | None
-    validation_accuracy_deg: float | None
-    refreshed: bool | None
-    body: Mapping[str, Any] = field(repr=False)
+    used: bool  # whether later gaze is corrected
+    reason: str | None  # why not, such as too_few_dots or no_improvement
+    accuracy_deg: float | None  # mean error at the targets, each corrected by the calibration from the other ones
+    generic_accuracy_deg: float | None  # mean error without the calibration
+    validation_accuracy_deg: float | None  # mean error at the validation targets
+    refreshed: bool | None  # whether an earlier calibration was refreshed; None if none was named
+    body: Mapping[str, Any] = field(repr=False)  # everything that the function reports
 
     @staticmethod
     def from_body(body: Mapping[str, Any]) -> "CalibrationReport":
         """Read the `calibration` of a result."""
-        return CalibrationReport(
-            body.get("used") is True,
-            body.get("reason"),
-            _get_number(body, "accuracy_deg"),
-            _get_number(body, "generic_accuracy_deg"),
-            _get_number(_get_object(body, "validation"), "accuracy_deg"),
-            body.get("refreshed"),
-            body,
-        )
+        accuracy, generic = _get_number(body, "accuracy_deg"), _get_number(body, "generic_accuracy_deg")
+        validation = _get_number(_get_object(body, "validation"), "accuracy_deg")
+        used, refreshed = body.get("used") is True, body.get("refreshed")
+        return CalibrationReport(used, body.get("reason"), accuracy, generic, validation, refreshed, body)
 
 
 @dataclass(frozen=True, slots=True)
 class ResultReply:
-    """Score of a viewing.
+    """Score of a viewing."""
 
-    Attributes:
-        final_score: Percentage of scored frames whose gaze hits the most salient 30 % of the video.
-        score_valid: Whether the score means anything.
-        score_invalid_reason: Why not, such as `too_few_frames`.
-        chance_level: Expected score of a random gaze.
-        interval_95: 95 % confidence interval of the score; None if it is unknown.
-        coverage: Share of the expected frames that could be scored.
-        calibration: Calibration of the gaze; None if none was requested.
-        warnings: What had no effect, and doubts about the session.
-        latency_ms: Duration of the attempt that succeeded.
-        body: The reply as received.
-    """
-
-    final_score: float
-    score_valid: bool
-    score_invalid_reason: str | None
-    chance_level: float | None
-    interval_95: Point | None
-    coverage: float | None
-    calibration: CalibrationReport | None
-    warnings: tuple[str, ...]
-    latency_ms: float
+    final_score: float  # percentage of scored frames whose gaze hits the most salient 30 % of the video
+    score_valid: bool  # whether the score means anything
+    score_invalid_reason: str | None  # why not, such as too_few_frames
+    chance_level: float | None  # expected score of a random gaze
+    interval_95: Point | None  # 95 % confidence interval of the score; None if it is unknown
+    coverage: float | None  # share of the expected frames that could be scored
+    calibration: CalibrationReport | None  # calibration of the gaze; None if none was requested
+    warnings: tuple[str, ...]  # what had no effect, and doubts about the session
+    latency_ms: float  # duration of the attempt that succeeded
     body: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -311,8 +255,7 @@ class ResultReply:
         if final_score is None:
             raise GazeRequestError("the answer to the last frame has no final_score", status=200, problem=body)
         result = _get_object(body, "result")
-        calibration = _get_object(result, "calibration")
-        interval = result.get("interval_95")
+        calibration, interval = _get_object(result, "calibration"), result.get("interval_95")
         ends = dict(enumerate(interval)) if isinstance(interval, list) else {}
         low, high = _get_number(ends, 0), _get_number(ends, 1)
         return ResultReply(
@@ -334,7 +277,7 @@ class GazeClient:
 
     Repeated are connection errors, time-outs, answers that are not JSON, 408, 429, 502, 503 and 504, after a random
     delay that grows exponentially (full jitter) and not before `Retry-After`. Nothing counts twice: the function stores
-    a frame number once. Other answers raise `GazeRequestError` at once.
+    a frame number once. Other answers raise `GazeRequestError`.
     """
 
     def __init__(
@@ -353,24 +296,25 @@ class GazeClient:
         Args:
             function_url: Base address of the function or of a gateway, such as `http://localhost:8080`.
             timeout_s: Maximum time of one attempt without receiving anything.
-            total_timeout_s: Maximum time of a request with its repetitions; the last frame has at least 300 s.
+            total_timeout_s: Time for a request, after which it is not repeated; the last frame has at least 300 s.
             attempts: Maximum number of attempts per request.
             max_batch: Maximum number of frames per request, 1 to 32.
             max_body_bytes: Maximum size of a request; the function's MAX_BODY_BYTES.
-            make_http: Makes an HTTP session for a thread, to use a proxy, a CA bundle or headers of a gateway. By
-                default proxies of the environment are not used.
+            make_http: Makes an HTTP session, to use a proxy, a CA bundle or headers of a gateway; there is one for each
+                concurrent request. By default proxies of the environment are not used.
         """
-        if not function_url.startswith(("http://", "https://")):
-            raise ValueError(f"function_url must start with http:// or https://, not {function_url!r}")
+        parts = urlsplit(function_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0 or parts.query:
+            raise ValueError(f"function_url must look like http://localhost:8080, not {function_url!r}")
         if not 1 <= max_batch <= MAX_BATCH:
             raise ValueError(f"max_batch must be 1 to {MAX_BATCH}, not {max_batch}")
         self._url = f"{function_url.rstrip('/')}/gaze"
         self._timeout_s, self._total_timeout_s, self._attempts = timeout_s, total_timeout_s, attempts
         self._max_batch, self._max_body_bytes = max_batch, max_body_bytes
         self._make_http = make_http or _make_http
-        self._local = threading.local()
-        self._open: weakref.WeakSet[requests.Session] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        # Appending to a list and popping from it are atomic.
+        self._idle: list[requests.Session] = []
+        self._pid = os.getpid()
 
     def __enter__(self) -> Self:
         return self
@@ -380,9 +324,8 @@ class GazeClient:
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
-            for http in self._open:
-                http.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def start_viewing(
         self,
@@ -412,13 +355,8 @@ class GazeClient:
             viewport: Where the video is on the screen, unless each frame says it.
         """
         shared = _describe_calibration(calibration, calibration_token)
-        shared |= {
-            "video_id": video_id,
-            "ip_address": ip_address,
-            "screen": screen,
-            "camera": camera,
-            "viewport": viewport,
-        }
+        shared |= {"video_id": video_id, "ip_address": ip_address}
+        shared |= {"screen": screen, "camera": camera, "viewport": viewport}
         session_id = session_id or make_session_id(ip_address, video_id)
         return ViewingSession(self, session_id, session_token, shared)
 
@@ -451,43 +389,57 @@ class GazeClient:
         Sessions call this. `min_timeout_s` is a lower limit of both time-outs, for requests that may take long.
 
         Raises:
-            GazeRequestError: The function refused a frame, after all others were sent; or it refused a whole request.
+            GazeRequestError: The function refused a frame, after all others were sent; or a whole request or session.
             GazeUnavailableError: Attempts or time are used up.
         """
         waiting, limit = dict(frames), self._max_batch
         stored: dict[int, tuple[dict[str, Any], float]] = {}
-        refused: dict[int, dict[str, Any]] = {}
+        refused: list[dict[str, Any]] = []
 
         def fail(kind: type[GazeClientError], status: int | None, problem: Mapping[str, Any], reason: str) -> Never:
             replies = {number: FrameReply.from_body(number, *reply) for number, reply in stored.items()}
-            left = [number for number in frames if number not in stored]
-            raise kind(reason, status=status, problem=problem, frame_numbers=left, replies=replies)
+            missing = [number for number in frames if number not in stored]
+            raise kind(reason, status=status, problem=problem, frame_numbers=missing, replies=replies)
 
-        retries = _Retries(self._attempts, max(self._total_timeout_s, min_timeout_s))
+        total_s, failures = max(self._total_timeout_s, min_timeout_s), 0
+        deadline_s = time.monotonic() + total_s
         while waiting:
             batch = self._take_batch(waiting, limit)
-            answer = self._attempt(shared, batch, retries.limit(max(self._timeout_s, min_timeout_s)))
+            left_s = max(0.001, deadline_s - time.monotonic())
+            answer = self._attempt(shared, batch, min(left_s, max(self._timeout_s, min_timeout_s)))
             entries = answer.list_entries(len(batch))
             for number, entry in zip(batch, entries, strict=False):
-                if entry.get("status") == "success":
+                status = entry.get("status")
+                if status == "success":
                     stored[number] = (entry, answer.latency_ms)
-                elif entry.get("status") not in TEMPORARY:
-                    refused[number] = entry
-            waiting = {number: waiting[number] for number in waiting if not (number in stored or number in refused)}
-            if not waiting.keys() & batch.keys():
-                retries.restart()
+                elif isinstance(status, int) and status not in TEMPORARY:
+                    refused.append(entry)
+                else:
+                    continue
+                del waiting[number]
+            over = next((each for each in refused if each["status"] in SESSION_OVER), None)
+            if over is not None:
+                fail(GazeRequestError, over["status"], over, str(over.get("detail", "")))
+            left = waiting.keys() & batch.keys()
+            if len(left) < len(batch):
+                failures, deadline_s = 0, time.monotonic() + total_s
+            if not left:
                 limit = min(self._max_batch, limit + 1)
                 continue
             # A busy function may have room for some of the frames, and a smaller body may pass another size limit.
             limit = max(1, len(batch) // 2)
             if answer.status == 413 and len(batch) > 1:
                 continue
-            if answer.is_refusal:
+            if answer.status is not None and answer.status not in {200, *TEMPORARY}:
                 fail(GazeRequestError, answer.status, answer.body, answer.reason)
-            if not retries.wait(answer.find_retry_after_s(entries)):
+            failures += 1
+            wait_s = answer.find_retry_after_s(entries)
+            delay_s = retry_delay_s(failures, wait_s, random.random())  # noqa: S311 - not a secret
+            if failures >= self._attempts or time.monotonic() + delay_s >= deadline_s:
                 fail(GazeUnavailableError, answer.status, answer.body, answer.reason)
-        for problem in refused.values():
-            fail(GazeRequestError, problem.get("status"), problem, str(problem.get("detail")))
+            time.sleep(delay_s)
+        if refused:
+            fail(GazeRequestError, refused[0]["status"], refused[0], str(refused[0].get("detail", "")))
         return stored
 
     def _take_batch(self, waiting: Mapping[int, "_Outgoing"], limit: int) -> dict[int, "_Outgoing"]:
@@ -501,52 +453,52 @@ class GazeClient:
         return batch
 
     def _attempt(self, shared: Mapping[str, object], batch: Mapping[int, "_Outgoing"], timeout_s: float) -> "_Answer":
-        entries = [{"frame_number": number, **frame.fields} for number, frame in batch.items()]
+        entries = [{**frame.fields, "frame_number": number} for number, frame in batch.items()]
         metadata = json.dumps({**shared, **(entries[0] if len(entries) == 1 else {"frames": entries})}, allow_nan=False)
-        parts: list[_Part] = [("metadata", (None, metadata, "application/json"))]
-        parts += [
-            ("frame", ("frame", frame.image, "application/octet-stream"))
-            for frame in batch.values()
-            if frame.image is not None
-        ]
+        images = [frame.image for frame in batch.values() if frame.image is not None]
+        parts = [("frame", ("frame", image, "application/octet-stream")) for image in images]
+        body: dict[str, Any] = (
+            {"files": [("metadata", (None, metadata, "application/json")), *parts]}
+            if parts
+            else {"data": metadata, "headers": {"Content-Type": "application/json"}}
+        )
+        timeouts_s = (min(timeout_s, self._timeout_s), timeout_s)  # to connect, and to receive something
+        http = self._take_http()
         started_s = time.perf_counter()
         try:
-            if len(parts) > 1:
-                response = self._http().post(self._url, files=parts, timeout=timeout_s, allow_redirects=False)
-            else:
-                headers = {"Content-Type": "application/json"}
-                response = self._http().post(
-                    self._url, data=metadata, headers=headers, timeout=timeout_s, allow_redirects=False
-                )
-        except requests.RequestException as error:
+            response = http.post(self._url, **body, timeout=timeouts_s, allow_redirects=False)
+        except (requests.RequestException, ValueError) as error:  # such as a chunk with a negative size
+            if isinstance(error, requests.RequestException) and isinstance(error, ValueError):
+                raise  # misuse: an invalid header or proxy address
             return _Answer(None, {}, f"no answer: {error}")
+        finally:
+            self._idle.append(http)
         latency_ms = 1000 * (time.perf_counter() - started_s)
-        retry_after_s = _read_retry_after(response.headers.get("Retry-After"))
+        retry_after_s = _read_retry_after(response.headers.get("Retry-After", ""))
         try:
-            body = json.loads(response.content)
+            value = json.loads(response.content)
         except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
+            value = None
+        if not isinstance(value, dict):
             return _Answer(response.status_code, {}, "the answer is not a JSON object", retry_after_s, latency_ms)
-        reason = str(body.get("detail", "the answer is unexpected"))
-        return _Answer(response.status_code, body, reason, retry_after_s, latency_ms)
+        reason = str(value.get("detail", "the answer is unexpected"))
+        return _Answer(response.status_code, value, reason, retry_after_s, latency_ms)
 
-    def _http(self) -> requests.Session:
-        """Return the HTTP session of this thread: those of requests must not be shared."""
-        http: requests.Session | None = getattr(self._local, "http", None)
-        if http is None:
-            http = self._local.http = self._make_http()
-            with self._lock:
-                self._open.add(http)
-        return http
+    def _take_http(self) -> requests.Session:
+        """Return an HTTP session that no other thread uses: those of requests must not be shared."""
+        if self._pid != os.getpid():  # a fork must not use the connections of its parent
+            self._idle, self._pid = [], os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._make_http()
 
 
 class GazeSession:
     """Frames of one session. The base of `ViewingSession` and `CalibrationSession`.
 
-    Attributes:
-        session_id: Session id.
-        session_token: Token of the session; None if it has none.
+    Whatever sends frames raises `GazeRequestError` if the function refused one, and `GazeUnavailableError` if the
+    function did not answer in time.
     """
 
     def __init__(
@@ -557,6 +509,7 @@ class GazeSession:
         self._client = client
         shared = {"session_id": session_id, "session_token": session_token, **shared}
         self._shared = {name: value for name, value in shared.items() if value is not None}
+        json.dumps(self._shared, allow_nan=False)  # misuse is found before anything is sent
         self._last_number = 0
         self._stored: set[int] = set()
         self._lock = threading.Lock()
@@ -571,24 +524,15 @@ class GazeSession:
         frame_number: int | None = None,
         **fields: object,
     ) -> FrameReply:
-        """Send a frame and return its point of gaze. The arguments are those of `Frame`.
-
-        Raises:
-            GazeRequestError: The function refused the frame.
-            GazeUnavailableError: The function did not answer in time.
-        """
+        """Send a frame and return its point of gaze. The arguments are those of `Frame`."""
         (reply,) = self.send_batch([Frame(image, video_time_ms, timestamp_ms, viewport, frame_number, fields)])
         return reply
 
     def send_batch(self, frames: Iterable[Frame | Image]) -> list[FrameReply]:
         """Send any number of frames in as few requests as possible, and return the replies in order.
 
-        Frames that failed temporarily are sent again, alone. A frame that is refused for good does not keep the others
-        from being sent; the error has their `replies`.
-
-        Raises:
-            GazeRequestError: The function refused a frame, or a whole request.
-            GazeUnavailableError: The function did not answer in time.
+        Frames that failed temporarily are sent again, alone. A broken image does not keep the other frames from being
+        sent; the error has their `replies`. An invalid field refuses a whole request, and nothing more is sent.
         """
         prepared = [_prepare(each if isinstance(each, Frame) else Frame(each)) for each in frames]
         numbered: dict[int, _Outgoing] = {}
@@ -601,8 +545,7 @@ class GazeSession:
                 self._last_number = max(self._last_number, number)
         stored: Iterable[int] = ()
         try:
-            replies = self._client.exchange(self._shared, numbered)
-            stored = replies
+            stored = replies = self._client.exchange(self._shared, numbered)
         except GazeClientError as error:
             stored = error.replies
             raise
@@ -620,9 +563,6 @@ class GazeSession:
             target: Position of the target on the screen, each coordinate from 0 to 1.
             images: 10 to 15 frames, captured from 0.7 s after the target appeared.
             use: `fit` to calibrate, `validate` to measure how good the calibration is.
-
-        Raises:
-            GazeClientError: As in `send_batch`.
         """
         fields = {"calibration_target": [float(target[0]), float(target[1])], "calibration_use": use}
         frames = [each if isinstance(each, Frame) else Frame(each) for each in images]
@@ -649,10 +589,6 @@ class ViewingSession(GazeSession):
             frame_number: Number after the last frame; None if all frames were sent through this object.
             total_frames: Number of frames sent. None: those stored through this object, or with a `frame_number` all
                 numbers before it.
-
-        Raises:
-            GazeRequestError: The function refused the request, for example because the session has expired (410).
-            GazeUnavailableError: The function did not answer in time.
         """
         return self._end(frame_number, total_frames)
 
@@ -661,12 +597,7 @@ class CalibrationSession(GazeSession):
     """A viewer who looks at targets: `measure` some to fit and a few to validate, then `finish`."""
 
     def finish(self) -> CalibrationReport:
-        """End the calibration and return how good it is. More targets may follow, and another `finish`.
-
-        Raises:
-            GazeRequestError: The function refused the request.
-            GazeUnavailableError: The function did not answer in time.
-        """
+        """End the calibration and return how good it is. More targets may follow, and another `finish`."""
         return self._end(None, None).calibration or CalibrationReport.from_body({})
 
 
@@ -690,14 +621,14 @@ def encode_jpeg(image: ArrayImage, *, quality: int = JPEG_QUALITY) -> bytes:
         ImportError: OpenCV is not installed.
         ValueError: The array has another shape or type.
     """
-    try:
-        import cv2  # noqa: PLC0415 - only needed for arrays
-    except ImportError as error:
-        raise ImportError("arrays need OpenCV (pip install opencv-python-headless); or pass JPEG files") from error
     array: Any = image
     shape: tuple[int, ...] = getattr(image, "shape", ())
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or str(array.dtype) != "uint8":
         raise ValueError("an image must be the bytes of a file, or a uint8 array of shape (height, width, 3)")
+    try:
+        import cv2  # noqa: PLC0415 - only needed for arrays
+    except ImportError as error:
+        raise ImportError("arrays need OpenCV (pip install opencv-python-headless); or pass JPEG files") from error
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(array, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(jpeg)
 
@@ -714,8 +645,12 @@ def _prepare(frame: Frame) -> _Outgoing:
     fields: dict[str, object] = {name: float(value) for name, value in times.items() if value is not None}
     if frame.viewport is not None:
         fields["viewport"] = frame.viewport
+    fields |= frame.fields
+    json.dumps([fields, frame.frame_number], allow_nan=False)  # misuse is found before anything is sent
     image = bytes(frame.image) if isinstance(frame.image, (bytes, bytearray, memoryview)) else encode_jpeg(frame.image)
-    return _Outgoing(image, {**fields, **frame.fields}, frame.frame_number)
+    if not image:
+        raise ValueError("an image is empty")
+    return _Outgoing(image, fields, frame.frame_number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -728,10 +663,6 @@ class _Answer:
     retry_after_s: float | None = None
     latency_ms: float = 0.0
 
-    @property
-    def is_refusal(self) -> bool:
-        return self.status is not None and self.status != 200 and self.status not in TEMPORARY
-
     def list_entries(self, count: int) -> list[dict[str, Any]]:
         """Return what the answer says about each frame; nothing if it says nothing about single frames."""
         if count > 1:
@@ -743,31 +674,7 @@ class _Answer:
 
     def find_retry_after_s(self, entries: Iterable[Mapping[str, Any]]) -> float | None:
         waits_s = [self.retry_after_s, *(_get_number(entry, "retry_after_s") for entry in entries)]
-        return max((wait_s for wait_s in waits_s if wait_s is not None), default=None)
-
-
-class _Retries:
-    """Attempts and time that are left for a request."""
-
-    def __init__(self, attempts: int, total_s: float) -> None:
-        self._attempts, self._total_s = attempts, total_s
-        self.restart()
-
-    def restart(self) -> None:
-        self._failures = 0
-        self._deadline_s = time.monotonic() + self._total_s
-
-    def limit(self, timeout_s: float) -> float:
-        return max(0.001, min(timeout_s, self._deadline_s - time.monotonic()))
-
-    def wait(self, retry_after_s: float | None) -> bool:
-        """Wait before the next attempt; return False, at once, if none is left."""
-        self._failures += 1
-        delay_s = retry_delay_s(self._failures, retry_after_s, random.random())  # noqa: S311 - not a secret
-        if self._failures >= self._attempts or time.monotonic() + delay_s >= self._deadline_s:
-            return False
-        time.sleep(delay_s)
-        return True
+        return max((wait_s for wait_s in waits_s if wait_s is not None and wait_s >= 0), default=None)
 
 
 def _make_http() -> requests.Session:
@@ -782,19 +689,14 @@ def _describe_calibration(calibration: CalibrationSession | str | None, token: s
     return {"calibration_session": calibration, "calibration_token": token}
 
 
-def _read_retry_after(value: str | None) -> float | None:
-    """Return the seconds of a header Retry-After, which is a number or a date."""
-    if value is None:
-        return None
+def _read_retry_after(value: str) -> float | None:
+    """Return the seconds of a header Retry-After, which is a number or a date; None if it is neither."""
     try:
-        return max(0.0, float(value) if value.strip().isdigit() else _seconds_until(value))
+        if value.strip().isdigit():
+            return float(value)
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-def _seconds_until(date: str) -> float:
-    due: float = email.utils.parsedate_to_datetime(date).timestamp()
-    return due - time.time()
 
 
 def _get_object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -804,7 +706,7 @@ def _get_object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _get_number(body: Mapping[Any, Any], name: object) -> float | None:
     value = body.get(name)
-    return float(value) if isinstance(value, (int, float)) else None
+    return float(value) if isinstance(value, (int, float)) and abs(value) < 1e300 else None  # not NaN, not infinite
 
 
 def _get_texts(body: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ VIDEO_IDS = ("calibration", "check", "sample")  # your videos; the first two are
 app = Flask(__name__, static_folder=Path(os.environ["PAGE"]).absolute(), static_url_path="")
 app.config["MAX_CONTENT_LENGTH"] = 8 * 2**20  # MAX_BODY_BYTES of the function
 http = requests.Session()
+http.trust_env = False  # no proxy of the environment, no .netrc
 
 
 @app.get("/")
@@ -47,7 +48,7 @@ def forward():
     try:
         metadata = json.loads(part.read() if part else request.form["metadata"])
         metadata["ip_address"] = request.remote_addr  # never what the browser says
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {"detail": "The part metadata is not a JSON object."}, 400
     parts = [("metadata", (None, json.dumps(metadata), "application/json"))]
     parts += [("frame", ("frame", image.read(), "image/jpeg")) for image in request.files.getlist("frame")]

@@ -1,6 +1,7 @@
 """Checks of a result aggregator."""
 
 import json
+import re
 import time
 import uuid
 from functools import partial
@@ -168,7 +169,7 @@ def once(kit: Kit) -> str:
 
 
 def _count_listed(kit: Kit, results_url: str, video_id: str) -> int:
-    """Return how often the list of results names a video as a whole value."""
+    """Return how often the list of results names a video, in any text format."""
     parts = urlsplit(results_url)
     target = ServiceTarget(
         f"{parts.scheme}://{parts.netloc}", kit.target.timeout_s, kit.target.ca_bundle, kit.target.proxy
@@ -179,16 +180,20 @@ def _count_listed(kit: Kit, results_url: str, video_id: str) -> int:
         answer = Wire(target, kit.log).call("GET", path)
         if answer.status != 200:
             raise NotConformingError(f"--results-url is answered {answer.status} instead of 200", answer.exchange)
-        found = answer.exchange.received.count(json.dumps(video_id).encode())
+        found = _count_names(answer.exchange.received, video_id)
         if found or time.monotonic() > deadline_s:
             _forget_others(kit, answer.exchange, video_id)
             return found
         time.sleep(0.1)
 
 
+def _count_names(text: bytes, video_id: str) -> int:
+    return len(re.findall(rb"(?<![\w.-])" + re.escape(video_id.encode()) + rb"(?![\w.-])", text))
+
+
 def _forget_others(kit: Kit, exchange: WireExchange, video_id: str) -> None:
     """Make a report show the number of results instead of the results of other viewers."""
-    found = exchange.received.count(json.dumps(video_id).encode())
+    found = _count_names(exchange.received, video_id)
     summary = f"(results of others left out; {len(exchange.received)} bytes name {video_id} {found} times)".encode()
     kit.log.add(WireExchange(exchange.method, exchange.path, None, exchange.duration_s, exchange.status, summary))
 

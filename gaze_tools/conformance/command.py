@@ -99,6 +99,11 @@ _file_type = click.Path(dir_okay=False, path_type=Path)
     help="Longest time to wait for a session to expire.  [default: do not wait]",
 )
 @click.option(
+    "--ttl-s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Lifetime of a session, if the service does not report it.",
+)
+@click.option(
     "--results-url", callback=check_session_api, help="URL that lists the aggregator's results, if it has one."
 )
 @click.option(
@@ -133,7 +138,12 @@ def conformance(session_url: str | None, aggregator_url: str | None, *, lists: b
         service: ServiceTarget(url, options["timeout_s"], options["ca_bundle"], options["proxy"])
         for service, url in urls.items()
     }
-    run = Run(secrets.token_hex(4), wait_s=options["wait_s"], results_url=options["results_url"])
+    run = Run(
+        secrets.token_hex(4),
+        wait_s=options["wait_s"],
+        ttl_s=options["ttl_s"],
+        results_url=options["results_url"],
+    )
     outcomes, left = _run(selected, targets, run)
     show_outcomes(console, outcomes)
     times = summarise([each for each in run.log.read() if each.call in CALLS])
@@ -196,7 +206,8 @@ def _describe_traces(run: Run, urls: dict[str, str], left: int) -> str:
         )
     if "aggregator" in urls:
         sentences.append(
-            f"The aggregator has scores of the videos {PREFIX}-{run.run_id}-…, all of type gaze: they make no row."
+            f"The aggregator has scores of the videos {PREFIX}-{run.run_id}-…, all of type gaze: they make no row "
+            "if it waits for the other two types."
         )
     return "\n".join(sentences)
 

@@ -57,6 +57,7 @@ class Run:
         effort: Size of the checks.
         wait_s: Longest time to wait for a session to expire; 0 does not wait.
         results_url: URL that lists what the aggregator has stored; None if there is none.
+        ttl_s: Lifetime of a session after its last use, for services that do not report it; None if unknown.
         log: All exchanges.
         session_ids: Ids of all sessions that may have been created.
     """
@@ -65,6 +66,7 @@ class Run:
     effort: KitEffort = field(default_factory=KitEffort)
     wait_s: float = 0.0
     results_url: str | None = None
+    ttl_s: float | None = None
     log: ExchangeLog = field(default_factory=ExchangeLog)
     session_ids: list[str] = field(default_factory=list)
 

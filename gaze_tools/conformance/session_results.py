@@ -9,7 +9,7 @@ from gaze_tools.conformance.values import demand, demand_same, make_record, make
 _SMALL_BYTES = 400
 
 
-def _make_scored(kit: Kit, suffix: str = "") -> str:
+def make_scored(kit: Kit, suffix: str = "") -> str:
     """Return the id of a session with three frames and a result."""
     session_id = kit.create(suffix)
     kit.store.update_frames(session_id, {number: make_record(number) for number in (1, 2, 3)}, **kit.viewer)
@@ -30,7 +30,7 @@ def _make_scored(kit: Kit, suffix: str = "") -> str:
 )
 def result(kit: Kit) -> str:
     """The result is stored beside the frames, with `created_at` of the session in the update."""
-    session = kit.store.get_session(_make_scored(kit))
+    session = kit.store.get_session(make_scored(kit))
     demand_same({"result": make_result(_SMALL_BYTES)}, session.settings, "settings")
     demand_same({number: make_record(number) for number in (1, 2, 3)}, session.frames, "frames")
     return "stored and read"
@@ -45,7 +45,7 @@ def result(kit: Kit) -> str:
 )
 def result_first(kit: Kit) -> str:
     """The first result stays: another one, or the same one again, is answered 200 and ignored."""
-    session_id, first = _make_scored(kit), make_result(_SMALL_BYTES)
+    session_id, first = make_scored(kit), make_result(_SMALL_BYTES)
     for repeated in (first, {**first, "final_score": 12.5}):
         demand_answer(kit.put(session_id, {"result": repeated}), 200, "message")
         demand_same(first, kit.store.get_session(session_id).settings.get("result"), "result")
@@ -80,7 +80,7 @@ def result_size(kit: Kit) -> str:
 )
 def after_result(kit: Kit) -> str:
     """After the result, a frame that is stored gets its 200 again, and `result_delivered` can be stored."""
-    session_id = _make_scored(kit)
+    session_id = make_scored(kit)
     demand_answer(kit.put(session_id, {"2": make_record(2)}), 200, "message")
     created_at = kit.store.get_session(session_id).created_at
     kit.store.store_settings(session_id, {"result_delivered": True}, created_at=created_at)
@@ -101,7 +101,7 @@ def after_result(kit: Kit) -> str:
 )
 def sealed(kit: Kit) -> str:
     """After the result, a new frame is answered 409 with `error` and is not stored."""
-    session_id = _make_scored(kit)
+    session_id = make_scored(kit)
     try:
         kit.store.update_session(session_id, 4, make_record(4), **kit.viewer)
     except SessionScoredError as error:

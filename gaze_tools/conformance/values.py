@@ -53,7 +53,8 @@ def make_result(size_bytes: int) -> dict[str, Any]:
 def find_difference(sent: object, received: object, where: str = "") -> str | None:
     """Return the first difference between JSON values as text; None if they are the same.
 
-    Numbers are compared by value, because JSON does not tell 1 from 1.0. Truth values are not numbers.
+    Numbers are compared by value, because JSON does not tell 1 from 1.0; as 64-bit floats where one of them is a float:
+    PostgreSQL writes 1e300 as an integer of 301 digits. Truth values are not numbers.
     """
     if isinstance(sent, Mapping) and isinstance(received, Mapping):
         for key in sent:
@@ -71,8 +72,18 @@ def find_difference(sent: object, received: object, where: str = "") -> str | No
             find_difference(a, b, f"{where}[{at}] ") for at, (a, b) in enumerate(zip(sent, received, strict=True))
         )
         return next((found for found in found_in if found), None)
-    is_same = sent == received and isinstance(sent, bool) == isinstance(received, bool)
-    return None if is_same else f"{where}is {_show(received)} instead of {_show(sent)}"
+    return None if _is_same(sent, received) else f"{where}is {_show(received)} instead of {_show(sent)}"
+
+
+def _is_same(sent: object, received: object) -> bool:
+    if isinstance(sent, bool) or isinstance(received, bool):
+        return sent is received
+    if isinstance(sent, int | float) and isinstance(received, int | float) and float in {type(sent), type(received)}:
+        try:
+            return float(sent) == float(received)
+        except OverflowError:
+            return False
+    return sent == received
 
 
 def demand_same(sent: object, received: object, what: str) -> None:

@@ -179,6 +179,12 @@ def hiding(*keys, when="GET"):
     return fault
 
 
+def without_lifetime(call):
+    if call.method == "PUT":
+        return hiding("ttl_s", when="PUT")(call)
+    return hiding("ttl_s")(call) if "/get_session" in call.path else call.forward()
+
+
 @for_calls("GET", path="/get_session")
 def new_creation_time(call):
     def change(body):
@@ -556,6 +562,14 @@ class ReadsDoNotCount(MemorySessions):
         if found is not None:
             self.sessions[session_id]["expires_at_s"] = until_s
         return found
+
+
+class RefusalsProlong(MemorySessions):
+    def update(self, session_id, components, created_at):
+        body, status = super().update(session_id, components, created_at)
+        if status == 409:
+            self.prolong(self.sessions[session_id])
+        return body, status
 
 
 # Faults of an aggregator.

@@ -94,10 +94,10 @@ def serve(app, *, tls=None):
         server.server_close()
 
 
-def run_kit(service, app, *, only=(), wait_s=0.0, timeout_s=5.0, effort=SMALL, has_results=True):
+def run_kit(service, app, *, only=(), wait_s=0.0, timeout_s=5.0, effort=SMALL, has_results=True, ttl_s=None):
     """Return the outcomes of the checks of one service by id."""
     with serve(app) as url:
-        run = Run("test", effort, wait_s, f"{url}/results" if has_results else None)
+        run = Run("test", effort, wait_s, f"{url}/results" if has_results else None, ttl_s)
         targets = {service: ServiceTarget(url, timeout_s)}
         checks = [each for each in CHECKS if not only or each.id in only]
         outcomes = {each.check.id: each for each in run_checks(checks, targets, run, begin=lambda _: None)}

@@ -132,13 +132,7 @@ FAULTS = [
     on_session(
         "the lifetime is not reported",
         "lifetime",
-        wire=lambda call: (
-            broken.hiding("ttl_s", when="PUT")(call)
-            if call.method == "PUT"
-            else broken.hiding("ttl_s")(call)
-            if "/get_session" in call.path
-            else call.forward()
-        ),
+        wire=broken.without_lifetime,
     ),
     on_session(
         "frames outlive their session",
@@ -156,6 +150,12 @@ FAULTS = [
         "reads do not keep a session",
         "kept-alive",
         sessions=broken.ReadsDoNotCount,
+        options=EXPIRING,
+    ),
+    on_session(
+        "refused frames prolong the session",
+        "scored-expiry",
+        sessions=broken.RefusalsProlong,
         options=EXPIRING,
     ),
     on_session("500 for malformed requests", "malformed", wire=broken.server_error_for_malformed),

@@ -15,12 +15,19 @@ from gaze_tools.conformance.kit import KitEffort, Run
 from gaze_tools.conformance.runner import CheckVerdict, run_checks
 from gaze_tools.stack.aggregator import create_app as create_aggregator
 from gaze_tools.stack.session_api import create_app as create_session_api
-from tests.conformance.broken_services import MemorySessions, aggregator, session_api
+from tests.conformance.broken_services import (
+    MemorySessions,
+    aggregator,
+    answer,
+    session_api,
+    spoil,
+    without_lifetime,
+)
 from tests.conformance.running import SMALL, find_complaints, run_kit, serve
 from tests.docs.test_links import ROOT
 from tests.faults.old_session_service import OldSessionService
 
-EXPIRY = {"session.expiry", "session.remembered", "session.kept-alive"}
+EXPIRY = {"session.expiry", "session.remembered", "session.kept-alive", "session.scored-expiry"}
 
 
 def find_unmade(outcomes):
@@ -59,6 +66,60 @@ def test_sessions_of_the_example_expire_as_they_should():
 
 def test_the_example_of_an_aggregator_passes():
     assert find_unmade(run_kit("aggregator", aggregator.create_app())) == {}
+
+
+@pytest.mark.slow
+def test_the_lifetime_of_sessions_can_be_given_where_it_is_not_reported():
+    app = spoil(session_api.create_app(MemorySessions(ttl_s=1.0)), without_lifetime)
+
+    outcomes = run_kit("session", app, only={"session.expiry", "session.kept-alive"}, wait_s=9, ttl_s=1.0)
+
+    assert find_unmade(outcomes) == {}
+
+
+def test_without_a_known_lifetime_no_expiry_is_waited_for():
+    app = spoil(session_api.create_app(), without_lifetime)
+
+    outcomes = run_kit("session", app, only={"session.expiry"}, wait_s=9)
+
+    assert "add --ttl-s" in find_unmade(outcomes)["session.expiry"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda scores: json.dumps([each["video_id"] for each in scores]),
+        lambda scores: "\n".join(f"{each['video_id']},{each['final_score']}" for each in scores),
+        lambda scores: "".join(f"<tr><td>{each['video_id']}</td></tr>" for each in scores),
+    ],
+    ids=["JSON", "CSV", "HTML"],
+)
+def test_the_list_of_results_may_have_any_text_format(write):
+    scores = aggregator.MemoryScores()
+
+    def list_results(call):
+        is_list = call.path == "/results"
+        return answer(200, write(scores.describe()["deliveries"]).encode()) if is_list else call.forward()
+
+    app = spoil(aggregator.create_app(scores), list_results)
+
+    assert find_unmade(run_kit("aggregator", app, only={"aggregator.once"})) == {}
+
+
+def test_sessions_are_removed_whatever_the_404_of_a_removed_one_says():
+    sessions = MemorySessions()
+
+    def in_other_words(call):
+        response = call.forward()
+        return answer(404, {"error": "nothing here"}) if response.status_code == 404 else response
+
+    run_kit(
+        "session",
+        spoil(session_api.create_app(sessions), in_other_words),
+        only={"session.create", "session.removal", "session.repeat"},
+    )
+
+    assert sessions.sessions == {}
 
 
 def test_without_a_list_of_results_idempotency_is_not_judged():

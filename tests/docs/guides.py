@@ -140,9 +140,12 @@ class Reader:
             if re.search(pattern, text, re.MULTILINE):
                 self.start(block, text, self.replace(url))
                 return
-        keep = 'cd "$(cat ~/.cwd)"; . ~/.env\n', "\npwd >~/.cwd; export -p | grep -v ' PATH=' >~/.env\n"
+        keep = 'cd "$(cat ~/.cwd)"; . ~/.env\n', "\npwd >~/.cwd; export -p | grep -v ' PATH=' >~/.env; touch ~/.ended\n"
+        ended = self.home / ".ended"
+        ended.unlink(missing_ok=True)
         done = self._bash(PRELUDE + keep[0] + text + keep[1], timeout=COMMAND_TIMEOUT_S, capture_output=True)
         assert done.returncode == 0, f"{block}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert ended.exists(), f"{block} has an `exit` before its last command"
         self._last = self.outputs[block] = done.stdout
 
     def start(self, block, text, url):

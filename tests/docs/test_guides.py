@@ -25,6 +25,8 @@ def test_directory_and_variables_stay_for_the_next_block(reader):
     [
         ("bash", "false\n"),
         ("bash", "false | true\n"),
+        ("bash", "false\ntrue\n"),
+        ("bash", "exit 0\nfalse\n"),
         ("bash", 'echo "$NOT_THERE"\n'),
         ("python", "raise ValueError\n"),
         ("js", "// page/a.js\nconst = 1;\n"),

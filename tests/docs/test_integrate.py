@@ -2,8 +2,10 @@
 
 import importlib.util
 import re
+from io import BytesIO
 
 import pytest
+import requests
 
 from func.session_token import TokenVerifier
 from func.web import problems
@@ -120,11 +122,46 @@ def test_without_a_key_the_gateway_makes_no_token(monkeypatch, tmp_path):
         ("/api/viewings", {"data": "sample"}, 404),
         ("/gaze", {"data": {"metadata": "{"}}, 400),
         ("/gaze", {"data": {"metadata": "[]"}}, 400),
+        ("/gaze", {"data": {"metadata": "[" * 100_000}}, 400),
+        ("/gaze", {"data": {"frame": (BytesIO(bytes(8 * 2**20)), "f"), "metadata": "{}"}}, 413),
         ("/gaze", {"data": {}}, 400),
     ],
 )
 def test_the_gateway_refuses_malformed_requests(monkeypatch, tmp_path, path, options, status):
     assert load_gateway(monkeypatch, tmp_path).post(path, **options).status_code == status
+
+
+def test_the_gateway_uses_no_proxy_of_the_environment(monkeypatch, tmp_path):
+    requested = []
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setattr(
+        "requests.adapters.HTTPAdapter.send",
+        lambda _adapter, request, *, proxies, **_: requested.append(proxies) or make_response(request),
+    )
+
+    answer = load_gateway(monkeypatch, tmp_path).post("/gaze", data={"metadata": "{}"})
+
+    assert (answer.status_code, requested) == (200, [{}])
+
+
+def make_response(request):
+    response = requests.Response()
+    response.status_code, response.raw, response.request = 200, BytesIO(b"{}"), request
+    return response
+
+
+def test_the_gateway_says_the_address_itself(monkeypatch, tmp_path):
+    sent = []
+    monkeypatch.setattr(
+        "requests.adapters.HTTPAdapter.send",
+        lambda _adapter, request, **_: sent.append(request.body) or make_response(request),
+    )
+    gateway = load_gateway(monkeypatch, tmp_path)
+
+    gateway.post("/gaze", data={"metadata": '{"ip_address": "6.6.6.6"}'}, headers={"X-Forwarded-For": "6.6.6.6"})
+
+    assert b'"ip_address": "127.0.0.1"' in sent[0]
+    assert b"6.6.6.6" not in sent[0]
 
 
 def read_errors():

@@ -5,6 +5,8 @@ import importlib.util
 import statistics
 import sys
 import threading
+import time
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -217,12 +219,41 @@ def test_frames_beyond_the_queue_are_dropped_and_counted(monkeypatch):
     assert len(sender.answered) == 100 - sender.dropped
 
 
-def test_an_error_of_the_function_ends_the_experiment():
-    viewing = SlowViewing(GazeUnavailableError("no answer"))
-    viewing.go.set()
+@pytest.mark.parametrize("error", [GazeUnavailableError("no answer"), ValueError("misuse")])
+def test_an_error_ends_the_experiment_also_with_a_full_queue(monkeypatch, error):
+    monkeypatch.setattr(example, "MAX_WAITING", 20)
+    viewing = SlowViewing(error)
 
-    with pytest.raises(GazeUnavailableError), example.Sender(viewing) as sender:
-        sender.add(Frame(b"x"))
+    def send_many():
+        with example.Sender(viewing) as sender:
+            for _ in range(100):
+                sender.add(Frame(b"x"))
+            viewing.go.set()
+
+    with pytest.raises(type(error)):
+        send_many()
+
+
+def test_what_was_measured_before_escape_is_in_the_table(monkeypatch):
+    viewing, rows = SlowViewing(), []
+    viewing.go.set()
+    client = SimpleNamespace(
+        start_calibration=lambda **_: SimpleNamespace(finish=lambda: None), start_viewing=lambda *_, **__: viewing
+    )
+
+    def show_one_frame(_display, _camera, sender):
+        sender.add(Frame("x"))
+        while not sender.answered:
+            time.sleep(0.01)
+        raise example.CancelledError
+
+    monkeypatch.setattr(example, "measure_target", lambda *_, **__: True)
+    monkeypatch.setattr(example, "show_movie", show_one_frame)
+    monkeypatch.setattr(example, "add_row", lambda rows, _frame, reply: rows.append(reply))
+    with pytest.raises(example.CancelledError):
+        example.run_experiment(client, None, None, rows, video_id="v", participant="p", screen={}, camera_setup={})
+
+    assert rows == ["reply to x"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import email.utils
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -275,6 +276,17 @@ class TestBatches:
         viewing.complete()
         assert function.requests[-1]["total_frames"] == 1
 
+    @pytest.mark.parametrize("status", [401, 409, 410])
+    def test_nothing_is_sent_after_a_refusal_that_concerns_the_session(self, function, viewing, status):
+        refused = [{"status": 422, "detail": "broken"}, {"status": status, "detail": "the session is over"}]
+        function.answers = [(200, {"frames": [OK, *refused, OK] * 4})]
+
+        with pytest.raises(GazeRequestError, match=f"{status}; the session is over") as caught:
+            viewing.send_batch([IMAGE] * 48)
+
+        assert len(function.requests) == 1
+        assert list(caught.value.replies) == [1, 4, 5, 8, 9, 12, 13, 16]
+
     def test_after_a_failure_requests_are_smaller_and_grow_again(self, function, viewing, slept):
         function.answers = [(503, {"status": 503})]
 
@@ -289,6 +301,14 @@ class TestBatches:
             replies = client.start_viewing("v").send_batch([IMAGE] * 3)
 
         assert (len(replies), slept) == (3, [0.25] * 3)
+
+    def test_attempts_count_from_the_last_frame_that_was_stored(self, function, slept):
+        busy = {"status": 503}
+        function.answers = [(200, {"frames": [OK, busy, busy, busy]}), (200, {"frames": [OK, busy]})]
+        with GazeClient(function.url, attempts=2) as client:
+            client.start_viewing("v").send_batch([IMAGE] * 4)
+
+        assert function.numbers() == [[1, 2, 3, 4], [2, 3], [3], [4]]
 
     def test_fields_and_headers_count_in_the_size_of_a_body(self, function):
         with GazeClient(function.url, max_body_bytes=3000) as client:
@@ -360,6 +380,26 @@ class TestRepeating:
         assert viewing.send(IMAGE).validity == "ok"
         assert len(slept) == 1
 
+    @pytest.mark.parametrize("entry", [{}, {"status": None}, {"status": {}}, {"status": "partial"}])
+    def test_an_entry_that_says_nothing_is_repeated(self, function, viewing, slept, entry):
+        function.answers = [(200, {"frames": [OK, entry]})]
+
+        assert len(viewing.send_batch([IMAGE] * 2)) == 2
+        assert function.numbers() == [[1, 2], [2]]
+
+    @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "1" + 400 * "0", '"1"'])
+    def test_a_number_that_is_none_is_missing(self, function, viewing, number):
+        function.answers = [(200, b'{"status": "success", "gaze": {"x": %s, "y": 1}}' % number.encode())]
+
+        assert viewing.send(IMAGE).gaze is None
+
+    @pytest.mark.parametrize("wait", ["NaN", "-5", "1e999"])
+    def test_an_impossible_wait_is_ignored(self, function, viewing, slept, wait):
+        function.answers = [(503, b'{"retry_after_s": %s}' % wait.encode())]
+
+        assert viewing.send(IMAGE).validity == "ok"
+        assert slept == [0.25]
+
     def test_an_answer_with_too_few_entries_is_repeated(self, function, viewing, slept):
         function.answers = [(200, {"frames": [OK]})]
 
@@ -388,6 +428,26 @@ class TestRepeating:
         viewing.send(IMAGE)
 
         assert slept == [0.25]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+            b"\x00\xff\r\n\r\n",
+        ],
+        ids=["a negative chunk", "no chunk", "no gzip", "no HTTP"],
+    )
+    def test_an_answer_that_is_not_http_is_repeated(self, function, viewing, slept, answer):
+        def answer_raw(handler):
+            handler.wfile.write(answer)
+            handler.close_connection = True
+
+        function.answers = [answer_raw]
+
+        assert viewing.send(IMAGE).validity == "ok"
+        assert len(slept) == 1
 
     def test_a_connection_that_is_reset_is_made_again(self, function, viewing, slept):
         def reset(handler):
@@ -457,7 +517,8 @@ class TestRepeating:
         viewing.send(IMAGE)
         viewing.complete()
 
-        assert timeouts_s == [approx(30), approx(300, abs=30)]
+        # To connect, and to receive something.
+        assert timeouts_s == [approx((30, 30)), approx((30, 300), abs=10)]
 
     def test_what_was_stored_before_is_in_the_error(self, function, slept):
         with GazeClient(function.url, attempts=1, max_batch=2) as client:
@@ -488,6 +549,36 @@ class TestRepeating:
 
         assert slept == []
 
+    def test_a_process_does_not_use_the_connections_of_its_parent(self, function, client):
+        viewing = client.start_viewing("v")
+        viewing.send(IMAGE)
+        (of_parent,) = client._idle
+
+        if (child := os.fork()) == 0:
+            os._exit(client._take_http() is of_parent)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert client._take_http() is of_parent
+
+    def test_connections_are_kept_closed_and_made_again(self, function):
+        made = []
+
+        class Recorder(requests.Session):
+            def __init__(self):
+                super().__init__()
+                made.append("open")
+
+            def close(self):
+                made.append("close")
+                super().close()
+
+        with GazeClient(function.url, make_http=Recorder) as client:
+            for _ in range(3):
+                client.start_viewing("v").send(IMAGE)
+        client.start_viewing("v").send(IMAGE)
+
+        assert made == ["open", "close", "open"]
+
     def test_a_function_that_is_not_there_is_unavailable(self):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -514,9 +605,23 @@ class TestRepeating:
     def test_the_delay_is_that_of_the_client_for_web_pages(self, attempt, retry_after_s, share, delay_s):
         assert retry_delay_s(attempt, retry_after_s, share) == delay_s
 
-    def test_the_address_must_be_one(self):
-        with pytest.raises(ValueError, match="http://"):
-            GazeClient("localhost:8080")
+    @pytest.mark.parametrize(
+        "url", ["localhost:8080", "http://", "http://:8080", "http://a:0", "ftp://a", "http://a?b=1"]
+    )
+    def test_the_address_must_be_one(self, url):
+        with pytest.raises(ValueError, match="must look like http://"):
+            GazeClient(url)
+
+    def test_a_header_that_cannot_be_sent_is_misuse(self, function, slept):
+        def make_http():
+            http = requests.Session()
+            http.headers["Authorization"] = "Bearer a\n"
+            return http
+
+        with pytest.raises(ValueError, match="header"):
+            GazeClient(function.url, make_http=make_http).start_viewing("v").send(IMAGE)
+
+        assert slept == []
 
 
 RESULT = {
@@ -694,9 +799,27 @@ class TestImages:
 
         assert function.requests == []
 
-    def test_a_number_that_is_not_finite_is_misuse(self, viewing):
+    def test_an_empty_image_is_misuse(self, function, viewing):
+        with pytest.raises(ValueError, match="an image is empty"):
+            viewing.send_batch([IMAGE, b""])
+
+        assert function.requests == []
+
+    def test_a_number_that_is_not_finite_is_misuse_before_anything_is_sent(self, function, viewing):
         with pytest.raises(ValueError, match="JSON"):
-            viewing.send(IMAGE, video_time_ms=float("nan"))
+            viewing.send_batch([Frame(IMAGE, float("nan") if number == 30 else 0.0) for number in range(40)])
+
+        viewing.send(IMAGE)
+        assert function.numbers() == [[1]]
+
+    def test_a_screen_that_is_no_number_is_misuse_at_the_start(self, client):
+        with pytest.raises(ValueError, match="JSON"):
+            client.start_viewing("v", screen={"width_mm": float("inf"), "height_mm": 194})
+
+    def test_the_frame_number_is_not_one_of_the_further_fields(self, function, viewing):
+        viewing.send_batch([Frame(IMAGE, fields={"frame_number": 9})])
+
+        assert function.numbers() == [[1]]
 
 
 ALONE = """
@@ -711,10 +834,11 @@ with copied.GazeClient(sys.argv[2]) as client:
     assert viewing.complete().final_score == 63.21
     class Array:
         shape, dtype = (4, 4, 3), "uint8"
-    try:
-        viewing.send(Array())
-    except ImportError as error:
-        print(error)
+    for image in (Array(), "frame.jpg"):
+        try:
+            viewing.send(image)
+        except (ImportError, ValueError) as error:
+            print(error)
 unwanted = {"numpy", "cv2", "func", "gaze_core", "gaze_tools"} & set(sys.modules)
 assert not unwanted, unwanted
 """
@@ -743,7 +867,10 @@ def test_the_file_works_alone_with_nothing_but_requests(function, tmp_path):
     )
 
     assert output.returncode == 0, output.stderr
-    assert "pip install opencv-python-headless" in output.stdout
+    assert [line.partition(":")[0] for line in output.stdout.splitlines()] == [
+        "arrays need OpenCV (pip install opencv-python-headless); or pass JPEG files",
+        "an image must be the bytes of a file, or a uint8 array of shape (height, width, 3)",
+    ]
 
 
 def test_the_same_viewer_and_video_have_the_id_of_the_contract():

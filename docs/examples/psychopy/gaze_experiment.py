@@ -27,7 +27,6 @@ from gaze_tools.client import (  # or copy gaze_tools/client.py beside this file
     Frame,
     FrameReply,
     GazeClient,
-    GazeClientError,
     Point,
     ResultReply,
     ScreenFields,
@@ -148,10 +147,13 @@ def run_experiment(
     report = calibration.finish()
 
     viewing = client.start_viewing(video_id, calibration=calibration, **setup)
-    with Sender(viewing) as sender:
-        show_movie(display, camera, sender)
-    for frame, reply in sender.answered:
-        add_row(rows, frame, reply)
+    sender = Sender(viewing)
+    try:
+        with sender:
+            show_movie(display, camera, sender)
+    finally:  # what was measured before an error counts
+        for frame, reply in sender.answered:
+            add_row(rows, frame, reply)
     return Outcome(report, viewing.complete(), sender.dropped)
 
 
@@ -223,7 +225,7 @@ class Sender:
         self._viewing = viewing
         self._waiting: queue.Queue[Frame | None] = queue.Queue(MAX_WAITING)
         self._stop = threading.Event()
-        self._error: GazeClientError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -259,7 +261,7 @@ class Sender:
                 continue  # empties the queue, so that nobody waits for room in it
             try:
                 replies = self._viewing.send_batch(frames)
-            except GazeClientError as error:
+            except Exception as error:  # raised at the end; until then the queue must be emptied
                 self._error = error
             else:
                 self.answered += zip(frames, replies, strict=True)
@@ -391,7 +393,7 @@ def fit_movie(movie_size: Iterable[float], screen_aspect: float) -> ViewportFiel
 
 
 def main() -> None:
-    """Run the experiment and write `gaze.csv` and `result.json`."""
+    """Run the experiment and write `gaze.csv` and `result.json` for the participant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("movie", type=Path)
     parser.add_argument("--url", default="http://localhost:8080", help="function or gateway")
@@ -430,9 +432,10 @@ def main() -> None:
     finally:
         display.close()
         camera.close()
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows.saveAsWideText(str(options.out / "gaze.csv"), fileCollisionMethod="overwrite")
-    (options.out / "result.json").write_text(json.dumps(outcome.result.body, indent=1) + "\n")
+        out = options.out / options.participant
+        out.mkdir(parents=True, exist_ok=True)
+        rows.saveAsWideText(str(out / "gaze.csv"), fileCollisionMethod="rename")
+    (out / "result.json").write_text(json.dumps(outcome.result.body, indent=1) + "\n")
     print(f"calibration: {outcome.calibration.accuracy_deg}° off, used: {outcome.calibration.used}")  # noqa: T201
     print(f"score: {outcome.result.final_score} (chance {outcome.result.chance_level})")  # noqa: T201
     if not outcome.result.score_valid:

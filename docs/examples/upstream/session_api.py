@@ -40,20 +40,23 @@ class MemorySessions:
         self.expired: dict[str, str] = {}
 
     def find(self, session_id: str) -> dict[str, Any] | None:
-        """Return a session and prolong its life; None without one."""
+        """Return a session; None without one."""
         session = self.sessions.get(session_id)
         if session is not None and time.monotonic() >= session["expires_at_s"]:
             del self.sessions[session_id]
             self.expired[session_id] = now()
             return None
-        if session is not None:
-            session.update(expires_at_s=time.monotonic() + self.ttl_s, last_accessed=now())
         return session
+
+    def prolong(self, session: dict[str, Any]) -> None:
+        """Let the lifetime of a session begin again."""
+        session.update(expires_at_s=time.monotonic() + self.ttl_s, last_accessed=now())
 
     def create(self, session_id: str, ip_address: str, video_id: str) -> bool:
         """Create a session unless it exists; return whether it is new."""
         with self.lock:
-            if self.find(session_id) is not None:
+            if (session := self.find(session_id)) is not None:
+                self.prolong(session)
                 return False
             self.sessions[session_id] = {
                 "session_id": session_id,
@@ -75,6 +78,7 @@ class MemorySessions:
             session = self.find(session_id)
             if session is None:
                 return None
+            self.prolong(session)
             answer = {key: value for key, value in session.items() if key != "expires_at_s"}
             if component is None:
                 return {**answer, "components": {name: dict(each) for name, each in session["components"].items()}}
@@ -98,7 +102,8 @@ class MemorySessions:
             for name, sent in components.items():
                 values = session["components"].setdefault(name, {})
                 if "result" in values and any(FRAME_NUMBER.fullmatch(key) and key not in values for key in sent):
-                    return {"error": "Session Already Scored", "free_in_s": self.ttl_s}, 409
+                    free_in_s = session["expires_at_s"] - time.monotonic()
+                    return {"error": "Session Already Scored", "free_in_s": free_in_s}, 409
                 for key, value in sent.items():
                     is_once = key == "result" or FRAME_NUMBER.fullmatch(key) is not None
                     if not is_once or key not in values:
@@ -106,6 +111,7 @@ class MemorySessions:
                         written += [key] if is_once else []
                     if is_once:
                         stored[key] = values[key]
+            self.prolong(session)
             return {
                 "message": "Session Updated Successfully",
                 "ip_address": session["ip_address"],
