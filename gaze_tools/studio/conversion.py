@@ -26,7 +26,6 @@ _SOUNDS = ("aac", "mp3", "opus", "vorbis", "flac", None)
 MAX_WIDTH_PX = 1280
 _MILLISECOND = Fraction(1, 1000)
 _AUDIO_HZ = 48_000
-_OVERLAP_SAMPLES = _AUDIO_HZ // 10  # sound that overlaps by less is moved, because its times are only rounded
 _FASTEST = {"deadline": "realtime", "cpu-used": "16", "g": "50", "threads": "1"}
 
 
@@ -144,9 +143,9 @@ class _AudioCopy:
     def _write(self, sound: "AudioFrame") -> None:
         if sound.pts is not None:
             sound.pts -= round(self._origin_s * _AUDIO_HZ)
-            if sound.pts < max(0, self._next_pts - _OVERLAP_SAMPLES):
+            if sound.pts < 0 or sound.pts + sound.samples <= self._next_pts:
                 return
-            sound.pts = max(sound.pts, self._next_pts)
+            sound.pts = max(sound.pts, self._next_pts)  # times in the file are rounded
             self._next_pts = sound.pts + sound.samples
         self._container.mux(self._stream.encode(sound))
 

@@ -96,6 +96,14 @@ class TestNumbers:
         assert report.events.saccades == ()
         assert [row.frame_number for row in report.rows if row.blink == 2] == [30, 31, 32]
 
+    @pytest.mark.parametrize(("back_ms", "fixations"), [(160.0, 1), (240.0, 2)])
+    def test_a_position_that_is_rounded_is_no_rewind(self, back_ms, fixations):
+        times_ms = [*np.arange(20) * 50.0, *(950.0 - back_ms + np.arange(20) * 50.0)]
+        frames = {number: record(LOOKS_LEFT, video_time_ms=time) for number, time in enumerate(times_ms, start=1)}
+        report, _ = examine(frames, maps_for(frames))
+
+        assert len(report.events.fixations) == fixations
+
     def test_without_eye_openness_blinks_are_unknown(self):
         frames = right_and_left()
         report, _ = examine(frames, maps_for(frames))
