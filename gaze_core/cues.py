@@ -80,8 +80,10 @@ def find_cues(
         distance_mm: Distance from the eyes to the camera, positive, shape (n,).
         yaw_deg: Yaw of the head, shape (n,).
     """
-    left, right = (direction_from_midpoint(eyes_deg[:, side], side, distance_mm) for side in (0, 1))
-    eyes = np.where(np.abs(yaw_deg)[:, None] <= FAR_EYE_YAW_DEG, left - right, np.nan)
+    eyes = np.full((len(eyes_deg), 2), np.nan)
+    both = np.isfinite(eyes_deg).all(axis=(1, 2)) & (np.abs(yaw_deg) <= FAR_EYE_YAW_DEG)
+    left, right = (direction_from_midpoint(eyes_deg[both, side], side, distance_mm[both]) for side in (0, 1))
+    eyes[both] = left - right
     landmarks, network, blendshapes = np.moveaxis(estimates_deg, 1, 0)
     differences = np.stack([eyes, landmarks - network, blendshapes - network], axis=1)
     return GazeCues(np.clip(differences, -MAX_DIFFERENCE_DEG, MAX_DIFFERENCE_DEG), spread_deg)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _BROWSER_FORMATS = {"mov", "mp4", "matroska", "webm", "ogg"}
-_DISCONTINUITY_S = 1.0  # a time that falls further starts a new timeline, as in joined MPEG-TS files
+DISCONTINUITY_S = 1.0  # a time that falls further starts a new timeline, as in joined MPEG-TS files
 _MAX_READ_FAILURES = 50
+_UNSTATED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED
 _MAX_PIXEL_ASPECT = 4.0  # anamorphic films have up to 2
 
 
@@ -81,9 +82,9 @@ class FilmFrame:
         return self._decoded.format.name.startswith("gray")
 
     @property
-    def colour_matrix(self) -> int:
-        """FFmpeg's number of the matrix between RGB and YUV: 1 for BT.709, 5 or 6 for BT.601, 2 if unstated."""
-        return int(self._decoded.colorspace)
+    def has_stated_colours(self) -> bool:
+        """Whether the film is RGB or states its matrix between RGB and YUV, so that players need not guess it."""
+        return bool(self._decoded.format.is_rgb) or int(self._decoded.colorspace) != _UNSTATED_MATRIX
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the image as displayed, RGB, shape (height, width, 3)."""
@@ -224,7 +225,7 @@ class Film:
         time_s = self._seconds(ticks) - self._origin_s + self._offset_s
         if previous_s is None or time_s >= previous_s:
             return max(0.0, time_s)
-        if previous_s - time_s <= _DISCONTINUITY_S:
+        if previous_s - time_s <= DISCONTINUITY_S:
             self._disordered.append(time_s)
             return None
         self._joints.append(previous_s)

@@ -57,7 +57,8 @@ def find_warnings(
     if changed is not None:
         detail = (
             f"from frame {changed.first_frame} on ({changed.time_s:.0f} s into the session) the viewer seems to be "
-            "somebody else; those frames are scored, too; let each viewer have a session of their own"
+            "somebody else, or to have put glasses on or off; those frames are scored, too; let each viewer have a "
+            "session of their own"
         )
         found.append(
             ResultWarning(code="viewer_changed", frames=changed.frames, detail=detail, first_frame=changed.first_frame)

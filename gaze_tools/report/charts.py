@@ -28,8 +28,9 @@ _STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
 def clock_time(time_s: float) -> str:
-    """Return a position in the video as minutes and seconds."""
-    return f"{int(time_s // 60)}:{int(time_s % 60):02d}"
+    """Return a position in the video as minutes and seconds; it may lie just before the start."""
+    minutes, seconds = divmod(int(abs(time_s)), 60)
+    return f"{'−' if time_s <= -1 else ''}{minutes}:{seconds:02d}"
 
 
 def draw_score_over_time(

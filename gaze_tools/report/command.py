@@ -132,7 +132,7 @@ def report(
         if times is not None:
             check_film_fits(examined, times)
         page = write_report(examined, maps, out, video=video, overlay=name_beside(overlay, out))
-        console.print(f"[green]{page}")
+        console.print(str(page), style="green", markup=False, highlight=False, soft_wrap=True)
         if overlay is not None and video is not None and times is not None:
             show_overlay(examined, video, times, overlay)
 

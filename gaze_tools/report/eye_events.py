@@ -1,5 +1,6 @@
 """Fixations, saccades and blinks of a session."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from gaze_core.saccades import Saccade, find_saccades
 from gaze_core.smoothing import smooth_zero_lag
 from gaze_core.types import GazePoint
 from gaze_tools.report.trace import TraceRow
+
+REWIND_S = 0.2
+"""A video that goes back further is watched again; less is the rounding of positions."""
 
 _TOLERANCE_S = 1e-6
 
@@ -47,7 +51,7 @@ class ScreenFixation:
 
 @dataclass(frozen=True, slots=True)
 class EyeEvents:
-    """Eye events in order of time, each None if the records lack what it needs.
+    """Eye events in the order in which they happened, each None if the records lack what it needs.
 
     Attributes:
         fixations: Fixations; need the position of the eyes.
@@ -65,23 +69,58 @@ def find_events(
 ) -> tuple[list[TraceRow], EyeEvents]:
     """Return the rows with the numbers of their events, and the events.
 
+    A part of the video that was watched again has events of its own, after those before.
+
     Args:
         rows: Rows of the trace.
         session: Session with the stored frames.
         records: Parsed records by frame number.
     """
     numbered = list(rows)
-    fixations, saccades = _find_gaze_events(numbered, session, records)
-    return numbered, EyeEvents(fixations, saccades, _find_blinks(numbered, session))
+    fixations: list[ScreenFixation] = []
+    saccades: list[Saccade] = []
+    blinks: list[Blink] = []
+    has_directions = has_openness = False
+    for part in _split_at_rewinds(rows):
+        found = _find_gaze_events(
+            numbered, part, session, records, fixations_before=len(fixations), saccades_before=len(saccades)
+        )
+        if found is not None:
+            has_directions = True
+            fixations += found[0]
+            saccades += found[1]
+        found_blinks = _find_blinks(numbered, part, session, len(blinks))
+        if found_blinks is not None:
+            has_openness = True
+            blinks += found_blinks
+    return numbered, EyeEvents(
+        tuple(fixations) if has_directions else None,
+        tuple(saccades) if has_directions else None,
+        tuple(blinks) if has_openness else None,
+    )
+
+
+def _split_at_rewinds(rows: Sequence[TraceRow]) -> list[range]:
+    """Return the indices of the rows of each part in which the video does not go back."""
+    times_s = np.array([row.time_s for row in rows])
+    starts = [0, *(np.flatnonzero(np.diff(times_s) < -REWIND_S) + 1).tolist(), len(rows)]
+    return [range(first, last) for first, last in itertools.pairwise(starts)]
 
 
 def _find_gaze_events(
-    rows: list[TraceRow], session: Session, records: Mapping[int, FrameRecord | None]
-) -> tuple[tuple[ScreenFixation, ...] | None, tuple[Saccade, ...] | None]:
-    """Number the rows of each fixation and saccade, and return them."""
+    rows: list[TraceRow],
+    part: range,
+    session: Session,
+    records: Mapping[int, FrameRecord | None],
+    *,
+    fixations_before: int,
+    saccades_before: int,
+) -> tuple[list[ScreenFixation], tuple[Saccade, ...]] | None:
+    """Number the rows of each fixation and saccade of a part, and return them."""
     session_screen, session_camera = read_screen(session), read_camera(session)
     samples: dict[float, tuple[int, tuple[float, float]]] = {}
-    for index, row in enumerate(rows):
+    for index in part:
+        row = rows[index]
         origin_mm = _stored_numbers(session, row.frame_number, "origin_mm", 3)
         record = records.get(row.frame_number)
         if row.screen_x is None or row.screen_y is None or origin_mm is None or record is None:
@@ -94,14 +133,14 @@ def _find_gaze_events(
         )
         samples.setdefault(row.time_s, (index, (float(direction[0]), float(direction[1]))))
     if not samples:
-        return None, None
+        return None
     times = np.array(sorted(samples))
     indices = [samples[time_s][0] for time_s in times.tolist()]
     gaze_deg = smooth_zero_lag(times, np.array([samples[time_s][1] for time_s in times.tolist()]))
     fixations = find_fixations(times, gaze_deg)
     saccades = find_saccades(times, gaze_deg, fixations)
     on_screen = []
-    for number, fixation in enumerate(fixations, start=1):
+    for number, fixation in enumerate(fixations, start=fixations_before + 1):
         places = _within(times, fixation.onset_s, fixation.duration_s)
         members = [indices[place] for place in places]
         dispersion_deg = float(np.ptp(gaze_deg[places.start : places.stop], axis=0).sum())
@@ -111,16 +150,17 @@ def _find_gaze_events(
         )
         for index in members:
             rows[index] = replace(rows[index], fixation=number)
-    for number, saccade in enumerate(saccades, start=1):
+    for number, saccade in enumerate(saccades, start=saccades_before + 1):
         last = indices[_within(times, saccade.onset_s, saccade.duration_s)[-1]]
         rows[last] = replace(rows[last], saccade=number)
-    return tuple(on_screen), saccades
+    return on_screen, saccades
 
 
-def _find_blinks(rows: list[TraceRow], session: Session) -> tuple[Blink, ...] | None:
-    """Number the rows of each blink, and return the blinks."""
+def _find_blinks(rows: list[TraceRow], part: range, session: Session, blinks_before: int) -> tuple[Blink, ...] | None:
+    """Number the rows of each blink of a part, and return the blinks."""
     samples: dict[float, tuple[int, float]] = {}
-    for index, row in enumerate(rows):
+    for index in part:
+        row = rows[index]
         openness = _stored_numbers(session, row.frame_number, "eye_openness", 2)
         if openness is not None:
             samples.setdefault(row.time_s, (index, sum(openness) / 2))
@@ -128,7 +168,7 @@ def _find_blinks(rows: list[TraceRow], session: Session) -> tuple[Blink, ...] | 
         return None
     times = np.array(sorted(samples))
     blinks = find_blinks(times, [samples[time_s][1] for time_s in times.tolist()])
-    for number, blink in enumerate(blinks, start=1):
+    for number, blink in enumerate(blinks, start=blinks_before + 1):
         for place in _within(times, blink.onset_s, blink.duration_s):
             index = samples[float(times[place])][0]
             rows[index] = replace(rows[index], blink=number)

@@ -14,7 +14,7 @@ from gaze_core.types import SaliencyMap
 from gaze_tools.report import charts, pictures
 from gaze_tools.report.charts import clock_time
 from gaze_tools.report.examination import Report
-from gaze_tools.report.heat import HeatMap, TimedGaze, find_distance_mm, find_sigma_deg, find_step_s, make_heat
+from gaze_tools.report.heat import HeatMap, TimedGaze, find_distance_mm, find_durations_s, find_sigma_deg, make_heat
 from gaze_tools.report.svg import Svg
 from gaze_tools.report.trace import TraceRow
 from gaze_tools.saliency.compute import read_video_frames
@@ -97,12 +97,12 @@ def _draw_pictures(report: Report, maps: SaliencyMaps, video: Path | None) -> li
     aspect = _find_aspect(report, gazed, frames)
     shape = pictures.working_shape(aspect)
     sigma_deg = find_sigma_deg(None if report.accuracy is None else report.accuracy.accuracy_deg)
-    distance_mm, step_s = find_distance_mm(gazed), find_step_s(report.rows)
+    distance_mm, durations_s = find_distance_mm(gazed), find_durations_s(report.rows)
 
     def heat_of(rows: list[TraceRow]) -> HeatMap:
-        found = [TimedGaze.of(row, report.setup_of(row.frame_number)) for row in rows]
+        found = [TimedGaze.of(row, report.setup_of(row.frame_number), durations_s[row.frame_number]) for row in rows]
         gazes = [each for each in found if each is not None]
-        return make_heat(gazes, shape, sigma_deg=sigma_deg, distance_mm=distance_mm, step_s=step_s)
+        return make_heat(gazes, shape, sigma_deg=sigma_deg, distance_mm=distance_mm)
 
     figures = []
     heat = heat_of(gazed)

@@ -25,6 +25,9 @@ MAX_SIGMA_DEG = 20.0
 USUAL_DISTANCE_MM = 600.0
 """Distance from the eyes to the screen, if no frame states one."""
 
+MAX_STEP_S = 0.5
+"""Longest time to the next frame for which a gaze stands, unless frames are usually further apart."""
+
 _USUAL_STEP_S = 0.05
 _SIZE_STEP = 0.1
 _MIN_SIGMA_PX = 0.7  # the sum of a narrower Gaussian's pixels is not 1
@@ -56,20 +59,23 @@ class TimedGaze:
         y: Vertical position, normalised to the video; may lie outside.
         width_mm: Width of the video on the screen.
         height_mm: Height of the video on the screen.
+        duration_s: Time for which it stands.
     """
 
     x: float
     y: float
     width_mm: float
     height_mm: float
+    duration_s: float
 
     @classmethod
-    def of(cls, row: TraceRow, setup: tuple[Screen, Viewport]) -> "TimedGaze | None":
-        """Return the point of gaze of a row, watched on this screen; None if it has none."""
+    def of(cls, row: TraceRow, setup: tuple[Screen, Viewport], duration_s: float) -> "TimedGaze | None":
+        """Return the point of gaze of a row, watched on this screen for this long; None if it has none."""
         if row.video_x is None or row.video_y is None:
             return None
         screen, viewport = setup
-        return cls(row.video_x, row.video_y, screen.width_mm * viewport.width, screen.height_mm * viewport.height)
+        width_mm, height_mm = screen.width_mm * viewport.width, screen.height_mm * viewport.height
+        return cls(row.video_x, row.video_y, width_mm, height_mm, duration_s)
 
 
 def find_sigma_deg(accuracy_deg: float | None) -> float:
@@ -88,15 +94,27 @@ def find_distance_mm(rows: Iterable[TraceRow]) -> float:
 
 
 def find_step_s(rows: Sequence[TraceRow]) -> float:
-    """Return the time that each frame stands for: the usual one from frame to frame."""
-    steps_s = np.diff(np.sort([row.time_s for row in rows]))
+    """Return the usual time from frame to frame."""
+    steps_s = np.diff([row.time_s for row in rows])
     steps_s = steps_s[steps_s > 0]
     return float(np.median(steps_s)) if steps_s.size else _USUAL_STEP_S
 
 
-def make_heat(
-    gazes: Sequence[TimedGaze], shape: tuple[int, int], *, sigma_deg: float, distance_mm: float, step_s: float
-) -> HeatMap:
+def find_durations_s(rows: Sequence[TraceRow]) -> dict[int, float]:
+    """Return the time for which each frame stands, by frame number: that to the next frame.
+
+    Where the video pauses or jumps, or no frame comes for longer than `MAX_STEP_S`, it is the usual time. So a webcam
+    that slows down in dim light does not make the places seem short that are watched then.
+    """
+    if not rows:
+        return {}
+    usual_s = find_step_s(rows)
+    steps_s = np.append(np.diff([row.time_s for row in rows]), usual_s)
+    steps_s = np.where((steps_s > 0) & (steps_s <= max(MAX_STEP_S, usual_s)), steps_s, usual_s)
+    return dict(zip((row.frame_number for row in rows), steps_s.tolist(), strict=True))
+
+
+def make_heat(gazes: Sequence[TimedGaze], shape: tuple[int, int], *, sigma_deg: float, distance_mm: float) -> HeatMap:
     """Return the heat map of points of gaze.
 
     Points beside the video do not count, and what the Gaussian spreads beyond its edges is lost.
@@ -106,7 +124,6 @@ def make_heat(
         shape: Height and width of the map, which covers the video.
         sigma_deg: Standard deviation of the Gaussian.
         distance_mm: Distance from the eyes to the screen.
-        step_s: Gaze time of each point.
     """
     height, width = shape
     density = np.zeros(shape)
@@ -121,7 +138,7 @@ def make_heat(
         counts = np.zeros(shape)
         columns = np.array([min(int(each.x * width), width - 1) for each in group])
         rows = np.array([min(int(each.y * height), height - 1) for each in group])
-        np.add.at(counts, (rows, columns), step_s)
+        np.add.at(counts, (rows, columns), [each.duration_s for each in group])
         columns_per_mm = width / float(np.mean([each.width_mm for each in group]))
         rows_per_mm = height / float(np.mean([each.height_mm for each in group]))
         sigma_x, sigma_y = sigma_mm * columns_per_mm, sigma_mm * rows_per_mm
@@ -129,8 +146,8 @@ def make_heat(
         kernels = _make_kernel(sigma_x, width), _make_kernel(sigma_y, height)
         blurred = cv2.sepFilter2D(counts, cv2.CV_64F, *kernels, borderType=cv2.BORDER_CONSTANT)
         density += blurred * pixels_per_square_deg
-    off_video = len(gazes) - len(on_video)
-    return HeatMap(density, sigma_deg, len(on_video) * step_s, off_video * step_s)
+    on_video_s = sum(each.duration_s for each in on_video)
+    return HeatMap(density, sigma_deg, on_video_s, sum(each.duration_s for each in gazes) - on_video_s)
 
 
 def _size_class(size_mm: float) -> int:

@@ -143,7 +143,7 @@ def write_overlay(
                 image = frame.rgb()
                 paint_gaze(image, gaze.at(frame.number))
                 sound.write_until(frame.time_s)
-                encoder.write(image, frame.time_s, frame.colour_matrix)
+                encoder.write(image, frame.time_s, has_stated_colours=frame.has_stated_colours)
                 frames = frame.number
                 on_frame(frames)
             encoder.finish()
@@ -173,24 +173,27 @@ class _Encoder:
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = self._time_base
         self._reformatter = VideoReformatter()
+        self._matrix: int | None = None
         self._last = -1
         self._written = 0
 
-    def write(self, image: NDArray[np.uint8], time_s: float, colour_matrix: int) -> None:
-        """Encode an image."""
+    def write(self, image: NDArray[np.uint8], time_s: float, *, has_stated_colours: bool) -> None:
+        """Encode an image; the first one decides whether the file states its colours.
+
+        If the film does not, players guess them by the size of the image, and have to make the same guess here.
+        """
         import av  # noqa: PLC0415
 
         height, width = image.shape[:2]
         even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        is_bt709 = colour_matrix == _BT709
-        if self._last < 0 and is_bt709:
-            self._stream.codec_context.colorspace = _BT709
+        if self._last < 0 and has_stated_colours:
+            self._matrix = self._stream.codec_context.colorspace = _BT709
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.asarray(even, dtype=np.uint8), format="rgb24"),
             width=self._stream.width,
             height=self._stream.height,
             format="yuv420p",
-            dst_colorspace=_BT709 if is_bt709 else None,
+            dst_colorspace=self._matrix,
             threads=1,
         )
         # Frames at the same time need different ones in a file.

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gaze_core.ports import SaliencyMaps
 from gaze_tools.report.charts import clock_time
@@ -130,7 +131,7 @@ def _render(report: Report, figures: Sequence[ReportFigure], overlay: str | None
 def _render_files(overlay: str | None) -> str:
     files = dict(DATA_FILES) if overlay is None else {overlay: "the video with the gaze", **DATA_FILES}
     return "".join(
-        f'<li><a href="{html.escape(name)}" download>{html.escape(name)}</a>: {what}\n' for name, what in files.items()
+        f'<li><a href="{quote(name)}" download>{html.escape(name)}</a>: {what}\n' for name, what in files.items()
     )
 
 
@@ -167,7 +168,7 @@ def _render_events(report: Report) -> str:
         ),
         (
             "saccades",
-            ("onset, min:s", "duration, ms", "amplitude, °", "peak velocity, °/s"),
+            ("onset, min:s", "duration, ms, at most", "amplitude, °", "peak velocity, °/s, at least"),
             [
                 (
                     _precise_time(each.onset_s),
@@ -204,5 +205,5 @@ def _render_table(kind: str, heading: Sequence[str], rows: Sequence[Sequence[str
 
 
 def _precise_time(time_s: float) -> str:
-    seconds, milliseconds = divmod(round(1000 * time_s), 1000)
-    return f"{clock_time(seconds)}.{milliseconds:03d}"
+    seconds, milliseconds = divmod(round(1000 * abs(time_s)), 1000)
+    return f"{'−' if time_s < 0 else ''}{clock_time(seconds)}.{milliseconds:03d}"

@@ -15,7 +15,8 @@ from gaze_core.video_times import VideoTimes
 
 COLUMNS: Mapping[str, str] = {
     "frame_number": "Number of the webcam frame, from 1.",
-    "time_s": "Position in the video: reported by the client, otherwise computed from frame number and frame rate.",
+    "time_s": "Position in the video: reported by the client, or between those of the frames beside it if only they "
+    "have one; without any, computed from frame number and frame rate.",
     "video_frame": "Video frame shown at that time; its saliency map is used.",
     "status": "scored, or the reason why not: missing, no_face, eyes_closed, low_quality, old_format, unreadable, "
     "no_map, bad_map or no_time.",
@@ -85,17 +86,13 @@ def make_rows(
         missing: Number of frames that the session's result counts as missing.
     """
     rows = []
-    for number in _expected_frames(session, records, missing):
-        nominal_s = (number - 1) / (times.fps or DEFAULT_FPS)
+    numbers = _expected_frames(session, records, missing)
+    for number, (time_s, video_frame) in zip(numbers, _find_moments(numbers, records, times), strict=True):
         record = records.get(number)
         if record is None:
-            rows.append(TraceRow(number, nominal_s, number, "unreadable" if number in records else "missing"))
+            status = "unreadable" if number in records else "missing"
+            rows.append(TraceRow(number, time_s, video_frame, status))
             continue
-        time_s, video_frame = nominal_s, number
-        if record.video_time_ms is not None:
-            time_s = record.video_time_ms / 1000
-            if times.is_known:
-                video_frame = times.find_frame(record.video_time_ms)
         row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
         gaze = gazes.get(number)
         if gaze is not None:
@@ -130,6 +127,32 @@ def add_scores(rows: Sequence[TraceRow], numbers: SessionNumbers) -> list[TraceR
             values = {name: getattr(trace, name)[place] for name in ("hit", "rank", "nss", "chance", "shuffled")}
             scored[index] = replace(row, status="scored", **values)
     return scored
+
+
+def _find_moments(numbers: Sequence[int], records: Records, times: VideoTimes) -> list[tuple[float, int]]:
+    """Return the position in the video and the video frame of each frame.
+
+    The number of a webcam frame is no clock if others have a position: those without one lie between the frames beside
+    them.
+    """
+    reported_ms = {
+        number: record.video_time_ms
+        for number in numbers
+        if (record := records.get(number)) is not None and record.video_time_ms is not None
+    }
+    if not reported_ms:
+        return [((number - 1) / (times.fps or DEFAULT_FPS), number) for number in numbers]
+    known = np.array(list(reported_ms))
+    known_ms = np.array(list(reported_ms.values()))
+    steps_ms = np.diff(known_ms) / np.diff(known)
+    step_ms = float(np.median(steps_ms)) if steps_ms.size else 1000 / (times.fps or DEFAULT_FPS)
+    asked = np.array(numbers)
+    beyond = asked - np.clip(asked, known[0], known[-1])
+    positions_ms = np.interp(asked, known, known_ms) + step_ms * beyond
+    return [
+        (position_ms / 1000, times.find_frame(position_ms) if times.is_known else number)
+        for number, position_ms in zip(numbers, positions_ms.tolist(), strict=True)
+    ]
 
 
 def _expected_frames(session: Session, records: Records, missing: int) -> list[int]:

@@ -6,9 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gaze_tools.film import open_film
+from gaze_tools.film import DISCONTINUITY_S, open_film
 
 if TYPE_CHECKING:
+    from av import AudioResampler
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container.output import OutputContainer
@@ -87,6 +88,12 @@ def convert(path: Path, out: Path, on_frame: Callable[[int], None] = lambda _num
         part.unlink(missing_ok=True)
 
 
+def _make_resampler() -> "AudioResampler":
+    from av import AudioResampler  # noqa: PLC0415
+
+    return AudioResampler("s16", "stereo", _AUDIO_HZ)
+
+
 class _AudioCopy:
     """The sound of a film, encoded as Opus beside its frames; nothing if the film has none.
 
@@ -104,9 +111,11 @@ class _AudioCopy:
         self._has_audio = found is not None
         if found is not None:
             self._frames = self._decode(found)
-            self._resampler = av.AudioResampler("s16", "stereo", _AUDIO_HZ)
+            self._resampler, self._format = _make_resampler(), ""
             self._stream = container.add_stream("libopus", rate=_AUDIO_HZ)
         self._reached_s = 0.0
+        self._end_s = float("-inf")  # of the frame before, in the times of the file
+        self._next_pts = 0
 
     def write_until(self, time_s: float) -> None:
         """Encode the sound up to a time."""
@@ -114,7 +123,12 @@ class _AudioCopy:
             frame = next(self._frames, None)
             if frame is None:
                 return
-            self._reached_s = max(self._reached_s, float(frame.time or 0.0) - self._origin_s)
+            self._follow_joint(frame)
+            described = f"{frame.format.name} {frame.layout.name} {frame.sample_rate}"
+            if self._format not in {"", described}:  # a resampler serves one format
+                self._flush()
+                self._resampler = _make_resampler()
+            self._format = described
             for resampled in self._resampler.resample(frame):
                 self._write(resampled)
 
@@ -122,17 +136,34 @@ class _AudioCopy:
         """Encode the rest and close the film."""
         self.write_until(float("inf"))
         if self._has_audio:
-            for resampled in self._resampler.resample(None):
-                self._write(resampled)
+            self._flush()
             self._container.mux(self._stream.encode(None))
         self._source.close()
 
     def _write(self, sound: "AudioFrame") -> None:
-        if sound.pts is not None and self._origin_s:
+        if sound.pts is not None:
             sound.pts -= round(self._origin_s * _AUDIO_HZ)
-            if sound.pts < 0:
+            if sound.pts < 0 or sound.pts + sound.samples <= self._next_pts:
                 return
+            sound.pts = max(sound.pts, self._next_pts)  # times in the file are rounded
+            self._next_pts = sound.pts + sound.samples
         self._container.mux(self._stream.encode(sound))
+
+    def _flush(self) -> None:
+        if self._format:
+            for resampled in self._resampler.resample(None):
+                self._write(resampled)
+
+    def _follow_joint(self, frame: "AudioFrame") -> None:
+        """Note how far the sound is; where its times start again, it goes on after what was there, as the images do."""
+        if frame.time is None:
+            return
+        if self._end_s - frame.time > DISCONTINUITY_S:
+            self._flush()
+            self._resampler, self._format = _make_resampler(), ""
+            self._origin_s += frame.time - self._end_s
+        self._end_s = frame.time + frame.samples / frame.sample_rate
+        self._reached_s = max(self._reached_s, frame.time - self._origin_s)
 
     def _decode(self, stream: "AudioStream") -> Iterator["AudioFrame"]:
         import av  # noqa: PLC0415

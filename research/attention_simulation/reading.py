@@ -83,6 +83,9 @@ def describe_lengths(kinds: list[ScoredViewings]) -> str:
     follows, wanders = 0, 1
     low, high = (np.concatenate([getattr(each, name) for each in kinds]) for name in ("low", "high"))
     differences = np.abs(np.concatenate([np.diff(each.score[:, follows], axis=0) for each in kinds]))
+    # The rule of docs/read-the-score.md ("Compare two viewings"); pairs without an interval are no different.
+    halves = [(each.high[:, follows] - each.low[:, follows]) / 2 for each in kinds]
+    limits = np.concatenate([np.hypot(half[1:], half[:-1]) for half in halves])
     deviation = np.sqrt(np.mean([each.score[:, follows].var(axis=0, ddof=1) for each in kinds], axis=0))
     rows = [
         (
@@ -92,6 +95,7 @@ def describe_lengths(kinds: list[ScoredViewings]) -> str:
             f"{100 * np.mean(low[:, wanders, row] > CHANCE_PERCENT):.0f}",
             f"{deviation[row]:.1f}",
             f"{np.percentile(differences[:, row], 95):.0f}",
+            f"{100 * np.mean(differences[:, row] > limits[:, row]):.1f}",
         )
         for row, duration_s in enumerate(DURATIONS_S)
     ]
@@ -103,6 +107,7 @@ def describe_lengths(kinds: list[ScoredViewings]) -> str:
             "looks anywhere, %",
             "standard deviation, points",
             "95 % of differences below, points",
+            "taken for different, %",
         ),
         rows,
     )

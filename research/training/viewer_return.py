@@ -4,8 +4,9 @@ r"""Estimate how much a viewer who comes back differs from another one, and writ
 
 In each room, with one camera, screen and light, a person watches, gets up and sits down again, and then another
 person sits down. Rooms with people of the training group yield the covariances; error rates are measured in
-rooms with people of the test group. Each part is five random frames of nine, ten times: fewer than the service
-compares, and not at the same targets.
+rooms with people of the test group. There, the first person also comes back with glasses put on or taken off, and in
+another light. Each part is five random frames of nine, ten times: fewer than the service compares, and not at the same
+targets.
 
 With portraits named `PERSON_neutral.jpg` and `PERSON_smiling.jpg`, the error rates on real people are reported, too:
 one image before and one after, with another expression.
@@ -31,7 +32,8 @@ from models import EYE_NETWORK_PATH, FACE_LANDMARKER_PATH
 from models.atomic_file import open_replacement, replace_file
 from research.command_line import Command
 from research.estimates import estimate_frame
-from research.rendering.identity import Identity, sample_identity
+from research.rendering.identity import Identity, _sample_glasses, sample_identity
+from research.rendering.light import sample_light
 from research.rendering.photograph import photograph
 from research.rendering.renderer import Renderer
 from research.rendering.sampling import (
@@ -69,6 +71,9 @@ MAX_PORTRAIT_PIXELS = 3840 * 2160
 
 ROLES = ("before", "back", "other")
 
+CHANGED_ROLES = ("glasses", "light")
+"""The first person, who comes back with glasses put on or taken off, or in another light; in test rooms only."""
+
 
 def find_people(room: int) -> tuple[int, int]:
     """Return the numbers of the person who comes back and of the other one."""
@@ -78,7 +83,7 @@ def find_people(room: int) -> tuple[int, int]:
 
 
 def plan_room(room: int) -> Iterator[tuple[str, RenderedSession, Identity]]:
-    """Yield role, session and person of the three parts of a room; deterministic."""
+    """Yield role, session and person of the parts of a room; deterministic."""
     rng = np.random.default_rng([9, room])
     first, second = (sample_identity(number, SEED) for number in find_people(room))
     session = sample_session(first, FIRST_SESSION + room, SEED)
@@ -90,6 +95,24 @@ def plan_room(room: int) -> Iterator[tuple[str, RenderedSession, Identity]]:
         wears_glasses=wears_glasses,
     )
     yield from zip(ROLES, (session, back, other), (first, first, second), strict=True)
+    if room >= FIRST_TEST_ROOM:
+        yield from zip(CHANGED_ROLES, *_change_viewer(room, back, first), strict=True)
+
+
+def _change_viewer(
+    room: int, session: RenderedSession, person: Identity
+) -> tuple[tuple[RenderedSession, RenderedSession], tuple[Identity, Identity]]:
+    """Return session and person with glasses put on or taken off, and in another light."""
+    rng = np.random.default_rng([77, room])
+    with_glasses = person if person.glasses is not None else replace(person, glasses=_sample_glasses(rng))
+    lighting, backdrop, _, _ = sample_light(rng)
+    return (
+        (
+            replace(session, wears_glasses=not session.wears_glasses),
+            replace(session, lighting=lighting, backdrop=backdrop),
+        ),
+        (with_glasses, person),
+    )
 
 
 def _sit_down_again(session: RenderedSession, rng: np.random.Generator) -> RenderedSession:
@@ -125,8 +148,8 @@ def measure_frame(frame: Frame, landmarker: FaceLandmarker, network: EyeNetwork,
 
 
 def measure_room(room: int, folder: Path) -> dict[str, Floats]:
-    """Return the frames of each role, shape (n, 7); rendered once and then read from the folder."""
-    path = folder / f"room-{room:05d}.npz"
+    """Return the frames of each part, shape (n, 7); rendered once and then read from the folder."""
+    path = folder / f"parts-{room:05d}.npz"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         landmarker, network = _make_engines()
@@ -147,26 +170,28 @@ def measure_room(room: int, folder: Path) -> dict[str, Floats]:
         with open_replacement(path) as stream:
             np.savez(stream, **parts)  # type: ignore[arg-type]  # arrays by name
     with np.load(path, allow_pickle=False) as stored:
-        return {role: stored[role] for role in ROLES}
+        return {role: stored[role] for role in stored.files}
 
 
 def _make_engines() -> tuple[FaceLandmarker, EyeNetwork]:
     return MediapipeFaceLandmarker(FACE_LANDMARKER_PATH, landmarkers=1, wait_s=60), OpencvEyeNetwork(EYE_NETWORK_PATH)
 
 
-def draw_pairs(rooms: list[dict[str, Floats]], seed: int) -> tuple[Floats, Floats, Floats]:
-    """Return traits before, of the viewer who came back, and of the other one, shape (n, 7) each."""
+def draw_pairs(rooms: list[dict[str, Floats]], seed: int, roles: tuple[str, ...] = ROLES) -> tuple[Floats, ...]:
+    """Return traits for each role, by default before, of the viewer who came back, and of the other one.
+
+    Shape (n, 7) each; rooms with fewer than `PART_FRAMES` frames in a part are left out.
+    """
     rng = np.random.default_rng(seed)
     drawn: list[list[Floats]] = []
     for room in rooms:
         for _ in range(PARTS):
-            parts = [room[role][rng.permutation(len(room[role]))[:PART_FRAMES]] for role in ROLES]
+            parts = [room[role][rng.permutation(len(room[role]))[:PART_FRAMES]] for role in roles]
             if all(len(part) == PART_FRAMES for part in parts):
                 medians = [_median(part) for part in parts]
                 if np.isfinite(medians).all():
                     drawn.append(medians)
-    first, back, other = np.moveaxis(np.array(drawn), 1, 0)
-    return first, back, other
+    return tuple(np.moveaxis(np.array(drawn).reshape(-1, len(roles), len(TRAITS) - 2), 1, 0))
 
 
 def _median(frames: Floats) -> Floats:
@@ -263,6 +288,10 @@ def main(rooms: int, portraits: Path | None, keep: bool) -> None:
             f"rendered, {name} group, {len(trained)} rooms, {len(first)} pairs: {alarms:.1%} false alarms, "
             f"{found:.1%} of other viewers found"
         )
+    for role in CHANGED_ROLES:
+        first, changed = draw_pairs(tested, 2, ("before", role))
+        alarms = measure_changes(first, changed, prior)
+        click.echo(f"rendered, test group, same viewer, other {role}, {len(first)} pairs: {alarms:.1%} false alarms")
     if portraits is not None:
         neutral, smiling = measure_portraits(portraits)
         one, two = np.nonzero(~np.eye(len(neutral), dtype=np.bool_))

@@ -79,6 +79,31 @@ class TestNumbers:
         assert (blink.onset_s, blink.duration_s) == pytest.approx((0.93, 0.19))
         assert [row.frame_number for row in report.rows if row.blink == 1] == [20, 21, 22, 23]
 
+    def test_a_part_that_is_watched_again_has_events_of_its_own(self):
+        """Once on the left, once on the right: mixed by position, the gaze would jump with every frame."""
+        frames = {
+            number: record(
+                LOOKS_LEFT if number <= 20 else LOOKS_RIGHT,
+                video_time_ms=50.0 * ((number - 1) % 20) + (0 if number <= 20 else 25),
+                eye_openness=[0.1 if number in {5, 6, 7, 30, 31, 32} else 0.3] * 2,
+            )
+            for number in range(1, 41)
+        }
+        report, _ = examine(frames, maps_for(frames))
+
+        assert [(each.onset_s, each.samples) for each in report.events.fixations] == [(0.0, 20), (0.025, 20)]
+        assert [row.fixation for row in report.rows] == [1] * 20 + [2] * 20
+        assert report.events.saccades == ()
+        assert [row.frame_number for row in report.rows if row.blink == 2] == [30, 31, 32]
+
+    @pytest.mark.parametrize(("back_ms", "fixations"), [(160.0, 1), (240.0, 2)])
+    def test_a_position_that_is_rounded_is_no_rewind(self, back_ms, fixations):
+        times_ms = [*np.arange(20) * 50.0, *(950.0 - back_ms + np.arange(20) * 50.0)]
+        frames = {number: record(LOOKS_LEFT, video_time_ms=time) for number, time in enumerate(times_ms, start=1)}
+        report, _ = examine(frames, maps_for(frames))
+
+        assert len(report.events.fixations) == fixations
+
     def test_without_eye_openness_blinks_are_unknown(self):
         frames = right_and_left()
         report, _ = examine(frames, maps_for(frames))
@@ -273,6 +298,22 @@ class TestStatuses:
 
         row = report.rows[0]
         assert (row.status, row.hit, row.chance, row.rank, row.nss) == ("scored", 0, 0.0, 0.5, None)
+
+    def test_a_missing_frame_lies_between_its_neighbours_in_the_video(self):
+        """A webcam at 10 frames/s, a film at 20: the number of a frame is no clock."""
+        frames = {number: record(LOOKS_RIGHT, video_time_ms=100.0 * number) for number in (1, 2, 4, 5)}
+        report, _ = examine(frames, maps_for(range(1, 20)), result=result_of(100.0, lost={"missing": 1}))
+
+        assert [(row.time_s, row.video_frame) for row in report.rows] == [
+            *((0.1, 3), (0.2, 5), (pytest.approx(0.3), 7), (0.4, 9), (0.5, 11))
+        ]
+
+    def test_missing_frames_at_either_end_are_a_usual_step_apart(self):
+        frames = {number: record(LOOKS_RIGHT, video_time_ms=100.0 * number) for number in (2, 3, 5)}
+        frames |= {1: "rubbish", 6: "rubbish"}
+        report, _ = examine(frames, maps_for(range(1, 20)), result=result_of(100.0, lost={"missing": 1}))
+
+        assert [row.time_s for row in report.rows] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
 
     def test_frames_with_targets_are_no_frames_of_the_video(self):
         target = {"target": [0.5, 0.5], "calibration_use": "validate"}

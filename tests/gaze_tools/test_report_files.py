@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import json
 import re
 from xml.etree import ElementTree as ET
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gaze_tools.report.charts import clock_time
 from gaze_tools.report.events_list import EVENT_COLUMNS
 from gaze_tools.report.page import DATA_FILES, write_report
 from gaze_tools.report.trace import COLUMNS
@@ -59,6 +61,34 @@ class TestFiles:
         page = write_report(report, store, tmp_path, overlay="gaze.mp4").read_text()
 
         assert '<a href="gaze.mp4" download>gaze.mp4</a>: the video with the gaze' in page
+
+    @pytest.mark.parametrize(
+        ("name", "link"),
+        [
+            ("50% #1?.mp4", "50%25%20%231%3F.mp4"),
+            ("javascript:x.mp4", "javascript%3Ax.mp4"),
+            ('"><b>.mp4', "%22%3E%3Cb%3E.mp4"),
+        ],
+    )
+    def test_any_name_of_an_overlay_is_an_address(self, tmp_path, name, link):
+        report, store = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT})
+
+        page = write_report(report, store, tmp_path, overlay=name).read_text()
+
+        assert f'<a href="{link}" download>{html.escape(name)}</a>' in page
+
+    def test_a_position_before_the_start_is_negative(self, tmp_path):
+        frames = {number: record(LOOKS_RIGHT, video_time_ms=50.0 * number - 1500) for number in range(1, 41)}
+        report, store = examine(frames, maps_for(frames))
+
+        assert "<td>−0:01.450" in write_report(report, store, tmp_path).read_text()
+        assert [clock_time(time_s) for time_s in (-61.5, -1.0, -0.5, 0.5, 61.5)] == [
+            "−1:01",
+            "−0:01",
+            "0:00",
+            "0:00",
+            "1:01",
+        ]
 
     def test_the_trace_has_the_documented_columns(self, written):
         with (written.parent / "trace.csv").open() as file:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gaze_tools.report.heat import TimedGaze, find_sigma_deg, find_step_s, make_heat
+from gaze_tools.report.heat import MAX_STEP_S, TimedGaze, find_durations_s, find_sigma_deg, find_step_s, make_heat
 from gaze_tools.report.trace import TraceRow
 
 # A degree at 573 mm is 10 mm, so the video is 34.5 by 19.4 degrees large.
@@ -16,8 +16,8 @@ SQUARE_DEG_OF_A_PIXEL = 0.01
 
 
 def heat_of(points, **changes):
-    gazes = [TimedGaze(x, y, **SIZE | changes) for x, y in points]
-    return make_heat(gazes, SHAPE, sigma_deg=1.0, distance_mm=DISTANCE_MM, step_s=0.05)
+    gazes = [TimedGaze(x, y, **SIZE | {"duration_s": 0.05} | changes) for x, y in points]
+    return make_heat(gazes, SHAPE, sigma_deg=1.0, distance_mm=DISTANCE_MM)
 
 
 def test_a_gaze_in_the_middle_is_spread_by_a_gaussian_of_one_degree():
@@ -75,9 +75,38 @@ def test_the_gaussian_is_as_wide_as_the_fovea_or_the_error_of_the_gaze(accuracy_
     assert find_sigma_deg(accuracy_deg) == pytest.approx(sigma_deg)
 
 
-def test_a_frame_stands_for_the_usual_time_between_frames():
-    times_s = [0.0, 0.05, 0.1, 0.1, 0.15, 3.0]
+def rows_at(times_s):
+    return [TraceRow(number, time_s, 1, "scored") for number, time_s in enumerate(times_s, start=1)]
 
-    assert find_step_s([TraceRow(number, time_s, 1, "scored") for number, time_s in enumerate(times_s)]) == (
-        pytest.approx(0.05)
-    )
+
+def test_the_usual_step_is_the_median_in_the_order_of_the_webcam():
+    assert find_step_s(rows_at([0.0, 0.05, 0.1, 0.1, 0.15, 3.0])) == pytest.approx(0.05)
+    # The same part again, half a step later.
+    assert find_step_s(rows_at([0.0, 0.1, 0.2, 0.3, 0.05, 0.15, 0.25])) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "durations_s"),
+    [
+        # A webcam that slows down: each frame stands for the time to the next one.
+        ([0.0, 0.1, 0.2, 0.3, 0.7, 1.1], [0.1, 0.1, 0.1, 0.4, 0.4, 0.1]),
+        # A pause, a jump back and a gap: the usual time.
+        ([0.0, 0.1, 0.1, 0.2, 0.0, 0.1, 0.7, 0.8], [0.1] * 8),
+        ([0.0, 2.0, 4.0], [2.0] * 3),
+        ([0.3], [0.05]),
+        ([], []),
+    ],
+)
+def test_a_frame_stands_for_the_time_to_the_next_one(times_s, durations_s):
+    assert list(find_durations_s(rows_at(times_s)).values()) == pytest.approx(durations_s)
+
+
+def test_a_frame_stands_for_half_a_second_at_most():
+    assert MAX_STEP_S == 0.5
+
+
+def test_places_watched_at_half_the_frame_rate_count_as_long():
+    slow = heat_of([(0.25, 0.5)] * 10, duration_s=0.1).density
+    fast = heat_of([(0.75, 0.5)] * 20).density
+
+    assert slow.max() == pytest.approx(fast.max(), rel=1e-3)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -90,6 +91,30 @@ def write(tmp_path, film, rows, **changes):
     changes = {"film_frames": times.starts_s.size, "film_s": times.duration_s} | changes
     overlay = write_overlay(report_of(rows, **changes), film, times, tmp_path / "overlay.mp4")
     return overlay, *decode(overlay.path)
+
+
+def write_colours(path, codec, pixels, matrix):
+    """Write a film in HD of one red, for whose colours players assume BT.709 unless it says something else."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, pixels
+        if matrix is not None:
+            stream.codec_context.colorspace = matrix
+        image = np.full((720, 1280, 3), (220, 40, 40), dtype=np.uint8)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels, dst_colorspace=matrix)
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def seen_by_a_player(path):
+    """Return the colour in the middle of a film in HD."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        matrix = 1 if int(frame.colorspace) == 2 else int(frame.colorspace)
+        image = frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray()
+        return image[360, 640].tolist()
 
 
 class TestMarker:
@@ -277,6 +302,23 @@ class TestFilm:
         assert images[1].shape == (height + height % 2, width + width % 2, 3)
         assert find_marker(images[0])[0] == pytest.approx(0.1 * width, abs=2)
         assert find_marker(images[0])[1] == pytest.approx(0.5 * height, abs=2)
+
+    @pytest.mark.parametrize(
+        ("name", "codec", "pixels", "matrix"),
+        [
+            ("bt601.mp4", "libx264", "yuv420p", 5),
+            ("bt709.mp4", "libx264", "yuv420p", 1),
+            ("bt2020.mp4", "libx264", "yuv420p10le", 9),
+            ("rgb.mkv", "ffv1", "bgr0", None),
+            ("unstated.mp4", "libx264", "yuv420p", None),
+        ],
+    )
+    def test_colours_stay_as_players_show_them(self, tmp_path, name, codec, pixels, matrix):
+        film = write_colours(tmp_path / name, codec, pixels, matrix)
+
+        overlay, _, _ = write(tmp_path, film, [])
+
+        assert seen_by_a_player(overlay.path) == pytest.approx(seen_by_a_player(film), abs=4)
 
     def test_wide_pixels_become_square(self, tmp_path):
         film = write_film(tmp_path / "film.mp4", [0.0], size=(96, 120), pixel_aspect=2)

@@ -34,13 +34,20 @@ def test_the_table_has_a_row_for_each_length():
 
     assert [row.split(" | ")[0] for row in rows[2:]] == ["| 10 s", "| 30 s", "| 120 s", "| 300 s"]
     # Intervals of ± 10; all of 60, 64, 62 are above chance; one of 30, 45, 30 is; their standard deviation is 2.
-    assert rows[2] == "| 10 s | ± 10 | 100 | 33 | 2.0 | 4 |"
+    assert rows[2] == "| 10 s | ± 10 | 100 | 33 | 2.0 | 4 | 0.0 |"
 
 
 def test_differences_are_those_between_films_of_one_kind():
     kinds = [viewings([[60, 30, 90, 30], [61, 30, 90, 30]]), viewings([[80, 30, 90, 30], [81, 30, 90, 30]])]
 
-    assert describe_lengths(kinds).splitlines()[2].endswith("| 0.7 | 1 |")
+    assert describe_lengths(kinds).splitlines()[2].endswith("| 0.7 | 1 | 0.0 |")
+
+
+def test_two_of_a_kind_are_taken_for_different_beyond_the_root_of_the_squares_of_their_half_widths():
+    # Consecutive differences of 15, 14 and 1, against a limit of 14.1.
+    films = viewings([[60, 30, 90, 30], [75, 30, 90, 30], [61, 30, 90, 30], [62, 30, 90, 30]])
+
+    assert describe_lengths([films]).splitlines()[2].endswith("| 33.3 |")
 
 
 def test_a_viewing_without_an_interval_is_not_shown_above_chance():

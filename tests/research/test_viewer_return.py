@@ -1,11 +1,14 @@
 """How much a viewer who comes back differs from another one, on people with known traits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pytest import approx
 
 from gaze_core.viewer_change import TRAITS
 from research.training.viewer_return import (
+    CHANGED_ROLES,
     FIRST_TEST_ROOM,
     ROLES,
     draw_pairs,
@@ -62,6 +65,27 @@ def test_a_room_has_one_camera_and_light():
     assert len({(session.camera, session.screen, session.lighting) for _, session, _ in parts}) == 1
     assert len({session.place_mm for _, session, _ in parts}) == 3
     assert [person.identity_id for _, _, person in parts] == [6, 6, 7]
+
+
+def test_in_test_rooms_the_viewer_also_comes_back_with_other_glasses_or_in_another_light():
+    parts = {role: (session, person) for role, session, person in plan_room(1000)}
+    (back, person), (glasses, with_glasses), (light, _) = (parts[role] for role in ("back", "glasses", "light"))
+
+    assert list(parts) == [*ROLES, *CHANGED_ROLES]
+    assert glasses == replace(back, wears_glasses=not back.wears_glasses)
+    assert with_glasses == replace(person, glasses=with_glasses.glasses)
+    assert with_glasses.glasses is not None
+    assert light == replace(back, lighting=light.lighting, backdrop=light.backdrop)
+    assert light.lighting != back.lighting
+
+
+def test_parts_of_any_roles_can_be_compared():
+    room = {"before": np.zeros((9, 7)), "light": np.ones((9, 7))}
+
+    first, changed = draw_pairs([room], 0, ("before", "light"))
+
+    assert (first == 0).all()
+    assert (changed == 1).all()
 
 
 def test_rooms_without_enough_frames_are_left_out():

@@ -38,6 +38,7 @@ def make_film(
     frames=50,
     fps=25,
     sound=None,
+    sound_hz=48000,
     options=None,
     width=WIDTH_PX,
     height=HEIGHT_PX,
@@ -53,7 +54,7 @@ def make_film(
         if codec not in {"mpeg2video", "mpeg4"}:
             stream.codec_context.time_base = Fraction(1, 1000)
             stream.time_base = Fraction(1, 1000)
-        tone = film.add_stream(sound, rate=48000) if sound else None
+        tone = film.add_stream(sound, rate=sound_hz) if sound else None
         for number, time_ms in enumerate(times_ms, start=1):
             image = draw(number, width=width, height=height)
             if rotation:
@@ -78,7 +79,10 @@ def make_sound(path, *, codec="aac", seconds=2.0):
 def _add_tone(film, stream, seconds):
     layout = stream.codec_context.layout.name if stream.codec_context.layout else "stereo"
     resampler = av.AudioResampler(
-        stream.codec_context.format.name, layout, 48000, stream.codec_context.frame_size or 1024
+        stream.codec_context.format.name,
+        layout,
+        stream.codec_context.sample_rate,
+        stream.codec_context.frame_size or 1024,
     )
     moments = np.arange(int(48000 * seconds))
     wave = (8000 * np.sin(2 * np.pi * 440 * moments / 48000)).astype(np.int16)

@@ -7,12 +7,14 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from func.adapters.saliency_store import read_facts
 from gaze_tools.film import open_film
+from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from tests.adapters.upstream_services import serve
@@ -98,6 +100,27 @@ def test_frame_n_of_the_film_has_map_n(client, database, tmp_path, name, options
     assert [number for _, number in played] == list(range(1, stored["frame_count"] + 1))
     for time_ms, number in played:
         assert facts.times.find_frame(time_ms + 2) == number
+
+
+@pytest.mark.parametrize("second_hz", [48000, 44100])
+def test_joined_recordings_keep_images_and_sound(tmp_path, second_hz):
+    """Their times start again in the middle, and the sound may have another format from there on."""
+    parts = [
+        make_film(tmp_path / f"part {number}.ts", sound="aac", sound_hz=sound_hz)
+        for number, sound_hz in enumerate((48000, second_hz))
+    ]
+    film = tmp_path / "joined.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    convert(film, tmp_path / "play.webm")
+
+    with open_film(tmp_path / "play.webm") as played:
+        assert [read_number(frame.rgb()) for frame in played] == [*range(1, 51)] * 2
+    with av.open(str(tmp_path / "play.webm")) as played:
+        sound = [(frame.time, frame.samples) for frame in played.decode(audio=0)]
+    # Each part has 1.96 s of a tone.
+    assert sum(samples for _, samples in sound) / 48000 == pytest.approx(2 * 1.96, abs=0.1)
+    assert np.diff([time_s for time_s, _ in sound]).max() < 0.05
 
 
 def test_a_turned_film_is_shown_and_mapped_upright(client, database, tmp_path):

@@ -97,12 +97,37 @@ def test_a_face_that_jumps_aside_is_a_break():
     assert find(before | after).first_frame == 61
 
 
+@pytest.mark.parametrize(
+    "eyes", [{"landmarks": [0.5, -1.0]}, {}, None], ids=["it failed", "nothing known", "old record"]
+)
+def test_a_frame_in_which_the_network_failed_is_left_out(eyes):
+    stored = make_session((FIRST, 60), (None, 30), (OTHER, 70))
+    stored[5] |= {"eyes": eyes}
+
+    assert find(stored).first_frame == 91
+
+
 def test_without_the_network_nothing_is_said():
     assert find(make_session((FIRST, 60), (None, 30), (OTHER, 70)), StraightGazeModel) is None
 
 
 def test_the_shortest_part_is_two_seconds():
     assert MIN_SEGMENT == 40
+
+
+@pytest.mark.parametrize("smoothing", ["none", "zero_lag"])
+def test_a_session_in_which_the_network_failed_once_has_a_score(smoothing):
+    stored = make_session((FIRST, 60), (None, 30), (FIRST, 70))
+    stored[5] |= {"eyes": {"landmarks": [0.5, -1.0]}}
+    sessions = FakeSessionStore()
+    for number, each in stored.items():
+        sessions.update_session("s", number, each, **VIEWER)
+    maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 301), LEFT_HALF)})
+    result = SessionScorer(sessions, maps, model=NetworkModel(), smoothing=smoothing).score(
+        sessions.get_session("s"), ExpectedFrames(160, has_image=False, total_frames=None), "contents1"
+    )
+
+    assert result.frames.scored == 130
 
 
 @pytest.mark.parametrize(("second", "is_warned"), [(OTHER, True), (FIRST, False)])

@@ -87,3 +87,11 @@ def test_a_difference_that_is_missing_moves_the_gaze_no_more_than_a_usual_one():
     assert correction.apply(*frame, missing) == approx(expected)
     assert correction.apply(*frame, None) == approx(expected)
     assert correction.apply(*frame, GazeCues(np.zeros((1, 3, 2)), np.ones((1, 2)))) != approx(expected)
+
+
+def test_a_frame_without_the_network_has_no_difference_of_the_eyes():
+    nowhere = np.full(2, np.nan)
+
+    (cues,) = find_one(network=nowhere, eyes=(nowhere, nowhere)).differences_deg
+
+    assert np.isnan(cues).all()
