@@ -19,23 +19,41 @@ export function widthOf(element, usual) {
   return Math.round((element.clientWidth || usual) / unit);
 }
 
-/** Draws the score between 0 and 100, with chance and interval. */
+/** Returns the middle of a text that belongs to `x` and is not cut off at the sides; its width is estimated. */
+function placeText(x, text, width, perLetter = 9) {
+  const half = (perLetter * text.length) / 2;
+  return Math.max(half, Math.min(width - half, x));
+}
+
+/** Draws the score between 0 and 100, with chance and interval: the score above the line, the others below. */
 export function drawScale(svg, result) {
   const width = widthOf(svg, 600);
   svg.setAttribute("viewBox", `0 0 ${width} 86`);
-  const at = (value) => 20 + ((width - 40) * value) / 100;
+  const at = (value) => 12 + ((width - 24) * value) / 100;
   const { final_score: score, chance_level: chance, interval_95: interval } = result;
-  const parts = [make("rect", { class: "track", x: 20, y: 34, width: width - 40, height: 10, rx: 5 })];
+  const parts = [make("rect", { class: "track", x: 12, y: 34, width: width - 24, height: 10, rx: 5 })];
   if (interval) {
     const [low, high] = interval;
     parts.push(make("rect", { class: "band", x: at(low), y: 26, width: Math.max(2, at(high) - at(low)), height: 26, rx: 6 }));
   }
+  let chanceText = "";
+  let chanceX = -Infinity;
   if (chance !== null && chance !== undefined) {
-    parts.push(make("line", { class: "chance", x1: at(chance), x2: at(chance), y1: 18, y2: 58 }));
-    parts.push(make("text", { x: at(chance), y: 76, "text-anchor": "middle" }, `${t("score.chance")} ${chance.toFixed(0)}`));
+    chanceText = `${t("score.chance")} ${chance.toFixed(0)}`;
+    chanceX = placeText(at(chance), chanceText, width);
+    parts.push(make("line", { class: "chance", x1: at(chance), x2: at(chance), y1: 22, y2: 58 }));
+    parts.push(make("text", { x: chanceX, y: 76, "text-anchor": "middle" }, chanceText));
+  }
+  for (const [value, anchor] of [[0, "start"], [100, "end"]]) {
+    const x = value ? width - 2 : 2;
+    if (Math.abs(x - chanceX) < 5 * chanceText.length + 36) continue;
+    parts.push(make("text", { x, y: 76, "text-anchor": anchor }, String(value)));
   }
   parts.push(make("circle", { class: "mark", cx: at(score), cy: 39, r: 10 }));
-  parts.push(make("text", { x: at(score), y: 16, "text-anchor": "middle" }, score.toFixed(1)));
+  const note = interval ? `  ${t("score.interval")} ${interval.map((each) => each.toFixed(0)).join("–")}` : "";
+  const label = make("text", { class: "strong", x: placeText(at(score), score.toFixed(1) + note, width, 8), y: 16, "text-anchor": "middle" }, score.toFixed(1));
+  label.append(make("tspan", { class: "quiet", dx: 8 }, note.trim()));
+  parts.push(label);
   svg.replaceChildren(...parts);
   const range = interval ? interval.map((each) => each.toFixed(0)).join("–") : t("score.intervalNone");
   svg.setAttribute("aria-label", t("score.scale", { score: score.toFixed(1), chance: chance?.toFixed(0) ?? "–", interval: range }));
@@ -50,14 +68,14 @@ export function placeInFilm({ gaze, viewport }) {
 export function drawTrace(svg, points, trace) {
   const width = widthOf(svg, 960);
   svg.setAttribute("viewBox", `0 0 ${width} 296`);
-  const [left, right, top, bottom] = [34, width - 14, 40, 206];
+  const [left, right, top, bottom] = [52, width - 14, 40, 206];
   const endMs = Math.max(1, ...points.map(({ videoTimeMs }) => videoTimeMs));
   const atX = (ms) => left + ((right - left) * ms) / endMs;
   const atY = (share) => top + (bottom - top) * Math.min(1.06, Math.max(-0.06, share));
   const parts = [];
   for (const share of [0, 0.5, 1]) {
     parts.push(make("line", { class: "axis", x1: left, x2: right, y1: atY(share), y2: atY(share) }));
-    parts.push(make("text", { x: left - 8, y: atY(share) + 5, "text-anchor": "end" }, String(share)));
+    parts.push(make("text", { x: left - 8, y: atY(share) + 5, "text-anchor": "end" }, t("percent", { value: 100 * share })));
   }
   const step = [1, 2, 5, 10, 30, 60, 120, 300, 600].find((each) => endMs / 1000 / each <= width / 80) ?? 1800;
   for (let second = 0; second <= endMs / 1000; second += step) {
