@@ -114,7 +114,7 @@ def test_labels_of_the_scale_are_whole_and_apart(browser, services, width, local
     page.open(services)
     for result in SCALES:
         labels = page.page.evaluate(DRAW, result)
-        assert all(each["left"] >= 0 and each["right"] <= each["width"] for each in labels), labels
+        assert all(each["left"] > -0.5 and each["right"] < each["width"] + 0.5 for each in labels), labels
         for one, other in itertools.combinations(labels, 2):
             is_beside = one["right"] < other["left"] or other["right"] < one["left"]
             assert is_beside or one["bottom"] <= other["top"] or other["bottom"] <= one["top"], (result, one, other)

@@ -19,43 +19,37 @@ export function widthOf(element, usual) {
   return Math.round((element.clientWidth || usual) / unit);
 }
 
-/** Returns the middle of a text that belongs to `x` and is not cut off at the sides; its width is estimated. */
-function placeText(x, text, width, perLetter = 9) {
-  const half = (perLetter * text.length) / 2;
-  return Math.max(half, Math.min(width - half, x));
-}
-
 /** Draws the score between 0 and 100, with chance and interval: the score above the line, the others below. */
 export function drawScale(svg, result) {
   const width = widthOf(svg, 600);
   svg.setAttribute("viewBox", `0 0 ${width} 86`);
   const at = (value) => 12 + ((width - 24) * value) / 100;
   const { final_score: score, chance_level: chance, interval_95: interval } = result;
+  const hasChance = chance !== null && chance !== undefined;
+  const range = interval ? interval.map((each) => each.toFixed(0)).join("–") : t("score.intervalNone");
   const parts = [make("rect", { class: "track", x: 12, y: 34, width: width - 24, height: 10, rx: 5 })];
   if (interval) {
     const [low, high] = interval;
     parts.push(make("rect", { class: "band", x: at(low), y: 26, width: Math.max(2, at(high) - at(low)), height: 26, rx: 6 }));
   }
-  let chanceText = "";
-  let chanceX = -Infinity;
-  if (chance !== null && chance !== undefined) {
-    chanceText = `${t("score.chance")} ${chance.toFixed(0)}`;
-    chanceX = placeText(at(chance), chanceText, width);
-    parts.push(make("line", { class: "chance", x1: at(chance), x2: at(chance), y1: 22, y2: 58 }));
-    parts.push(make("text", { x: chanceX, y: 76, "text-anchor": "middle" }, chanceText));
-  }
-  for (const [value, anchor] of [[0, "start"], [100, "end"]]) {
-    const x = value ? width - 2 : 2;
-    if (Math.abs(x - chanceX) < 5 * chanceText.length + 36) continue;
-    parts.push(make("text", { x, y: 76, "text-anchor": anchor }, String(value)));
-  }
-  parts.push(make("circle", { class: "mark", cx: at(score), cy: 39, r: 10 }));
-  const note = interval ? `  ${t("score.interval")} ${interval.map((each) => each.toFixed(0)).join("–")}` : "";
-  const label = make("text", { class: "strong", x: placeText(at(score), score.toFixed(1) + note, width, 8), y: 16, "text-anchor": "middle" }, score.toFixed(1));
-  label.append(make("tspan", { class: "quiet", dx: 8 }, note.trim()));
-  parts.push(label);
+  if (hasChance) parts.push(make("line", { class: "chance", x1: at(chance), x2: at(chance), y1: 22, y2: 58 }));
+  const scoreLabel = make("text", { class: "strong", y: 16 }, score.toFixed(1));
+  if (interval) scoreLabel.append(make("tspan", { class: "quiet" }, `\u00a0\u00a0${t("score.interval")} ${range}`));
+  const chanceLabel = make("text", { y: 76 }, hasChance ? `${t("score.chance")} ${chance.toFixed(0)}` : "");
+  parts.push(make("circle", { class: "mark", cx: at(score), cy: 39, r: 10 }), scoreLabel, chanceLabel);
   svg.replaceChildren(...parts);
-  const range = interval ? interval.map((each) => each.toFixed(0)).join("–") : t("score.intervalNone");
+  // A label is beneath or above its mark, but whole. Only what is in the page has a width.
+  const place = (label, x) => {
+    const length = label.getComputedTextLength();
+    const from = Math.max(0, Math.min(width - length, x - length / 2));
+    label.setAttribute("x", from);
+    return [from, from + length];
+  };
+  place(scoreLabel, at(score));
+  const [from, to] = hasChance ? place(chanceLabel, at(chance)) : [width, 0];
+  const ROOM = 40;
+  if (from > ROOM) svg.append(make("text", { x: 2, y: 76 }, "0"));
+  if (to < width - ROOM) svg.append(make("text", { x: width - 2, y: 76, "text-anchor": "end" }, "100"));
   svg.setAttribute("aria-label", t("score.scale", { score: score.toFixed(1), chance: chance?.toFixed(0) ?? "–", interval: range }));
 }
 
