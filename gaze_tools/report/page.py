@@ -19,6 +19,7 @@ from gaze_tools.report.examination import Report
 from gaze_tools.report.figures import ReportFigure, draw_figures
 from gaze_tools.report.numbers import describe_numbers
 from gaze_tools.report.page_template import PAGE
+from gaze_tools.report.scale import draw_scale
 from gaze_tools.report.trace import COLUMNS, TraceRow
 
 MAX_LISTED_EVENTS = 30
@@ -119,6 +120,7 @@ def _render(report: Report, figures: Sequence[ReportFigure], overlay: str | None
     return PAGE.format(
         title=html.escape(f"Attention report for {report.video_id}"),
         about=about,
+        headline=_render_headline(report),
         notes="".join(f"<p class=note>{html.escape(note)}</p>\n" for note in notes),
         rows=rows,
         figures=sections,
@@ -126,6 +128,20 @@ def _render(report: Report, figures: Sequence[ReportFigure], overlay: str | None
         files=_render_files(overlay),
         columns=_render_columns(),
     )
+
+
+def _render_headline(report: Report) -> str:
+    """Return the score in large type with its scale; nothing if there is no valid score."""
+    attention, stored = report.attention, report.stored_result
+    if attention is None or (stored is not None and not stored.score_valid):
+        return ""
+    score, chance = attention.final_score_percent, attention.chance_level_percent
+    interval = None if score.low is None or score.high is None else (score.low, score.high)
+    meaning = (
+        f"of the scored frames have the gaze in the most salient 30 % of the video frame. Chance is {chance:.1f} %."
+    )
+    scale = draw_scale(score.value, interval, chance).inline()
+    return f"<p class=headline><strong>{score.value:.1f} %</strong> <span>{meaning}</span></p>\n{scale}\n"
 
 
 def _render_files(overlay: str | None) -> str:

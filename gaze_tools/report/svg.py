@@ -18,7 +18,7 @@ _NAMESPACE = "http://www.w3.org/2000/svg"
 _JPEG_QUALITY = 85
 
 STYLE = """
-.chart { --ink: #1d2733; --quiet: #5a6775; --line: #c3ccd6; --ground: #f3f5f8; --gaze: #c2303f; --chance: #5a6775;
+.chart { --ink: #16211f; --quiet: #53615e; --line: #c9d2ce; --ground: #f1f4f2; --gaze: #c2303f; --chance: #53615e;
   --scored: #16806f; --eyes_closed: #d9822b; --low_quality: #c4553a; --no_face: #7d4f92; --missing: #8a949e;
   --no_map: #3c73bd; --bad_map: #2f4b7c; --no_time: #a3417f; --old_format: #7b5d52; --unreadable: #444c55;
   display: block; width: 100%; height: auto; font-family: system-ui, sans-serif; }
@@ -27,6 +27,8 @@ STYLE = """
 .chart .ground { fill: var(--ground); stroke: var(--quiet); stroke-width: 1; }
 .chart .viewport { fill: none; stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 2 4; }
 .chart .band { fill: var(--gaze); fill-opacity: .16; }
+.chart .track { fill: var(--line); }
+.chart .mark { fill: var(--gaze); }
 .chart .mean { stroke: var(--gaze); stroke-width: 1.2; }
 .chart .score { fill: none; stroke: var(--gaze); stroke-width: 2.5; stroke-linejoin: round; }
 .chart .chance { fill: none; stroke: var(--chance); stroke-width: 2; stroke-dasharray: 7 5; }
@@ -34,7 +36,7 @@ STYLE = """
 .chart .fixation { stroke: var(--ink); stroke-width: .8; fill-opacity: .8; }
 @media (max-width: 34rem) { .chart text { font-size: 19px; } }
 @media screen and (prefers-color-scheme: dark) {
-  .chart { --ink: #e3e9ef; --quiet: #a3b0bd; --line: #46525e; --ground: #1d252e; --gaze: #ff7b86; --chance: #b4c0cc;
+  .chart { --ink: #e9efed; --quiet: #a7b5b1; --line: #46544f; --ground: #1b2523; --gaze: #ff7b86; --chance: #a7b5b1;
     --scored: #3fbfa8; --eyes_closed: #f4a259; --low_quality: #f08a6c; --no_face: #c79add; --missing: #8b96a1;
     --no_map: #78abec; --bad_map: #8ba3d6; --no_time: #e08cc2; --old_format: #bf9d90; --unreadable: #c9d1d9; }
 }
@@ -144,7 +146,7 @@ class Svg:
     def standalone(self) -> str:
         """Return a complete file with its style."""
         style = f"<style>{STYLE} svg {{ background: #fff; }} @media screen and (prefers-color-scheme: dark) "
-        style += "{ svg { background: #12181f; } }</style>"
+        style += "{ svg { background: #101615; } }</style>"
         head, _, rest = self.inline().partition(">")
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} xmlns="{_NAMESPACE}">{style}{rest}\n'
 

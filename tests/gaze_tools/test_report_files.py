@@ -194,7 +194,7 @@ class TestFigures:
     def test_ids_are_unique_on_the_page(self, written):
         ids = re.findall(r' id="([^"]+)"', written.read_text())
 
-        assert len(ids) == len(set(ids)) == 12  # a title and a description each, and two scales
+        assert len(ids) == len(set(ids)) == 14  # a title and a description each, and two colour scales
 
     def test_a_session_beside_the_video_has_no_heat_map(self, tmp_path):
         frames = {number: record([5.0, -3.0]) for number in range(1, 30)}

@@ -1,5 +1,7 @@
 """The score step in a real browser: where the viewer looked."""
 
+import itertools
+
 import pytest
 import requests
 from pytest import approx
@@ -81,6 +83,42 @@ def test_a_session_without_a_score_shows_no_scale(page, services):
     assert page.page.inner_text("#score-number") == "–"
     assert page.page.inner_text("#score-meaning").startswith("There is not enough data for a score: ")
     assert page.page.is_hidden("#score-scale")
+
+
+SCALES = [
+    {"final_score": 31, "chance_level": 30, "interval_95": [27, 35]},
+    {"final_score": 0, "chance_level": 0, "interval_95": [0, 4]},
+    {"final_score": 2, "chance_level": 12, "interval_95": None},
+    {"final_score": 100, "chance_level": 100, "interval_95": [96, 100]},
+    {"final_score": 97, "chance_level": 88, "interval_95": [80, 100]},
+    {"final_score": 50, "chance_level": None, "interval_95": None},
+]
+DRAW = """async (result) => {
+  const { drawScale } = await import("/static/charts.js");
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  document.querySelector("main").replaceChildren(svg);
+  drawScale(svg, result);
+  return [...svg.querySelectorAll("text")].map((each) => {
+    const { left, right, top, bottom } = each.getBoundingClientRect();
+    const frame = svg.getBoundingClientRect();
+    return { left: left - frame.left, right: right - frame.left, top, bottom, width: frame.width };
+  });
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en", "ko"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_of_the_scale_are_whole_and_apart(browser, services, width, locale):
+    context = browser.new_context(viewport={"width": width, "height": 800}, locale=locale)
+    page = Page(context.new_page())
+    page.open(services)
+    for result in SCALES:
+        labels = page.page.evaluate(DRAW, result)
+        assert all(each["left"] > -0.5 and each["right"] < each["width"] + 0.5 for each in labels), labels
+        for one, other in itertools.combinations(labels, 2):
+            is_beside = one["right"] < other["left"] or other["right"] < one["left"]
+            assert is_beside or one["bottom"] <= other["top"] or other["bottom"] <= one["top"], (result, one, other)
+    context.close()
 
 
 def test_the_score_does_not_wait_for_the_fixations(page, services):

@@ -19,25 +19,37 @@ export function widthOf(element, usual) {
   return Math.round((element.clientWidth || usual) / unit);
 }
 
-/** Draws the score between 0 and 100, with chance and interval. */
+/** Draws the score between 0 and 100, with chance and interval: the score above the line, the others below. */
 export function drawScale(svg, result) {
   const width = widthOf(svg, 600);
   svg.setAttribute("viewBox", `0 0 ${width} 86`);
-  const at = (value) => 20 + ((width - 40) * value) / 100;
+  const at = (value) => 12 + ((width - 24) * value) / 100;
   const { final_score: score, chance_level: chance, interval_95: interval } = result;
-  const parts = [make("rect", { class: "track", x: 20, y: 34, width: width - 40, height: 10, rx: 5 })];
+  const hasChance = chance !== null && chance !== undefined;
+  const range = interval ? interval.map((each) => each.toFixed(0)).join("–") : t("score.intervalNone");
+  const parts = [make("rect", { class: "track", x: 12, y: 34, width: width - 24, height: 10, rx: 5 })];
   if (interval) {
     const [low, high] = interval;
     parts.push(make("rect", { class: "band", x: at(low), y: 26, width: Math.max(2, at(high) - at(low)), height: 26, rx: 6 }));
   }
-  if (chance !== null && chance !== undefined) {
-    parts.push(make("line", { class: "chance", x1: at(chance), x2: at(chance), y1: 18, y2: 58 }));
-    parts.push(make("text", { x: at(chance), y: 76, "text-anchor": "middle" }, `${t("score.chance")} ${chance.toFixed(0)}`));
-  }
-  parts.push(make("circle", { class: "mark", cx: at(score), cy: 39, r: 10 }));
-  parts.push(make("text", { x: at(score), y: 16, "text-anchor": "middle" }, score.toFixed(1)));
+  if (hasChance) parts.push(make("line", { class: "chance", x1: at(chance), x2: at(chance), y1: 22, y2: 58 }));
+  const scoreLabel = make("text", { class: "strong", y: 16 }, score.toFixed(1));
+  if (interval) scoreLabel.append(make("tspan", { class: "quiet" }, `\u00a0\u00a0${t("score.interval")} ${range}`));
+  const chanceLabel = make("text", { y: 76 }, hasChance ? `${t("score.chance")} ${chance.toFixed(0)}` : "");
+  parts.push(make("circle", { class: "mark", cx: at(score), cy: 39, r: 10 }), scoreLabel, chanceLabel);
   svg.replaceChildren(...parts);
-  const range = interval ? interval.map((each) => each.toFixed(0)).join("–") : t("score.intervalNone");
+  // A label is beneath or above its mark, but whole. Only what is in the page has a width.
+  const place = (label, x) => {
+    const length = label.getComputedTextLength();
+    const from = Math.max(0, Math.min(width - length, x - length / 2));
+    label.setAttribute("x", from);
+    return [from, from + length];
+  };
+  place(scoreLabel, at(score));
+  const [from, to] = hasChance ? place(chanceLabel, at(chance)) : [width, 0];
+  const ROOM = 40;
+  if (from > ROOM) svg.append(make("text", { x: 2, y: 76 }, "0"));
+  if (to < width - ROOM) svg.append(make("text", { x: width - 2, y: 76, "text-anchor": "end" }, "100"));
   svg.setAttribute("aria-label", t("score.scale", { score: score.toFixed(1), chance: chance?.toFixed(0) ?? "–", interval: range }));
 }
 
@@ -50,14 +62,14 @@ export function placeInFilm({ gaze, viewport }) {
 export function drawTrace(svg, points, trace) {
   const width = widthOf(svg, 960);
   svg.setAttribute("viewBox", `0 0 ${width} 296`);
-  const [left, right, top, bottom] = [34, width - 14, 40, 206];
+  const [left, right, top, bottom] = [52, width - 14, 40, 206];
   const endMs = Math.max(1, ...points.map(({ videoTimeMs }) => videoTimeMs));
   const atX = (ms) => left + ((right - left) * ms) / endMs;
   const atY = (share) => top + (bottom - top) * Math.min(1.06, Math.max(-0.06, share));
   const parts = [];
   for (const share of [0, 0.5, 1]) {
     parts.push(make("line", { class: "axis", x1: left, x2: right, y1: atY(share), y2: atY(share) }));
-    parts.push(make("text", { x: left - 8, y: atY(share) + 5, "text-anchor": "end" }, String(share)));
+    parts.push(make("text", { x: left - 8, y: atY(share) + 5, "text-anchor": "end" }, t("percent", { value: 100 * share })));
   }
   const step = [1, 2, 5, 10, 30, 60, 120, 300, 600].find((each) => endMs / 1000 / each <= width / 80) ?? 1800;
   for (let second = 0; second <= endMs / 1000; second += step) {

@@ -83,6 +83,7 @@ export function chooseFixations(fixations, startS, toS, limit) {
 /** Draws an image of the film, and over it the density of points of gaze. */
 export function drawHeat(canvas, film, points, { isShown = true } = {}) {
   const ratio = film.videoWidth ? film.videoHeight / film.videoWidth : 9 / 16;
+  canvas.parentElement?.style.setProperty("--aspect", 1 / ratio);
   canvas.width = Math.min(1920, Math.round((canvas.clientWidth || 960) * Math.min(2, devicePixelRatio)));
   canvas.height = Math.round(canvas.width * ratio);
   const context = canvas.getContext("2d");

@@ -58,12 +58,13 @@ export function setUpScore(studio) {
     else if (!result.interval_reliable) note = t("score.intervalRough");
     const lift = result.lift_points;
     const error = result.calibration?.used ? studio.calibrationResult?.errorDeg : null;
+    const hasLift = lift !== null && lift !== undefined;
     const entries = [
       [t("score.interval"), interval, note],
-      [t("score.lift"), lift === null || lift === undefined ? "–" : `${lift > 0 ? "+" : ""}${lift.toFixed(0)}`, ""],
+      [t("score.lift"), hasLift ? `${lift > 0 ? "+" : ""}${lift.toFixed(0)}` : "–", hasLift ? t("score.points") : ""],
       [t("score.coverageShare"), t("percent", { value: Math.round(100 * result.coverage) }), ""],
       [t("score.nss"), result.nss ? result.nss.value.toFixed(2) : "–", t("score.nssText")],
-      [t("score.accuracy"), error ? `± ${error.toFixed(1)}°` : t("score.none"), ""],
+      [t("score.accuracy"), error ? `${error.toFixed(1)}°` : t("score.none"), error ? t("score.accuracyText") : ""],
     ];
     byId("numbers").replaceChildren(...entries.map(makeNumber));
   };

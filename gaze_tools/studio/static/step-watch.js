@@ -43,6 +43,7 @@ export function setUpWatch(studio) {
 
   const makeEntry = (each) => {
     const item = document.createElement("li");
+    item.dataset.state = each.state;
     const label = document.createElement("label");
     const radio = Object.assign(document.createElement("input"), {
       type: "radio",
