@@ -130,10 +130,13 @@ def test_without_a_key_the_gateway_makes_no_token(monkeypatch, tmp_path):
     ],
 )
 def test_the_gateway_refuses_malformed_requests(monkeypatch, tmp_path, path, options, status):
-    answer = load_gateway(monkeypatch, tmp_path).post(path, **options)
+    assert load_gateway(monkeypatch, tmp_path).post(path, **options).status_code == status
 
-    assert answer.status_code == status
-    assert answer.get_json()["detail"]
+
+def test_the_gateway_says_that_the_metadata_is_missing(monkeypatch, tmp_path):
+    answer = load_gateway(monkeypatch, tmp_path).post("/gaze", data={})
+
+    assert answer.get_json() == {"detail": "The part metadata is not a JSON object."}
 
 
 def test_the_gateway_logs_which_function_it_cannot_reach(monkeypatch, tmp_path, caplog):

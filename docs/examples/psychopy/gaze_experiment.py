@@ -29,6 +29,7 @@ from gaze_tools.client import (  # or copy gaze_tools/client.py beside this file
     Frame,
     FrameReply,
     GazeClient,
+    GazeClientError,
     Point,
     ResultReply,
     ScreenFields,
