@@ -48,13 +48,14 @@ def forward():
     try:
         metadata = json.loads(part.read() if part else request.form["metadata"])
         metadata["ip_address"] = request.remote_addr  # never what the browser says
-    except (TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {"detail": "The part metadata is not a JSON object."}, 400
     parts = [("metadata", (None, json.dumps(metadata), "application/json"))]
     parts += [("frame", ("frame", image.read(), "image/jpeg")) for image in request.files.getlist("frame")]
     try:
         answer = http.post(f"{FUNCTION_URL}/gaze", files=parts, timeout=(5, 300))
-    except requests.RequestException:
+    except requests.RequestException as error:
+        app.logger.warning("%s cannot be reached: %s", FUNCTION_URL, error)
         return {"detail": "The function cannot be reached."}, 502, {"Retry-After": "1"}
     kept = ("Content-Type", "Retry-After", "X-Request-Id")
     return answer.content, answer.status_code, {name: answer.headers[name] for name in kept if name in answer.headers}

@@ -210,6 +210,7 @@ def follow_on_free_ports(home):
         replaced={
             **{f"localhost:{shown}": f"localhost:{port}" for shown, port in ports.items()},
             ". .venv/bin/activate": '. "$VENV/bin/activate"',
+            "gaze serve --print-exports": f"gaze serve --port {first} --print-exports",
         },
         variables={"PORT": str(first), "FUNCTION_URL": f"http://localhost:{first}"},
     )

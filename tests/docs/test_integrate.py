@@ -53,7 +53,9 @@ def test_the_page_calibrates_and_scores(reader):
         # The server is gone for a while: the film waits.
         page.route("**/gaze", lambda route: route.abort())
         page.wait_for_function("document.getElementById('film').paused")
+        assert page.is_visible("#waiting")
         page.unroute("**/gaze")
+        page.wait_for_selector("#waiting", state="hidden")
         page.wait_for_selector("#message:has-text('core')")
         text = page.inner_text("#message")
         calibration, viewing = seen.results()
@@ -129,6 +131,21 @@ def test_without_a_key_the_gateway_makes_no_token(monkeypatch, tmp_path):
 )
 def test_the_gateway_refuses_malformed_requests(monkeypatch, tmp_path, path, options, status):
     assert load_gateway(monkeypatch, tmp_path).post(path, **options).status_code == status
+
+
+def test_the_gateway_says_that_the_metadata_is_missing(monkeypatch, tmp_path):
+    answer = load_gateway(monkeypatch, tmp_path).post("/gaze", data={})
+
+    assert answer.get_json() == {"detail": "The part metadata is not a JSON object."}
+
+
+def test_the_gateway_logs_which_function_it_cannot_reach(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("FUNCTION_URL", "http://127.0.0.1:9")
+
+    answer = load_gateway(monkeypatch, tmp_path).post("/gaze", data={"metadata": "{}"})
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (502, "1")
+    assert "http://127.0.0.1:9 cannot be reached" in caplog.text
 
 
 def test_the_gateway_uses_no_proxy_of_the_environment(monkeypatch, tmp_path):

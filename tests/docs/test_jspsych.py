@@ -96,6 +96,44 @@ def test_the_experiment_leads_to_a_score_and_data(reader):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_without_the_server_the_experiment_goes_on_and_keeps_the_gaze(reader):
+    reader.follow(BLOCKS)
+    impatient = (
+        (EXAMPLE / "experiment.js").read_text().replace("params: { setup }", "params: { setup, patience_ms: 1000 }")
+    )
+    with open_page() as (page, seen):
+        page.route("**/experiment.js", lambda route: route.fulfill(body=impatient, content_type="text/javascript"))
+        page.goto(reader.replace("http://localhost:8000"))
+        page.click("button:has-text('I agree')")
+        page.click("button:has-text('Continue'):not([disabled])")
+        page.click("button:has-text('Start')")
+        page.wait_for_function("document.querySelector('video.jspsych-video, .gaze-film video')?.currentTime > 2")
+        page.route("**/gaze", lambda route: route.abort())
+        page.wait_for_selector("text=There is no score: The server did not answer")
+        page.click("button:has-text('Finish')")
+        rows = json.loads(page.inner_text("#jspsych-data-display"))
+
+    film = rows[4]
+    assert (film["gaze_score"], film["gaze_problem"]) == (None, "The server did not answer.")
+    assert film["gaze"]
+    assert film["gaze_session"]
+    assert [error for error in seen.errors if "Failed to load resource" not in error] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_gateway_without_the_video_id_of_the_check_is_named(reader):
+    reader.follow(BLOCKS)
+    refusal = {"status": 404, "content_type": "application/json", "body": '{"detail": "There is no such video."}'}
+    with open_page() as (page, _):
+        page.route("**/api/viewings", lambda route: route.fulfill(**refusal))
+        page.goto(reader.replace("http://localhost:8000"))
+        page.click("button:has-text('I agree')")
+        page.wait_for_selector("text=The camera cannot be used (server: There is no such video.)")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_who_does_not_agree_is_not_filmed(reader):
     reader.follow(BLOCKS)
     with open_page() as (page, seen):

@@ -256,6 +256,27 @@ def test_what_was_measured_before_escape_is_in_the_table(monkeypatch):
     assert rows == ["reply to x"]
 
 
+def test_each_viewing_has_an_id_of_its_own(monkeypatch):
+    monkeypatch.setattr(example, "measure_target", lambda *_, **__: True)
+    ids = []
+
+    class Client:
+        def start_calibration(self, **_):
+            return SimpleNamespace(finish=lambda: None)
+
+        def start_viewing(self, _video_id, *, session_id, **_):
+            ids.append(session_id)
+            raise InterruptedError
+
+    for _ in range(2):
+        with pytest.raises(InterruptedError):
+            example.run_experiment(
+                Client(), None, None, None, video_id="sample", participant="p", screen={}, camera_setup={}
+            )
+
+    assert len(set(ids)) == 2
+
+
 @pytest.mark.parametrize(
     ("movie", "aspect", "viewport"),
     [

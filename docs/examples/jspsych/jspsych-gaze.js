@@ -14,8 +14,13 @@ const SETTLE_MS = 900;
 const ATTEMPTS = 3;
 const MAX_SPREAD = 0.12;
 const DARK = 40;
+const PATIENCE_MS = 30000;
 
-/** Parameters of initialization: `setup`, the viewer's `screen` and `camera` as in the HTTP interface. */
+/**
+ * Parameters of initialization:
+ *   `setup`: the viewer's `screen` and `camera` as in the HTTP interface;
+ *   `patience_ms`: how long the film waits for the server before it goes on without gaze.
+ */
 export class GazeExtension {
   static info = {
     name: "gaze",
@@ -44,16 +49,20 @@ export class GazeExtension {
     this.jsPsych = jsPsych;
     this.source = null;
     this.setup = {};
+    this.patienceMs = PATIENCE_MS;
+    this._problem = null;
   }
 
-  async initialize({ setup = {} } = {}) {
+  async initialize({ setup = {}, patience_ms: patienceMs = PATIENCE_MS } = {}) {
     this.setup = { ...setup };
+    this.patienceMs = patienceMs;
   }
 
   on_start() {}
 
   /** Parameters of a trial: `video_id`, which selects the saliency maps. */
   on_load({ video_id: videoId }) {
+    this._problem = null;
     const film = this.jsPsych.getDisplayElement().querySelector("video");
     this._starting = this._begin(videoId, film);
     // Without a session the film plays all the same: the experiment goes on.
@@ -62,25 +71,34 @@ export class GazeExtension {
 
   async _begin(videoId, film) {
     const viewing = new Viewing(this.source, await startSession(videoId), this.setup, film);
-    viewing.addEventListener("trouble", () => film.pause());
-    viewing.addEventListener("recovery", () => film.play());
+    // The film waits for the server, but not forever.
+    let giveUp;
+    const resume = () => {
+      clearTimeout(giveUp);
+      if (film.isConnected && film.paused && !film.ended) film.play();
+    };
+    viewing.addEventListener("trouble", () => {
+      film.pause();
+      giveUp = setTimeout(() => {
+        this._problem = "The server did not answer.";
+        viewing.abort();
+        resume();
+      }, this.patienceMs);
+    });
+    viewing.addEventListener("recovery", resume);
     viewing.start();
     await film.play();
     return viewing;
   }
 
   async on_finish() {
+    let viewing = null;
     try {
-      const viewing = await this._starting;
+      viewing = await this._starting;
       const result = await viewing.complete();
       return {
         gaze_session: viewing.session.sessionId,
-        gaze: viewing.points.map(({ videoTimeMs, gaze, validity }) => ({
-          video_time_ms: videoTimeMs,
-          x: gaze?.x ?? null,
-          y: gaze?.y ?? null,
-          validity,
-        })),
+        gaze: listGaze(viewing),
         gaze_frames: viewing.queue.counts,
         gaze_score: result.score_valid ? result.final_score : null,
         gaze_chance: result.chance_level,
@@ -90,9 +108,23 @@ export class GazeExtension {
       };
     } catch (error) {
       // The experiment goes on, and its data says what is missing.
-      return { gaze_session: null, gaze: [], gaze_score: null, gaze_problem: error.message };
+      return {
+        gaze_session: viewing?.session.sessionId ?? null,
+        gaze: viewing ? listGaze(viewing) : [],
+        gaze_score: null,
+        gaze_problem: this._problem ?? error.message,
+      };
     }
   }
+}
+
+function listGaze({ points }) {
+  return points.map(({ videoTimeMs, gaze, validity }) => ({
+    video_time_ms: videoTimeMs,
+    x: gaze?.x ?? null,
+    y: gaze?.y ?? null,
+    validity,
+  }));
 }
 
 /** Opens the camera, shows it to the viewer, and offers to continue once both eyes are seen. */
@@ -130,7 +162,10 @@ export class GazeCameraPlugin {
       gaze.source = await CameraSource.open();
       check = new PositionCheck(gaze.source, await startSession("check"), gaze.setup);
     } catch (error) {
-      this.jsPsych.finishTrial({ camera: null, distance_mm: null, problem: error.name });
+      gaze.source?.stop();
+      // The names of the browser's errors say what is wrong, such as NotAllowedError; of other errors, the text does.
+      const problem = error instanceof DOMException ? error.name : `server: ${error.message}`;
+      this.jsPsych.finishTrial({ camera: null, distance_mm: null, problem });
       return;
     }
     gaze.source.video.className = "gaze-preview";

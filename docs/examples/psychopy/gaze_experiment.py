@@ -9,8 +9,10 @@ so the whole experiment also runs in a test without a window. `PsychoPyDisplay` 
 import argparse
 import json
 import queue
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from gaze_tools.client import (  # or copy gaze_tools/client.py beside this file
     Frame,
     FrameReply,
     GazeClient,
+    GazeClientError,
     Point,
     ResultReply,
     ScreenFields,
@@ -128,7 +131,7 @@ def run_experiment(
         camera: Camera.
         rows: Receives the gaze.
         video_id: Id under which the function knows the movie's saliency maps.
-        participant: Pseudonym, different for each session; it stands for the viewer's address.
+        participant: Pseudonym; it stands for the viewer's address.
         screen: Size of the screen.
         camera_setup: Position and field of view of the camera.
 
@@ -146,7 +149,8 @@ def run_experiment(
         measure_target(display, camera, calibration, target, use="validate")
     report = calibration.finish()
 
-    viewing = client.start_viewing(video_id, calibration=calibration, **setup)
+    # An id of its own: a participant may see the movie more than once.
+    viewing = client.start_viewing(video_id, session_id=str(uuid.uuid4()), calibration=calibration, **setup)
     sender = Sender(viewing)
     try:
         with sender:
@@ -406,6 +410,9 @@ def main() -> None:
     parser.add_argument("--vertical-fov-deg", type=float, default=63.0, help="field of view of the webcam")
     parser.add_argument("--out", type=Path, default=Path("data"))
     options = parser.parse_args()
+    out: Path = options.out / options.participant
+    if out.exists():
+        parser.error(f"{out} has the data of an earlier run: choose another --participant or --out")
     width_mm, height_mm = map(float, options.screen_mm.split("x"))
     width_px, height_px = map(int, options.screen_px.split("x"))
     screen = ScreenFields(width_mm=width_mm, height_mm=height_mm, width_px=width_px, height_px=height_px)
@@ -429,10 +436,11 @@ def main() -> None:
                 screen=screen,
                 camera_setup={"vertical_fov_deg": options.vertical_fov_deg},
             )
+    except (CancelledError, CameraError, GazeClientError) as error:
+        sys.exit(f"The experiment ended early: {error}. What was measured until then is in {out}.")
     finally:
         display.close()
         camera.close()
-        out = options.out / options.participant
         out.mkdir(parents=True, exist_ok=True)
         rows.saveAsWideText(str(out / "gaze.csv"), fileCollisionMethod="rename")
     (out / "result.json").write_text(json.dumps(outcome.result.body, indent=1) + "\n")
