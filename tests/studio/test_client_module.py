@@ -29,6 +29,9 @@ def run(module, expression):
         ("m.retryDelayMs(1, null, () => 0)", 125),
         ("m.retryDelayMs(1, 7, () => 0)", 7000),
         ("m.retryDelayMs(9, 7, () => 1)", 8000),
+        # A proxy's nonsense neither stops the client for a day nor makes it hammer the server.
+        ("m.retryDelayMs(1, 1e9, () => 0)", 60000),
+        ("m.retryDelayMs(1, -5, () => 1)", 250),
     ],
 )
 def test_delays_grow_spread_and_respect_the_server(expression, value):
@@ -95,6 +98,9 @@ class TestQueue:
         calls = self.send([{}, {"status": 503}, {"status": 0}], 5)["calls"]
 
         assert calls == [[1], [2, 3, 4, 5], [2, 3], [2], [3, 4], [5]]
+
+    def test_a_batch_that_is_too_large_is_sent_in_smaller_parts(self):
+        assert self.send([{}, {"status": 413}], 5)["calls"] == [[1], [2, 3, 4, 5], [2, 3], [4, 5]]
 
 
 @pytest.mark.parametrize(
