@@ -139,6 +139,15 @@ class TestTrouble:
         """)
 
 
+def test_a_login_page_instead_of_a_session_is_no_answer():
+    error = run("""
+      globalThis.fetch = async () => answerWith(200, () => JSON.parse("<!doctype html>"));
+      return m.startSession("sample").catch(({ name, status }) => [name, status]);
+    """)
+
+    assert error == ["GazeRequestError", 0]
+
+
 class TestEndOfAViewing:
     def test_a_completion_that_failed_can_be_repeated(self):
         done = run("""

@@ -164,6 +164,28 @@ def test_types_describe_every_export():
     assert sorted(exported) == sorted(declared)
 
 
+def test_the_language_that_was_chosen_last_is_shown():
+    language = run(
+        "i18n.js",
+        """await (async () => {
+          globalThis.document = { documentElement: {}, querySelectorAll: () => [] };
+          const answers = {};
+          globalThis.fetch = (url) => new Promise((resolve) => {
+            answers[url] = () => resolve({ json: async () => ({ brand: url }) });
+          });
+          const both = Promise.all([m.useLanguage("en"), m.useLanguage("ko")]);
+          // The first one is the last to arrive.
+          answers["/static/strings.ko.json"]();
+          await new Promise(setImmediate);
+          answers["/static/strings.en.json"]();
+          await both;
+          return [document.documentElement.lang, m.t("brand")];
+        })()""",
+    )
+
+    assert language == ["ko", "/static/strings.ko.json"]
+
+
 class TestTurnedDevice:
     SETUP = """{
       screen: { width_mm: 70, height_mm: 150, width_px: 390, height_px: 844 },

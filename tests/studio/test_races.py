@@ -64,6 +64,17 @@ def test_a_camera_that_opens_after_the_viewer_went_back_is_switched_off(page, se
     assert page.page.evaluate("countLive()") == 0
 
 
+def test_a_new_viewer_has_not_agreed_yet(page, services):
+    page.open(services)
+    page.take_camera()
+    page.wait_for('#hint[data-state="good"]')
+    page.page.evaluate("document.querySelector('#start-over').click()")
+    page.wait_for('[data-view="start"]:not([hidden])')
+
+    assert not page.page.is_checked("#consent")
+    assert page.page.is_disabled("#use-camera")
+
+
 def test_a_film_that_was_stopped_before_it_began_leaves_its_buttons_in_order(page, services):
     choose_sample(page, services)
     page.page.click("#watch")

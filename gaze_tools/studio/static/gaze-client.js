@@ -562,7 +562,7 @@ export async function startSession(videoId, { url = "/api/viewings", signal } = 
     signal,
   });
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw new GazeRequestError(body?.detail ?? `HTTP ${response.status}`, response.status, body);
+  if (!response.ok || !body?.session_id) throw makeError({ status: response.ok ? 0 : response.status, body });
   return { sessionId: body.session_id, videoId: body.video_id, token: body.session_token ?? null };
 }
 

@@ -170,7 +170,8 @@ export function setUpCalibration(studio) {
       const { distanceMm } = studio;
       recordingUrl = URL.createObjectURL(await makeRecording(done.images, { ...studio.setup, distanceMm }));
     }
-    shown = done;
+    // The images are in the recording, or nowhere.
+    shown = { ...done, images: null };
     byId("calibration-result").hidden = false;
     byId("calibration-form").hidden = true;
     draw();

@@ -76,6 +76,9 @@ export function setUpStart(studio) {
   return {
     enter() {
       studio.release();
+      // It may be another viewer now, and some browsers remember the tick when the page is loaded again.
+      consent.checked = false;
+      byId("use-camera").disabled = true;
       studio.setup.calibration = null;
       studio.calibrationResult = null;
     },
