@@ -264,7 +264,8 @@ class TestCamera:
         take_camera(page)
         found = page.page.evaluate("""async () => {
           const { openCamera } = await import("/static/step-start.js");
-          const studio = { release() {}, showError() {}, showFailure() {} };
+          const take = (source) => Boolean(studio.source = source);
+          const studio = { releases: 0, release() {}, take, showError() {}, showFailure() {} };
           return [await openCamera(studio, "gone"), studio.source.isLive];
         }""")
 
