@@ -33,6 +33,9 @@ _BROWSER_FORMATS = {"mov", "mp4", "matroska", "webm", "ogg"}
 DISCONTINUITY_S = 1.0  # a time that falls further starts a new timeline, as in joined MPEG-TS files
 _MAX_READ_FAILURES = 50
 _UNSTATED_MATRIX = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED
+_PLAYLISTS = {"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"}
+"""Formats that only name other files, which a film of unknown origin must not open."""
+
 _MAX_PIXEL_ASPECT = 4.0  # anamorphic films have up to 2
 
 
@@ -362,6 +365,8 @@ def _find_stream(path: Path, container: "av.container.InputContainer") -> "Video
             f"ffmpeg -loop 1 -t 10 -i {path.name} -vf format=yuv420p film.mp4",
             NotAFilmKind.STILL_IMAGE,
         )
+    if _PLAYLISTS & set(container.format.name.split(",")):
+        raise NotAFilmError(f"{path} is a list of other files ({container.format.name})", NotAFilmKind.UNREADABLE)
     pictures = av.stream.Disposition.attached_pic
     streams = [each for each in container.streams.video if not each.disposition & pictures]
     best = container.streams.best("video")

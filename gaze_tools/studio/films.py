@@ -214,6 +214,8 @@ class FilmLibrary:
         if film.state in {"preparing", "ready"}:
             return film
         with self._lock:
+            if film_id not in self._films:
+                raise not_found("There is no such film.")
             if self._films[film_id].state == "preparing":
                 return self._films[film_id]
             film = replace(film, state="preparing", progress=0.0, problem=None, reason=None)

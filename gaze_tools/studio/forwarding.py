@@ -15,6 +15,7 @@ READ_TIMEOUT_S = 300.0
 """Longer than the function's LAST_FRAME_TIMEOUT_S."""
 
 RETRY_AFTER_S = 1
+_JSON = {"Content-Type": "application/json"}
 _PASSED_ON = ("Content-Type", "Retry-After", "WWW-Authenticate", "Allow", "X-Request-Id")
 
 
@@ -36,17 +37,12 @@ class Forwarder:
 
     def post(self, metadata: Mapping[str, Any], images: Sequence[bytes]) -> Response:
         """Return the function's answer to a request, or a problem with Retry-After if it cannot be reached."""
-        parts: list[tuple[str, tuple[str | None, str | bytes, str]]] = [
-            ("metadata", (None, json.dumps(metadata), "application/json"))
-        ]
+        text = json.dumps(metadata)
+        parts: list[tuple[str, tuple[str | None, str | bytes, str]]] = [("metadata", (None, text, "application/json"))]
         parts += [("frame", ("frame", image, "application/octet-stream")) for image in images]
         try:
-            if images:
-                answer = self._http.post(f"{self._url}/gaze", files=parts, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
-            else:
-                answer = self._http.post(
-                    f"{self._url}/gaze", json=metadata, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-                )
+            body: dict[str, Any] = {"files": parts} if images else {"data": text, "headers": _JSON}
+            answer = self._http.post(f"{self._url}/gaze", timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), **body)
         except requests.Timeout:
             error = StudioError(504, "function-timeout", "Function timed out", "The function did not answer in time.")
             return answer_problem(error, {"Retry-After": str(RETRY_AFTER_S)})

@@ -8,6 +8,7 @@ import csv
 import logging
 import mimetypes
 import tempfile
+import threading
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from gaze_tools.stack.server import make_server_command
 from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.forwarding import Forwarder, complete_metadata, read_frames
-from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_origin
+from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_address, check_origin
 from gaze_tools.studio.kept import KeptSessions, find_ended
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
 from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
@@ -86,6 +87,7 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
 def _add_guard(app: Flask, hosts: Collection[str]) -> None:
     @app.before_request
     def refuse_others() -> None:
+        check_address(request.remote_addr, hosts)
         check_origin(
             request.headers.get("Host", ""),
             request.headers.get("Origin"),
@@ -122,6 +124,8 @@ def _add_guard(app: Flask, hosts: Collection[str]) -> None:
 
 
 def _add_page(app: Flask, directory: Path) -> None:
+    one_at_a_time = threading.Lock()
+
     @app.get("/")
     def page() -> Response:
         response = send_file(PAGE / "index.html", max_age=0)
@@ -153,8 +157,9 @@ def _add_page(app: Flask, directory: Path) -> None:
     def sample_image(name: str) -> Response:
         if name == "clip.webm":
             clip = directory / "clip.webm"
-            if not clip.is_file():
-                convert(SAMPLE / "clip.mp4", clip)
+            with one_at_a_time:
+                if not clip.is_file():
+                    convert(SAMPLE / "clip.mp4", clip)
             return send_file(clip, mimetype="video/webm", conditional=True)
         known = {path.name: path for path in (SAMPLE / "recording" / "frames").iterdir()}
         if name not in known:
@@ -250,11 +255,14 @@ def _add_sessions(app: Flask, films: FilmLibrary, kept: KeptSessions) -> None:
                 if error.status != 404:
                     raise
         path = kept.find_file(session_id, name, video)
-        response = send_file(path, max_age=0, as_attachment=name != "report.html")
+        response = send_file(path, as_attachment=name != "report.html")
+        # Where somebody looked does not belong into the cache of a browser.
+        response.headers["Cache-Control"] = "no-store"
         if name == "report.html":
             # The report contains its images and styles; it runs no script.
             response.headers["Content-Security-Policy"] = (
-                "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
+                "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+                "frame-ancestors 'none'"
             )
         return response
 

@@ -1,10 +1,12 @@
 """Which requests a gateway on the loopback interface answers, and the headers that keep its page to itself.
 
-The gateway trusts any client that reaches it, so two attacks of other web pages in the viewer's browser matter: a page
-whose host name is rebound to 127.0.0.1 (its requests have another Host), and a page of another origin that posts (its
-requests have another Origin).
+A gateway with loopback names answers programs on its own machine only, whatever interface it listens on: other machines
+could send any Host that they like. It trusts those programs, so two attacks of other web pages in the viewer's browser
+matter: a page whose host name is rebound to 127.0.0.1 (its requests have another Host), and a page of another origin
+that posts (its requests have another Origin).
 """
 
+import ipaddress
 from collections.abc import Collection, Mapping
 
 from gaze_tools.studio.problems import StudioError
@@ -21,6 +23,24 @@ HEADERS: Mapping[str, str] = {
 """Headers of every answer. Images from blobs are frames of the viewer's own camera, drawn by the page."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def check_address(address: str | None, hosts: Collection[str]) -> None:
+    """Refuse a client of another machine if the gateway has loopback names only.
+
+    Args:
+        address: Address of the client; None if it came over a socket file.
+        hosts: Host names, without ports, under which the gateway may be reached.
+
+    Raises:
+        StudioError: The client is on another machine (403).
+    """
+    if address is None or not set(hosts) <= set(LOOPBACK_NAMES):
+        return
+    if not _is_loopback(address):
+        raise StudioError(
+            403, "other-machine", "Other machine", "This gateway answers programs on its own machine only."
+        )
 
 
 def check_origin(host: str, origin: str | None, fetch_site: str | None, hosts: Collection[str]) -> None:
@@ -46,6 +66,15 @@ def check_origin(host: str, origin: str | None, fetch_site: str | None, hosts: C
         raise StudioError(403, "other-origin", "Other origin", "Only the studio's own page may use this gateway.")
     if fetch_site in {"cross-site", "same-site"}:
         raise StudioError(403, "other-origin", "Other origin", "Only the studio's own page may use this gateway.")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
 def _without_port(host: str) -> str:

@@ -66,6 +66,9 @@ class KeptSessions:
     def __init__(self, directory: Path, session_api_url: str, mongo_uri: str, *, database: str = "saliency_db") -> None:
         self._directory = directory / "sessions"
         self._calibrations = directory / "calibrations"
+        for each in (self._directory, self._calibrations):
+            # Other users of the machine have no business here.
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._session_api_url = session_api_url
         self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)

@@ -16,6 +16,9 @@ from gaze_tools.studio.problems import StudioError, bad_request
 
 MAX_FILM_BYTES = 2 * 2**30
 MAX_FILM_S = 3 * 3600
+MAX_FILM_PIXELS = 8192 * 4320
+"""Size of an image in 8K. Files of a few kB can have images that take gigabytes when they are decoded."""
+
 
 _BLOCK_BYTES = 2**20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -120,6 +123,9 @@ def _probe(path: Path) -> Video:
     except NotAFilmError as error:
         slug, detail = _REFUSALS[error.kind]
         raise StudioError(415, slug, "Not a film", detail) from error
+    if video.width * video.height > MAX_FILM_PIXELS:
+        detail = f"The images of this film have {video.width}×{video.height} pixels. Save it in a smaller size."
+        raise StudioError(413, "too-large-images", "Too large images", detail)
     if video.stated_frames / (video.fps or 25.0) > MAX_FILM_S:
         detail = f"A film may last {MAX_FILM_S // 3600} hours. Cut it."
         raise StudioError(413, "too-long", "Too long", detail)

@@ -33,13 +33,20 @@ def find_browser():
 
 @dataclass
 class Relay:
-    """Stands before a function: records what the gateway sends, and can be slow or down."""
+    """Stands before a function: records what the gateway sends, and can be slow, busy, down, or fail at the end."""
 
     function_url: str
     is_down: bool = False
+    is_busy: bool = False
+    fails_last: bool = False
     delay_s: float = 0.0
     bodies: list = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def recover(self):
+        """Work as it should."""
+        self.is_down = self.is_busy = self.fails_last = False
+        self.delay_s = 0.0
 
     def make_app(self):
         app = Flask("relay")
@@ -53,6 +60,10 @@ class Relay:
             body, content_type = request.get_data(), request.headers["Content-Type"]
             if self.is_down:
                 return {"title": "down", "status": 502}, 502
+            if self.is_busy:
+                return {"title": "busy", "status": 503}, 503
+            if self.fails_last and b'"last_frame": true' in body:
+                return {"title": "broken", "status": 500}, 500
             time.sleep(self.delay_s)
             answer = requests.post(
                 f"{self.function_url}/gaze", data=body, headers={"Content-Type": content_type}, timeout=300

@@ -48,7 +48,7 @@ def browser(launch):
 
 @pytest.fixture
 def page(browser, services):
-    services.relay.is_down, services.relay.delay_s = False, 0.0
+    services.relay.recover()
     # The window is smaller than the screen, so that the place of a film depends on the full screen.
     size = {"viewport": {"width": 1280, "height": 720}, "screen": {"width": 1920, "height": 1080}}
     context = browser.new_context(**size, locale="en-GB")

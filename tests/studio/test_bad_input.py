@@ -78,7 +78,7 @@ def browser():
 @pytest.fixture
 def open_page(browser, services):
     """Open the page with a camera and scripts that run before it; errors of the page fail the test."""
-    services.relay.is_down, services.relay.delay_s = False, 0.0
+    services.relay.recover()
     with contextlib.ExitStack() as stack:
 
         def start(*scripts, camera="{}", **options):
@@ -264,7 +264,8 @@ class TestCamera:
         take_camera(page)
         found = page.page.evaluate("""async () => {
           const { openCamera } = await import("/static/step-start.js");
-          const studio = { release() {}, showError() {}, showFailure() {} };
+          const take = (source) => Boolean(studio.source = source);
+          const studio = { releases: 0, release() {}, take, showError() {}, showFailure() {} };
           return [await openCamera(studio, "gone"), studio.source.isLive];
         }""")
 

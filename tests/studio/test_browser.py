@@ -233,7 +233,7 @@ def test_a_file_that_is_not_a_film_is_explained(page, services, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_steps_are_accessible(browser, services, scheme):
-    services.relay.is_down, services.relay.delay_s = False, 0.0
+    services.relay.recover()
     context = browser.new_context(viewport={"width": 390, "height": 844}, locale="ko", color_scheme=scheme)
     page = Page(context.new_page())
     page.open(services)

@@ -29,6 +29,9 @@ def run(module, expression):
         ("m.retryDelayMs(1, null, () => 0)", 125),
         ("m.retryDelayMs(1, 7, () => 0)", 7000),
         ("m.retryDelayMs(9, 7, () => 1)", 8000),
+        # A proxy's nonsense neither stops the client for a day nor makes it hammer the server.
+        ("m.retryDelayMs(1, 1e9, () => 0)", 60000),
+        ("m.retryDelayMs(1, -5, () => 1)", 250),
     ],
 )
 def test_delays_grow_spread_and_respect_the_server(expression, value):
@@ -96,6 +99,9 @@ class TestQueue:
 
         assert calls == [[1], [2, 3, 4, 5], [2, 3], [2], [3, 4], [5]]
 
+    def test_a_batch_that_is_too_large_is_sent_in_smaller_parts(self):
+        assert self.send([{}, {"status": 413}], 5)["calls"] == [[1], [2, 3, 4, 5], [2, 3], [4, 5]]
+
 
 @pytest.mark.parametrize(
     ("brightness", "answer", "hint"),
@@ -156,6 +162,28 @@ def test_types_describe_every_export():
     exported = re.findall(r"^export (?:async )?(?:function|class) (\w+)", source, re.MULTILINE)
     declared = re.findall(r"^export (?:function|class) (\w+)", types, re.MULTILINE)
     assert sorted(exported) == sorted(declared)
+
+
+def test_the_language_that_was_chosen_last_is_shown():
+    language = run(
+        "i18n.js",
+        """await (async () => {
+          globalThis.document = { documentElement: {}, querySelectorAll: () => [] };
+          const answers = {};
+          globalThis.fetch = (url) => new Promise((resolve) => {
+            answers[url] = () => resolve({ json: async () => ({ brand: url }) });
+          });
+          const both = Promise.all([m.useLanguage("en"), m.useLanguage("ko")]);
+          // The first one is the last to arrive.
+          answers["/static/strings.ko.json"]();
+          await new Promise(setImmediate);
+          answers["/static/strings.en.json"]();
+          await both;
+          return [document.documentElement.lang, m.t("brand")];
+        })()""",
+    )
+
+    assert language == ["ko", "/static/strings.ko.json"]
 
 
 class TestTurnedDevice:

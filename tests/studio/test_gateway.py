@@ -5,6 +5,7 @@ import json
 import re
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from gaze_tools.film import read_times
 from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.session.export_file import ExportHeader, write_export
-from gaze_tools.studio import kept
+from gaze_tools.studio import gateway, kept, uploads
 from gaze_tools.studio.films import StudioFilm
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
-from gaze_tools.studio.guard import check_origin
+from gaze_tools.studio.guard import check_address, check_origin
 from gaze_tools.studio.kept import FILES, EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.viewings import start_viewing
@@ -98,6 +99,13 @@ class TestForwarding:
         assert (answer.status_code, answer.headers["Retry-After"]) == (502, "1")
         assert answer.json["type"] == "/problems/function-failed"
 
+    def test_the_function_and_not_the_gateway_refuses_numbers_that_json_lacks(self, client):
+        """A 502 would be repeated for ever."""
+        answer = client.post("/gaze", data=b'{"video_id": "v", "frame_number": 1e999}', content_type="application/json")
+
+        assert answer.status_code == 200  # the function of this test takes everything
+        assert answer.json["metadata"]["frame_number"] == float("inf")
+
     @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"[" * 100_000])
     def test_what_is_not_an_object_is_refused(self, client, body):
         answer = client.post("/gaze", data=body, content_type="application/json")
@@ -156,6 +164,24 @@ class TestGuard:
             check_origin(host, origin, site, ("localhost", "127.0.0.1", "[::1]"))
         assert raised.value.status == status
 
+    @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1", None])
+    def test_programs_on_this_machine_are_answered(self, address):
+        check_address(address, ("localhost", "127.0.0.1"))
+
+    @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7", "nonsense"])
+    def test_other_machines_are_refused_on_any_interface(self, address):
+        with pytest.raises(StudioError) as raised:
+            check_address(address, ("localhost", "127.0.0.1"))
+        assert raised.value.status == 403
+
+    def test_other_machines_may_reach_a_gateway_with_another_name(self):
+        check_address("192.0.2.7", ("localhost", "studio.example"))
+
+    def test_a_forged_host_name_does_not_help_another_machine(self, client):
+        answer = client.get("/api/sessions", environ_base={"REMOTE_ADDR": "192.0.2.7"})
+
+        assert (answer.status_code, answer.json["type"]) == (403, "/problems/other-machine")
+
     def test_every_answer_forbids_other_sources(self, client):
         for path in ("/", "/static/none.js", "/api/films", "/nowhere"):
             policy = client.get(path).headers["Content-Security-Policy"]
@@ -208,6 +234,23 @@ class TestFilms:
         assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
         assert [each.name for each in (tmp_path / "films").iterdir()] == ["sample"]
 
+    def test_a_list_of_other_files_is_not_a_film(self, client, video, tmp_path):
+        """FFmpeg would open them."""
+        (tmp_path / "films" / "secret.mkv").write_bytes(video.read_bytes())
+
+        answer = client.post("/api/films?name=a.mp4", data=b"ffconcat version 1.0\nfile secret.mkv\n")
+
+        assert (answer.status_code, answer.json["type"]) == (415, "/problems/not-a-film")
+
+    def test_a_film_of_huge_images_is_refused(self, client, video, monkeypatch):
+        """A PNG film of 560 kB with two images of 16000×16000 pixels took 580 MB to look at."""
+        assert uploads.MAX_FILM_PIXELS == 35_389_440  # 8K
+        monkeypatch.setattr(uploads, "MAX_FILM_PIXELS", 1000)
+
+        answer = client.post("/api/films?name=a.mkv", data=video.read_bytes())
+
+        assert (answer.status_code, answer.json["type"]) == (413, "/problems/too-large-images")
+
     @pytest.mark.parametrize("film_id", ["nothing", "..", "%2e%2e%2fstatic", "sample%2f.."])
     def test_paths_lead_nowhere_else(self, client, film_id):
         assert client.get(f"/api/films/{film_id}/video").status_code == 404
@@ -250,6 +293,10 @@ class TestFiles:
     def test_only_kept_sessions_have_files(self, client, path):
         assert client.get(f"/api/sessions/{path}").status_code == 404
 
+    @pytest.mark.parametrize("name", ["sessions", "calibrations"])
+    def test_other_users_of_the_machine_cannot_read_them(self, client, tmp_path, name):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+
     def test_only_known_files_are_served(self, client, tmp_path):
         (tmp_path / "sessions" / "s").mkdir(parents=True)
         (tmp_path / "sessions" / "s" / "secret.txt").write_text("x")
@@ -265,6 +312,16 @@ class TestFiles:
         for link in set(links):
             answer = client.get(f"/api/sessions/{kept_session}/{link}")
             assert (answer.status_code, answer.headers["Content-Disposition"]) == (200, f"attachment; filename={link}")
+
+    @pytest.mark.parametrize("name", ["session.json", "report.html", "trace.csv"])
+    def test_no_browser_keeps_the_numbers_of_a_viewer(self, client, kept_session, name):
+        assert client.get(f"/api/sessions/{kept_session}/{name}").headers["Cache-Control"] == "no-store"
+
+    def test_a_report_sends_nothing_anywhere(self, client, kept_session):
+        policy = client.get(f"/api/sessions/{kept_session}/report.html").headers["Content-Security-Policy"]
+
+        # default-src does not cover these.
+        assert {"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
 
     def test_an_overlay_has_the_frames_of_the_film(self, client, kept_session, tmp_path):
         (tmp_path / "overlay.mp4").write_bytes(client.get(f"/api/sessions/{kept_session}/overlay.mp4").data)
@@ -289,6 +346,24 @@ class TestFiles:
         assert len({tuple(each["target"]) for each in images}) == 11
         first = (SAMPLE / "recording" / "frames" / "0001.jpg").read_bytes()
         assert client.get(images[0]["url"]).data == first
+
+    def test_the_clip_is_made_once_for_two_tabs(self, client, monkeypatch):
+        running, most = [], []
+
+        def make(_path, out):
+            running.append(out)
+            most.append(len(running))
+            time.sleep(0.1)
+            out.write_bytes(b"clip")
+            running.pop()
+
+        monkeypatch.setattr(gateway, "convert", make)
+        app = client.application
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda _: app.test_client().get("/api/sample-person/clip.webm").data, range(2)))
+
+        assert answers == [b"clip", b"clip"]
+        assert most == [1]
 
     @pytest.mark.parametrize("name", ["0099.jpg", "..%2ftargets.csv", "targets.csv"])
     def test_no_other_file_of_the_sample_is_served(self, client, name):

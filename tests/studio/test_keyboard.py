@@ -18,7 +18,7 @@ FOCUS = "document.activeElement.id || document.activeElement.tagName"
 
 @pytest.fixture
 def keyboard_page(browser, services):
-    services.relay.is_down, services.relay.delay_s = False, 0.0
+    services.relay.recover()
     context = browser.new_context(
         viewport={"width": 1280, "height": 720}, locale="en-GB", reduced_motion="reduce", color_scheme="dark"
     )

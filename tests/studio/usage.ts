@@ -3,6 +3,7 @@
 import {
   Calibration,
   CameraSource,
+  CameraStoppedError,
   DeviceState,
   encodeJpeg,
   FilmClock,
@@ -52,10 +53,11 @@ export async function watch(film: HTMLVideoElement, signal: AbortSignal): Promis
     await viewing.pause();
     const last = viewing.points.at(-1);
     console.log(last?.gaze?.x, last?.flags.length, viewing.queue.counts.stored, viewing.queue.isFull);
-    const result = await viewing.complete();
+    const result = await viewing.complete({ giveUpAfterMs: 60_000 });
     return Number(result.final_score);
   } catch (error) {
     viewing.abort();
+    if (error instanceof CameraStoppedError) console.log(error.reason === "lost");
     if (error instanceof GazeRequestError && isTemporary(error.status)) await wait(retryDelayMs(1, null));
     throw error;
   } finally {
@@ -68,7 +70,7 @@ export async function measureParts(canvas: HTMLCanvasElement, context: CanvasRen
   const spread: number | null = measureSpread([fitImage(box, null)]);
   const queue = new FrameQueue(new GazeConnection(), () => ({}), { maxBatch: 4 });
   const number: number | null = queue.push(await encodeJpeg(canvas, 0.9), { spread });
-  await queue.flush();
+  await queue.flush({ giveUpAfterMs: 1000 });
   console.log(number, queue.length, queue.lastNumber, measureBrightness(context), new FilmClock(document.createElement("video")));
 }
 

@@ -14,6 +14,7 @@ const ORDER = ["start", "camera", "calibration", "watch", "score"];
 class Studio {
   constructor() {
     this.source = null;
+    this.releases = 0;
     this.isSample = false;
     this.deviceId = undefined;
     this.setup = { screen: undefined, camera: undefined, calibration: null };
@@ -53,6 +54,7 @@ class Studio {
 
   showFailure(error) {
     if (error?.name === "AbortError") this.showError("error.stopped");
+    else if (error?.name === "CameraStoppedError") this.showError(`hint.${error.reason}`);
     else if (error instanceof TypeError || error?.status === 0) this.showError("error.server");
     else this.showError("error.other", { detail: error?.message ?? String(error) });
   }
@@ -71,9 +73,21 @@ class Studio {
     store(KEY, JSON.stringify(this.remembered));
   }
 
+  /** Switches the camera off, also one that is still being opened. */
   release() {
+    this.releases += 1;
     this.source?.stop();
     this.source = null;
+  }
+
+  /** Takes a source that was asked for after release number `turn`; returns whether it is still wanted. */
+  take(source, turn) {
+    if (turn !== this.releases) {
+      source.stop();
+      return false;
+    }
+    this.source = source;
+    return true;
   }
 }
 

@@ -85,6 +85,11 @@ export class GazeRequestError extends Error {
   readonly problem: Record<string, unknown> | null;
 }
 
+export class CameraStoppedError extends Error {
+  /** `lost` if the camera was unplugged or blocked, `still` if its image stands still. */
+  readonly reason: "lost" | "still";
+}
+
 export class GazeConnection extends EventTarget {
   constructor(options?: { url?: string; fetch?: typeof fetch; timeoutMs?: number });
   readonly isTroubled: boolean;
@@ -134,7 +139,7 @@ export class FrameQueue extends EventTarget {
   readonly isFull: boolean;
   readonly lastNumber: number;
   push(blob: Blob, fields: object): number | null;
-  flush(): Promise<void>;
+  flush(options?: { giveUpAfterMs?: number }): Promise<void>;
 }
 
 export class PositionCheck {
@@ -196,7 +201,8 @@ export class Viewing extends EventTarget {
   readonly repeated: number;
   start(): void;
   pause(): Promise<void>;
-  complete(): Promise<Record<string, unknown>>;
+  /** Can be called again after it threw. `giveUpAfterMs` is 120,000 unless given. */
+  complete(options?: { giveUpAfterMs?: number }): Promise<Record<string, unknown>>;
   abort(): void;
 }
 

@@ -14,6 +14,15 @@ const MAX_SIDE_PX = 1280;
 const STILL_AFTER_MS = 2000;
 const STILL_LOOK_MS = 400;
 const STILL_SIZE = [32, 24];
+/** A camera that delivers nothing for this long has stopped. */
+const NO_IMAGE_MS = 5000;
+const OPEN_TIMEOUT_MS = 15000;
+/** A server that is busy for longer than this, with not one success, is in trouble. */
+const BUSY_MS = 3000;
+/** A request for frames without an answer for this long is, too: the queue is about to be full. */
+const SLOW_MS = 8000;
+const MAX_RETRY_AFTER_S = 60;
+const GIVE_UP_AFTER_MS = 120000;
 
 /** A request that the server refused for good, or that could not be repeated any longer. */
 export class GazeRequestError extends Error {
@@ -23,6 +32,16 @@ export class GazeRequestError extends Error {
     this.name = "GazeRequestError";
     this.status = status;
     this.problem = problem;
+  }
+}
+
+/** The camera delivers no new images; `reason` is `lost` if it was unplugged or blocked, `still` if its image stands still. */
+export class CameraStoppedError extends Error {
+  /** @param {"lost" | "still"} reason */
+  constructor(reason) {
+    super(reason === "lost" ? "the camera was disconnected or blocked" : "the camera's image stands still");
+    this.name = "CameraStoppedError";
+    this.reason = reason;
   }
 }
 
@@ -49,7 +68,8 @@ export function wait(ms, signal) {
 export function retryDelayMs(attempt, retryAfterS, random = Math.random) {
   const limit = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1));
   const spread = limit * random();
-  return retryAfterS === null ? Math.max(FIRST_DELAY_MS / 2, spread) : retryAfterS * 1000 + Math.min(spread, 1000);
+  if (retryAfterS === null) return Math.max(FIRST_DELAY_MS / 2, spread);
+  return Math.min(MAX_RETRY_AFTER_S, Math.max(0, retryAfterS)) * 1000 + Math.min(spread, 1000);
 }
 
 /** Whether a repetition of the same request can succeed. */
@@ -57,22 +77,32 @@ export function isTemporary(status) {
   return status === 0 || status === 408 || status === 429 || status >= 500;
 }
 
-/** Sends requests to `/gaze`, and repeats those that can succeed later. */
+/**
+ * Sends requests to `/gaze`, and repeats those that can succeed later.
+ *
+ * Events: `trouble` when the server does not answer or has been busy for three seconds, and `recovery`.
+ */
 export class GazeConnection extends EventTarget {
   constructor({ url = "/gaze", fetch: send = globalThis.fetch.bind(globalThis), timeoutMs = 30000 } = {}) {
     super();
     this.url = url;
     this.timeoutMs = timeoutMs;
     this.isTroubled = false;
+    this._failingSinceMs = null;
     this._send = send;
   }
 
-  /** Makes one attempt; returns `{status, body, retryAfterS}` with status 0 if no answer came. */
+  /**
+   * Makes one attempt; returns `{status, body, retryAfterS}` with status 0 if no answer came. A 200 without a JSON object
+   * is no answer of the function, but of a proxy or of the login page of a network.
+   */
   async attempt(metadata, images, { signal, timeoutMs = this.timeoutMs } = {}) {
     const form = new FormData();
     form.append("metadata", new Blob([JSON.stringify(metadata)], { type: "application/json" }));
     for (const image of images) form.append("frame", image, "frame.jpg");
     const signals = [AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])];
+    const startedMs = performance.now();
+    let answer = { status: 0, body: null, retryAfterS: null };
     try {
       const response = await this._send(this.url, {
         method: "POST",
@@ -81,35 +111,40 @@ export class GazeConnection extends EventTarget {
         credentials: "omit",
       });
       const delay = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-      const body = await response.json().catch(() => null);
-      return { status: response.status, body, retryAfterS: Number.isFinite(delay) ? delay : null };
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      return { status: 0, body: null, retryAfterS: null };
+      const found = await response.json().catch(() => null);
+      const body = found !== null && typeof found === "object" ? found : null;
+      const status = response.ok && !body ? 0 : response.status;
+      answer = { status, body, retryAfterS: Number.isFinite(delay) ? delay : null };
+    } catch {
+      // No answer came.
     }
+    if (signal?.aborted) throw signal.reason;
+    this.note(answer, startedMs);
+    return answer;
   }
 
-  /** Sends until there is an answer that a repetition would not change. Events: `trouble`, `recovery`. */
+  /** Sends until there is an answer that a repetition would not change. */
   async post(metadata, images, { signal, timeoutMs, giveUpAfterMs = Infinity } = {}) {
     const startedMs = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       const answer = await this.attempt(metadata, images, { signal, timeoutMs });
-      this.note(answer);
       if (!isTemporary(answer.status)) {
-        if (answer.status === 200 && answer.body) return answer.body;
-        throw new GazeRequestError(answer.body?.detail ?? `HTTP ${answer.status}`, answer.status, answer.body);
+        if (answer.status === 200) return answer.body;
+        throw makeError(answer);
       }
-      if (performance.now() - startedMs > giveUpAfterMs) {
-        throw new GazeRequestError(answer.body?.detail ?? "no answer", answer.status, answer.body);
-      }
+      if (performance.now() - startedMs > giveUpAfterMs) throw makeError(answer);
       await wait(retryDelayMs(attempt, answer.retryAfterS), signal);
     }
   }
 
-  /** Notes whether the server is there. One that is only busy is. */
-  note({ status, body }) {
-    const isTroubled = isTemporary(status) && status !== 429 && status !== 503;
-    if (isTroubled === this.isTroubled) return;
+  /** Notes what came of a request, begun at `startedMs`. A server that is busy only for a moment is no trouble. */
+  note({ status, body }, startedMs) {
+    const isFailure = isTemporary(status);
+    if (!isFailure) this._failingSinceMs = null;
+    else this._failingSinceMs ??= startedMs;
+    const isBusy = status === 429 || status === 503;
+    const isTroubled = isFailure && (!isBusy || performance.now() - this._failingSinceMs >= BUSY_MS);
+    if (isTroubled === this.isTroubled || (isFailure && this.isTroubled)) return;
     this.isTroubled = isTroubled;
     const detail = isTroubled ? { status, problem: body } : {};
     this.dispatchEvent(new CustomEvent(isTroubled ? "trouble" : "recovery", { detail }));
@@ -123,7 +158,10 @@ export class GazeConnection extends EventTarget {
  * and `moving` when it does again.
  */
 export class CameraSource extends EventTarget {
-  /** Opens a camera. Throws the browser's `NotAllowedError`, `NotFoundError`, `NotReadableError` and the like. */
+  /**
+   * Opens a camera. Throws the browser's `NotAllowedError`, `NotFoundError`, `NotReadableError` and the like; the last
+   * one also if the camera delivers no image.
+   */
   static async open({ deviceId, width = 640, height = 480, frameRate = 30, quality = 0.9 } = {}) {
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
@@ -138,7 +176,18 @@ export class CameraSource extends EventTarget {
     video.muted = true;
     video.playsInline = true;
     video.srcObject = stream;
-    await video.play();
+    const timeout = new AbortController();
+    try {
+      const tooLate = wait(OPEN_TIMEOUT_MS, timeout.signal).then(() => {
+        throw new DOMException("the camera delivers no image", "NotReadableError");
+      });
+      await Promise.race([video.play(), tooLate]);
+    } catch (error) {
+      for (const track of stream.getTracks()) track.stop();
+      throw error;
+    } finally {
+      timeout.abort();
+    }
     return new CameraSource(stream, video, quality);
   }
 
@@ -183,6 +232,7 @@ export class CameraSource extends EventTarget {
   /** Waits for the camera's next image. */
   nextImage(signal) {
     if (!this.video.requestVideoFrameCallback) return wait(1000 / 30, signal);
+    if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const stop = () => {
         this.video.cancelVideoFrameCallback(handle);
@@ -347,16 +397,18 @@ export class FilmClock {
   constructor(video) {
     this.video = video;
     this._mediaTime = null;
-    this._stopped = false;
+    this._handle = null;
+    this._stop = new AbortController();
     if (video.requestVideoFrameCallback) {
       const note = (_now, { mediaTime }) => {
         this._mediaTime = mediaTime;
-        if (!this._stopped) video.requestVideoFrameCallback(note);
+        this._handle = video.requestVideoFrameCallback(note);
       };
-      video.requestVideoFrameCallback(note);
-      video.addEventListener("seeking", () => {
+      this._handle = video.requestVideoFrameCallback(note);
+      const forget = () => {
         this._mediaTime = null;
-      });
+      };
+      video.addEventListener("seeking", forget, { signal: this._stop.signal });
     }
   }
 
@@ -370,7 +422,8 @@ export class FilmClock {
   }
 
   stop() {
-    this._stopped = true;
+    this._stop.abort();
+    if (this._handle !== null) this.video.cancelVideoFrameCallback(this._handle);
   }
 }
 
@@ -378,7 +431,8 @@ export class FilmClock {
  * Frames on their way to the server. Sends one request at a time, with all frames that wait, up to a batch: on a slow
  * network requests get fewer and larger. A frame that does not fit into the queue is dropped and counted.
  *
- * Events: `answer` ({frameNumber, answer}), `refused` ({frameNumber, problem}), `idle`.
+ * Events: `answer` ({frameNumber, answer}), `refused` ({frameNumber, problem}), and `error` ({error}) when the server
+ * refuses them all, as after the end of a session. What waits then stays, and `flush` tries it once more.
  */
 export class FrameQueue extends EventTarget {
   constructor(connection, makeMetadata, { maxBatch = MAX_BATCH, maxQueue = MAX_QUEUE, signal } = {}) {
@@ -395,6 +449,8 @@ export class FrameQueue extends EventTarget {
     this._waiting = [];
     this._sending = null;
     this._error = null;
+    this._patienceMs = Infinity;
+    this._patientSinceMs = 0;
   }
 
   get length() {
@@ -407,7 +463,7 @@ export class FrameQueue extends EventTarget {
 
   /** Adds a frame `{blob, fields}` and returns its number; null if it was dropped. */
   push(blob, fields) {
-    if (this.isFull) {
+    if (this.isFull || this._error) {
       this.counts.dropped += 1;
       return null;
     }
@@ -417,24 +473,29 @@ export class FrameQueue extends EventTarget {
     return this.lastNumber;
   }
 
-  /** Waits until every frame is stored or refused. */
-  async flush() {
+  /** Waits until every frame is stored or refused; throws if nothing succeeds for `giveUpAfterMs`. */
+  async flush({ giveUpAfterMs = Infinity } = {}) {
+    [this._patienceMs, this._patientSinceMs] = [giveUpAfterMs, performance.now()];
+    if (this._waiting.length) this._sending ??= this._run();
     await this._sending;
     if (this._error) throw this._error;
   }
 
   async _run() {
     let failures = 0;
+    this._error = null;
     try {
       while (this._waiting.length) {
         const batch = this._waiting.slice(0, this._batchLimit);
-        const delayS = await this._send(batch);
-        if (delayS === undefined) {
+        const { isDone, delayS, answer } = await this._send(batch);
+        if (isDone) {
           failures = 0;
+          this._patientSinceMs = performance.now();
           this._batchLimit = Math.min(this._maxBatch, this._batchLimit + 1);
           continue;
         }
         failures += 1;
+        if (performance.now() - this._patientSinceMs > this._patienceMs) throw makeError(answer);
         // A busy server may have room for some of them.
         this._batchLimit = Math.max(1, Math.floor(this._batchLimit / 2));
         await wait(retryDelayMs(failures, delayS), this._signal);
@@ -443,30 +504,34 @@ export class FrameQueue extends EventTarget {
       this._error = error;
     } finally {
       this._sending = null;
-      this.dispatchEvent(new Event("idle"));
     }
+    if (this._error) this.dispatchEvent(new CustomEvent("error", { detail: { error: this._error } }));
   }
 
-  /** Sends a batch once; returns undefined, or the delay that the server wants (null: any) if frames must be repeated. */
+  /** Sends a batch once; returns `isDone`, or the answer and the delay that the server wants (null: any). */
   async _send(batch) {
     const startedMs = performance.now();
+    const slow = setTimeout(() => this._connection.note({ status: 0, body: null }, startedMs), SLOW_MS);
     const metadata = {
       ...this._makeMetadata(),
       frames: batch.map(({ number, fields }) => ({ frame_number: number, ...fields })),
     };
     const images = batch.map(({ blob }) => blob);
-    const { status, body, retryAfterS } = await this._connection.attempt(metadata, images, { signal: this._signal });
-    this._connection.note({ status, body });
+    const sending = this._connection.attempt(metadata, images, { signal: this._signal });
+    const answer = await sending.finally(() => clearTimeout(slow));
+    const { status, body, retryAfterS } = answer;
     const answers = body?.frames;
     if (!Array.isArray(answers) || answers.length !== batch.length) {
-      if (isTemporary(status) || status === 200) return retryAfterS;
-      throw new GazeRequestError(body?.detail ?? `HTTP ${status}`, status, body);
+      // Fewer images may fit.
+      const isTooLarge = status === 413 && batch.length > 1;
+      if (isTemporary(status) || isTooLarge) return { isDone: false, delayS: retryAfterS, answer };
+      throw makeError(answer);
     }
     this.roundTripMs = performance.now() - startedMs;
-    const repeated = answers.filter((answer) => answer.status !== "success" && isTemporary(answer.status));
+    const repeated = answers.filter((each) => each.status !== "success" && isTemporary(each.status));
     batch.forEach((frame, index) => this._settle(frame, answers[index]));
-    if (!repeated.length) return undefined;
-    return Math.max(...repeated.map((answer) => answer.retry_after_s ?? 0.5));
+    const delayS = Math.max(...repeated.map((each) => each.retry_after_s ?? 0.5));
+    return { isDone: !repeated.length, delayS, answer };
   }
 
   _settle(frame, answer) {
@@ -484,6 +549,10 @@ export class FrameQueue extends EventTarget {
   }
 }
 
+function makeError({ status, body }) {
+  return new GazeRequestError(body?.detail ?? (status ? `HTTP ${status}` : "no answer"), status, body);
+}
+
 /** Asks the gateway for the id of a new viewing. */
 export async function startSession(videoId, { url = "/api/viewings", signal } = {}) {
   const response = await fetch(url, {
@@ -493,7 +562,7 @@ export async function startSession(videoId, { url = "/api/viewings", signal } = 
     signal,
   });
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw new GazeRequestError(body?.detail ?? `HTTP ${response.status}`, response.status, body);
+  if (!response.ok || !body?.session_id) throw makeError({ status: response.ok ? 0 : response.status, body });
   return { sessionId: body.session_id, videoId: body.video_id, token: body.session_token ?? null };
 }
 
@@ -528,6 +597,22 @@ export class PositionCheck {
   }
 }
 
+/** Waits for the next image of a source; throws if it has stopped. A hidden page gets no images. */
+async function awaitImage(source, signal) {
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  try {
+    const next = source.nextImage(either).then(() => true);
+    while (!(await Promise.race([next, wait(NO_IMAGE_MS, either)]))) {
+      if (!globalThis.document?.hidden) throw new CameraStoppedError(source.isLive === false ? "lost" : "still");
+    }
+  } finally {
+    stop.abort();
+  }
+  if (source.isLive === false) throw new CameraStoppedError("lost");
+  if (source.isStill) throw new CameraStoppedError("still");
+}
+
 /** A calibration session. With `setup.calibration`, it refreshes that one. */
 export class Calibration {
   constructor(source, session, setup, connection = new GazeConnection()) {
@@ -546,7 +631,7 @@ export class Calibration {
    * Takes frames while the viewer looks at a target, and sends them.
    *
    * Returns `{frames, usable, spread, answers}`: how many were taken, how many have a gaze, and how far their gaze
-   * scatters, as a share of the screen's width.
+   * scatters, as a share of the screen's width. Throws `CameraStoppedError` if the camera delivers no new images.
    */
   async measure(target, { use = "fit", frames = 12, onFrame, signal } = {}) {
     const answers = [];
@@ -556,7 +641,7 @@ export class Calibration {
     this._queue.addEventListener("answer", collect);
     try {
       for (let taken = 0; taken < frames; taken += 1) {
-        await this.source.nextImage(signal);
+        await awaitImage(this.source, signal);
         const { blob, timestampMs } = await this.source.capture();
         const image = { blob, timestampMs, target, use };
         this._push(image);
@@ -595,7 +680,7 @@ export class Calibration {
   /** Ends the calibration; returns the result's `calibration`. */
   async finish({ signal } = {}) {
     const metadata = { ...describeSession(this.session, this.setup), frame_number: this.number + 1, last_frame: true };
-    const body = await this.connection.post(metadata, [], { signal, timeoutMs: 120000, giveUpAfterMs: 120000 });
+    const body = await this.connection.post(metadata, [], { signal, timeoutMs: 120000, giveUpAfterMs: GIVE_UP_AFTER_MS });
     return body.result.calibration;
   }
 }
@@ -624,10 +709,15 @@ export class Viewing extends EventTarget {
     this.points = [];
     this.repeated = 0;
     this._stop = new AbortController();
+    this._pause = new AbortController();
     this._sent = new Map();
     this.queue = new FrameQueue(this.connection, () => describeSession(session, setup), { signal: this._stop.signal });
     this.queue.addEventListener("answer", ({ detail }) => this._note(detail));
-    this.queue.addEventListener("refused", ({ detail }) => this._emit("refused", detail));
+    this.queue.addEventListener("refused", ({ detail }) => {
+      this._sent.delete(detail.frameNumber);
+      this._emit("refused", detail);
+    });
+    this.queue.addEventListener("error", ({ detail }) => this._fail(detail.error));
     for (const kind of ["trouble", "recovery"]) {
       this.connection.addEventListener(kind, ({ detail }) => this._emit(kind, detail));
     }
@@ -636,48 +726,51 @@ export class Viewing extends EventTarget {
   /** Starts to take frames whenever the film runs. */
   start() {
     this._clock = new FilmClock(this.film);
-    this._loop = this._run().catch((error) => {
-      if (!this._stop.signal.aborted) this._emit("error", { error });
-    });
+    this._loop = this._run().catch((error) => this._fail(error));
   }
 
   /** Stops taking frames. */
   async pause() {
-    this._ending = true;
+    this._pause.abort();
     this._clock?.stop();
     await this._loop;
   }
 
-  /** Sends what waits, ends the session and returns its result. */
-  async complete() {
+  /**
+   * Sends what waits, ends the session and returns its result. Throws if that does not succeed within `giveUpAfterMs`;
+   * it can then be called again, since the session is still there.
+   */
+  async complete({ giveUpAfterMs = GIVE_UP_AFTER_MS } = {}) {
     await this.pause();
-    await this.queue.flush();
+    await this.queue.flush({ giveUpAfterMs });
     const metadata = {
       ...describeSession(this.session, this.setup),
       frame_number: this.queue.lastNumber + 1,
       last_frame: true,
-      total_frames: this.queue.counts.stored,
+      // Refused ones, too: they are moments without a gaze, which lower the coverage.
+      total_frames: this.queue.counts.sent,
     };
-    const body = await this.connection.post(metadata, [], { signal: this._stop.signal, timeoutMs: 300000 });
+    const options = { signal: this._stop.signal, timeoutMs: 300000, giveUpAfterMs };
+    const body = await this.connection.post(metadata, [], options);
     return body.result;
   }
 
   /** Gives the viewing up. */
   abort() {
-    this._ending = true;
+    this._pause.abort();
     this._clock?.stop();
     this._stop.abort(new DOMException("The viewing was given up.", "AbortError"));
   }
 
   async _run() {
-    const { signal } = this._stop;
+    const { signal } = this._pause;
     const before = this._describeDevice();
     let nextMs = 0;
     let wasFull = false;
     let coming = null;
     let isNew = false;
     let lastFingerprint = null;
-    while (!this._ending) {
+    while (!signal.aborted) {
       coming ??= this.source.nextImage(signal).then(() => {
         coming = null;
         isNew = true;
@@ -688,7 +781,7 @@ export class Viewing extends EventTarget {
       isNew = false;
       const isWatching = this._clock.isRunning && !this.film.ownerDocument.hidden;
       // The image of a camera that is gone stands still.
-      if (this._ending || !isWatching || this.source.isLive === false || this.source.isStill) continue;
+      if (!isWatching || this.source.isLive === false || this.source.isStill) continue;
       if (performance.now() < nextMs) continue;
       if (this.queue.isFull) {
         this.queue.counts.dropped += 1;
@@ -716,6 +809,14 @@ export class Viewing extends EventTarget {
       const number = this.queue.push(blob, fields);
       if (number !== null) this._sent.set(number, { videoTimeMs, viewport });
     }
+  }
+
+  /** Says that no more frames can be taken, unless that was wanted. */
+  _fail(error) {
+    const isWanted = this._pause.signal.aborted;
+    this._pause.abort();
+    this._clock?.stop();
+    if (!isWanted) this._emit("error", { error });
   }
 
   _describeDevice(image = this.source.size) {

@@ -3,6 +3,7 @@
 const LANGUAGES = ["en", "ko"];
 const KEY = "gaze-studio-language";
 let strings = {};
+let wanted = null;
 
 /** Returns what the browser has stored; null without anything, or if it stores nothing for this page. */
 export function readStored(key) {
@@ -39,8 +40,11 @@ export function chooseLanguage() {
 
 /** Loads a language and writes its texts into the page. */
 export async function useLanguage(language, { remember = false } = {}) {
+  wanted = language;
   const response = await fetch(`/static/strings.${language}.json`);
-  strings = await response.json();
+  const found = await response.json();
+  if (wanted !== language) return; // another one was chosen meanwhile
+  strings = found;
   if (remember) store(KEY, language);
   document.documentElement.lang = language;
   translate(document);

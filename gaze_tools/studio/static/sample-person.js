@@ -29,6 +29,7 @@ export class SamplePerson extends EventTarget {
     this._clip.src = about.clip;
     this._turn = 0;
     this._film = null;
+    this._rest = null;
     this.lookAt([0.5, 0.5]);
     this._timer = setInterval(() => this._draw(), 1000 / about.frames_per_s);
   }
@@ -41,22 +42,44 @@ export class SamplePerson extends EventTarget {
     this._draw();
   }
 
-  /** Watches a film: the clip of the person runs beside it. */
-  watch(film) {
+  /** Watches a film: the clip of the person, which is loaded first, runs beside it. */
+  async watch(film, signal) {
+    await this._load(signal);
+    this.rest();
     this._film = film;
+    this._rest = new AbortController();
+    const options = { signal: this._rest.signal };
     const follow = () => {
       this._clip.currentTime = film.currentTime;
     };
-    film.addEventListener("seeked", follow);
-    film.addEventListener("pause", () => this._clip.pause());
+    film.addEventListener("seeked", follow, options);
+    film.addEventListener("pause", () => this._clip.pause(), options);
     film.addEventListener("playing", () => {
       follow();
       this._clip.play().catch(() => {});
-    });
+    }, options);
   }
 
   rest() {
+    this._rest?.abort();
     this._film = null;
+    this._clip.pause();
+  }
+
+  /** Waits until the clip can be played to its end. */
+  _load(signal) {
+    const clip = this._clip;
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (clip.readyState >= HTMLMediaElement.HAVE_ENOUGH_DATA) resolve();
+        else if (clip.error) reject(new TypeError("the sample person's clip cannot be loaded"));
+      };
+      clip.addEventListener("canplaythrough", resolve, { once: true, signal });
+      clip.addEventListener("error", look, { once: true, signal });
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      if (clip.error) clip.load();
+      look();
+    });
   }
 
   _draw() {
@@ -81,6 +104,7 @@ export class SamplePerson extends EventTarget {
 
   stop() {
     clearInterval(this._timer);
+    this.rest();
     this._clip.removeAttribute("src");
     this._clip.load();
   }

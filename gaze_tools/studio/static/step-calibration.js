@@ -100,7 +100,7 @@ export function setUpCalibration(studio) {
 
   const run = async (count, signal) => {
     const base = count === 1 ? studio.remembered.calibration : null;
-    if (base) await fetch(`/api/calibrations/${encodeURIComponent(base.sessionId)}`, { method: "POST" });
+    if (base) await fetch(`/api/calibrations/${encodeURIComponent(base.sessionId)}`, { method: "POST", signal });
     const setup = { ...studio.setup, calibration: base };
     const begin = async () => new Calibration(studio.source, await startSession("calibration", { signal }), setup);
     let calibration = await begin();
@@ -170,7 +170,8 @@ export function setUpCalibration(studio) {
       const { distanceMm } = studio;
       recordingUrl = URL.createObjectURL(await makeRecording(done.images, { ...studio.setup, distanceMm }));
     }
-    shown = done;
+    // The images are in the recording, or nowhere.
+    shown = { ...done, images: null };
     byId("calibration-result").hidden = false;
     byId("calibration-form").hidden = true;
     draw();

@@ -108,7 +108,7 @@ export function setUpCamera(studio) {
     const devices = studio.isSample ? [] : await navigator.mediaDevices.enumerateDevices();
     const cameras = devices.filter(({ kind }) => kind === "videoinput");
     byId("camera-choice").hidden = cameras.length < 2;
-    const current = studio.source.deviceId;
+    const current = studio.source?.deviceId;
     choice.replaceChildren(
       ...cameras.map(({ deviceId, label }, index) => {
         const isCurrent = deviceId === current;
@@ -144,12 +144,13 @@ export function setUpCamera(studio) {
   const restart = async () => {
     running?.abort();
     running = new AbortController();
+    const { signal } = running;
     distances = [];
     const shown = studio.source.video ?? studio.source.canvas;
     byId("mirror").replaceChildren(shown);
     showHint({ name: "wait", state: "wait", values: {} });
     await listCameras();
-    watchPosition(running.signal);
+    watchPosition(signal);
   };
 
   const open = async (deviceId) => {

@@ -1,6 +1,7 @@
 /** Step 5: the score, what it means, and where the viewer looked. */
 
 import { drawScale, drawTrace } from "./charts.js";
+import { isTemporary } from "./gaze-client.js";
 import { hasText, setText, t } from "./i18n.js";
 import { makeNumber } from "./step-calibration.js";
 import { reopen } from "./step-start.js";
@@ -73,8 +74,12 @@ export function setUpScore(studio) {
     const rows = [
       ["frames.expected", result.frames.expected],
       ["frames.scored", result.frames.scored],
-      ...Object.entries(result.lost).map(([name, count]) => [`lost.${name}`, count]),
-      ["lost.dropped", counts.dropped + counts.refused],
+      // Refused images count as missing in the result.
+      ...Object.entries({ ...result.lost, missing: Math.max(0, result.lost.missing - counts.refused) }).map(
+        ([name, count]) => [`lost.${name}`, count],
+      ),
+      ["lost.refused", counts.refused],
+      ["lost.dropped", counts.dropped],
     ].filter(([name, count]) => count || name.startsWith("frames."));
     byId("coverage").replaceChildren(
       ...rows.map(([name, count]) => {
@@ -89,6 +94,7 @@ export function setUpScore(studio) {
   byId("again").addEventListener("click", async () => {
     if (await reopen(studio)) await studio.go("watch");
   });
+  byId("retry").addEventListener("click", () => compute(studio.viewing));
   byId("start-over").addEventListener("click", () => studio.go("start"));
   window.addEventListener("resize", () => {
     if (result && studio.current === "score") draw();
@@ -96,6 +102,11 @@ export function setUpScore(studio) {
 
   const compute = async (viewing) => {
     const isLeft = () => studio.current !== "score" || studio.viewing !== viewing;
+    studio.hideError();
+    byId("retry").hidden = true;
+    byId("again").hidden = true;
+    byId("score-wait").hidden = false;
+    setText(byId("score-wait"), "score.computing");
     try {
       const completed = await viewing.complete();
       if (isLeft()) return;
@@ -104,6 +115,8 @@ export function setUpScore(studio) {
       if (isLeft()) return;
       byId("score-wait").hidden = true;
       byId("again").hidden = false;
+      // The session is still there.
+      byId("retry").hidden = !isTemporary(error?.status);
       studio.showFailure(error);
       return;
     }
@@ -126,13 +139,16 @@ export function setUpScore(studio) {
     enter() {
       result = null;
       byId("score-body").hidden = true;
-      byId("again").hidden = true;
-      byId("score-wait").hidden = false;
-      setText(byId("score-wait"), "score.computing");
+      for (const [kind, key] of [["trouble", "score.trouble"], ["recovery", "score.computing"]]) {
+        studio.viewing.addEventListener(kind, () => setText(byId("score-wait"), key));
+      }
       // The camera is not needed any more.
       studio.release();
       // Not awaited: the full screen ends meanwhile.
       compute(studio.viewing).catch((error) => studio.showFailure(error));
+    },
+    leave() {
+      if (!result) studio.viewing.abort();
     },
     translate() {
       if (result) draw();

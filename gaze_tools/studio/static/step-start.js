@@ -22,14 +22,17 @@ export async function openCamera(studio, deviceId) {
     return false;
   }
   studio.release();
+  const turn = studio.releases;
   try {
-    studio.source = await CameraSource.open({ deviceId }).catch((error) => {
+    const source = await CameraSource.open({ deviceId }).catch((error) => {
       // The camera of before is gone; there may be another one.
       if (deviceId && ["OverconstrainedError", "NotFoundError"].includes(error.name)) return CameraSource.open();
       throw error;
     });
-    studio.deviceId = studio.source.deviceId;
+    if (!studio.take(source, turn)) return false;
+    studio.deviceId = source.deviceId;
   } catch (error) {
+    if (turn !== studio.releases) return false;
     const key = CAMERA_ERRORS[error.name];
     if (key) studio.showError(key);
     else studio.showFailure(error);
@@ -41,13 +44,13 @@ export async function openCamera(studio, deviceId) {
 /** Opens the sample person, or says why not; returns whether it is there. */
 async function openSamplePerson(studio) {
   studio.release();
+  const turn = studio.releases;
   try {
-    studio.source = await SamplePerson.open();
+    return studio.take(await SamplePerson.open(), turn);
   } catch (error) {
-    studio.showFailure(error);
+    if (turn === studio.releases) studio.showFailure(error);
     return false;
   }
-  return true;
 }
 
 /** Opens again what was open before; returns whether it is open. */
@@ -73,6 +76,9 @@ export function setUpStart(studio) {
   return {
     enter() {
       studio.release();
+      // It may be another viewer now, and some browsers remember the tick when the page is loaded again.
+      consent.checked = false;
+      byId("use-camera").disabled = true;
       studio.setup.calibration = null;
       studio.calibrationResult = null;
     },

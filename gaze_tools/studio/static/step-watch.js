@@ -189,20 +189,34 @@ export function setUpWatch(studio) {
       await studio.go("camera");
       return;
     }
-    const { signal, ...controls } = makeControls();
+    const controls = makeControls();
+    try {
+      await show(controls);
+    } finally {
+      controls.release();
+      studio.source?.rest?.();
+    }
+    await studio.go("score");
+  };
+
+  /** Shows the film until its end; gives the viewing up if that fails. */
+  const show = async ({ signal, over, begin: allow, stop, finished }) => {
     const [text, trouble] = [byId("film-text"), byId("film-trouble")];
     stage.hidden = false;
     trouble.hidden = true;
+    text.textContent = "";
     await enterFullScreen(stage);
-    byId("film-pause").focus();
+    byId("film-stop").focus();
     const { calibration } = studio.setup;
-    if (calibration) await fetch(`/api/calibrations/${encodeURIComponent(calibration.sessionId)}`, { method: "POST" });
+    if (calibration) {
+      await fetch(`/api/calibrations/${encodeURIComponent(calibration.sessionId)}`, { method: "POST", signal });
+    }
     const session = await startSession(chosen, { signal });
     film.src = `/api/films/${chosen}/video`;
     let holdAtBreak = () => false;
-    const ended = waitForEnd(film, controls.finished, signal, () => holdAtBreak());
+    const ended = waitForEnd(film, finished, { signal, over, isHeldAtBreak: () => holdAtBreak() });
     ended.catch(() => {});
-    studio.source.watch?.(film);
+    await studio.source.watch?.(film, signal);
     for (let left = COUNTDOWN_S; left > 0; left -= 1) {
       text.textContent = t("watch.starts", { seconds: left });
       await wait(studio.isSample ? 300 : 1000, signal);
@@ -211,7 +225,6 @@ export function setUpWatch(studio) {
     const viewing = new Viewing(studio.source, session, studio.setup, film);
     studio.viewing = viewing;
     studio.film = { ...films.find(({ film_id: id }) => id === chosen) };
-    signal.addEventListener("abort", () => viewing.abort());
     holdAtBreak = () => {
       if (!viewing.points.length) return false;
       hold("watch.broken");
@@ -224,9 +237,14 @@ export function setUpWatch(studio) {
       setText(trouble, key);
       trouble.hidden = false;
     };
-    const isBlind = () => studio.source.isLive === false || studio.source.isStill === true;
+    /** The name of what keeps the film from being measured; null if nothing does. */
+    const findObstacle = () => {
+      if (studio.source.isLive === false) return "watch.lost";
+      if (studio.source.isStill) return "watch.still";
+      return viewing.connection.isTroubled ? "watch.trouble" : null;
+    };
     const release = () => {
-      if (isBlind() || viewing.connection.isTroubled) return;
+      if (findObstacle()) return;
       trouble.hidden = true;
       if (isHeld && !film.error) film.play().catch(() => {});
       isHeld = false;
@@ -234,18 +252,23 @@ export function setUpWatch(studio) {
     const reactions = [
       [viewing, "trouble", () => hold("watch.trouble")],
       [viewing, "recovery", release],
+      [viewing, "error", ({ detail }) => stop(detail.error)],
       [studio.source, "lost", () => hold("watch.lost")],
       [studio.source, "still", () => hold("watch.still")],
       [studio.source, "moving", release],
       [film, "playing", () => {
+        const obstacle = findObstacle();
+        if (obstacle) return hold(obstacle);
         isHeld = false;
-        trouble.hidden = !isBlind();
+        trouble.hidden = true;
       }],
+      [document, "visibilitychange", () => document.hidden && film.pause()],
     ];
-    for (const [from, kind, react] of reactions) from.addEventListener(kind, react);
+    for (const [from, kind, react] of reactions) from.addEventListener(kind, react, { signal: over });
     const begin = async () => {
-      if (isBlind()) {
-        hold(studio.source.isStill ? "watch.still" : "watch.lost");
+      const obstacle = findObstacle();
+      if (obstacle) {
+        hold(obstacle);
         isHeld = true;
         return;
       }
@@ -261,48 +284,48 @@ export function setUpWatch(studio) {
     };
     const overlay = byId("show-gaze").checked ? makeOverlay(byId("overlay"), stage) : null;
     if (overlay) viewing.addEventListener("gaze", ({ detail }) => overlay(detail.gaze));
-    const hide = () => {
-      if (document.hidden) film.pause();
-    };
-    document.addEventListener("visibilitychange", hide);
     try {
       viewing.start();
-      await begin();
+      allow();
+      // Not awaited: a film that loads slowly can be stopped.
+      begin().catch(stop);
       await ended;
       await viewing.pause();
+    } catch (error) {
+      viewing.abort();
+      throw error;
     } finally {
-      document.removeEventListener("visibilitychange", hide);
-      for (const [from, kind, react] of reactions) from.removeEventListener(kind, react);
-      studio.source.rest?.();
       overlay?.(null);
-      controls.release();
     }
-    await studio.go("score");
   };
 
-  /** The buttons over the film; `finished` resolves when the viewer has seen enough. */
+  /** The buttons over the film, of use once it begins; `finished` resolves when the viewer has seen enough. */
   const makeControls = () => {
-    const stop = new AbortController();
+    const [stopped, over] = [new AbortController(), new AbortController()];
+    const [pause, end] = [byId("film-pause"), byId("film-finish")];
     let finish = () => {};
     const finished = new Promise((resolve) => {
       finish = resolve;
     });
-    const label = () => setText(byId("film-pause"), film.paused ? "watch.resume" : "watch.pause");
+    const label = () => setText(pause, film.paused ? "watch.resume" : "watch.pause");
     const toggle = () => (film.paused ? film.play().catch(() => {}) : film.pause());
-    const abort = () => stop.abort(new DOMException("stopped", "AbortError"));
+    const stop = (error) => stopped.abort(error);
+    const abort = () => stop(new DOMException("stopped", "AbortError"));
     const parts = [
-      [byId("film-pause"), "click", toggle],
-      [byId("film-finish"), "click", finish],
+      [pause, "click", toggle],
+      [end, "click", finish],
       [byId("film-stop"), "click", abort],
       [stage, "keydown", ({ key }) => key === "Escape" && abort()],
       [film, "play", label],
       [film, "pause", label],
     ];
-    for (const [element, kind, react] of parts) element.addEventListener(kind, react);
-    const release = () => {
-      for (const [element, kind, react] of parts) element.removeEventListener(kind, react);
+    for (const [element, kind, react] of parts) element.addEventListener(kind, react, { signal: over.signal });
+    for (const button of [pause, end]) button.disabled = true;
+    const begin = () => {
+      for (const button of [pause, end]) button.disabled = false;
+      if (document.activeElement === byId("film-stop")) pause.focus();
     };
-    return { signal: stop.signal, finished, release };
+    return { signal: stopped.signal, over: over.signal, begin, stop, finished, release: () => over.abort() };
   };
 
   return {
@@ -322,11 +345,11 @@ export function setUpWatch(studio) {
  * Resolves at the end of the film or when the viewer finishes it; rejects if it cannot be played, unless
  * `isHeldAtBreak` says that the viewer was asked to finish with what they have seen.
  */
-function waitForEnd(film, finished, signal, isHeldAtBreak) {
+function waitForEnd(film, finished, { signal, over, isHeldAtBreak }) {
   return new Promise((resolve, reject) => {
-    film.addEventListener("ended", resolve, { once: true, signal });
+    film.addEventListener("ended", resolve, { once: true, signal: over });
     const fail = () => isHeldAtBreak() || reject(new Error(t("watch.unplayable")));
-    film.addEventListener("error", fail, { once: true, signal });
+    film.addEventListener("error", fail, { once: true, signal: over });
     finished.then(resolve);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
