@@ -35,7 +35,7 @@ demo: demo-inputs $(VENV)/.installed-demo ## score a rendered sample clip; your 
 	@$(BIN)/gaze $(if $(WATCHED),run "$$WATCHED" $(if $(VIDEO),--viewer "$$VIDEO") $(if $(OVERLAY_VIDEO),--overlay "$$OVERLAY_VIDEO"),demo $(if $(VIDEO),--video "$$VIDEO")) \
 		$(if $(CAMERA),--camera "$(CAMERA)") $(if $(OUT),--out "$$OUT")
 
-serve: $(VENV)/.installed-demo ## run the function on PORT (8080) with its upstream services; DATA=dir keeps the data
+serve: $(VENV)/.installed-demo ## open the studio (your own score in the browser), the function and its services on PORT (8080) to PORT+4; DATA=dir keeps the data
 	@$(BIN)/gaze serve --port $(PORT) $(if $(DATA),--data "$$DATA")
 
 test: $(VENV)/.installed-test ## install what the tests need and run them, with a process for each CPU (JOBS=…)
@@ -151,7 +151,7 @@ VENV_PACKAGE = $(if $(PYTHON),$(shell $(PYTHON) -c 'import ensurepip' 2>/dev/nul
 
 define require-python
 @$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
-	echo "Python 3.11 or 3.12 is required but was not found. Install it, or run make PYTHON=/path/to/python3.12." >&2; \
+	echo "Python 3.11 or 3.12 is required, but $(if $(PYTHON),$(PYTHON) is another version or cannot run,none was found). Install it, or run make PYTHON=/path/to/python3.12." >&2; \
 	exit 1; }
 endef
 

@@ -136,6 +136,11 @@ def run_demo(console: Console, out: Path) -> DemoRun:
     print_summary(console, run, truth)
     for image in draw_images(run, truth, out):
         console.print(str(image), style="green", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        "The images show the gaze on one frame of the film and its saliency map, and over time. What the score says: "
+        "docs/read-the-score.md. Next, your own score in the browser: make serve",
+        highlight=False,
+    )
     return run
 
 
@@ -172,6 +177,10 @@ def print_summary(console: Console, run: DemoRun, truth: dict[str, Any]) -> None
     if result["score_valid"]:
         chance = f"chance {result['chance_level']:.2f}, coverage {100 * result['coverage']:.1f} %"
         table.add_row("final score", f"{result['final_score']:.2f} of 100 ({chance})")
+        if result["interval_95"]:
+            lowest, highest = result["interval_95"]
+            rough = "" if result["interval_reliable"] else " (rough: the film is short)"
+            table.add_row("95 % interval", f"{lowest:.1f} to {highest:.1f}{rough}")
     else:
         table.add_row("final score", f"not valid: {result['score_invalid_reason']}")
     for delivery in run.received:

@@ -9,7 +9,7 @@ counted by reason.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,8 @@ def measure_recording(
 def report_recording(folder: Path, model_path: Path, *, network_path: Path | None = None) -> None:
     """Measure the model on a recording and print the report as JSON; nothing is written.
 
+    The errors at the validation targets follow on standard error, because a terminal shows the end of the report only.
+
     Args:
         folder: Folder of the recording.
         model_path: Model file; its card lies beside it.
@@ -121,6 +123,21 @@ def report_recording(folder: Path, model_path: Path, *, network_path: Path | Non
     finally:
         landmarker.close()
     click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+    if (summary := summarise_validation(report)) is not None:
+        click.echo(summary, err=True)
+
+
+def summarise_validation(report: Mapping[str, Any]) -> str | None:
+    """Return a line with the errors at the validation targets of a report; None without validation targets."""
+    calibration = report["calibration"]
+    validation = calibration and calibration["validation"]
+    if not validation:
+        return None
+    calibrated = f"{validation['accuracy_deg']}°" if calibration["used"] else f"not used ({calibration['reason']})"
+    return (
+        f"Error at {validation['dots']} validation targets: {validation['generic_accuracy_deg']}° uncalibrated; "
+        f"calibration: {calibrated}."
+    )
 
 
 _POSE = slice(FEATURE_NAMES.index("head_rotation_x"), len(FEATURE_NAMES))

@@ -8,7 +8,7 @@ from pytest import approx
 
 from gaze_core.fusion import SHAPE_MODEL
 from gaze_core.types import Camera
-from research.recordings.measurement import choose_five
+from research.recordings.measurement import choose_five, summarise_validation
 from research.recordings.recording import RecordingError
 from tests.fakes.eye_network import FakeEyeNetwork, make_gazes
 from tests.fakes.recordings import FakeRecording
@@ -318,3 +318,28 @@ def test_half_of_the_images_may_be_turned(recording):
     recording.add(0.5, 0.5, faces=[make_face(roll_deg=90)])
 
     assert recording.measure()["frames"]["flags"] == {"face_rotated": 1}
+
+
+def report_validation(used, **validation):
+    return {
+        "calibration": {"used": used, "reason": None if used else "no_improvement", "validation": validation or None}
+    }
+
+
+def test_the_summary_names_both_errors_at_the_validation_targets():
+    report = report_validation(used=True, dots=6, generic_accuracy_deg=4.5, accuracy_deg=2.1)
+
+    assert summarise_validation(report) == "Error at 6 validation targets: 4.5° uncalibrated; calibration: 2.1°."
+
+
+def test_the_summary_says_that_a_calibration_is_not_used():
+    report = report_validation(used=False, dots=6, generic_accuracy_deg=4.5, accuracy_deg=4.5)
+
+    assert summarise_validation(report) == (
+        "Error at 6 validation targets: 4.5° uncalibrated; calibration: not used (no_improvement)."
+    )
+
+
+@pytest.mark.parametrize("report", [{"calibration": None}, report_validation(used=True)])
+def test_without_validation_targets_there_is_no_summary(report):
+    assert summarise_validation(report) is None

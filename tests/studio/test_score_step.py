@@ -24,6 +24,24 @@ def read_trace(page, services):
     return requests.get(services.page_url.replace("localhost", "127.0.0.1") + link, timeout=60).json()
 
 
+def test_the_score_step_says_whose_score_it_is_and_what_the_numbers_mean(page, services):
+    watch(page, services)
+
+    shown = "[data-view='score'] .sample"
+    assert page.page.inner_text(shown) == "This is the score of the sample person, not yours."
+    page.page.click("#explain summary")
+    assert page.page.locator("#explain dt").all_inner_texts() == page.page.locator("#numbers dt").all_inner_texts()
+
+
+def test_the_score_step_offers_the_film_with_the_gaze(page, services):
+    watch(page, services)
+
+    link = page.page.get_attribute("#get-overlay", "href")
+    assert link == page.page.get_attribute("#get-csv", "href").replace("trace.csv", "overlay.mp4")
+    overlay = requests.get(services.page_url.replace("localhost", "127.0.0.1") + link, timeout=120)
+    assert overlay.headers["Content-Type"] == "video/mp4"
+
+
 def test_the_page_draws_and_lists_the_fixations_of_the_server(page, services):
     watch(page, services)
     page.wait_for("#fixation-list")

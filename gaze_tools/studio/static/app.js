@@ -33,6 +33,7 @@ class Studio {
     this.current = name;
     this.hideError();
     for (const view of document.querySelectorAll("[data-view]")) view.hidden = view.dataset.view !== name;
+    for (const note of document.querySelectorAll(".sample")) note.hidden = !this.isSample;
     for (const item of document.querySelectorAll("#steps li")) {
       const place = ORDER.indexOf(item.dataset.step);
       item.toggleAttribute("data-done", place < ORDER.indexOf(name));
