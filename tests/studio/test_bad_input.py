@@ -132,7 +132,7 @@ class TestCamera:
         [
             ('{ mode: "black" }', "The image is black"),
             ('{ mode: "on its side" }', "The image is on its side"),
-            ('{ mode: "away" }', "I see no face"),
+            ('{ mode: "away" }', "No face found"),
             ("{ width: 480, height: 640 }", "All good"),
         ],
     )
@@ -349,7 +349,7 @@ class TestBrowser:
         page.wait_for("#watch:not([disabled])")
         page.page.click("#watch")
         page.wait_for("#film-trouble:not([hidden])")
-        assert "press Go on" in page.page.inner_text("#film-trouble")
+        assert "press Resume" in page.page.inner_text("#film-trouble")
         page.page.keyboard.press("Enter")  # the button has the focus
         result = finish_at(page, 3)
 
@@ -470,7 +470,7 @@ class TestFilm:
         page.until("document.getElementById('film').currentTime > 2")
         page.page.evaluate("document.getElementById('film').dispatchEvent(new Event('error'))")
         page.wait_for("#film-trouble:not([hidden])")
-        assert "Finish with what you have seen" in page.page.inner_text("#film-trouble")
+        assert "Finish with what you have watched" in page.page.inner_text("#film-trouble")
         page.page.click("#film-finish")
         page.await_score()
 
