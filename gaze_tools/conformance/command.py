@@ -210,7 +210,10 @@ def _describe_traces(run: Run, urls: dict[str, str], left: int) -> str:
             else f"Sessions made and removed: {made} ({names})."
         )
     if "aggregator" in urls:
-        sentences.append(f"The aggregator has scores for the videos {PREFIX}-{run.run_id}-…, all of model type gaze.")
+        sentences.append(
+            f"The aggregator has scores for the videos {PREFIX}-{run.run_id}-…, all of model type gaze: it writes no "
+            "row for them if it waits for the other two types."
+        )
     return "\n".join(sentences)
 
 
