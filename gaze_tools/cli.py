@@ -14,11 +14,17 @@ COMMANDS = {
         "gaze_tools.conformance.command:conformance",
         "Check whether a session API and an aggregator work with the function.",
     ),
-    "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the whole path, to a score."),
+    "demo": ("gaze_tools.demo:demo", "Stream a clip of a person through the function, and print the score."),
     "drill": ("gaze_tools.drill.command:drill", "Break one thing after another, and show what an operator sees."),
     "report": ("gaze_tools.report.command:report", "Write a report of what the viewer of SESSION_ID looked at."),
-    "saliency": ("gaze_tools.saliency.commands:saliency", "Make, import, inspect and remove saliency maps of videos."),
-    "run": ("gaze_tools.run.command:run", "Score one viewer of the video FILM, from saliency maps to the report."),
+    "saliency": (
+        "gaze_tools.saliency.commands:saliency",
+        "Compute, import, inspect and delete saliency maps of videos.",
+    ),
+    "run": (
+        "gaze_tools.run.command:run",
+        "Score one viewer of the video FILM: saliency maps, session, score and report.",
+    ),
     "serve": ("gaze_tools.serve:serve", "Run the function, its upstream services and the studio until Ctrl-C."),
     "session": (
         "gaze_tools.session.commands:session",
@@ -48,7 +54,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_asked
     help="Show the version and exit.",
 )
 def main() -> None:
-    """Try the function, score your own film, make saliency maps, keep sessions, write reports and plan capacity."""
+    """Try the function, score your own film, compute saliency maps, keep sessions, write reports and plan capacity."""
 
 
 if __name__ == "__main__":

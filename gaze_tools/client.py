@@ -61,7 +61,7 @@ class GazeClientError(Exception):
     Attributes:
         status: HTTP status; None if there was no answer.
         type: Type of the problem document (RFC 9457), such as `/problems/bad-request`; None without a document.
-        fields: Names of the fields that the document blames.
+        fields: Names of the invalid fields.
         problem: The whole document; empty without one.
         frame_numbers: Frames of this call that are not known to be stored. Send them again under these numbers.
         replies: Replies to the other frames of this call, which are stored.
@@ -345,8 +345,8 @@ class GazeClient:
         Args:
             video_id: Video that is watched.
             ip_address: The viewer's address, or a pseudonym. A gateway may replace it.
-            session_id: Session id; None is that of address and video, with which a viewer cannot watch again until the
-                session has expired.
+            session_id: Session id. None derives it from address and video: the viewer then cannot watch the video again
+                until the session has expired.
             session_token: Token of this session, if the function demands tokens.
             calibration: Calibration session that corrects the gaze, or its id.
             calibration_token: Session token of the calibration, if `calibration` is an id.
@@ -372,7 +372,7 @@ class GazeClient:
         screen: ScreenFields | None = None,
         camera: CameraFields | None = None,
     ) -> "CalibrationSession":
-        """Start a calibration, in a session of its own with a random id. The arguments are those of `start_viewing`.
+        """Start a calibration in a separate session with a random id. The arguments are those of `start_viewing`.
 
         With `refresh`, an earlier calibration session or its id, one target is enough.
         """

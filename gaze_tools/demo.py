@@ -75,7 +75,7 @@ class DemoRun:
     help="Directory for the images and logs.",
 )
 def demo(video: Path | None, camera: int | None, out: Path) -> None:
-    """Stream a clip of a person through the whole path, to a score.
+    """Stream a clip of a person through the function, and print the score.
 
     Starts the function and its upstream services on this machine, posts the clip frame by frame over HTTP, and prints
     the score, the latency and the gaze error. With your own video or webcam there is no score, because the film that

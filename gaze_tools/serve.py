@@ -40,7 +40,7 @@ OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, 
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory that keeps sessions, results, films and saliency maps; they survive a restart.  [default: none; "
-    "all is gone at the end]",
+    "all data are deleted at the end]",
 )
 @click.option(
     "--session-ttl-s",
@@ -50,7 +50,7 @@ OFFSETS: Mapping[str, int] = {"function": 0, "session API": 1, "aggregator": 2, 
 @click.option(
     "--print-exports",
     is_flag=True,
-    help='Only print the addresses as lines for a shell: eval "$(gaze serve --print-exports)".',
+    help='Only print the addresses as shell commands: eval "$(gaze serve --print-exports)".',
 )
 def serve(port: int, data: Path | None, session_ttl_s: float | None, print_exports: bool) -> None:
     """Run the function, its upstream services and the studio until Ctrl-C.

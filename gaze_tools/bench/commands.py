@@ -41,7 +41,7 @@ from gaze_tools.command_line import LazyGroup
         ),
         "request": (
             "gaze_tools.bench.frame_request:request",
-            "CPU time of one frame through the server, relative to its bare networks.",
+            "Measure the CPU time of one frame through the server, relative to its bare networks.",
         ),
         "score": ("gaze_tools.bench.score:score", "Time the scoring of sessions of up to an hour, and its memory."),
         "score-growth": (
@@ -54,7 +54,7 @@ from gaze_tools.command_line import LazyGroup
         ),
         "session-update": (
             "gaze_tools.bench.session_update:session_update",
-            "What storing a frame costs the function, the session API and its database.",
+            "Measure what storing a frame costs the function, the session API and its database.",
         ),
         "start": (
             "gaze_tools.bench.start:start",

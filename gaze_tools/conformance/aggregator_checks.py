@@ -44,7 +44,7 @@ def _make_key() -> str:
 
 @check(
     "aggregator.accept",
-    why="The function takes anything else for a failure, and delivers again with the next repeated last frame.",
+    why="The function treats anything else as a failure, and delivers again when the last frame is repeated.",
     section="deliver-a-result",
     advice="Answer 200, not 201 or 202, once the score is stored. The function follows no redirects.",
 )
@@ -75,7 +75,7 @@ def delivery(kit: Kit) -> str:
     "aggregator.scores",
     why="Viewers who never look at the salient places score 0; a score without usable frames is 0 and not valid.",
     section="deliver-a-result",
-    advice="Do not take 0, 0.0 or false for a missing value.",
+    advice="Do not treat 0, 0.0 or false as a missing value.",
     needs=("aggregator.delivery",),
 )
 def scores(kit: Kit) -> str:
@@ -113,7 +113,7 @@ def viewers(kit: Kit) -> str:
     "aggregator.repeat",
     why="After a lost answer the function delivers again. A conflict would end every later last frame with 502.",
     section="deliver-a-result",
-    advice="Answer a known key as the first time, not with 409.",
+    advice="Answer a known key like the first time, not with 409.",
     needs=("aggregator.delivery",),
 )
 def repeat_delivery(kit: Kit) -> str:
@@ -128,11 +128,11 @@ def repeat_delivery(kit: Kit) -> str:
     "aggregator.concurrent",
     why="Viewers of one film end at the same time, and two pods may deliver the same result.",
     section="deliver-a-result",
-    advice="Let the second of two concurrent inserts with one key end like a repetition.",
+    advice="Treat the second of two concurrent inserts with one key as a repetition.",
     needs=("aggregator.repeat",),
 )
 def concurrent_deliveries(kit: Kit) -> str:
-    """Concurrent deliveries are accepted, of different viewers and with the same key."""
+    """Concurrent deliveries are accepted, both of different viewers and with the same key."""
     key, clients = _make_key(), range(kit.effort.threads)
     kit.at_once([partial(_send, kit, f"{kit.video_id}-concurrent-{client}", key=_make_key()) for client in clients])
     kit.at_once([partial(_send, kit, f"{kit.video_id}-concurrent", key=key) for _ in clients])
@@ -141,7 +141,7 @@ def concurrent_deliveries(kit: Kit) -> str:
 
 @check(
     "aggregator.once",
-    why="Delivery is at least once; only the aggregator can make that once in effect.",
+    why="A delivery may be repeated; only the aggregator can make sure that it counts once.",
     section="deliver-a-result",
     advice="Store the key with the score, with a unique index, in the same transaction.",
     needs=("aggregator.concurrent",),
@@ -201,7 +201,7 @@ def _forget_others(kit: Kit, exchange: WireExchange, video_id: str) -> None:
 @check(
     "aggregator.malformed",
     level=Level.RECOMMENDED,
-    why="The function sends none, but a wrong client should learn that it is wrong, not that it may repeat.",
+    why="The function sends none, but a faulty client should learn that repeating would not help.",
     section="deliver-a-result",
     advice="Answer 400 to what is not JSON, lacks a field, or has a score outside 0 to 100.",
     needs=("aggregator.accept",),

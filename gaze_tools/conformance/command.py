@@ -78,7 +78,12 @@ _file_type = click.Path(dir_okay=False, path_type=Path)
 @click.option("--session-url", callback=check_session_api, help="Base URL of the session API, as SESSION_API_URL.")
 @click.option("--aggregator-url", callback=check_session_api, help="Base URL of the aggregator, as AGGREGATOR_URL.")
 @click.option(
-    "--only", "checks", metavar="ID", multiple=True, callback=_select, help="Make only this check; repeatable."
+    "--only",
+    "checks",
+    metavar="ID",
+    multiple=True,
+    callback=_select,
+    help="Run only this check, or all checks of this service; repeatable.",
 )
 @click.option("--list", "lists", is_flag=True, help="List the checks and exit.")
 @click.option("--json", "json_path", type=_file_type, callback=_check_file, help="Write the outcomes to a JSON file.")
@@ -96,7 +101,7 @@ _file_type = click.Path(dir_okay=False, path_type=Path)
     "--wait-s",
     type=click.FloatRange(min=0),
     default=0.0,
-    help="Longest time to wait for a session to expire.  [default: do not wait]",
+    help="Maximum time to wait for a session to expire.  [default: do not wait]",
 )
 @click.option(
     "--ttl-s",
@@ -173,7 +178,7 @@ def conformance(session_url: str | None, aggregator_url: str | None, *, lists: b
 def _run(
     checks: Sequence[ConformanceCheck], targets: dict[str, ServiceTarget], run: Run
 ) -> tuple[list[CheckOutcome], int]:
-    """Make the checks, remove their sessions, and return the outcomes and the number of sessions that are left."""
+    """Run the checks, remove their sessions, and return the outcomes and the number of sessions that are left."""
     console = make_console()
     needed = {each.service for each in checks}
     try:
@@ -206,8 +211,8 @@ def _describe_traces(run: Run, urls: dict[str, str], left: int) -> str:
         )
     if "aggregator" in urls:
         sentences.append(
-            f"The aggregator has scores of the videos {PREFIX}-{run.run_id}-…, all of type gaze: they make no row "
-            "if it waits for the other two types."
+            f"The aggregator has scores for the videos {PREFIX}-{run.run_id}-…, all of model type gaze: it writes no "
+            "row for them if it waits for the other two types."
         )
     return "\n".join(sentences)
 

@@ -40,7 +40,7 @@ def make_http_checks(calls: ServiceCalls) -> tuple[ConformanceCheck, ...]:
         level=Level.RECOMMENDED,
         why="GET /health/readiness of the function asks for it, and reports the service as unreachable without it.",
         section="answers-and-errors",
-        advice="Any status will do, also 404. Check that nothing on the way holds unknown paths back.",
+        advice="Any status will do, even 404. Check that no proxy on the way swallows unknown paths.",
     )
     def root(kit: Kit) -> str:
         """GET / gets an answer of any status within a second."""
@@ -51,7 +51,7 @@ def make_http_checks(calls: ServiceCalls) -> tuple[ConformanceCheck, ...]:
     @check(
         f"{service}.content-type",
         level=Level.RECOMMENDED,
-        why="The function does not look at it, but proxies and clients of other services do.",
+        why="The function ignores it, but proxies and other clients do not.",
         section="answers-and-errors",
         advice="Set the header in all answers, errors included.",
         needs=needs,
@@ -66,7 +66,7 @@ def make_http_checks(calls: ServiceCalls) -> tuple[ConformanceCheck, ...]:
     @check(
         f"{service}.keep-alive",
         level=Level.RECOMMENDED,
-        why="Otherwise every frame pays for a new connection, and with TLS for a handshake.",
+        why="Otherwise every frame costs a new connection, and with TLS a handshake.",
         section="answers-and-errors",
         advice="Use HTTP/1.1 with Content-Length or chunks, and keep connections open for at least 30 s without use.",
         needs=needs,
@@ -106,7 +106,7 @@ def make_http_checks(calls: ServiceCalls) -> tuple[ConformanceCheck, ...]:
         level=Level.RECOMMENDED,
         why="The function repeats such requests twice, but only for a fifth of its calls.",
         section="answers-and-errors",
-        advice="Look for crashing workers, limits on connections and rates, and idle timeouts below 30 s.",
+        advice="Look for crashing workers, connection and rate limits, and idle timeouts below 30 s.",
         needs=needs,
     )
     def steady(kit: Kit) -> str:
@@ -149,13 +149,13 @@ SESSION_HTTP_CHECKS = make_http_checks(ServiceCalls("session", "session.update",
 @check(
     "session.malformed",
     level=Level.RECOMMENDED,
-    why="The function sends none, but a wrong client should learn that it is wrong, not that it may repeat.",
+    why="The function sends none, but a faulty client should learn that repeating would not help.",
     section="answers-and-errors",
-    advice="Answer 400 to what is not JSON, or not of the form in the contract.",
+    advice="Answer 400 to anything that is not JSON of the form in the contract.",
     needs=("session.update",),
 )
 def malformed(kit: Kit) -> str:
-    """Malformed requests are answered 4xx, and the service works on."""
+    """Malformed requests are answered 4xx, and the service keeps working."""
     session_id = kit.create()
     put = f"/update_session/{session_id}"
     cases: Mapping[str, tuple[str, str, bytes]] = {

@@ -75,7 +75,7 @@ def read(kit: Kit) -> str:
 @check(
     "session.components",
     level=Level.RECOMMENDED,
-    why="The function does not use them; the services of emotions and blinks share the session.",
+    why="The function does not use them, but other services (emotions, blinks) share the session.",
     section="read-a-session",
     advice="Return `components` with gaze_tracking, blink_detection and emotion_analysis, empty ones as {}.",
     needs=("session.read",),
@@ -115,7 +115,7 @@ def create_again(kit: Kit) -> str:
 
 @check(
     "session.created-at",
-    why="It tells two viewings under one id apart: it is part of the result's idempotency key.",
+    why="It distinguishes two viewings under one id: it is part of the result's idempotency key.",
     section="read-a-session",
     advice="Store the creation time as text when the session is created, and return exactly that text.",
     needs=("session.read", "session.update"),
@@ -134,7 +134,7 @@ def created_at(kit: Kit) -> str:
 
 @check(
     "session.unknown",
-    why="404 is how the function knows that a session is new or has expired. Any other status is a failure to it.",
+    why="The function learns from 404 that a session is new or has expired. It treats any other status as a failure.",
     section="answers-and-errors",
     advice='Answer 404 and {"error": "Session Not Found"}, also behind an API gateway or ingress.',
     needs=("session.read",),
@@ -184,7 +184,7 @@ def update_unknown(kit: Kit) -> str:
 
 @check(
     "session.first-frame",
-    why="No gateway has to create sessions: the function's update, creation and second update must fit together.",
+    why="Gateways need not create sessions: the function tries an update, creates the session and updates again.",
     section="update-a-session",
     advice="See session.update-unknown and session.create.",
     needs=("session.update", "session.update-unknown"),
@@ -263,9 +263,9 @@ def fresh_read(kit: Kit) -> str:
 @check(
     "session.removal",
     level=Level.RECOMMENDED,
-    why="`gaze session delete` uses it, for a viewer who asks to be forgotten. The function does not.",
+    why="`gaze session delete` uses it, for viewers who ask for deletion. The function does not.",
     section="optional-calls",
-    advice="Answer 200, and 404 to every later call with this id. Or do not offer it: 404, 405 or 403.",
+    advice="Answer 200, and then 404 to every call with this id. If you do not offer it, answer 404, 405 or 403.",
     needs=(
         "session.update",
         "session.unknown",

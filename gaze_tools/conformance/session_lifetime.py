@@ -37,7 +37,7 @@ def _require_short_life(kit: Kit, times: float) -> float:
 @check(
     "session.lifetime",
     level=Level.RECOMMENDED,
-    why="The function reports it in its readiness, and knows by it that the service remembers expired sessions.",
+    why="The function reports it in its readiness, and learns from it that the service remembers expired sessions.",
     section="lifetime",
     advice="Send `ttl_s`, a positive number of seconds, in answers to PUT and to GET with `component`.",
     needs=("session.update",),
@@ -74,7 +74,7 @@ def _let_expire(kit: Kit, ttl_s: float) -> _Expired:
 
 @check(
     "session.expiry",
-    why="Viewers come back under the same id. Old frames must not count in the new viewing.",
+    why="Viewers may come back under the same id, and old frames must not count in the new viewing.",
     section="lifetime",
     advice="Delete all parts of a session together; take `created_at` from a clock with fractions of a second.",
     needs=("session.first-frame",),
@@ -91,7 +91,7 @@ def expiry(kit: Kit) -> str:
 @check(
     "session.remembered",
     level=Level.RECOMMENDED,
-    why="The function then tells an expired session from one that never existed, and warns of lost frames.",
+    why="The function can then distinguish an expired session from one that never existed, and warn of lost frames.",
     section="lifetime",
     advice="Keep the time of expiry for some hours; send `expired_at`, later `earlier_expired_at`.",
     needs=("session.expiry",),
@@ -106,13 +106,13 @@ def remembered(kit: Kit) -> str:
 
 @check(
     "session.kept-alive",
-    why="A film may be longer than the lifetime of a session; a calibration is only read during it.",
+    why="A film may last longer than a session lives, and a calibration is only read meanwhile.",
     section="lifetime",
     advice="Count the lifetime from the last use. Reads are uses.",
     needs=("session.first-frame",),
 )
 def kept_alive(kit: Kit) -> str:
-    """A session that is updated or read lives on, however long that takes."""
+    """A session lives as long as it keeps being updated or read."""
     ttl_s = _require_short_life(kit, 2)
     updated, read = kit.create("-updated"), kit.create("-read")
     kit.store.update_session(read, 1, make_record(1), **kit.viewer)

@@ -17,7 +17,7 @@ BATCH = 32
     "session.repeat",
     why="After a lost answer the function and the gateway repeat the request.",
     section="update-a-session",
-    advice="Answer a repetition as the first time. Do not refuse keys that exist.",
+    advice="Answer a repetition like the first time. Do not refuse keys that exist.",
     needs=("session.update",),
 )
 def repeat(kit: Kit) -> str:
@@ -31,7 +31,7 @@ def repeat(kit: Kit) -> str:
 
 @check(
     "session.first-write",
-    why="A viewer's page may send another image under a number that was answered already; the answer must stay true.",
+    why="A page may send another image under a number that was already answered; that answer must stay true.",
     section="update-a-session",
     advice="Write integer keys only if they are new, in one atomic step: HSETNX, $exists, ON CONFLICT DO NOTHING.",
     needs=("session.repeat",),
@@ -48,7 +48,7 @@ def first_write(kit: Kit) -> str:
 @check(
     "session.stored",
     level=Level.RECOMMENDED,
-    why="Without them the function takes what it sent for stored: a repeated frame is answered with another gaze.",
+    why="Without them the function assumes that what it sent is stored: a repeated frame gets another gaze.",
     section="update-a-session",
     advice="Return `stored` for all integer keys and `result` of the update, and in `written` those that were new.",
     needs=("session.repeat",),
@@ -110,7 +110,7 @@ def batch(kit: Kit) -> str:
     "session.concurrent-frames",
     why="A viewer sends 20 frames a second, and any pod stores any of them: their updates overlap all the time.",
     section="concurrency",
-    advice="Read-change-write loses updates. Write each key by itself (hash field, row, $set), or compare and set.",
+    advice="Read-modify-write loses updates. Write each key separately (hash field, row, $set), or compare and set.",
     needs=("session.merge",),
 )
 def concurrent_frames(kit: Kit) -> str:
@@ -136,9 +136,9 @@ def _list_earlier(kit: Kit) -> range:
 
 @check(
     "session.concurrent-components",
-    why="The services of emotions and blinks write into the same session at the same time.",
+    why="Other services (emotions, blinks) write to the same session at the same time.",
     section="concurrency",
-    advice="See session.concurrent-frames: what one service writes must not contain what another one wrote.",
+    advice="See session.concurrent-frames: a write must not overwrite what another service has written.",
     needs=("session.concurrent-frames",),
 )
 def concurrent_components(kit: Kit) -> str:

@@ -70,7 +70,7 @@ def result_size(kit: Kit) -> str:
 
 @check(
     "session.after-result",
-    why="Clients repeat frames late. A delivery that cannot be noted is repeated with every repeated last frame.",
+    why="Clients repeat frames late. A delivery that is not recorded is sent again with each repeated last frame.",
     section="the-result",
     advice="Refuse only integer keys that are new.",
     needs=(
@@ -94,7 +94,7 @@ def after_result(kit: Kit) -> str:
 @check(
     "session.sealed",
     level=Level.RECOMMENDED,
-    why="It would not be in the result. With 409 the viewer's page learns that it needs a new session.",
+    why="The frame would not be in the result. From 409, the viewer's page learns that it needs a new session.",
     section="the-result",
     advice="Refuse new integer keys of the component once it has `result`, in the same atomic step as the write.",
     needs=("session.after-result",),
@@ -114,7 +114,7 @@ def sealed(kit: Kit) -> str:
 @check(
     "session.condition",
     level=Level.RECOMMENDED,
-    why="It keeps the result of an expired session out of a new one under the same id.",
+    why="This keeps the result of an expired session out of a new one under the same id.",
     section="the-result",
     advice="Compare the texts in the same atomic step as the write.",
     needs=("session.result",),

@@ -99,7 +99,7 @@ def unknown_fields(kit: Kit) -> str:
     "session.ids",
     why="The function accepts these ids; it sends them percent-encoded in the path, %3A for a colon.",
     section="create-a-session",
-    advice="Decode the path, and let no router, proxy or framework change dots, colons or %3A.",
+    advice="Decode the path. Make sure that no router, proxy or framework changes dots, colons or %3A.",
     needs=("session.update",),
 )
 def ids(kit: Kit) -> str:
@@ -191,7 +191,7 @@ def sparse(kit: Kit) -> str:
 @check(
     "session.range",
     level=Level.RECOMMENDED,
-    why="Without ranges, each look for late frames transfers the whole session, and its size is limited to 64 MB.",
+    why="Without ranges, each search for late frames transfers the whole session, which is limited to 64 MB.",
     section="read-a-range",
     advice="Send `next_from` in every answer to a request with `to`, null at the end.",
     needs=("session.sparse",),
@@ -215,7 +215,7 @@ def range_(kit: Kit) -> str:
 
 @check(
     "session.calibration",
-    why="Every pod fits the calibration again from the records of the calibration session.",
+    why="Every pod fits the calibration from the records of the calibration session.",
     section="values",
     advice="See session.null, session.numbers and session.unknown-fields.",
     needs=(

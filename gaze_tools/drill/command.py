@@ -51,7 +51,7 @@ _MISSING_MODEL = "/nowhere/gaze_model.joblib"
 def drill(write: Path | None) -> None:
     """Break one thing after another, and show what an operator sees.
 
-    Starts the local stack with a short timeout for everything, and ends with status 1 if a frame or a result is lost.
+    Starts the local stack with short timeouts, and ends with status 1 if a frame or a result is lost.
     """
     images = [encode_jpeg(frame) for frame in itertools.islice(read_frames(str(SAMPLE / "clip.mp4"), FRAMES), FRAMES)]
     rows, lost = [], 0

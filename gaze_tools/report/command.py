@@ -108,8 +108,8 @@ def report(
     """Write a report of what the viewer of SESSION_ID looked at.
 
     Writes report.html with its figures, every frame as trace.csv and trace.json, and all fixations, saccades and blinks
-    as CSV files. The session must still be in the session API; or give the FILE of `gaze session export` instead of its
-    id.
+    as CSV files. The session must still be in the session API, unless you name a FILE of `gaze session export` instead
+    of its id.
     """
     if overlay is not None and video is None:
         raise click.UsageError("--overlay needs the video that was watched: add --video FILE.")

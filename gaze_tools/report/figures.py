@@ -159,7 +159,9 @@ def _describe_heat(report: Report, heat: HeatMap, ground: TraceRow | None) -> st
         width = f"{heat.sigma_deg:.1f}°, the error of this gaze of {report.accuracy.accuracy_deg:.1f}° on average"
     else:
         width = "1° of visual angle, about the size of the fovea"
-    caption = f"Where the gaze was for how long, over the whole session. Each point is a Gaussian of {width}."
+    caption = (
+        f"How long the gaze stayed at each place, over the whole session. Each point of gaze is a Gaussian of {width}."
+    )
     if heat.off_video_s > 0:
         caption += f" Left out: {heat.off_video_s:.1f} s beside the video."
     if ground is not None:

@@ -82,7 +82,7 @@ DIFFERENCE_S = 0.2
 )
 @setup_options
 def run(**options: Any) -> None:  # noqa: ANN401  click checks their types
-    """Score one viewer of the video FILM, from saliency maps to the report.
+    """Score one viewer of the video FILM: saliency maps, session, score and report.
 
     Makes the saliency maps, starts the function with its upstream services on this machine, sends the viewer's frames,
     and writes report, result, session and trace to a new directory. Nothing leaves this machine.
@@ -182,7 +182,7 @@ def describe_lengths(clip: ViewerClip, film_s: float, offset_s: float) -> None:
             f"with --offset {offset_s:g}, no part of the clip ({clip.duration_s:.1f} s) was recorded during the film "
             f"({film_s:.1f} s)"
         )
-    console.print(f"The film has {film_s:.1f} s, the clip {clip.duration_s:.1f} s in {clip.frames} frames.")
+    console.print(f"The film lasts {film_s:.1f} s, the clip {clip.duration_s:.1f} s with {clip.frames} frames.")
     if first_s > DIFFERENCE_S or film_s - last_s > DIFFERENCE_S:
         console.print(f"The score covers the film from {first_s:.1f} s to {last_s:.1f} s: the clip shows nothing else.")
     before_s, after_s = max(0.0, -offset_s), max(0.0, offset_s + clip.duration_s - film_s)

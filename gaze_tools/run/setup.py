@@ -110,7 +110,9 @@ def setup_options(command: Command) -> Command:
                 help="Lens to the right of and above the middle of the screen's top edge, as the viewer sees it.  "
                 f"[default: {camera.offset_x_mm:g},{camera.offset_y_mm:g}]",
             ),
-            click.option("--tilt-deg", type=float, help="Upward tilt of the camera against the screen.  [default: 0]"),
+            click.option(
+                "--tilt-deg", type=float, help="Upward tilt of the camera relative to the screen.  [default: 0]"
+            ),
             click.option("--mirrored", is_flag=True, help="The images are flipped left to right, like a mirror image."),
             click.option(
                 "--viewport",

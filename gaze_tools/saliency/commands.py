@@ -11,7 +11,7 @@ _WRITE = "gaze_tools.saliency.write_commands"
 @click.group(
     cls=LazyGroup,
     lazy_commands={
-        "compute": (f"{_WRITE}:compute", "Make the saliency maps of the file VIDEO."),
+        "compute": (f"{_WRITE}:compute", "Compute the saliency maps of the file VIDEO."),
         "delete": (f"{_WRITE}:delete", "Remove all maps of VIDEO_ID."),
         "export": (f"{_READ}:export_maps", "Write the maps of VIDEO_ID to TARGET."),
         "import": (f"{_WRITE}:import_maps", "Store maps that were made elsewhere."),
@@ -22,4 +22,4 @@ _WRITE = "gaze_tools.saliency.write_commands"
     },
 )
 def saliency() -> None:
-    """Make, import, inspect and remove saliency maps of videos."""
+    """Compute, import, inspect and delete saliency maps of videos."""

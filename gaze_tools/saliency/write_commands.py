@@ -67,7 +67,7 @@ def compute(
     mongo_uri: str,
     database: str,
 ) -> None:
-    """Make the saliency maps of the file VIDEO.
+    """Compute the saliency maps of the file VIDEO.
 
     Faces are salient in the maps of every model but centre_bias. The same command resumes a run that was interrupted.
     Readers see the new maps once all of them are stored.
@@ -186,9 +186,9 @@ def import_maps(
 
     SOURCE is one of: an .npy file of shape (frames, rows, columns); a directory of images or .npy files whose names end
     with the frame number; a video of greyscale maps; a .bson file (mongodump) or .json file (mongoexport) of a
-    collection in any of the three storage forms; or `collection:NAME`, a collection of the same database. The latter
-    may be the video's own collection, which converts an old form to the compact one. Readers see the new maps once all
-    of them are stored.
+    collection in any of the three storage forms; or `collection:NAME`, a collection of the same database. If that
+    is the video's own collection, maps in an old form are converted to the compact one. Readers see the new maps once
+    all of them are stored.
 
     Densities, logarithms of densities, integers, masks and other floats are rescaled to 0..1, map by map; a line says
     so. This changes no score.

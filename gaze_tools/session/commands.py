@@ -73,7 +73,7 @@ def _describe(entry: dict[str, Any]) -> tuple[str, ...]:
 @click.option(
     "--without-ip",
     is_flag=True,
-    help="Leave out the viewer's IP address, and replace session ids, from which it can be computed, by random ones.",
+    help="Leave out the viewer's IP address, and replace session ids, from which it can be computed, with random ones.",
 )
 @session_api_option
 @click.option(

@@ -1,4 +1,4 @@
-"""The films of the studio: the sample, and films of the viewer's own with maps that are computed on the spot."""
+"""The films of the studio: the sample, and films that viewers add, whose saliency maps are computed on the spot."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ from gaze_tools.studio.uploads import is_disk_full, receive
 from models.atomic_file import replace_file
 
 MAPS_PER_S = 10
-"""Saliency maps for each second of an own film; a map is held in between."""
+"""Saliency maps for each second of an added film; a map is held in between."""
 
 SHORT_S = 3.0
 """A shorter film says that it is too short: a score needs 20 usable frames."""
@@ -35,10 +35,10 @@ MAX_FILMS = 100
 _MAX_TITLE = 80
 
 _PROBLEMS = {
-    "unreadable": "The film cannot be read to its end.",
-    "maps_failed": "The computation of its maps failed.",
-    "disk_full": "The disk of the studio is full.",
-    "no_maps": "Its maps are not in the database any more.",
+    "unreadable": "The film cannot be read to the end.",
+    "maps_failed": "Its saliency maps could not be computed.",
+    "disk_full": "The studio's disk is full.",
+    "no_maps": "Its saliency maps are no longer in the database.",
 }
 
 _log = logging.getLogger(__name__)

@@ -76,7 +76,7 @@ def read_frames(request: Request) -> tuple[dict[str, Any], list[bytes]]:
     try:
         metadata = json.loads(text or "")
     except (ValueError, RecursionError) as error:
-        raise bad_request("The request has no valid JSON.") from error
+        raise bad_request("The request contains no valid JSON.") from error
     if not isinstance(metadata, dict):
         raise bad_request("The JSON of the request is not an object.")
     return metadata, images

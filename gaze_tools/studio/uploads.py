@@ -1,4 +1,4 @@
-"""Files that viewers bring: received in parts, checked, and refused with a sentence that says what to do."""
+"""Films that viewers upload: received in parts, checked, and rejected with advice on what to do."""
 
 import contextlib
 import errno
@@ -26,17 +26,17 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSALS = {
     NotAFilmKind.UNREADABLE: (
         "not-a-film",
-        "This file is not a film, or is damaged at its start. Open it in a video player; copy it again if that fails.",
+        "This file is not a film, or its beginning is damaged. Open it in a video player; copy it again if that fails.",
     ),
     NotAFilmKind.STILL_IMAGE: ("still-image", "This file is a still image. Choose a film."),
     NotAFilmKind.NO_VIDEO: ("no-video", "This file has sound but no moving image. Choose a film."),
     NotAFilmKind.UNKNOWN_CODEC: (
         "unknown-codec",
-        "This film is compressed in a way that cannot be decoded here. Save it as MP4 with H.264.",
+        "This film uses a codec that cannot be decoded here. Save it as MP4 with H.264.",
     ),
     NotAFilmKind.NO_FRAME: (
         "no-frame",
-        "Not one image of this film can be decoded. Open it in a video player; copy it again if that fails.",
+        "No image of this film can be decoded. Open it in a video player; copy it again if that fails.",
     ),
 }
 
@@ -81,14 +81,14 @@ def receive(stream: BinaryIO, directory: Path, suffix: str) -> Iterator[Upload]:
 
 @contextlib.contextmanager
 def report_full_disk() -> Iterator[None]:
-    """Turn the error of a full disk into one that says so."""
+    """Translate the error of a full disk."""
     try:
         yield
     except OSError as error:
         if not is_disk_full(error):
             raise
         raise StudioError(
-            507, "disk-full", "Disk full", "The disk of the studio is full. Remove films or free some space."
+            507, "disk-full", "Disk full", "The studio's disk is full. Remove films or free some space."
         ) from error
 
 
@@ -99,7 +99,7 @@ def is_disk_full(error: OSError) -> bool:
 
 def refuse_size() -> StudioError:
     """Return the error for a film that is too large."""
-    detail = f"A film may have {MAX_FILM_BYTES >> 30} GiB. Cut it, or save it in a smaller size."
+    detail = f"The film is larger than {MAX_FILM_BYTES >> 30} GiB. Cut it, or save it in a smaller size."
     return StudioError(413, "too-large", "Too large", detail)
 
 
@@ -127,6 +127,6 @@ def _probe(path: Path) -> Video:
         detail = f"The images of this film have {video.width}×{video.height} pixels. Save it in a smaller size."
         raise StudioError(413, "too-large-images", "Too large images", detail)
     if video.stated_frames / (video.fps or 25.0) > MAX_FILM_S:
-        detail = f"A film may last {MAX_FILM_S // 3600} hours. Cut it."
+        detail = f"The film is longer than {MAX_FILM_S // 3600} hours. Cut it."
         raise StudioError(413, "too-long", "Too long", detail)
     return video

@@ -131,8 +131,8 @@ class TestCamera:
         ("camera", "hint"),
         [
             ('{ mode: "black" }', "The image is black"),
-            ('{ mode: "on its side" }', "The image is turned"),
-            ('{ mode: "away" }', "I see no face"),
+            ('{ mode: "on its side" }', "The image is on its side"),
+            ('{ mode: "away" }', "No face found"),
             ("{ width: 480, height: 640 }", "All good"),
         ],
     )
@@ -147,7 +147,7 @@ class TestCamera:
         page.take_camera()
         page.wait_for('#hint[data-state="good"]')
         page.page.evaluate("camera.mode = 'frozen'")
-        page.until("document.getElementById('hint').textContent.includes('stands still')")
+        page.until("document.getElementById('hint').textContent.includes('is frozen')")
         page.page.evaluate("camera.mode = 'person'")
 
         page.wait_for('#hint[data-state="good"]')
@@ -159,7 +159,7 @@ class TestCamera:
         page.until("document.getElementById('film').currentTime > 1.5")
         page.page.evaluate("camera.mode = 'frozen'")
         page.wait_for("#film-trouble:not([hidden])")
-        assert "stands still" in page.page.inner_text("#film-trouble")
+        assert "black or frozen" in page.page.inner_text("#film-trouble")
         assert is_paused(page)
         page.page.evaluate("camera.mode = 'person'")
         page.page.wait_for_selector("#film-trouble", state="hidden")
@@ -350,7 +350,7 @@ class TestBrowser:
         page.wait_for("#watch:not([disabled])")
         page.page.click("#watch")
         page.wait_for("#film-trouble:not([hidden])")
-        assert "press Go on" in page.page.inner_text("#film-trouble")
+        assert "press Resume" in page.page.inner_text("#film-trouble")
         page.page.keyboard.press("Enter")  # the button has the focus
         result = finish_at(page, 3)
 
@@ -391,7 +391,7 @@ class TestBrowser:
         page.wait_for('[data-view="camera"]:not([hidden])')
         page.wait_for("#alert:not([hidden])")
 
-        assert "another screen" in page.page.inner_text("#alert")
+        assert "not on the screen" in page.page.inner_text("#alert")
 
 
 class TestFilm:
@@ -451,7 +451,7 @@ class TestFilm:
             client["saliency_db"][film_id].drop()
         page.page.click("#watch")
         page.wait_for("#alert:not([hidden])")
-        assert "no maps any more" in page.page.inner_text("#alert")
+        assert "saliency maps" in page.page.inner_text("#alert")
         page.wait_for("#watch[disabled]")
         page.page.click("#films button:has-text('Compute again')")
         page.wait_for("#watch:not([disabled])")
@@ -471,7 +471,7 @@ class TestFilm:
         page.until("document.getElementById('film').currentTime > 2")
         page.page.evaluate("document.getElementById('film').dispatchEvent(new Event('error'))")
         page.wait_for("#film-trouble:not([hidden])")
-        assert "Finish with what you have seen" in page.page.inner_text("#film-trouble")
+        assert "Finish with what you have watched" in page.page.inner_text("#film-trouble")
         page.page.click("#film-finish")
         page.await_score()
 

@@ -203,7 +203,7 @@ def test_a_film_over_the_limit_is_refused_before_it_is_read(client, tmp_path):
     answer = client.post("/api/films?name=a.mp4", environ_overrides={"CONTENT_LENGTH": str(3 * 2**30)})
 
     assert (answer.status_code, answer.json["type"]) == (413, "/problems/too-large")
-    assert answer.json["detail"] == "A film may have 2 GiB. Cut it, or save it in a smaller size."
+    assert answer.json["detail"] == "The film is larger than 2 GiB. Cut it, or save it in a smaller size."
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(app, tmp_path):

@@ -99,7 +99,7 @@ def test_a_session_without_a_score_shows_no_scale(page, services):
     page.await_score()
 
     assert page.page.inner_text("#score-number") == "–"
-    assert page.page.inner_text("#score-meaning").startswith("There is not enough data for a score: ")
+    assert page.page.inner_text("#score-meaning").startswith("There is no valid score: ")
     assert page.page.is_hidden("#score-scale")
 
 
@@ -187,7 +187,7 @@ def test_warnings_follow_the_language(page, services):
     page.page.route("**/gaze", warn)
     watch(page, services)
     assert page.page.locator("#warnings li").all_inner_texts() == [
-        "The maps of this film ignore faces, so viewers who watch faces score too low.",
+        "The saliency maps of this film ignore faces, so viewers who watch faces score too low.",
         "of a later version",
         "A different person may have sat down since the calibration.",
     ]
