@@ -142,7 +142,8 @@ def test_a_viewer_who_comes_back_needs_one_target(page, services):
     # One target has enough frames to compare the viewers.
     assert not calibration["other_viewer"]["suspected"]
     shifted = re.fullmatch(
-        r"Refreshed. Your gaze had shifted by (\d+\.\d)° since then.", page.page.inner_text("#calibration-text")
+        r"Calibration refreshed. Your gaze had shifted by (\d+\.\d)° since the last time.",
+        page.page.inner_text("#calibration-text"),
     )
     assert float(shifted[1]) == approx(math.hypot(*calibration["refreshed_by_deg"]), abs=0.051)
     assert page.page.is_hidden("#other-viewer")

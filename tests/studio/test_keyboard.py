@@ -101,4 +101,5 @@ def test_the_whole_way_needs_no_mouse(keyboard_page, services):
     said = page.page.evaluate("window.said")
     assert "Dot 2 of 7" in said
     assert any(each.startswith("Average error: ") for each in said)
-    assert said[-1].startswith(f"Your score: {page.page.inner_text('#score-number')}. In ")
+    score = page.page.inner_text("#score-number")
+    assert said[-1].startswith(f"Your score: {score}. {score} % of the time, ")
