@@ -17,6 +17,8 @@ OVERLAY_VIDEO ?=
 DATA ?=
 PORT ?= 8080
 JOBS ?= $(shell nproc)
+# Many tests wait, for a time-out or a process.
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 ENGINE ?= $(shell command -v docker || command -v podman || command -v buildah)
 BASE_IMAGE ?=
 IMAGE ?= gaze-function:dev
@@ -38,11 +40,15 @@ demo: demo-inputs $(VENV)/.installed-demo ## score a rendered sample clip; your 
 serve: $(VENV)/.installed-demo ## open the studio (your own score in the browser), the function and its services on PORT (8080) to PORT+4; DATA=dir keeps the data
 	@$(BIN)/gaze serve --port $(PORT) $(if $(DATA),--data "$$DATA")
 
-test: $(VENV)/.installed-test ## install what the tests need and run them, with a process for each CPU (JOBS=…)
-	@$(BIN)/python -m pytest -m "not slow and not soak" -n $(JOBS) --maxprocesses 8 --dist loadfile
+test: $(VENV)/.installed-test ## install what the tests need and run them, with a process for each CPU and one more (TEST_JOBS=…)
+	@$(BIN)/python -m pytest -m "not slow and not soak" -n $(TEST_JOBS) --maxprocesses 8 --dist loadfile
+
+# Faults under load and benchmarks need the machine to themselves; these tests do not.
+SIDE_BY_SIDE = tests/studio tests/docs tests/conformance
 
 test-slow: $(VENV)/.installed-test ## run the tests that take longer than a few seconds
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -n $(JOBS) --maxprocesses 8 --dist loadfile $(SIDE_BY_SIDE)
+	@$(BIN)/python -m pytest -m slow $(addprefix --ignore ,$(SIDE_BY_SIDE))
 
 coverage: $(VENV)/.installed-test ## run the tests and print the coverage of func and gaze_core; fails below its floor
 	@$(BIN)/python -m pytest -m "not slow and not soak" --cov
