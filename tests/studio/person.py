@@ -30,7 +30,13 @@ IN_FRONT_OF_THE_CAMERA = """
     const distance = ({ target }) => Math.hypot(target[0] - x, target[1] - y);
     return person.looking.reduce((best, each) => (distance(each) < distance(best) ? each : best)).image;
   };
-  const pose = () => draw.call(canvas.getContext("2d"), find(), 0, 0);
+  const pose = () => {
+    const context = canvas.getContext("2d");
+    draw.call(context, find(), 0, 0);
+    // A camera has noise; without any, its image counts as frozen.
+    context.fillStyle = `hsl(0 0% ${20 + 60 * Math.random()}%)`;
+    context.fillRect(0, 0, 40, 40);
+  };
   navigator.mediaDevices.getUserMedia = async () => {
     const { looking, watching, rate } = await (await fetch("/of-the-test/person.json")).json();
     person = {

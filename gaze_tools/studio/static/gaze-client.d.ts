@@ -86,7 +86,7 @@ export class GazeRequestError extends Error {
 }
 
 export class CameraStoppedError extends Error {
-  /** `lost` if the camera was unplugged or blocked, `still` if its image stands still. */
+  /** `lost` if the camera was unplugged or blocked, `still` if its image is frozen. */
   readonly reason: "lost" | "still";
 }
 

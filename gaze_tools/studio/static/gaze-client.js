@@ -10,7 +10,7 @@ const MAX_QUEUE = 48;
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 8000;
 const MAX_SIDE_PX = 1280;
-/** The noise of a camera changes every image, so an image that stays the same for this long stands still. */
+/** The noise of a camera changes every image, so one that stays the same for this long is frozen. */
 const STILL_AFTER_MS = 2000;
 const STILL_LOOK_MS = 400;
 const STILL_SIZE = [32, 24];
@@ -35,11 +35,11 @@ export class GazeRequestError extends Error {
   }
 }
 
-/** The camera delivers no new images; `reason` is `lost` if it was unplugged or blocked, `still` if its image stands still. */
+/** The camera delivers no new images; `reason` is `lost` if it was unplugged or blocked, `still` if its image is frozen. */
 export class CameraStoppedError extends Error {
   /** @param {"lost" | "still"} reason */
   constructor(reason) {
-    super(reason === "lost" ? "the camera was disconnected or blocked" : "the camera's image stands still");
+    super(reason === "lost" ? "the camera was disconnected or blocked" : "the camera image is frozen");
     this.name = "CameraStoppedError";
     this.reason = reason;
   }
@@ -780,7 +780,7 @@ export class Viewing extends EventTarget {
       if (!isNew) continue;
       isNew = false;
       const isWatching = this._clock.isRunning && !this.film.ownerDocument.hidden;
-      // The image of a camera that is gone stands still.
+      // The image of a camera that is gone never changes.
       if (!isWatching || this.source.isLive === false || this.source.isStill) continue;
       if (performance.now() < nextMs) continue;
       if (this.queue.isFull) {
