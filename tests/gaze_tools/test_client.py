@@ -447,7 +447,8 @@ class TestRepeating:
         function.answers = [answer_raw]
 
         assert viewing.send(IMAGE).validity == "ok"
-        assert len(slept) == 1
+        # Twice if the next request still took the connection that the server was closing.
+        assert len(slept) in (1, 2)
 
     def test_a_connection_that_is_reset_is_made_again(self, function, viewing, slept):
         def reset(handler):
