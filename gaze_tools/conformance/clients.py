@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import certifi
@@ -40,6 +40,17 @@ class ServiceTarget:
     timeout_s: float = 5.0
     ca_bundle: Path | None = None
     proxy: str | None = None
+
+    def client_settings(self) -> "_ClientSettings":
+        """Return what all of the function's clients of a service take."""
+        return {"timeout_s": self.timeout_s, "retries": RETRIES, "proxy": self.proxy, "ca_bundle": self.ca_bundle}
+
+
+class _ClientSettings(TypedDict):
+    timeout_s: float
+    retries: int
+    proxy: str | None
+    ca_bundle: Path | None
 
 
 class RecordedHttpClient(HttpClient):
@@ -76,10 +87,7 @@ def make_session_store(target: ServiceTarget, log: ExchangeLog) -> HttpSessionSt
     """Return the function's client of the session API, with a record of its exchanges."""
     store = HttpSessionStore(
         target.base_url,
-        timeout_s=target.timeout_s,
-        retries=RETRIES,
-        proxy=target.proxy,
-        ca_bundle=target.ca_bundle,
+        **target.client_settings(),
     )
     store._client = _record(store._client, target, log)
     return store
@@ -89,10 +97,7 @@ def make_result_sink(target: ServiceTarget, log: ExchangeLog) -> HttpResultSink:
     """Return the function's client of the aggregator, with a record of its exchanges."""
     sink = HttpResultSink(
         target.base_url,
-        timeout_s=target.timeout_s,
-        retries=RETRIES,
-        proxy=target.proxy,
-        ca_bundle=target.ca_bundle,
+        **target.client_settings(),
     )
     sink._client = _record(sink._client, target, log)
     return sink
@@ -103,10 +108,7 @@ def _record(client: HttpClient, target: ServiceTarget, log: ExchangeLog) -> Reco
         target.base_url,
         service=client._service,
         errors=client._errors,
-        timeout_s=target.timeout_s,
-        retries=RETRIES,
-        proxy=target.proxy,
-        ca_bundle=target.ca_bundle,
+        **target.client_settings(),
     )
     recorded.log = log
     return recorded
