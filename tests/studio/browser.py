@@ -21,6 +21,19 @@ from tests.adapters.upstream_services import serve
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WAIT_MS = 90_000
+STATE = """() => {
+  const film = document.getElementById("film");
+  const isShown = (element) => element.getClientRects().length > 0;
+  return {
+    view: document.querySelector("[data-view]:not([hidden])")?.dataset.view,
+    said: [...document.querySelectorAll("#hint, #stage-text, #film-text, #film-trouble, [role=alert]")]
+      .filter(isShown).map((element) => element.textContent.trim()).filter(Boolean),
+    film: film && {at: film.currentTime, paused: film.paused, ready: film.readyState, error: film.error?.message},
+    isHidden: document.hidden,
+    fullScreen: document.fullscreenElement?.id,
+  };
+}"""
+"""What the page shows, for the message of a test that waited in vain."""
 
 
 def find_browser():
@@ -145,14 +158,18 @@ class Page:
             self.errors.append(message.text)
 
     def wait_for(self, selector):
-        self.page.wait_for_selector(selector)
+        try:
+            self.page.wait_for_selector(selector)
+        except Exception as error:
+            error.add_note(f"the page: {self.page.evaluate(STATE)}")
+            raise
 
     def until(self, expression):
         """Wait until an expression is true. Playwright's own waiting needs eval, which the page's policy forbids."""
         deadline_s = time.monotonic() + WAIT_MS / 1000
         while not self.page.evaluate(expression):
             if time.monotonic() > deadline_s:
-                raise TimeoutError(expression)
+                raise TimeoutError(f"{expression}: {self.page.evaluate(STATE)}")
             time.sleep(0.05)
 
     def open(self, services):

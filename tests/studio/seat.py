@@ -31,6 +31,9 @@ SIT_DOWN = """
       context.fillStyle = `rgb(${turn % 8}, ${turn % 8}, ${turn % 8})`;
       if (deed === "away") context.fillRect(0, 0, 640, 480);
       else context.drawImage(person.canvas, 0, 0);
+      // Without noise, an image that stays the same counts as frozen, also while the person's clip loads.
+      context.fillStyle = `hsl(0 0% ${20 + 60 * Math.random()}%)`;
+      context.fillRect(0, 0, 40, 40);
     }, 40);
     return seat.captureStream(25);
   };

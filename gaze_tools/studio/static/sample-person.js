@@ -54,10 +54,13 @@ export class SamplePerson extends EventTarget {
     };
     film.addEventListener("seeked", follow, options);
     film.addEventListener("pause", () => this._clip.pause(), options);
-    film.addEventListener("playing", () => {
+    const play = () => {
       follow();
       this._clip.play().catch(() => {});
-    }, options);
+    };
+    film.addEventListener("playing", play, options);
+    // The film may have begun while the clip was loading.
+    if (!film.paused) play();
   }
 
   rest() {
