@@ -5,8 +5,8 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,8 @@ from gaze_tools.saliency.models import make_model
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, count_frames, store_sample_maps
 from gaze_tools.studio.conversion import convert, is_playable
 from gaze_tools.studio.problems import StudioError, bad_request, not_found
+from gaze_tools.studio.removal import FilmRemovals, RemovalTimes
+from gaze_tools.studio.studio_film import StudioFilm
 from gaze_tools.studio.uploads import is_disk_full, receive
 from models.atomic_file import replace_file
 
@@ -48,39 +50,6 @@ class _RemovedError(Exception):
     """The film was removed while it was being prepared."""
 
 
-@dataclass(frozen=True, slots=True)
-class StudioFilm:
-    """A film as the page lists it.
-
-    Attributes:
-        film_id: Id of the film and of its saliency maps.
-        title: Name for the viewer.
-        state: `preparing`, `ready`, `failed`, or `no_maps` for a film that was ready and has lost its maps.
-        progress: Share of the preparation that is done, 0 to 1.
-        problem: Why it cannot be watched; None if it can.
-        reason: The same as a code: `unreadable`, `maps_failed`, `disk_full`, `no_maps`; None if it can be watched.
-        notes: What a viewer should know: `damaged`, `short`.
-        duration_s: Duration.
-        width: Width in pixels.
-        height: Height in pixels.
-    """
-
-    film_id: str
-    title: str
-    state: str = "preparing"
-    progress: float = 0.0
-    problem: str | None = None
-    duration_s: float | None = None
-    width: int = 0
-    height: int = 0
-    reason: str | None = None
-    notes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the film as JSON."""
-        return asdict(self)
-
-
 class FilmLibrary:
     """Films and the threads that prepare them. Thread-safe.
 
@@ -88,13 +57,31 @@ class FilmLibrary:
         directory: Directory with one directory for each film.
         database: Database of the saliency maps.
         model: Name of the saliency model.
+        is_watched: Returns whether a viewing of a film is not scored yet, which needs its maps.
+        on_removed: Called with the id of a film that has been removed.
+        removal_times: Times of a removal.
     """
 
     def __init__(
-        self, directory: Path, database: Database[dict[str, Any]], *, model: str = "spectral_residual"
+        self,
+        directory: Path,
+        database: Database[dict[str, Any]],
+        *,
+        model: str = "spectral_residual",
+        is_watched: Callable[[str], bool] = lambda _film_id: False,
+        on_removed: Callable[[str], None] = lambda _film_id: None,
+        removal_times: RemovalTimes | None = None,
     ) -> None:
         self._directory, self._database, self._model = directory, database, model
         self._lock = threading.Lock()
+        self._prepared: str | None = None
+        self._removals = FilmRemovals(
+            directory,
+            database,
+            is_in_use=lambda film_id: is_watched(film_id) or self._is_prepared(film_id),
+            on_removed=on_removed,
+            times=removal_times,
+        )
         self._one_at_a_time = threading.Lock()
         self._sample_lock = threading.Lock()
         self._films: dict[str, StudioFilm] = {}
@@ -106,8 +93,8 @@ class FilmLibrary:
             try:
                 stored = json.loads((place / "film.json").read_text(encoding="utf-8"))
                 film = StudioFilm(**{**stored, "notes": tuple(stored.get("notes", ()))})
-            except (ValueError, TypeError, AttributeError, OSError):  # its upload was interrupted
-                shutil.rmtree(place, ignore_errors=True)
+            except (ValueError, TypeError, AttributeError, OSError):  # its upload or its removal was interrupted
+                self._removals.start(place.name)
                 continue
             self._films[film.film_id] = film
             if film.state == "preparing":  # the studio was stopped meanwhile; finished maps are kept
@@ -150,10 +137,15 @@ class FilmLibrary:
         Raises:
             StudioError: There is no such film, or it is not ready yet.
         """
-        self.get(film_id)
         if film_id == SAMPLE_VIDEO_ID:
             return self._convert_sample()
+        # A viewing that has begun goes on if the film is removed.
+        is_removed = self._removals.is_pending(film_id)
+        if not is_removed:
+            self.get(film_id)
         found = next(iter(sorted(self._place(film_id).glob("play.*"))), None)
+        if found is None and is_removed:
+            raise not_found("There is no such film.")
         if found is None:
             raise StudioError(409, "not-prepared", "Not prepared", "The film is still being prepared.")
         return found
@@ -183,26 +175,36 @@ class FilmLibrary:
             film_id = f"film-{upload.sha256[:20]}"
             video = upload.video
             film = StudioFilm(film_id, Path(title).stem[:_MAX_TITLE] or "Film", width=video.width, height=video.height)
-            with self._lock:
-                known = self._films.get(film_id)
-                if known is None:
-                    if len(self._films) >= MAX_FILMS:
-                        raise StudioError(
-                            409, "too-many-films", "Too many films", "Remove a film before you add another."
-                        )
-                    place = self._place(film_id)
-                    try:
-                        place.mkdir(exist_ok=True)
-                        upload.path.replace(place / f"original{suffix}")
-                        self._write(film)
-                    except OSError:
-                        shutil.rmtree(place, ignore_errors=True)
-                        raise
-                    self._films[film_id] = film
+            was_removed = self._removals.cancel(film_id)
+            try:
+                known = self._insert(film, upload.path)
+            except BaseException:
+                if was_removed:
+                    self._removals.start(film_id)
+                raise
         if known is None:
             self._start(film_id)
             return film
         return known if known.state == "preparing" or self.get(film_id).state == "ready" else self.prepare(film_id)
+
+    def _insert(self, film: StudioFilm, upload: Path) -> StudioFilm | None:
+        """Take an uploaded film; return the one that is here already, None if it is new."""
+        with self._lock:
+            known = self._films.get(film.film_id)
+            if known is not None:
+                return known
+            if len(self._films) >= MAX_FILMS:
+                raise StudioError(409, "too-many-films", "Too many films", "Remove a film before you add another.")
+            place = self._place(film.film_id)
+            try:
+                place.mkdir(exist_ok=True)
+                upload.replace(place / f"original{upload.suffix}")
+                self._write(film)
+            except OSError:
+                shutil.rmtree(place, ignore_errors=True)
+                raise
+            self._films[film.film_id] = film
+        return None
 
     def prepare(self, film_id: str) -> StudioFilm:
         """Compute the maps of a film again that has lost them or failed; others are left alone.
@@ -224,17 +226,23 @@ class FilmLibrary:
         return film
 
     def remove(self, film_id: str) -> None:
-        """Remove a film of the viewer's own; one that is being prepared stops soon.
+        """Remove a film of the viewer's own, with its maps.
+
+        It is gone from the list at once. Its files and maps are removed as soon as nobody watches or prepares it; a
+        removal that fails is repeated, also after a restart.
 
         Raises:
             StudioError: There is no such film, or it is the sample.
+            OSError: It cannot be removed.
         """
-        self.get(film_id)
         if film_id == SAMPLE_VIDEO_ID:
             raise bad_request("The sample cannot be removed.")
         with self._lock:
-            self._films.pop(film_id, None)
-            shutil.rmtree(self._place(film_id), ignore_errors=True)
+            if film_id not in self._films:
+                raise not_found("There is no such film.")
+            (self._place(film_id) / "film.json").unlink(missing_ok=True)
+            del self._films[film_id]
+        self._removals.start(film_id)
 
     def _place(self, film_id: str) -> Path:
         return self._directory / film_id
@@ -254,12 +262,19 @@ class FilmLibrary:
                 convert(SAMPLE / "video.mp4", path)
         return path
 
-    def _change(self, film_id: str, **changes: Any) -> StudioFilm:  # noqa: ANN401  fields of a film
+    def _change(self, film_id: str, **changes: Any) -> None:  # noqa: ANN401  fields of a film
         with self._lock:
-            film = self._films.get(film_id)
-            if film is None:
-                raise _RemovedError
-            self._films[film_id] = film = replace(film, **changes)
+            self._replace(film_id, changes)
+
+    def _save(self, film_id: str, **changes: Any) -> None:  # noqa: ANN401  fields of a film
+        with self._lock:  # until it is written: it must not be written after it was removed
+            self._write(self._replace(film_id, changes))
+
+    def _replace(self, film_id: str, changes: Mapping[str, Any]) -> StudioFilm:
+        film = self._films.get(film_id)
+        if film is None:
+            raise _RemovedError
+        self._films[film_id] = film = replace(film, **changes)
         return film
 
     def _check_maps(self, film: StudioFilm) -> StudioFilm:
@@ -272,18 +287,34 @@ class FilmLibrary:
             return film  # the function will say so
         return film if is_complete else replace(film, state="no_maps", reason="no_maps", problem=_PROBLEMS["no_maps"])
 
+    def _is_prepared(self, film_id: str) -> bool:
+        with self._lock:
+            return self._prepared == film_id
+
     def _start(self, film_id: str) -> None:
         threading.Thread(target=self._prepare, args=(film_id,), daemon=True, name=film_id).start()
 
     def _prepare(self, film_id: str) -> None:
+        with self._one_at_a_time:
+            with self._lock:
+                film = self._films.get(film_id)
+                if film is None or film.state != "preparing":
+                    return  # it was removed, or removed and added again
+                self._prepared = film_id
+            try:
+                self._try_to_prepare(film_id)
+            finally:
+                with self._lock:
+                    self._prepared = None
+
+    def _try_to_prepare(self, film_id: str) -> None:
         try:
-            with self._one_at_a_time:
-                if film_id == SAMPLE_VIDEO_ID:
-                    store_sample_maps(self._database, count_frames(str(SAMPLE / "video.mp4")))
-                    self._change(film_id, state="ready", progress=1.0)
-                else:
-                    self._make_ready(film_id)
-        except (_RemovedError, StudioError):  # it was removed, before or while it was prepared
+            if film_id == SAMPLE_VIDEO_ID:
+                store_sample_maps(self._database, count_frames(str(SAMPLE / "video.mp4")))
+                self._change(film_id, state="ready", progress=1.0)
+            else:
+                self._make_ready(film_id)
+        except (_RemovedError, StudioError):  # it was removed while it was prepared
             return
         except Exception as error:
             _log.warning("a film could not be prepared: %s", type(error).__name__)
@@ -291,7 +322,7 @@ class FilmLibrary:
             if isinstance(error, OSError):
                 reason = "disk_full" if is_disk_full(error) else "unreadable"
             with contextlib.suppress(_RemovedError, OSError):
-                self._write(self._change(film_id, state="failed", reason=reason, problem=_PROBLEMS[reason]))
+                self._save(film_id, state="failed", reason=reason, problem=_PROBLEMS[reason])
 
     def _make_ready(self, film_id: str) -> None:
         original, place = self.find_original(film_id), self._place(film_id)
@@ -315,7 +346,7 @@ class FilmLibrary:
         duration_s = done.times.duration_s if done.times is not None else facts.get("duration_s")
         duration_s = duration_s or done.frames / (video.fps or 25.0)
         notes = [*(["damaged"] if is_damaged else []), *(["short"] if duration_s < SHORT_S else [])]
-        self._write(self._change(film_id, state="ready", progress=1.0, duration_s=duration_s, notes=tuple(notes)))
+        self._save(film_id, state="ready", progress=1.0, duration_s=duration_s, notes=tuple(notes))
 
     def _compute(self, film_id: str, video: Video, on_frame: Callable[[int, int], None]) -> Computed:
         facts = self._database[VIDEOS].find_one({"_id": film_id}) or {}

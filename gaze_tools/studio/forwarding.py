@@ -89,3 +89,10 @@ def complete_metadata(metadata: Mapping[str, Any], ip_address: str) -> dict[str,
     if "session_id" not in metadata and isinstance(video_id, str):
         completed["session_id"] = make_session_id(ip_address, video_id)
     return completed
+
+
+def is_last(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a request ends its session."""
+    frames = metadata.get("frames")
+    parts = [metadata, *(frames if isinstance(frames, list) else [])]
+    return any(isinstance(each, dict) and bool(each.get("last_frame")) for each in parts)

@@ -25,20 +25,20 @@ from gaze_tools.sample_clip import SAMPLE, SAMPLE_FPS, read_truth
 from gaze_tools.stack.server import make_server_command
 from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
-from gaze_tools.studio.forwarding import Forwarder, complete_metadata, read_frames
+from gaze_tools.studio.forwarding import Forwarder, complete_metadata, is_last, read_frames
 from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_address, check_origin
 from gaze_tools.studio.kept import KeptSessions, find_ended
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
+from gaze_tools.studio.removal import RemovalTimes
 from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
-from gaze_tools.studio.viewings import start_viewing
+from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OpenViewings, start_viewing
 
 PAGE = Path(__file__).with_name("static")
 MAX_GAZE_BYTES = 8 * 2**20
 """As MAX_BODY_BYTES of the function."""
 
 _MAX_MESSAGE_BYTES = 64 * 1024
-_CHECK = "check"
-_OPEN_VIDEO_IDS = ("calibration", _CHECK)
+_OPEN_VIDEO_IDS = ("calibration", CHECK_VIDEO_ID)
 """Video ids without a film: calibrations, and the check of the viewer's position."""
 
 _log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class GatewaySetup:
         directory: Directory for films and finished sessions.
         hosts: Host names under which the gateway may be reached.
         token_key: Key that signs session tokens; None if the function checks none.
+        removal_times: Times of the removal of films; None for the usual ones.
     """
 
     function_url: str
@@ -63,6 +64,7 @@ class GatewaySetup:
     directory: Path
     hosts: Collection[str] = LOOPBACK_NAMES
     token_key: bytes | None = None
+    removal_times: RemovalTimes | None = None
 
 
 def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Flask:
@@ -74,12 +76,19 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
     """
     app = Flask(__name__, static_folder=str(PAGE), static_url_path="/static")
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_GAZE_BYTES
-    films = FilmLibrary(setup.directory / "films", database)
     kept = KeptSessions(setup.directory, setup.session_api_url, setup.mongo_uri, database=database.name)
+    viewings = OpenViewings(kept.store)
+    films = FilmLibrary(
+        setup.directory / "films",
+        database,
+        is_watched=viewings.is_watched,
+        on_removed=kept.remove_overlays,
+        removal_times=setup.removal_times,
+    )
     _add_guard(app, setup.hosts)
     _add_page(app, setup.directory)
     _add_films(app, films)
-    _add_viewings(app, setup, films, kept)
+    _add_viewings(app, setup, films, kept, viewings)
     _add_sessions(app, films, kept)
     return app
 
@@ -199,7 +208,9 @@ def _add_films(app: Flask, films: FilmLibrary) -> None:
         return send_file(path, mimetype=kind, conditional=True, max_age=0)
 
 
-def _add_viewings(app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: KeptSessions) -> None:
+def _add_viewings(
+    app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: KeptSessions, viewings: OpenViewings
+) -> None:
     forwarder = Forwarder(setup.function_url)
 
     @app.get("/api/health")
@@ -217,20 +228,31 @@ def _add_viewings(app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: Kep
             check_video_id(video_id)
         except ValueError as error:
             raise bad_request("video_id is not a video id.") from error
-        if video_id not in _OPEN_VIDEO_IDS:
-            films.require_ready(video_id)
         started = start_viewing(_address(), video_id, token_key=setup.token_key)
-        if video_id != _CHECK:
-            kept.reserve(started, _address())
+        if video_id == CHECK_VIDEO_ID:
+            return jsonify(asdict(started)), 201
+        viewings.add(started)  # first, so that a film that is removed now waits for it
+        try:
+            if video_id not in _OPEN_VIDEO_IDS:
+                films.require_ready(video_id)
+        except StudioError:
+            viewings.end(started.session_id)
+            raise
+        if not kept.reserve(started, _address()):
+            viewings.note_unreserved(started.session_id)
         return jsonify(asdict(started)), 201
 
     @app.post("/gaze")
     def forward() -> Response:
         metadata, images = read_frames(request)
+        session_id = metadata.get("session_id")
+        if isinstance(session_id, str) and metadata.get("video_id") != CHECK_VIDEO_ID:
+            viewings.require(session_id, is_last=is_last(metadata))
         answer = forwarder.post(complete_metadata(metadata, _address()), images)
         ended = find_ended(answer.get_data()) if answer.status_code == 200 else None
         if ended is not None:
             kept.keep(ended)
+            viewings.end(ended.session_id)
         return answer
 
     @app.post("/api/calibrations/<session_id>")

@@ -56,6 +56,9 @@ class EndedSession:
 class KeptSessions:
     """Finished sessions and calibrations in a directory, one directory for each. Thread-safe.
 
+    Attributes:
+        store: The session API.
+
     Args:
         directory: Directory for both.
         session_api_url: Base address of the session API.
@@ -70,24 +73,26 @@ class KeptSessions:
             # Other users of the machine have no business here.
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._session_api_url = session_api_url
-        self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
+        self.store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         self._lock = threading.Lock()
         self._one_overlay_at_a_time = threading.Lock()
 
-    def reserve(self, viewing: StartedViewing, ip_address: str) -> None:
-        """Create the session of a viewing with a long life; otherwise the function creates it with the usual one."""
+    def reserve(self, viewing: StartedViewing, ip_address: str) -> bool:
+        """Create the session of a viewing with a long life; return False if the function has to create it."""
         api = SessionApi(self._session_api_url)
         try:
             api.create(viewing.session_id, ip_address=ip_address, video_id=viewing.video_id, keep_s=KEEP_S)
         except SessionStoreError as error:
             _log.warning("a session could not be reserved: %s", type(error).__name__)
+            return False
+        return True
 
     def keep(self, ended: EndedSession) -> bool:
         """Write the export of a session; return whether it was written."""
         place = self._calibration(ended.session_id) if ended.is_calibration else self._place(ended.session_id)
         try:
-            export_session(ended.session_id, place / "session.json", self._store, self._maps)
+            export_session(ended.session_id, place / "session.json", self.store, self._maps)
         except (GazeError, OSError) as error:
             _log.warning("a finished session could not be kept: %s", type(error).__name__)
             return False
@@ -104,7 +109,7 @@ class KeptSessions:
             raise not_found("There is no such calibration.")
         with self._lock:
             with contextlib.suppress(SessionNotFoundError):
-                self._store.get_session(session_id, first=1, last=1)
+                self.store.get_session(session_id, first=1, last=1)
                 return
             try:
                 import_session(path, SessionApi(self._session_api_url), keep_s=KEEP_S)
@@ -160,15 +165,25 @@ class KeptSessions:
                     self._write_report(place, video)
         return place / name
 
+    def remove_overlays(self, video_id: str) -> None:
+        """Remove the overlay videos of a film, which show it."""
+        with self._one_overlay_at_a_time:
+            for overlay in self._directory.glob(f"*/{OVERLAY}"):
+                with contextlib.suppress(StudioError):
+                    if self._read_video_id(overlay.parent) == video_id:
+                        overlay.unlink(missing_ok=True)
+
     def read_video_id(self, session_id: str) -> str:
         """Return the video id of a kept session.
 
         Raises:
             StudioError: There is no such session.
         """
-        path = self._place(session_id) / "session.json"
+        return self._read_video_id(self._place(session_id))
+
+    def _read_video_id(self, place: Path) -> str:
         try:
-            exported = ExportedSessions(path)
+            exported = ExportedSessions(place / "session.json")
             return exported.get_session(exported.header.session_id).video_id
         except (OSError, ValueError, SessionNotFoundError) as error:
             raise not_found("There is no such session.") from error

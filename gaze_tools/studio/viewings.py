@@ -1,12 +1,30 @@
-"""Ids and tokens of viewings, as an API gateway makes them."""
+"""Viewings as an API gateway starts them: ids, tokens, and whether their sessions still exist."""
 
 import secrets
+import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from func.session_token import Viewing, sign_viewing
+from gaze_core.errors import SessionNotFoundError, SessionStoreError
+from gaze_core.ports import SessionReader
+from gaze_tools.studio.problems import StudioError
+
+ID_PREFIX = "studio-"
+"""Start of the session ids that the studio makes; clients that post under ids of their own never start with it."""
+
+CHECK_VIDEO_ID = "check"
+"""Video id of the check of the viewer's position, whose frames nobody needs later."""
+
+RECHECK_S = 30.0
+"""Time after which the session API is asked again whether a session still exists."""
+
+OPEN_S = 600.0
+"""A viewing without a score counts as given up after this time without a frame."""
+
+_FORGET_S = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,112 @@ def start_viewing(
         nonce: Returns a random text that nobody can guess.
     """
     start_ms = int(1000 * clock())
-    session_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ip_address}:{video_id}:{start_ms}:{nonce()}"))
+    session_id = f"{ID_PREFIX}{uuid.uuid5(uuid.NAMESPACE_URL, f'{ip_address}:{video_id}:{start_ms}:{nonce()}')}"
     viewing = Viewing(session_id, ip_address, video_id, start_ms)
     return StartedViewing(session_id, video_id, None if token_key is None else sign_viewing(token_key, viewing))
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenViewing:
+    """A viewing without a score.
+
+    Attributes:
+        video_id: Video id.
+        used_s: Time of its last frame.
+        checked_s: Time at which its session was last seen in the session API; None if it was not looked up yet.
+        created_at: When that session was created; None if it was not looked up yet.
+        is_reserved: Whether the session exists before the first frame.
+    """
+
+    video_id: str
+    used_s: float
+    checked_s: float | None = None
+    created_at: str | None = None
+    is_reserved: bool = True
+
+
+class OpenViewings:
+    """Viewings that have no score yet. Thread-safe.
+
+    The session API is the only place where frames are kept. If it has lost a session, as after a restart without a data
+    directory, the function would create it again with the next frame, and score what came after. So the gateway, which
+    creates the sessions of its viewings, refuses frames of those that no longer exist.
+
+    Args:
+        sessions: Session API.
+        clock: Returns a time in seconds that only grows.
+    """
+
+    def __init__(self, sessions: SessionReader, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sessions, self._clock = sessions, clock
+        self._lock = threading.Lock()
+        self._open: dict[str, _OpenViewing] = {}
+
+    def add(self, started: StartedViewing) -> None:
+        """Note that a viewing begins."""
+        now_s = self._clock()
+        with self._lock:
+            self._open = {name: each for name, each in self._open.items() if now_s - each.used_s < _FORGET_S}
+            self._open[started.session_id] = _OpenViewing(started.video_id, now_s)
+
+    def note_unreserved(self, session_id: str) -> None:
+        """Note that only the first frame of a viewing will create its session."""
+        with self._lock:
+            if session_id in self._open:
+                self._open[session_id] = replace(self._open[session_id], is_reserved=False)
+
+    def end(self, session_id: str) -> None:
+        """Note that a viewing is scored or does not take place."""
+        with self._lock:
+            self._open.pop(session_id, None)
+
+    def is_watched(self, video_id: str) -> bool:
+        """Return whether a viewing of a video is in progress or not scored yet."""
+        now_s = self._clock()
+        with self._lock:
+            return any(each.video_id == video_id and now_s - each.used_s < OPEN_S for each in self._open.values())
+
+    def require(self, session_id: str, *, is_last: bool = False) -> None:
+        """Check that the earlier frames of a viewing are still stored; ids of other clients are left alone.
+
+        Args:
+            session_id: Session id.
+            is_last: Whether this frame ends the session, so that the session API is always asked.
+
+        Raises:
+            StudioError: They are lost (410), or the session API failed (502).
+        """
+        if not session_id.startswith(ID_PREFIX):
+            return
+        now_s = self._clock()
+        with self._lock:
+            known = self._open.get(session_id)
+            if known is not None:
+                self._open[session_id] = known = replace(known, used_s=now_s)
+        is_fresh = known is not None and known.checked_s is not None and now_s - known.checked_s < RECHECK_S
+        if is_fresh and not is_last:
+            return
+        try:
+            session = self._sessions.get_session(session_id, first=1, last=1)
+        except SessionNotFoundError as error:
+            if known is not None and not known.is_reserved and known.created_at is None:
+                return  # its first frame is about to create it
+            raise self._lose(session_id) from error
+        except SessionStoreError as error:
+            detail = "The session API does not answer; send the same request again."
+            raise StudioError(502, "session-api-failed", "Session API failed", detail) from error
+        if known is not None and known.created_at not in (None, session.created_at):
+            raise self._lose(session_id)
+        if "result" in session.settings:
+            return
+        with self._lock:
+            self._open[session_id] = _OpenViewing(session.video_id, now_s, now_s, session.created_at)
+
+    def _lose(self, session_id: str) -> StudioError:
+        self.end(session_id)
+        return StudioError(
+            410,
+            "session-lost",
+            "Session lost",
+            "The earlier frames of this session are no longer stored, so it cannot be finished. Start a new one.",
+        )

@@ -1,11 +1,17 @@
 """Fixtures of the studio's tests."""
 
 import cv2
+import numpy as np
 import pytest
 
+from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE, read_frames
+from gaze_tools.studio.gateway import GatewaySetup, make_gateway
+from gaze_tools.studio.removal import RemovalTimes
+from tests.adapters.upstream_services import serve
 from tests.gaze_tools.conftest import store, video  # noqa: F401  fixtures
 from tests.studio.browser import Page, find_browser, run_services
+from tests.studio.gateway_client import make_function
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +62,25 @@ def page(browser, services):
     yield studio
     context.close()
     assert studio.errors == []
+
+
+@pytest.fixture(scope="module")
+def function_url():
+    """A function that answers with the metadata and the sizes of the images."""
+    with serve(make_function()) as url:
+        yield url
+
+
+@pytest.fixture
+def make_client(mongo_uri, database, tmp_path, function_url):
+    # The sample film has 200 frames.
+    maps = dict.fromkeys(range(1, 201), np.arange(6, dtype=np.uint8).reshape(2, 3))
+    seed_saliency_maps(database, "sample", maps, fps=20.0, width=3, height=2, how="test")
+
+    def make(function_url=function_url, token_key=None, session_api_url="http://127.0.0.1:9"):
+        setup = GatewaySetup(
+            function_url, session_api_url, mongo_uri, tmp_path, token_key=token_key, removal_times=RemovalTimes(0, 0.02)
+        )
+        return make_gateway(database, setup).test_client()
+
+    return make

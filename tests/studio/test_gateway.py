@@ -1,72 +1,34 @@
 """The studio's gateway, with a function that reports what arrives."""
 
-import io
 import json
 import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-from flask import Flask, jsonify, request
 
 from func.session_token import Viewing, sign_viewing
 from gaze_core.ports import Session
 from gaze_tools.film import read_times
-from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.session.export_file import ExportHeader, write_export
 from gaze_tools.studio import gateway, kept, uploads
-from gaze_tools.studio.films import StudioFilm
-from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.guard import check_address, check_origin
 from gaze_tools.studio.kept import FILES, EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
+from gaze_tools.studio.studio_film import StudioFilm
 from gaze_tools.studio.viewings import start_viewing
-from tests.adapters.upstream_services import refused_url, serve
+from tests.adapters.upstream_services import refused_url
 from tests.fakes.report import record
+from tests.studio.gateway_client import post
 
 KEY = b"0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def function_url():
-    """A function that answers with the metadata and the sizes of the images."""
-    app = Flask("function")
-
-    @app.post("/gaze")
-    def gaze():
-        metadata = json.loads(request.form["metadata"]) if request.form else request.get_json()
-        if metadata.get("frame_number") == 99:
-            return jsonify(type="/problems/busy", status=503), 503, {"Retry-After": "7", "X-Request-Id": "r1"}
-        return jsonify(metadata=metadata, sizes=[len(each.read()) for each in request.files.getlist("frame")])
-
-    with serve(app) as url:
-        yield url
-
-
-@pytest.fixture
-def make_client(mongo_uri, database, tmp_path, function_url):
-    # The sample film has 200 frames.
-    maps = dict.fromkeys(range(1, 201), np.arange(6, dtype=np.uint8).reshape(2, 3))
-    seed_saliency_maps(database, "sample", maps, fps=20.0, width=3, height=2, how="test")
-
-    def make(function_url=function_url, token_key=None):
-        setup = GatewaySetup(function_url, "http://127.0.0.1:9", mongo_uri, tmp_path, token_key=token_key)
-        return make_gateway(database, setup).test_client()
-
-    return make
 
 
 @pytest.fixture
 def client(make_client):
     return make_client()
-
-
-def post(client, metadata, *images):
-    data = {"metadata": json.dumps(metadata), "frame": [(io.BytesIO(image), "frame") for image in images]}
-    return client.post("/gaze", data=data)
 
 
 class TestForwarding:
@@ -125,7 +87,7 @@ class TestViewings:
     def test_an_id_depends_on_viewer_video_time_and_nonce(self):
         viewing = start_viewing("203.0.113.7", "film", clock=lambda: 1.5, nonce=lambda: "n")
 
-        assert viewing.session_id == str(uuid.uuid5(uuid.NAMESPACE_URL, "203.0.113.7:film:1500:n"))
+        assert viewing.session_id == f"studio-{uuid.uuid5(uuid.NAMESPACE_URL, '203.0.113.7:film:1500:n')}"
 
     def test_the_token_is_signed_for_this_viewing(self, make_client):
         started = make_client(token_key=KEY).post("/api/viewings", json={"video_id": "calibration"}).json
@@ -273,6 +235,13 @@ def _await(client, film_id):
     raise TimeoutError
 
 
+def _until(condition):
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
 def keep_session(directory, video_id):
     """Write a session of ten frames as the studio keeps it; return its id."""
     frames = {number: record([0.5, 0.5], video_time_ms=50.0 * number) for number in range(1, 11)}
@@ -339,6 +308,19 @@ class TestFiles:
 
         assert "overlay.mp4" not in client.get("/api/sessions/s/report.html").text
         assert client.get("/api/sessions/s/overlay.mp4").status_code == 404
+
+    def test_the_film_with_the_gaze_is_removed_with_the_film(self, client, tmp_path, video):
+        film_id = client.post("/api/films?name=a.mkv", data=video.read_bytes()).json["film_id"]
+        _await(client, film_id)
+        keep_session(tmp_path, film_id)
+        overlay = tmp_path / "sessions" / "s" / "overlay.mp4"
+        assert client.get("/api/sessions/s/report.html").status_code == 200
+        overlay.write_bytes(b"film")
+        client.delete(f"/api/films/{film_id}")
+
+        _until(lambda: not overlay.exists())
+        assert client.get("/api/sessions/s/overlay.mp4").status_code == 404
+        assert client.get("/api/sessions/s/report.html").status_code == 200
 
     def test_the_sample_person_has_images_of_nine_targets_and_two_to_test(self, client):
         images = client.get("/api/sample-person").json["targets"]

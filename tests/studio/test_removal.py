@@ -1,0 +1,202 @@
+"""Removing a film removes its maps, too: while it is watched or prepared, with the database down, and added again."""
+
+import threading
+import time
+
+import pytest
+from pymongo import MongoClient
+
+from gaze_tools.saliency.listing import has_all_maps
+from gaze_tools.studio import films as films_module
+from gaze_tools.studio.films import FilmLibrary
+from gaze_tools.studio.problems import StudioError
+from gaze_tools.studio.removal import RemovalTimes
+from tests.adapters.upstream_services import refused_url
+
+AT_ONCE = RemovalTimes(grace_s=0.0, retry_s=0.02)
+
+
+@pytest.fixture
+def watched():
+    return set()
+
+
+@pytest.fixture
+def make_library(database, tmp_path, watched):
+    def make(database=database, **options):
+        return FilmLibrary(
+            tmp_path / "films", database, is_watched=watched.__contains__, removal_times=AT_ONCE, **options
+        )
+
+    return make
+
+
+@pytest.fixture
+def library(make_library):
+    return make_library()
+
+
+def until(condition):
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def add(library, video):
+    with video.open("rb") as stream:
+        return library.add(video.name, stream).film_id
+
+
+def prepare(library, video):
+    film_id = add(library, video)
+    until(lambda: library.get(film_id).state != "preparing")
+    assert library.get(film_id).state == "ready"
+    return film_id
+
+
+def is_gone(database, tmp_path, film_id):
+    """Return whether nothing is left: files, collection and facts."""
+    return (
+        not (tmp_path / "films" / film_id).exists()
+        and film_id not in database.list_collection_names()
+        and database["videos"].find_one({"_id": film_id}) is None
+    )
+
+
+def list_ids(library):
+    return [film.film_id for film in library.list_films()]
+
+
+def test_the_maps_are_gone_with_the_film(library, database, tmp_path, video):
+    film_id = prepare(library, video)
+    library.remove(film_id)
+
+    assert list_ids(library) == ["sample"]
+    until(lambda: is_gone(database, tmp_path, film_id))
+
+
+def test_running_readers_of_the_maps_may_finish(database, tmp_path, video):
+    library = FilmLibrary(tmp_path / "films", database, removal_times=RemovalTimes(grace_s=600.0))
+    film_id = prepare(library, video)
+    library.remove(film_id)
+    until(lambda: not has_all_maps(database, film_id))  # hidden from new readers
+
+    assert database[film_id].count_documents({}) == 6
+    assert RemovalTimes().grace_s == 120.0
+
+
+def test_a_film_that_is_watched_keeps_files_and_maps_until_it_is_scored(library, database, tmp_path, video, watched):
+    film_id = prepare(library, video)
+    watched.add(film_id)
+    library.remove(film_id)
+    time.sleep(5 * AT_ONCE.retry_s)
+
+    assert list_ids(library) == ["sample"]
+    with pytest.raises(StudioError, match="no such film"):
+        library.require_ready(film_id)
+    assert has_all_maps(database, film_id)
+    assert library.find_playable(film_id).is_file()
+    watched.clear()
+    until(lambda: is_gone(database, tmp_path, film_id))
+    with pytest.raises(StudioError, match="no such film"):
+        library.find_playable(film_id)
+
+
+def test_a_computation_that_runs_stops_and_leaves_nothing(library, database, tmp_path, video, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    compute = films_module.compute_maps
+
+    def compute_slowly(*arguments, on_frame, **options):
+        def report(number, made):
+            begun.set()
+            assert go_on.wait(60)
+            on_frame(number, made)
+
+        return compute(*arguments, on_frame=report, **options)
+
+    monkeypatch.setattr(films_module, "compute_maps", compute_slowly)
+    film_id = add(library, video)
+    assert begun.wait(60)
+    library.remove(film_id)
+    time.sleep(5 * AT_ONCE.retry_s)
+    assert database["videos"].find_one({"_id": film_id}) is not None  # it waits for the computation
+    go_on.set()
+
+    until(lambda: is_gone(database, tmp_path, film_id))
+    assert list_ids(library) == ["sample"]
+
+
+def test_a_database_that_is_down_is_tried_again(make_library, database, tmp_path, video, mongo_client):
+    film_id = prepare(make_library(), video)
+    port = refused_url().rpartition(":")[2]
+    with MongoClient(f"mongodb://127.0.0.1:{port}", serverSelectionTimeoutMS=20) as away:
+        library = make_library(database=away[database.name])
+        library.remove(film_id)
+        time.sleep(0.2)
+        assert list_ids(library) == ["sample"]
+        assert has_all_maps(database, film_id)
+        library._removals._database = database  # it is back
+
+        until(lambda: is_gone(database, tmp_path, film_id))
+
+
+def test_a_removal_that_was_interrupted_is_resumed_at_the_next_start(make_library, database, tmp_path, video, watched):
+    first = make_library()
+    film_id = prepare(first, video)
+    watched.add(film_id)
+    first.remove(film_id)
+    later = make_library()
+
+    assert list_ids(later) == ["sample"]
+    watched.clear()
+    until(lambda: is_gone(database, tmp_path, film_id))
+
+
+def test_the_same_film_can_be_added_again_at_once(library, database, video):
+    film_id = prepare(library, video)
+    library.remove(film_id)
+
+    assert prepare(library, video) == film_id
+    time.sleep(5 * AT_ONCE.retry_s)
+    assert library.get(film_id).state == "ready"
+    assert library.find_playable(film_id).is_file()
+
+
+def test_a_film_that_is_added_again_while_it_is_still_watched_is_not_removed(library, video, watched):
+    film_id = prepare(library, video)
+    watched.add(film_id)
+    library.remove(film_id)
+    prepare(library, video)
+    watched.clear()
+    time.sleep(5 * AT_ONCE.retry_s)
+
+    assert library.get(film_id).state == "ready"
+
+
+def test_adding_again_in_vain_does_not_keep_the_maps(library, database, video, watched, monkeypatch):
+    film_id = prepare(library, video)
+    watched.add(film_id)
+    library.remove(film_id)
+    monkeypatch.setattr(films_module, "MAX_FILMS", 1)
+    with pytest.raises(StudioError, match="Remove a film"):
+        add(library, video)
+    watched.clear()
+
+    until(lambda: film_id not in database.list_collection_names())
+
+
+def test_the_sample_and_unknown_films_are_not_removed(library):
+    with pytest.raises(StudioError, match="sample cannot be removed"):
+        library.remove("sample")
+    with pytest.raises(StudioError, match="no such film"):
+        library.remove("film-0123")
+
+
+def test_a_callback_says_when_a_film_is_gone(make_library, video):
+    removed = []
+    library = make_library(on_removed=removed.append)
+    film_id = prepare(library, video)
+    library.remove(film_id)
+
+    until(lambda: removed == [film_id])

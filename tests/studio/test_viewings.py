@@ -1,0 +1,149 @@
+"""Viewings that the gateway has started: whether their earlier frames are still stored."""
+
+import pytest
+
+from gaze_core.errors import SessionStoreError
+from gaze_tools.studio.problems import StudioError
+from gaze_tools.studio.viewings import OPEN_S, RECHECK_S, OpenViewings, StartedViewing
+from tests.fakes.session_api import FakeSessionStore
+
+VIEWING = StartedViewing("studio-1", "film", None)
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def sessions():
+    return FakeSessionStore()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def viewings(sessions, clock):
+    return start(sessions, clock)
+
+
+def start(sessions, clock):
+    viewings = OpenViewings(sessions, clock=clock)
+    viewings.add(VIEWING)
+    create(sessions)
+    return viewings
+
+
+def create(sessions):
+    sessions.create_session("studio-1", ip_address="203.0.113.7", video_id="film")
+
+
+def refuse(viewings, session_id="studio-1", **options):
+    with pytest.raises(StudioError) as raised:
+        viewings.require(session_id, **options)
+    return raised.value.status, raised.value.slug
+
+
+def test_the_times_are_those_that_the_docs_state():
+    assert (RECHECK_S, OPEN_S) == (30.0, 600.0)
+
+
+class TestLostSessions:
+    def test_frames_of_a_viewing_are_accepted(self, viewings):
+        viewings.require("studio-1")
+
+    def test_another_gateway_process_knows_a_viewing_whose_session_still_exists(self, viewings, sessions, clock):
+        OpenViewings(sessions, clock=clock).require("studio-1")
+
+    def test_a_viewing_whose_session_no_longer_exists_is_lost(self, clock):
+        """As after a restart without a data directory: neither the gateway nor the session API knows it."""
+        viewings = OpenViewings(FakeSessionStore(), clock=clock)
+
+        assert refuse(viewings) == (410, "session-lost")
+        assert refuse(viewings, is_last=True) == (410, "session-lost")
+
+    def test_a_session_that_expired_in_a_long_pause_is_lost(self, viewings, sessions, clock):
+        viewings.require("studio-1")
+        sessions.expire("studio-1")
+        clock.now_s += RECHECK_S
+
+        assert refuse(viewings) == (410, "session-lost")
+
+    def test_a_session_that_the_function_has_created_again_is_lost(self, viewings, sessions, clock):
+        viewings.require("studio-1")
+        sessions.expire("studio-1")
+        create(sessions)
+        clock.now_s += RECHECK_S
+
+        assert refuse(viewings) == (410, "session-lost")
+
+    def test_the_last_frame_finds_out_at_once(self, viewings, sessions):
+        viewings.require("studio-1")
+        sessions.expire("studio-1")
+        create(sessions)
+
+        assert refuse(viewings, is_last=True) == (410, "session-lost")
+
+    def test_the_session_api_is_not_asked_for_every_frame(self, viewings, sessions, clock):
+        viewings.require("studio-1")
+        sessions.error = SessionStoreError("down")
+        clock.now_s += RECHECK_S - 1
+
+        viewings.require("studio-1")
+
+    def test_a_session_api_that_is_down_loses_no_viewing(self, viewings, sessions):
+        sessions.error = SessionStoreError("down")
+        assert refuse(viewings) == (502, "session-api-failed")
+        sessions.error = None
+
+        viewings.require("studio-1")
+
+    @pytest.mark.parametrize("session_id", ["1", "3f2c9a52-6a0e-5a4e-9d2b-0c6f4a1d7e11", "a-studio-1"])
+    def test_sessions_of_other_clients_begin_with_their_first_frame(self, viewings, session_id):
+        viewings.require(session_id, is_last=True)
+
+    def test_a_viewing_that_could_not_be_reserved_begins_with_its_first_frame(self, sessions, clock):
+        viewings = OpenViewings(sessions, clock=clock)
+        viewings.add(VIEWING)
+        viewings.note_unreserved("studio-1")
+        viewings.require("studio-1")  # the session does not exist yet
+        create(sessions)
+        viewings.require("studio-1")
+        sessions.expire("studio-1")
+        clock.now_s += RECHECK_S
+
+        assert refuse(viewings) == (410, "session-lost")
+
+
+class TestWatched:
+    def test_a_film_is_watched_from_the_start_of_a_viewing_until_its_score(self, viewings):
+        assert viewings.is_watched("film")
+        assert not viewings.is_watched("other")
+        viewings.end("studio-1")
+        assert not viewings.is_watched("film")
+
+    def test_a_viewing_without_frames_is_given_up_after_a_while(self, viewings, clock):
+        clock.now_s += OPEN_S - 1
+        viewings.require("studio-1")
+        clock.now_s += OPEN_S - 1
+        assert viewings.is_watched("film")
+        clock.now_s += 1
+        assert not viewings.is_watched("film")
+
+    def test_after_a_restart_its_next_frame_says_that_a_film_is_watched(self, viewings, sessions, clock):
+        later = OpenViewings(sessions, clock=clock)
+        assert not later.is_watched("film")
+        later.require("studio-1")
+        assert later.is_watched("film")
+
+    def test_a_repeat_of_the_last_frame_does_not_begin_again(self, viewings, sessions):
+        sessions.store_settings("studio-1", {"result": {"final_score": 50.0}})
+        viewings.end("studio-1")
+        viewings.require("studio-1", is_last=True)
+
+        assert not viewings.is_watched("film")
