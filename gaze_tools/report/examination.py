@@ -174,6 +174,8 @@ def examine_session(
     elif attention is not None and not _agrees(attention, stored):
         kind = "the same maps as" if stored.maps_digest == digest else "other maps than"
         notes.append(f"The stored result is {stored.final_score}, computed with {kind} those in the store now.")
+    elif attention is None and stored.score_valid and digest is None:
+        notes.append(f"The stored result is {stored.final_score}, computed with maps that have been removed since.")
     return Report(
         session_id=session.session_id,
         video_id=session.video_id,

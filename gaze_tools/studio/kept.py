@@ -102,16 +102,16 @@ class KeptSessions:
         """Put a kept calibration back into the session API if it has expired there.
 
         Raises:
-            StudioError: It was not kept, or cannot be stored.
+            StudioError: It no longer exists (404), or cannot be stored (502).
         """
         path = self._calibration(session_id) / "session.json"
-        if not path.is_file():
-            raise not_found("There is no such calibration.")
         with self._lock:
-            with contextlib.suppress(SessionNotFoundError):
-                self.store.get_session(session_id, first=1, last=1)
-                return
             try:
+                with contextlib.suppress(SessionNotFoundError):
+                    self.store.get_session(session_id, first=1, last=1)
+                    return
+                if not path.is_file():
+                    raise not_found("There is no such calibration.")
                 import_session(path, SessionApi(self._session_api_url), keep_s=KEEP_S)
             except (GazeError, ValueError, OSError) as error:
                 raise StudioError(

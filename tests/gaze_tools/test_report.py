@@ -352,6 +352,11 @@ class TestOddSessions:
 
         assert "The stored result is 12.5, computed with other maps than those in the store now." in report.notes
 
+    def test_a_result_whose_maps_were_removed_is_stated(self):
+        report, _ = examine({1: record(LOOKS_RIGHT)}, None, result=result_of(12.5, maps_digest="old"))
+
+        assert "The stored result is 12.5, computed with maps that have been removed since." in report.notes
+
     def test_a_result_that_agrees_needs_no_note(self):
         report, _ = examine({1: record(LOOKS_RIGHT)}, {1: RIGHT}, result=result_of(100.0, maps_digest="d1"))
 

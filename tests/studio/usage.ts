@@ -59,6 +59,7 @@ export async function watch(film: HTMLVideoElement, signal: AbortSignal): Promis
     viewing.abort();
     if (error instanceof CameraStoppedError) console.log(error.reason === "lost");
     if (error instanceof GazeRequestError && isTemporary(error.status)) await wait(retryDelayMs(1, null));
+    if (error instanceof GazeRequestError && error.isSessionLost) console.log("start again");
     throw error;
   } finally {
     source.stop();

@@ -83,6 +83,8 @@ export interface FrameSource extends EventTarget {
 export class GazeRequestError extends Error {
   readonly status: number;
   readonly problem: Record<string, unknown> | null;
+  /** Whether the frames so far are no longer stored, so that the session cannot be finished: start a new one. */
+  readonly isSessionLost: boolean;
 }
 
 export class CameraStoppedError extends Error {

@@ -33,6 +33,11 @@ export class GazeRequestError extends Error {
     this.status = status;
     this.problem = problem;
   }
+
+  /** Whether the frames so far are no longer stored, so that the session cannot be finished: start a new one. */
+  get isSessionLost() {
+    return this.status === 410;
+  }
 }
 
 /** The camera delivers no new images; `reason` is `lost` if it was unplugged or blocked, `still` if its image is frozen. */

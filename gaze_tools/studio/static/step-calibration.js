@@ -1,6 +1,6 @@
 /** Step 3: calibration on targets in full screen, the error that is left, and the recording of it. */
 
-import { Calibration, locateOnScreen, startSession, wait } from "./gaze-client.js";
+import { Calibration, GazeRequestError, locateOnScreen, startSession, wait } from "./gaze-client.js";
 import { setText, t } from "./i18n.js";
 import { makeRecording } from "./recording.js";
 
@@ -21,6 +21,27 @@ const USUAL_DISTANCE_MM = 600;
 /** Whether a target was looked at: enough images with a gaze, which does not wander. */
 export function isGoodTarget({ frames, usable, spread }) {
   return usable >= MIN_USABLE * frames && spread !== null && spread <= MAX_SPREAD;
+}
+
+/** The studio no longer has a calibration, as after a restart that kept no data. */
+export class CalibrationGoneError extends Error {}
+
+/** Makes a calibration usable again that has expired; throws `CalibrationGoneError` if it no longer exists. */
+export async function reviveCalibration({ sessionId }, signal) {
+  const response = await fetch(`/api/calibrations/${encodeURIComponent(sessionId)}`, { method: "POST", signal });
+  if (response.ok) return;
+  if (response.status === 404) throw new CalibrationGoneError("the calibration no longer exists");
+  const problem = await response.json().catch(() => null);
+  throw new GazeRequestError(problem?.detail ?? `HTTP ${response.status}`, response.status, problem);
+}
+
+/** Forgets a calibration that no longer exists. */
+export function forgetCalibration(studio, { sessionId }) {
+  if (studio.setup.calibration?.sessionId === sessionId) {
+    studio.setup.calibration = null;
+    studio.calibrationResult = null;
+  }
+  if (studio.remembered.calibration?.sessionId === sessionId) studio.remember({ calibration: null });
 }
 
 /** What a stage covers: out of reach of the keyboard and of screen readers while the stage is shown. */
@@ -100,7 +121,7 @@ export function setUpCalibration(studio) {
 
   const run = async (count, signal) => {
     const base = count === 1 ? studio.remembered.calibration : null;
-    if (base) await fetch(`/api/calibrations/${encodeURIComponent(base.sessionId)}`, { method: "POST", signal });
+    if (base) await reviveCalibration(base, signal);
     const setup = { ...studio.setup, calibration: base };
     const begin = async () => new Calibration(studio.source, await startSession("calibration", { signal }), setup);
     let calibration = await begin();
@@ -144,7 +165,7 @@ export function setUpCalibration(studio) {
       await finish(await run(count, running.signal));
       isDone = true;
     } catch (error) {
-      studio.showFailure(error);
+      explain(error);
     } finally {
       document.removeEventListener("fullscreenchange", giveUp);
       stage.hidden = true;
@@ -152,6 +173,19 @@ export function setUpCalibration(studio) {
       await leaveFullScreen();
     }
     if (isDone) byId("calibration-number").focus();
+  };
+
+  const explain = (error) => {
+    if (error instanceof CalibrationGoneError) {
+      forgetCalibration(studio, studio.remembered.calibration);
+      offerRefresh();
+      choose(5);
+      studio.showError("error.calibrationGone");
+    } else if (error?.isSessionLost) {
+      studio.showError("error.calibrationLost");
+    } else {
+      studio.showFailure(error);
+    }
   };
 
   const stop = () => running?.abort(new DOMException("stopped", "AbortError"));

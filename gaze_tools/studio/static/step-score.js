@@ -119,7 +119,8 @@ export function setUpScore(studio) {
       byId("again").hidden = false;
       // The session is still there.
       byId("retry").hidden = !isTemporary(error?.status);
-      studio.showFailure(error);
+      if (error?.isSessionLost) studio.showError("error.scoreLost");
+      else studio.showFailure(error);
       return;
     }
     if (resultUrl) URL.revokeObjectURL(resultUrl);

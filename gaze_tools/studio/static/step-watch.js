@@ -2,7 +2,13 @@
 
 import { locateOnScreen, startSession, Viewing, wait } from "./gaze-client.js";
 import { hasText, setText, t } from "./i18n.js";
-import { enterFullScreen, leaveFullScreen } from "./step-calibration.js";
+import {
+  CalibrationGoneError,
+  enterFullScreen,
+  forgetCalibration,
+  leaveFullScreen,
+  reviveCalibration,
+} from "./step-calibration.js";
 
 const byId = (id) => document.getElementById(id);
 const POLL_MS = 600;
@@ -67,8 +73,14 @@ export function setUpWatch(studio) {
       remove.textContent = t("watch.remove");
       remove.setAttribute("aria-label", `${t("watch.remove")}: ${each.title}`);
       remove.addEventListener("click", async () => {
-        await fetch(`/api/films/${each.film_id}`, { method: "DELETE" });
-        await readFilms();
+        studio.hideError();
+        try {
+          const response = await fetch(`/api/films/${each.film_id}`, { method: "DELETE" });
+          if (!response.ok && response.status !== 404) studio.showError("error.remove");
+          await readFilms();
+        } catch (error) {
+          studio.showFailure(error);
+        }
       });
       end.append(" ", remove);
     }
@@ -105,7 +117,7 @@ export function setUpWatch(studio) {
     while (!signal.aborted) {
       try {
         await readFilms();
-        if (isGone) studio.hideError();
+        if (isGone && byId("alert").dataset.t === "error.server") studio.hideError();
         isGone = false;
       } catch {
         if (!signal.aborted) studio.showError("error.server");
@@ -160,15 +172,41 @@ export function setUpWatch(studio) {
     try {
       await watch();
     } catch (error) {
-      if (error?.problem?.type?.endsWith("/no-maps")) studio.showError("watch.noMaps");
-      else studio.showFailure(error);
-      if (error?.status === 409) await readFilms().catch(() => {});
+      await explain(error);
     } finally {
       film.pause();
       stage.hidden = true;
       await leaveFullScreen();
     }
   });
+
+  const explain = async (error) => {
+    if (error instanceof CalibrationGoneError) return calibrateAnew("error.calibrationGone");
+    if (error?.isSessionLost) return explainLoss();
+    if (error?.problem?.type?.endsWith("/no-maps")) studio.showError("watch.noMaps");
+    else studio.showFailure(error);
+    if ([404, 409].includes(error?.status)) await readFilms().catch(() => {});
+  };
+
+  /** Says what else a restart of the studio has lost, and where to begin again. */
+  const explainLoss = async () => {
+    const watched = chosen;
+    const { calibration } = studio.setup;
+    try {
+      await readFilms();
+      if (calibration) await reviveCalibration(calibration);
+    } catch (error) {
+      if (error instanceof CalibrationGoneError) return calibrateAnew("error.allLost");
+    }
+    const isThere = films.some(({ film_id: id }) => id === watched);
+    studio.showError(isThere ? "error.viewingLost" : "error.filmLost");
+  };
+
+  const calibrateAnew = async (reason) => {
+    forgetCalibration(studio, studio.setup.calibration);
+    await studio.go("calibration");
+    studio.showError(reason);
+  };
 
   /** Whether the window is still on the screen that was measured; a phone may have been turned. */
   const isOnMeasuredScreen = () => {
@@ -208,9 +246,7 @@ export function setUpWatch(studio) {
     await enterFullScreen(stage);
     byId("film-stop").focus();
     const { calibration } = studio.setup;
-    if (calibration) {
-      await fetch(`/api/calibrations/${encodeURIComponent(calibration.sessionId)}`, { method: "POST", signal });
-    }
+    if (calibration) await reviveCalibration(calibration, signal);
     const session = await startSession(chosen, { signal });
     film.src = `/api/films/${chosen}/video`;
     let holdAtBreak = () => false;
