@@ -77,6 +77,11 @@ def until(condition):
         time.sleep(0.02)
 
 
+def set_speed(page, rate):
+    """Set the speed of the film; a slow one does not end while the services stop, however slow the machine is."""
+    page.page.evaluate(f"document.getElementById('film').playbackRate = {rate}")
+
+
 def read_alert(page):
     page.wait_for("#alert:not([hidden])")
     return page.page.inner_text("#alert")
@@ -87,7 +92,9 @@ def test_without_data_the_page_says_that_the_viewing_and_the_calibration_are_los
     with serving(port, tmp_path) as url:
         choose_sample(page, url, is_calibrated=True)
         watch_until(page, 2)
+        set_speed(page, 0.1)
     page.wait_for("#film-trouble:not([hidden])")
+    set_speed(page, 1)
     with serving(port, tmp_path):
         page.wait_for('[data-view="calibration"]:not([hidden])')
         assert "Calibrate again, then watch the film from the start." in read_alert(page)
@@ -106,7 +113,9 @@ def test_with_data_the_film_goes_on_and_no_frame_is_lost(restarted_page, port, t
     with serving(port, tmp_path, data=data) as url:
         choose_sample(page, url, is_calibrated=True)
         watch_until(page, 2)
+        set_speed(page, 0.1)
     page.wait_for("#film-trouble:not([hidden])")
+    set_speed(page, 1)
     with serving(port, tmp_path, data=data):
         page.await_score()
         result = page.read_result()
@@ -128,6 +137,7 @@ def forget_sessions(services, video_id):
 def test_a_viewing_that_is_lost_before_its_score_is_not_scored(page, services):
     choose_sample(page, services.page_url)
     watch_until(page, 3)
+    set_speed(page, 0.1)
     assert forget_sessions(services, "sample") > 0
     page.page.click("#film-finish")
 
