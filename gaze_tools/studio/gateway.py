@@ -20,6 +20,7 @@ from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
 from func.adapters.saliency_store import check_video_id
+from func.adapters.session_api import HttpSessionStore
 from gaze_tools.film import open_film
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_FPS, read_truth
 from gaze_tools.stack.server import make_server_command
@@ -29,7 +30,7 @@ from gaze_tools.studio.forwarding import Forwarder, complete_metadata, is_last, 
 from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_address, check_origin
 from gaze_tools.studio.kept import KeptSessions, find_ended
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
-from gaze_tools.studio.removal import RemovalTimes
+from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
 from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OpenViewings, start_viewing
 
@@ -38,6 +39,7 @@ MAX_GAZE_BYTES = 8 * 2**20
 """As MAX_BODY_BYTES of the function."""
 
 _MAX_MESSAGE_BYTES = 64 * 1024
+_SESSION_API_TIMEOUT_S = 10.0
 _OPEN_VIDEO_IDS = ("calibration", CHECK_VIDEO_ID)
 """Video ids without a film: calibrations, and the check of the viewer's position."""
 
@@ -77,12 +79,12 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
     app = Flask(__name__, static_folder=str(PAGE), static_url_path="/static")
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_GAZE_BYTES
     kept = KeptSessions(setup.directory, setup.session_api_url, setup.mongo_uri, database=database.name)
-    viewings = OpenViewings(kept.store)
+    viewings = OpenViewings(HttpSessionStore(setup.session_api_url, timeout_s=_SESSION_API_TIMEOUT_S, retries=2))
     films = FilmLibrary(
         setup.directory / "films",
         database,
         is_watched=viewings.is_watched,
-        on_removed=kept.remove_overlays,
+        on_removed=lambda film_id: remove_overlays(setup.directory / "sessions", film_id),
         removal_times=setup.removal_times,
     )
     _add_guard(app, setup.hosts)

@@ -56,9 +56,6 @@ class EndedSession:
 class KeptSessions:
     """Finished sessions and calibrations in a directory, one directory for each. Thread-safe.
 
-    Attributes:
-        store: The session API.
-
     Args:
         directory: Directory for both.
         session_api_url: Base address of the session API.
@@ -73,7 +70,7 @@ class KeptSessions:
             # Other users of the machine have no business here.
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._session_api_url = session_api_url
-        self.store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
+        self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         self._lock = threading.Lock()
         self._one_overlay_at_a_time = threading.Lock()
@@ -92,7 +89,7 @@ class KeptSessions:
         """Write the export of a session; return whether it was written."""
         place = self._calibration(ended.session_id) if ended.is_calibration else self._place(ended.session_id)
         try:
-            export_session(ended.session_id, place / "session.json", self.store, self._maps)
+            export_session(ended.session_id, place / "session.json", self._store, self._maps)
         except (GazeError, OSError) as error:
             _log.warning("a finished session could not be kept: %s", type(error).__name__)
             return False
@@ -108,7 +105,7 @@ class KeptSessions:
         with self._lock:
             try:
                 with contextlib.suppress(SessionNotFoundError):
-                    self.store.get_session(session_id, first=1, last=1)
+                    self._store.get_session(session_id, first=1, last=1)
                     return
                 if not path.is_file():
                     raise not_found("There is no such calibration.")
@@ -165,25 +162,15 @@ class KeptSessions:
                     self._write_report(place, video)
         return place / name
 
-    def remove_overlays(self, video_id: str) -> None:
-        """Remove the overlay videos of a film, which show it."""
-        with self._one_overlay_at_a_time:
-            for overlay in self._directory.glob(f"*/{OVERLAY}"):
-                with contextlib.suppress(StudioError):
-                    if self._read_video_id(overlay.parent) == video_id:
-                        overlay.unlink(missing_ok=True)
-
     def read_video_id(self, session_id: str) -> str:
         """Return the video id of a kept session.
 
         Raises:
             StudioError: There is no such session.
         """
-        return self._read_video_id(self._place(session_id))
-
-    def _read_video_id(self, place: Path) -> str:
+        path = self._place(session_id) / "session.json"
         try:
-            exported = ExportedSessions(place / "session.json")
+            exported = ExportedSessions(path)
             return exported.get_session(exported.header.session_id).video_id
         except (OSError, ValueError, SessionNotFoundError) as error:
             raise not_found("There is no such session.") from error

@@ -1,5 +1,6 @@
-"""Removal of films with their saliency maps, in the background."""
+"""Removal of films with everything that was made of them, in the background."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -12,6 +13,8 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from gaze_tools.saliency.writer import GRACE_S, hide, prune
+from gaze_tools.session.export_file import open_export
+from gaze_tools.studio.kept import OVERLAY
 
 _log = logging.getLogger(__name__)
 
@@ -112,3 +115,19 @@ class FilmRemovals:
         if left_s is None and place.exists():
             place.rmdir()
         return left_s
+
+
+def remove_overlays(sessions: Path, video_id: str) -> None:
+    """Remove the overlay videos of a film, which show it; the sessions stay.
+
+    Args:
+        sessions: Directory with one directory for each kept session.
+        video_id: Id of the film.
+    """
+    for overlay in sessions.glob(f"*/{OVERLAY}"):
+        with (
+            contextlib.suppress(OSError, ValueError, StopIteration),
+            open_export(overlay.with_name("session.json")) as (_, exported),
+        ):
+            if next(exported).session.video_id == video_id:
+                overlay.unlink(missing_ok=True)

@@ -235,13 +235,6 @@ def _await(client, film_id):
     raise TimeoutError
 
 
-def _until(condition):
-    deadline_s = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-
-
 def keep_session(directory, video_id):
     """Write a session of ten frames as the studio keeps it; return its id."""
     frames = {number: record([0.5, 0.5], video_time_ms=50.0 * number) for number in range(1, 11)}
@@ -308,19 +301,6 @@ class TestFiles:
 
         assert "overlay.mp4" not in client.get("/api/sessions/s/report.html").text
         assert client.get("/api/sessions/s/overlay.mp4").status_code == 404
-
-    def test_the_film_with_the_gaze_is_removed_with_the_film(self, client, tmp_path, video):
-        film_id = client.post("/api/films?name=a.mkv", data=video.read_bytes()).json["film_id"]
-        _await(client, film_id)
-        keep_session(tmp_path, film_id)
-        overlay = tmp_path / "sessions" / "s" / "overlay.mp4"
-        assert client.get("/api/sessions/s/report.html").status_code == 200
-        overlay.write_bytes(b"film")
-        client.delete(f"/api/films/{film_id}")
-
-        _until(lambda: not overlay.exists())
-        assert client.get("/api/sessions/s/overlay.mp4").status_code == 404
-        assert client.get("/api/sessions/s/report.html").status_code == 200
 
     def test_the_sample_person_has_images_of_nine_targets_and_two_to_test(self, client):
         images = client.get("/api/sample-person").json["targets"]

@@ -6,11 +6,13 @@ import time
 import pytest
 from pymongo import MongoClient
 
+from gaze_core.ports import Session
 from gaze_tools.saliency.listing import has_all_maps
+from gaze_tools.session.export_file import ExportHeader, write_export
 from gaze_tools.studio import films as films_module
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.problems import StudioError
-from gaze_tools.studio.removal import RemovalTimes
+from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from tests.adapters.upstream_services import refused_url
 
 AT_ONCE = RemovalTimes(grace_s=0.0, retry_s=0.02)
@@ -200,3 +202,17 @@ def test_a_callback_says_when_a_film_is_gone(make_library, video):
     library.remove(film_id)
 
     until(lambda: removed == [film_id])
+
+
+def test_overlay_videos_of_the_film_are_removed_and_its_sessions_stay(tmp_path):
+    for name, film_id in (("a", "film-1"), ("b", "film-2")):
+        place = tmp_path / name
+        place.mkdir()
+        session = Session(name, "127.0.0.1", film_id, "2026-01-01T00:00:00", frames={}, settings={})
+        header = ExportHeader(name, "2026-01-01T00:00:00+00:00", None, has_ip_address=True)
+        write_export(place / "session.json", header, [[session]])
+        (place / "overlay.mp4").write_bytes(b"film")
+    remove_overlays(tmp_path, "film-1")
+
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
+    assert left == ["a/session.json", "b/overlay.mp4", "b/session.json"]
