@@ -95,7 +95,8 @@ def _render(report: Report, figures: Sequence[ReportFigure], overlay: str | None
     attention = report.attention
     if attention is None:
         reasons = (
-            ", ".join(f"{count} {reason}" for reason, count in report.statuses.items()) or "the session has no frames"
+            ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in report.statuses.items())
+            or "the session has no frames"
         )
         notes.insert(0, f"There is no score: {reasons}.")
     elif not attention.final_score_percent.interval_reliable:

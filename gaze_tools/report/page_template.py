@@ -10,9 +10,9 @@ _STYLE = (
   :root { --ink: #e9efed; --quiet: #a7b5b1; --line: #33403d; --paper: #101615; --link: #7fd0cf; --note: #2b1b20;
     --note-line: #ff7b86; --score: #ff7b86; }
 }
-html { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
-@media screen and (min-width: 2000px) { html { font-size: 22px; } }
-@media screen and (min-width: 3000px) { html { font-size: 32px; } }
+html { font: 100%/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+@media screen and (min-width: 2000px) { html { font-size: 137.5%; } }
+@media screen and (min-width: 3000px) { html { font-size: 200%; } }
 body { margin: 0 auto; max-width: 50rem; padding: 1.5rem 1.25rem 3rem; color: var(--ink); background: var(--paper); }
 a { color: var(--link); text-underline-offset: .15em; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
@@ -23,7 +23,7 @@ h1 { font-size: 1.5rem; line-height: 1.25; letter-spacing: -.01em; margin: 0 0 1
 .headline + .chart { margin-bottom: 1.25rem; }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem; }
 h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
-p { margin: .25rem 0 .75rem; max-width: 46rem; }
+p { margin: .25rem 0 .75rem; max-width: 46rem; text-wrap: pretty; }
 .note { border-left: 4px solid var(--note-line); background: var(--note); padding: .5rem .75rem;
   border-radius: 0 .4rem .4rem 0; }
 table { border-collapse: collapse; width: 100%; }
@@ -53,13 +53,18 @@ summary { cursor: pointer; margin-top: .5rem; padding: .3rem 0; width: fit-conte
   .columns tr { display: block; border-top: 1px solid var(--line); padding: .35rem 0; }
   .events th, .events td { padding-right: .9rem; }
 }
+@media (forced-colors: active) {
+  :root { --ink: CanvasText; --quiet: CanvasText; --line: GrayText; --link: LinkText; }
+}
 @media print {
+  @page { margin: 15mm; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   section, tr, .note { break-inside: avoid; }
   h2, h3, summary { break-after: avoid; }
   .chart { max-width: 15cm; }
   .chart, .note, .headline { print-color-adjust: exact; }
   .wide { overflow: visible; }
+  .about-files { display: none; }
   details::details-content { display: block; content-visibility: visible; block-size: auto; }
 }
 """
@@ -85,7 +90,7 @@ PAGE = """<!doctype html>
 <p>Beside this page:</p>
 <ul>
 {files}</ul>
-<details><summary>Columns of these files</summary>
+<details class=about-files><summary>Columns of these files</summary>
 {columns}</details>
 <dl>
 {about}</dl>

@@ -40,6 +40,9 @@ STYLE = """
     --scored: #3fbfa8; --eyes_closed: #f4a259; --low_quality: #f08a6c; --no_face: #c79add; --missing: #8b96a1;
     --no_map: #78abec; --bad_map: #8ba3d6; --no_time: #e08cc2; --old_format: #bf9d90; --unreadable: #c9d1d9; }
 }
+@media (forced-colors: active) {
+  .chart { --ink: CanvasText; --quiet: CanvasText; --line: GrayText; --ground: Canvas; --chance: CanvasText; }
+}
 """
 """Style of the figures, in the page and in each file."""
 

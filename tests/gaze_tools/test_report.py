@@ -327,10 +327,10 @@ class TestOddSessions:
         ("frames", "maps", "said"),
         [
             ({}, {1: RIGHT}, "There is no score: the session has no frames."),
-            ({1: record(validity="no_face"), 2: record(validity="no_face")}, {1: RIGHT}, "no score: 2 no_face"),
-            ({1: record(LOOKS_RIGHT)}, None, "no score: 1 no_map"),
-            ({1: record(LOOKS_RIGHT)}, {5: RIGHT}, "no score: 1 no_map"),
-            ({1: [5, 5]}, {1: RIGHT}, "no score: 1 old_format"),
+            ({1: record(validity="no_face"), 2: record(validity="no_face")}, {1: RIGHT}, "no score: 2 no face"),
+            ({1: record(LOOKS_RIGHT)}, None, "no score: 1 no map"),
+            ({1: record(LOOKS_RIGHT)}, {5: RIGHT}, "no score: 1 no map"),
+            ({1: [5, 5]}, {1: RIGHT}, "no score: 1 old format"),
         ],
         ids=["empty", "no face", "unknown video", "no map for it", "old records"],
     )

@@ -69,6 +69,29 @@ def test_the_longest_fixations_of_a_moment_are_drawn_in_order(from_s, to_s, limi
     assert [each["number"] for each in chosen] == numbers
 
 
+@pytest.mark.parametrize(
+    ("places", "numbers"),
+    [
+        # Apart, each has room; a number of two digits is 20 wide, of one 10, and a line is 17 high.
+        ([(1, 100, 100, 0.2), (2, 111, 100, 0.3), (3, 100, 118, 0.4)], [3, 2, 1]),
+        # Crowded, the longest comes first, and then whatever has room beside it.
+        ([(1, 100, 100, 0.2), (2, 109, 100, 0.3), (3, 118, 100, 0.4), (4, 100, 116, 0.1)], [3, 1]),
+        ([(10, 100, 100, 0.4), (11, 119, 100, 0.3)], [10]),
+        ([(10, 100, 100, 0.4), (11, 121, 100, 0.3)], [10, 11]),
+        ([], []),
+    ],
+)
+def test_a_fixation_has_a_number_where_there_is_room_for_it(places, numbers):
+    placed = [
+        {"number": number, "left": left, "top": top, "durationS": duration_s}
+        for number, left, top, duration_s in places
+    ]
+
+    chosen = call("chooseNumbers", placed)
+
+    assert [each["number"] for each in chosen] == numbers
+
+
 def test_the_table_of_the_trace_has_means_of_each_second():
     full = {"x": 0, "y": 0, "width": 1, "height": 1}
     points = [

@@ -1,6 +1,6 @@
 /** The studio's page: which step is shown, what the steps share, and errors in words. */
 
-import { chooseLanguage, readStored, setText, store, t, useLanguage } from "./i18n.js";
+import { chooseLanguage, nameStep, readStored, setText, store, t, useLanguage } from "./i18n.js";
 import { setUpCalibration } from "./step-calibration.js";
 import { setUpCamera } from "./step-camera.js";
 import { setUpScore } from "./step-score.js";
@@ -40,6 +40,7 @@ class Studio {
       if (item.dataset.step === name) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     }
+    nameStep(name);
     window.scrollTo(0, 0);
     document.querySelector(`[data-view="${name}"] h1`).focus({ preventScroll: true });
     await this.steps[name].enter?.();
@@ -54,7 +55,8 @@ class Studio {
   }
 
   showFailure(error) {
-    if (error?.name === "AbortError") this.showError("error.stopped");
+    if (error?.text) this.showError(error.text);
+    else if (error?.name === "AbortError") this.showError("error.stopped");
     else if (error?.name === "CameraStoppedError") this.showError(`hint.${error.reason}`);
     else if (error instanceof TypeError || error?.status === 0) this.showError("error.server");
     else this.showError("error.other", { detail: error?.message ?? String(error) });
@@ -106,7 +108,14 @@ const language = document.getElementById("language");
 language.value = chooseLanguage();
 await useLanguage(language.value);
 language.addEventListener("change", async () => {
-  await useLanguage(language.value, { remember: true });
+  try {
+    await useLanguage(language.value, { remember: true });
+  } catch (error) {
+    language.value = document.documentElement.lang;
+    throw error;
+  }
+  // What was announced is over; a screen reader would still find it, in the language of before.
+  studio.announce("");
   studio.steps[studio.current]?.translate?.();
 });
 Object.assign(studio.steps, {

@@ -7,6 +7,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const HEAT_RADIUS = 0.045;
 const COLUMNS = 128;
 const EDGE = 12;
+/** Room that the number of a fixation takes, with its outline: each digit, and a line. */
+const [DIGIT, LINE] = [10, 17];
 
 /** Returns how many fixations a film of this width has room for. */
 export function roomFor(width) {
@@ -80,6 +82,20 @@ export function chooseFixations(fixations, startS, toS, limit) {
   return longest.sort((a, b) => a.number - b.number);
 }
 
+/** Returns which of the drawn fixations have room for their number in the middle of their circle; the longest first. */
+export function chooseNumbers(placed) {
+  const boxes = placed.map((each) => {
+    const half = (DIGIT * String(each.number).length) / 2;
+    return { each, from: each.left - half, to: each.left + half, top: each.top };
+  });
+  const chosen = [];
+  for (const box of boxes.sort((a, b) => b.each.durationS - a.each.durationS)) {
+    const isCovered = chosen.some(({ from, to, top }) => from < box.to && box.from < to && Math.abs(top - box.top) < LINE);
+    if (!isCovered) chosen.push(box);
+  }
+  return chosen.map(({ each }) => each);
+}
+
 /** Draws an image of the film, and over it the density of points of gaze. */
 export function drawHeat(canvas, film, points, { isShown = true } = {}) {
   const ratio = film.videoWidth ? film.videoHeight / film.videoWidth : 9 / 16;
@@ -112,7 +128,7 @@ function colour(value) {
   return [red, green, blue, Math.min(0.85, 2.2 * value)].map((each) => 255 * Math.min(1, Math.max(0, each)));
 }
 
-/** Draws fixations: circles whose area is their duration, with their numbers, and a line in their order. */
+/** Draws fixations: circles whose area is their duration, with a number where it can be read, and a line in their order. */
 export function drawFixations(svg, fixations, { width, height }) {
   const make = (name, values, text) => {
     const element = document.createElementNS(SVG, name);
@@ -131,7 +147,7 @@ export function drawFixations(svg, fixations, { width, height }) {
     ...placed.map(({ left, top, durationS }) => {
       return make("circle", { class: "fixation", cx: left, cy: top, r: Math.max(9, unit * Math.sqrt(durationS)) });
     }),
-    ...placed.map(({ left, top, number }) => make("text", { class: "number", x: left, y: top + 4.5 }, String(number))),
+    ...chooseNumbers(placed).map(({ left, top, number }) => make("text", { class: "number", x: left, y: top + 4.5 }, String(number))),
   );
 }
 

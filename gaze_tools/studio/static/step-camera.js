@@ -1,7 +1,7 @@
 /** Step 2: camera, position, size of the screen and place of the lens. */
 
 import { findZoom, PositionCheck, startSession, wait } from "./gaze-client.js";
-import { setText } from "./i18n.js";
+import { setText, t } from "./i18n.js";
 import { openCamera } from "./step-start.js";
 
 const byId = (id) => document.getElementById(id);
@@ -112,7 +112,7 @@ export function setUpCamera(studio) {
     choice.replaceChildren(
       ...cameras.map(({ deviceId, label }, index) => {
         const isCurrent = deviceId === current;
-        return new Option(label || `Camera ${index + 1}`, deviceId, isCurrent, isCurrent);
+        return new Option(label || t("camera.unnamed", { number: index + 1 }), deviceId, isCurrent, isCurrent);
       }),
     );
   };
@@ -217,5 +217,6 @@ export function setUpCamera(studio) {
     leave() {
       running?.abort();
     },
+    translate: listCameras,
   };
 }

@@ -27,6 +27,8 @@ export function setUpScore(studio) {
   const draw = () => {
     const { viewing } = studio;
     const counts = viewing.queue.counts;
+    const { film_id: filmId, title } = studio.film;
+    setText(byId("score-film"), "score.film", { title: filmId === "sample" ? t("watch.sample") : title });
     const number = byId("score-number");
     if (result.score_valid) {
       number.textContent = Math.round(result.final_score);
@@ -44,12 +46,11 @@ export function setUpScore(studio) {
     drawNumbers();
     drawCoverage(counts);
     const warnings = (result.warnings ?? []).map((each) => {
-      return hasText(`warning.${each.code}`) ? t(`warning.${each.code}`, each) : each.detail;
+      // A later version may have more; what it says is in English.
+      return hasText(`warning.${each.code}`) ? { textContent: t(`warning.${each.code}`, each) } : { textContent: each.detail, lang: "en" };
     });
-    if (result.calibration?.other_viewer?.suspected) warnings.push(t("person.other"));
-    byId("warnings").replaceChildren(
-      ...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })),
-    );
+    if (result.calibration?.other_viewer?.suspected) warnings.push({ textContent: t("person.other") });
+    byId("warnings").replaceChildren(...warnings.map((each) => Object.assign(document.createElement("li"), each)));
     drawTrace(byId("trace"), viewing.points, result.trace);
     where.draw();
   };

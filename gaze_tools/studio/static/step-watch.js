@@ -384,7 +384,7 @@ export function setUpWatch(studio) {
 function waitForEnd(film, finished, { signal, over, isHeldAtBreak }) {
   return new Promise((resolve, reject) => {
     film.addEventListener("ended", resolve, { once: true, signal: over });
-    const fail = () => isHeldAtBreak() || reject(new Error(t("watch.unplayable")));
+    const fail = () => isHeldAtBreak() || reject(Object.assign(new Error("not playable"), { text: "watch.unplayable" }));
     film.addEventListener("error", fail, { once: true, signal: over });
     finished.then(resolve);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
