@@ -1,8 +1,9 @@
-"""The whole way with the keyboard alone, and what a screen reader hears."""
+"""The whole way with the keyboard alone, and what a screen reader hears and finds."""
 
 import pytest
 
 from tests.studio.browser import Page
+from tests.studio.test_texts import STRINGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -14,6 +15,18 @@ LISTEN = """
   });
 """
 FOCUS = "document.activeElement.id || document.activeElement.tagName"
+OUTLINE = """() => {
+  const { id, type } = document.activeElement;
+  // A label stands for the file input, which nobody sees.
+  const shown = type === "file" ? document.querySelector(`label[for="${id}"]`) : document.activeElement;
+  return shown === document.body ? "of the browser" : getComputedStyle(shown).outlineStyle;
+}"""
+TEXTS = """() => {
+  const elements = [...document.querySelectorAll("body *")].filter((each) => each.getClientRects().length);
+  const own = (each) => each.children.length === 0 || each.tagName === "LABEL" ? each.textContent.trim() : "";
+  return elements.flatMap((each) => [own(each), each.getAttribute("aria-label") ?? ""]).filter(Boolean);
+}"""
+"""What the page shows, and says to a screen reader."""
 
 
 @pytest.fixture
@@ -35,9 +48,8 @@ def tab_to(page, name, *, key="Tab"):
     for _ in range(40):
         page.page.keyboard.press(key)
         visited.append(page.page.evaluate(FOCUS))
+        assert page.page.evaluate(OUTLINE) != "none", f"the focus on {visited[-1]} is invisible"
         if visited[-1] == name:
-            outline = page.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline != "none", f"the focus on {name} is invisible"
             return
     raise AssertionError(f"{name} is not among {visited}")
 
@@ -102,4 +114,58 @@ def test_the_whole_way_needs_no_mouse(keyboard_page, services):
     assert "Dot 2 of 7" in said
     assert any(each.startswith("Average error: ") for each in said)
     score = page.page.inner_text("#score-number")
-    assert said[-1].startswith(f"Your score: {score}. {score} % of the time, ")
+    assert said[-1].startswith(f"Your score: {score}. {score}\u00a0% of the time, ")
+
+
+def switch(page, language):
+    page.page.select_option("#language", language)
+    page.until(f"document.documentElement.lang === '{language}'")
+
+
+def test_no_text_stays_in_the_language_of_before(keyboard_page, services):
+    page = keyboard_page
+    page.page.route("**/api/films/sample/video", lambda route: route.fulfill(body=b"no film", content_type="video/mp4"))
+    english = set(STRINGS["en"].values()) - set(STRINGS["ko"].values())
+    page.open(services)
+    page.until("document.getElementById('announcer').textContent.startsWith('Watch a film.')")
+    found = {}
+
+    def find(step):
+        switch(page, "ko")
+        found[step] = english.intersection(page.page.evaluate(TEXTS))
+        found[f"title of {step}"] = page.page.title()
+        switch(page, "en")
+
+    find("start")
+    page.page.click("#use-sample")
+    page.wait_for('#hint[data-state="good"]')
+    find("camera")
+    page.page.click("#camera-done")
+    find("calibration")
+    page.skip_calibration()
+    page.wait_for("#watch:not([disabled])")
+    page.page.click("#watch")
+    page.wait_for("#alert:not([hidden])")
+    assert page.page.inner_text("#alert") == "Your browser cannot play this film."
+    find("watch")
+
+    assert found == {
+        "start": set(),
+        "title of start": "시작 – 시선 스튜디오",
+        "camera": set(),
+        "title of camera": "카메라 – 시선 스튜디오",
+        "calibration": set(),
+        "title of calibration": "보정 – 시선 스튜디오",
+        "watch": set(),
+        "title of watch": "시청 – 시선 스튜디오",
+    }
+
+
+def test_a_language_that_cannot_be_loaded_is_not_shown_as_chosen(keyboard_page, services):
+    page = keyboard_page
+    page.open(services)
+    page.page.route("**/strings.ko.json", lambda route: route.abort())
+    page.page.select_option("#language", "ko")
+    page.wait_for("#alert:not([hidden])")
+
+    assert page.page.input_value("#language") == "en"

@@ -139,6 +139,34 @@ def test_labels_of_the_scale_are_whole_and_apart(browser, services, width, local
     context.close()
 
 
+def test_labels_have_the_colours_that_the_reader_forces(browser, services):
+    context = browser.new_context(forced_colors="active", color_scheme="light", locale="en-GB")
+    page = Page(context.new_page())
+    page.open(services)
+    page.page.evaluate(DRAW, SCALES[0])
+    colours = page.page.evaluate("""() => ({
+      labels: [...new Set([...document.querySelectorAll("main text")].map((each) => getComputedStyle(each).fill))],
+      page: getComputedStyle(document.body).color,
+    })""")
+    context.close()
+
+    assert colours["labels"] == [colours["page"]]
+
+
+def test_a_printed_score_has_no_controls(page, services):
+    page.open(services)
+    page.page.emulate_media(media="print")
+    shown = page.page.evaluate("""() => {
+      for (const view of document.querySelectorAll("[data-view]")) view.hidden = view.dataset.view !== "score";
+      document.getElementById("score-body").hidden = false;
+      const isShown = (each) => each.getClientRects().length > 0;
+      const find = (selector) => [...document.querySelectorAll(selector)].filter(isShown).map(({ tagName }) => tagName);
+      return { controls: find("button, input, select, a"), numbers: find("#explain dt").length };
+    }""")
+
+    assert shown == {"controls": [], "numbers": 5}
+
+
 def test_the_score_does_not_wait_for_the_fixations(page, services):
     page.page.route("**/trace.json", lambda route: None)
     watch(page, services)

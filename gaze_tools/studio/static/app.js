@@ -112,7 +112,8 @@ language.addEventListener("change", async () => {
     await useLanguage(language.value, { remember: true });
   } catch (error) {
     language.value = document.documentElement.lang;
-    throw error;
+    studio.showFailure(error);
+    return;
   }
   // What was announced is over; a screen reader would still find it, in the language of before.
   studio.announce("");
