@@ -1,6 +1,6 @@
 /** The studio's page: which step is shown, what the steps share, and errors in words. */
 
-import { chooseLanguage, nameStep, readStored, setText, store, t, useLanguage } from "./i18n.js";
+import { chooseLanguage, readStored, setText, store, t, useLanguage } from "./i18n.js";
 import { setUpCalibration } from "./step-calibration.js";
 import { setUpCamera } from "./step-camera.js";
 import { setUpScore } from "./step-score.js";
@@ -32,6 +32,8 @@ class Studio {
     await this.steps[this.current]?.leave?.();
     this.current = name;
     this.hideError();
+    // What a screen reader says first, and what tabs and histories show.
+    setText(document.querySelector("title"), `title.${name}`);
     for (const view of document.querySelectorAll("[data-view]")) view.hidden = view.dataset.view !== name;
     for (const note of document.querySelectorAll(".sample")) note.hidden = !this.isSample;
     for (const item of document.querySelectorAll("#steps li")) {
@@ -40,7 +42,6 @@ class Studio {
       if (item.dataset.step === name) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     }
-    nameStep(name);
     window.scrollTo(0, 0);
     document.querySelector(`[data-view="${name}"] h1`).focus({ preventScroll: true });
     await this.steps[name].enter?.();

@@ -4,7 +4,6 @@ const LANGUAGES = ["en", "ko"];
 const KEY = "gaze-studio-language";
 let strings = {};
 let wanted = null;
-let step = null;
 
 /** Returns what the browser has stored; null without anything, or if it stores nothing for this page. */
 export function readStored(key) {
@@ -49,13 +48,6 @@ export async function useLanguage(language, { remember = false } = {}) {
   if (remember) store(KEY, language);
   document.documentElement.lang = language;
   translate(document);
-  nameStep(step);
-}
-
-/** Names the page after its step: the first thing that a screen reader says, and what tabs and histories show. */
-export function nameStep(name) {
-  step = name;
-  document.title = step ? `${t(`steps.${step}`)} – ${t("brand")}` : t("brand");
 }
 
 /** Writes the texts of an element's parts. */
