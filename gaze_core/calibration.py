@@ -12,6 +12,7 @@ import numpy as np
 
 from gaze_core.correction import Correction
 from gaze_core.correction_fit import Priors, fit_correction, read_priors
+from gaze_core.mirroring import Mirroring, compare_with_mirror
 from gaze_core.targets import (
     TargetAccuracy,
     TargetFrames,
@@ -51,6 +52,7 @@ class WhyNot(StrEnum):
 
     TOO_FEW_TARGETS = "too_few_dots"
     NO_IMPROVEMENT = "no_improvement"
+    MIRRORED = "mirrored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Calibration:
         accuracy: Expected accuracy of later frames, by leave-one-out over the targets; None without a target.
         uncertainty: How well the offset is known; None without a correction.
         refreshed_by_deg: By how much a refresh moved the offset, to the right and up; None if it is no refresh.
+        mirroring: Whether the images seem to be mirrored; None if the targets do not tell.
     """
 
     fitted: Fitted
@@ -85,6 +88,7 @@ class Calibration:
     accuracy: TargetAccuracy | None
     uncertainty: OffsetUncertainty | None = None
     refreshed_by_deg: tuple[float, float] | None = None
+    mirroring: Mirroring | None = None
 
 
 def calibrate(
@@ -96,6 +100,9 @@ def calibrate(
     priors: Priors | None = None,
 ) -> Calibration:
     """Calibrate a viewer from frames at calibration targets, in any order.
+
+    Images that seem to be mirrored give no correction: one that is fitted to them, with gains that turn the gaze over
+    only half, misses by 20 degrees.
 
     Args:
         frames: Frames with open eyes.
@@ -111,6 +118,9 @@ def calibrate(
     uncalibrated = measure_errors(measured, measured.uncalibrated_off_deg)
     if measured.count < MIN_TARGETS:
         return Calibration(Fitted.NOTHING, None, WhyNot.TOO_FEW_TARGETS, uncalibrated)
+    mirroring = compare_with_mirror(measured)
+    if mirroring is not None and mirroring.is_suspected:
+        return Calibration(Fitted.NOTHING, None, WhyNot.MIRRORED, uncalibrated, mirroring=mirroring)
     fitted = Fitted.OFFSET if measured.spread_deg < MIN_SPREAD_DEG else Fitted.FULL
     found = fit_correction(measured.medians, priors, offset_only=fitted is Fitted.OFFSET)
     off_deg = np.empty_like(measured.uncalibrated_off_deg)
@@ -119,10 +129,10 @@ def calibrate(
         off_deg[rows] = offsets_deg(measured.frames.select(rows).correct(without), measured.true_deg[rows])
     accuracy = measure_errors(measured, off_deg)
     if accuracy.accuracy_deg > (1 + max_loss) * uncalibrated.accuracy_deg:
-        return Calibration(Fitted.NOTHING, None, WhyNot.NO_IMPROVEMENT, uncalibrated)
+        return Calibration(Fitted.NOTHING, None, WhyNot.NO_IMPROVEMENT, uncalibrated, mirroring=mirroring)
     (sd_right, sd_up), (scatter_right, scatter_up) = found.offset_sd_deg.tolist(), found.scatter_deg.tolist()
     uncertainty = OffsetUncertainty((sd_right, sd_up), (scatter_right, scatter_up))
-    return Calibration(fitted, found.correction, None, accuracy, uncertainty)
+    return Calibration(fitted, found.correction, None, accuracy, uncertainty, mirroring=mirroring)
 
 
 def measure_accuracy(

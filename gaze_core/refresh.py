@@ -6,6 +6,7 @@ import numpy as np
 
 from gaze_core.calibration import Calibration, OffsetUncertainty, calibrate, choose_priors
 from gaze_core.correction_fit import Priors
+from gaze_core.mirroring import compare_with_mirror
 from gaze_core.offset_walk import SeenOffsets, WalkPrior, estimate_offsets
 from gaze_core.targets import (
     TargetFrames,
@@ -32,7 +33,7 @@ def refresh_calibration(
 
     The prior of the change is what the earlier calibration did not know about its offset, plus the variance between
     sessions. Without a usable earlier calibration, the targets calibrate on their own; without a usable frame, the
-    earlier calibration stays as it is.
+    earlier calibration stays as it is. Targets whose images seem to be mirrored give no calibration.
 
     Args:
         earlier: Calibration of the same viewer in another session.
@@ -51,6 +52,9 @@ def refresh_calibration(
         return earlier
     prior = session_prior(earlier.uncertainty, choose_priors(kept, priors)[1])
     measured = measure_targets(kept, screen, camera)
+    mirroring = compare_with_mirror(measured)
+    if mirroring is not None and mirroring.is_suspected:
+        return calibrate(frames, screen=screen, camera=camera, priors=priors)
     missing_deg, noise_deg = measure_missing(measured, earlier.correction)
     scatter_deg = np.array(earlier.uncertainty.scatter_deg)
     seen = SeenOffsets(np.zeros(measured.count), missing_deg, np.hypot(noise_deg, scatter_deg))
@@ -63,6 +67,7 @@ def refresh_calibration(
         accuracy=measure_errors(measured, offsets_deg(corrected_deg, measured.true_deg)),
         uncertainty=OffsetUncertainty((sd_right_deg, sd_up_deg), earlier.uncertainty.scatter_deg),
         refreshed_by_deg=(right_deg, up_deg),
+        mirroring=mirroring,
     )
 
 

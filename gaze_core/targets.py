@@ -237,6 +237,16 @@ def measure_targets(frames: TargetFrames, screen: Screen, camera: Camera) -> Mea
     )
 
 
+def target_medians(measured: MeasuredTargets, values: Floats) -> Floats:
+    """Return the medians over the frames of each target, shape (targets, columns).
+
+    Args:
+        measured: Frames, grouped by target.
+        values: One row for each frame, shape (n, columns).
+    """
+    return _medians(values, measured.target, measured.count)
+
+
 def measure_missing(measured: MeasuredTargets, correction: Correction) -> tuple[Floats, Floats]:
     """Return the medians of true minus corrected direction in the head frame, and their standard errors.
 

@@ -208,11 +208,12 @@ class CalibrationReport:
     """Whether a calibration is used and how accurate it is; errors are degrees at the eye, None if unknown."""
 
     used: bool  # whether later gaze is corrected
-    reason: str | None  # why not, such as too_few_dots or no_improvement
+    reason: str | None  # why not, such as too_few_dots, no_improvement or mirrored
     accuracy_deg: float | None  # mean error at the targets, each corrected by the calibration from the other ones
     generic_accuracy_deg: float | None  # mean error without the calibration
     validation_accuracy_deg: float | None  # mean error at the validation targets
     refreshed: bool | None  # whether an earlier calibration was refreshed; None if none was named
+    seems_mirrored: bool | None  # whether the camera's `mirrored` seems to be wrong; None if the targets do not tell
     body: Mapping[str, Any] = field(repr=False)  # everything that the function reports
 
     @staticmethod
@@ -221,7 +222,8 @@ class CalibrationReport:
         accuracy, generic = _get_number(body, "accuracy_deg"), _get_number(body, "generic_accuracy_deg")
         validation = _get_number(_get_object(body, "validation"), "accuracy_deg")
         used, refreshed = body.get("used") is True, body.get("refreshed")
-        return CalibrationReport(used, body.get("reason"), accuracy, generic, validation, refreshed, body)
+        mirrored = _get_object(body, "mirrored").get("suspected")
+        return CalibrationReport(used, body.get("reason"), accuracy, generic, validation, refreshed, mirrored, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -338,4 +338,14 @@ def _warn(session: Session, result: SessionResult, left_out: int = 0) -> tuple[s
     calibration = result.calibration
     if calibration is not None and calibration.other_viewer is not None and calibration.other_viewer.suspected:
         warnings.append("the viewer seems to be somebody else than the one who was calibrated; calibrate again")
+    mirrored = None if calibration is None else calibration.mirrored
+    if mirrored is not None and mirrored.suspected:
+        warnings.append(_describe_mirrored(declared=mirrored.declared))
     return tuple(warnings)
+
+
+def _describe_mirrored(*, declared: bool) -> str:
+    problem = "the calibration is not used, because the gaze runs against its targets from left to right: the images"
+    if declared:
+        return f"{problem} do not seem to be mirrored; calibrate again without camera.mirrored"
+    return f"{problem} seem to be mirrored; calibrate again with camera.mirrored: true, and send it with every viewing"

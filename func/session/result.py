@@ -152,6 +152,24 @@ class OtherViewer(ResultPart):
     traits: Annotated[Count, Field(description="Number of quantities compared.")]
 
 
+class MirroredImages(ResultPart):
+    """Doubt that the images of a calibration are flipped as `camera.mirrored` says; see docs/calibration.md."""
+
+    suspected: Annotated[bool, Field(description="Whether `camera.mirrored` seems to be wrong.")]
+    declared: Annotated[bool, Field(description="`camera.mirrored` of the calibration.")]
+    swapped_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Horizontal misfit of gaze and targets with left and right swapped, as a share of the sum of "
+            "that and the misfit without; small if the images are not as declared.",
+        ),
+    ]
+    threshold: Annotated[float, Field(description="Share below which they are suspected.")]
+    dots: Annotated[Count, Field(description="Number of targets compared.")]
+
+
 class CalibrationSummary(CalibrationErrors, CalibrationUse):
     """Calibration of the viewer: whether it was used, and its cross-validated errors on its own targets."""
 
@@ -172,6 +190,10 @@ class CalibrationSummary(CalibrationErrors, CalibrationUse):
     other_viewer: Annotated[
         OtherViewer | None,
         Field(description="Comparison with the viewer of the calibration; absent with too few frames to compare."),
+    ] = None
+    mirrored: Annotated[
+        MirroredImages | None,
+        Field(description="Whether the images seem to be mirrored; absent if the targets do not tell."),
     ] = None
 
     def as_json(self) -> dict[str, Any]:

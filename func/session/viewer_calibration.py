@@ -15,12 +15,13 @@ from func.session.frame_record import (
 )
 from func.session.gaze_track import Records, find_times_s, is_calibration, read_records
 from func.session.other_viewer import suspect_other_viewer
-from func.session.result import CalibrationCheck, CalibrationSummary, DriftSummary, OtherViewer
+from func.session.result import CalibrationCheck, CalibrationSummary, DriftSummary, MirroredImages, OtherViewer
 from func.session.target_frames import find_target_frames, find_targets, make_target_frames
 from gaze_core.calibration import Calibration, Fitted, calibrate, measure_accuracy
 from gaze_core.correction import Correction
 from gaze_core.drift import Drift, find_drift
 from gaze_core.errors import SessionNotFoundError
+from gaze_core.mirroring import MAX_SWAPPED_SHARE, Mirroring
 from gaze_core.ports import GazeModel, Session, SessionReader
 from gaze_core.refresh import refresh_calibration
 from gaze_core.targets import TargetAccuracy, TargetFrames, is_same_place
@@ -91,7 +92,13 @@ def find_viewer_calibration(
         drift = track_drift(session, records, calibration, model)
     is_refresh = source is not None and read_earlier_calibration(source) is not None
     summary = describe_calibration(
-        calibration, why_not=why_not, checked=checked, drift=drift, is_refresh=is_refresh, compared=compared
+        calibration,
+        why_not=why_not,
+        checked=checked,
+        drift=drift,
+        is_refresh=is_refresh,
+        compared=compared,
+        mirrored=source is not None and read_camera(source).mirrored,
     )
     return ViewerCalibration(calibration, drift, summary)
 
@@ -180,6 +187,7 @@ def describe_calibration(
     drift: Drift | None = None,
     is_refresh: bool = False,
     compared: ViewerComparison | None = None,
+    mirrored: bool = False,
 ) -> CalibrationSummary:
     """Return the description of a calibration for the result.
 
@@ -190,6 +198,7 @@ def describe_calibration(
         drift: Drift over the validation targets; None without one.
         is_refresh: Whether the calibration session names an earlier one.
         compared: Comparison with the viewer of the calibration; None without one.
+        mirrored: Whether the camera of the calibration was described as mirrored.
     """
     accuracy = None if calibration is None else calibration.accuracy
     if calibration is not None:
@@ -213,6 +222,8 @@ def describe_calibration(
         }
     if compared is not None:
         later_parts["other_viewer"] = _describe_comparison(compared)
+    if calibration is not None and calibration.mirroring is not None:
+        later_parts["mirrored"] = _describe_mirroring(calibration.mirroring, declared=mirrored)
     return CalibrationSummary(
         used=calibration is not None and calibration.correction is not None,
         reason=why_not,
@@ -229,6 +240,16 @@ def _describe_comparison(compared: ViewerComparison) -> OtherViewer:
         log_likelihood_ratio=round(compared.log_likelihood_ratio, 2),
         threshold=round(compared.threshold, 2),
         traits=compared.traits,
+    )
+
+
+def _describe_mirroring(found: Mirroring, *, declared: bool) -> MirroredImages:
+    return MirroredImages(
+        suspected=found.is_suspected,
+        declared=declared,
+        swapped_share=round(found.swapped_share, 3),
+        threshold=round(MAX_SWAPPED_SHARE, 3),
+        dots=found.targets,
     )
 
 

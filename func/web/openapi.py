@@ -24,7 +24,7 @@ from func.web.schemas import (
 )
 
 _SOMETIMES_ABSENT = {
-    "CalibrationSummary": {"refreshed", "refreshed_by_deg", "other_viewer"},
+    "CalibrationSummary": {"refreshed", "refreshed_by_deg", "other_viewer", "mirrored"},
     "CalibrationCheck": {"drift"},
 }
 """Keys of answers that are not always there, unlike all others with a default."""

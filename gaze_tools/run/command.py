@@ -235,3 +235,12 @@ def describe_result(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         used = "used" if calibration.get("used") else f"not used: {calibration.get('reason')}"
         accuracy = calibration.get("accuracy_deg")
         yield "calibration", used if accuracy is None else f"{used}; error {accuracy:.1f}° on its targets"
+        mirrored = calibration.get("mirrored") or {}
+        if mirrored.get("suspected"):
+            yield "camera", _advise_on_mirroring(is_declared=mirrored["declared"])
+
+
+def _advise_on_mirroring(*, is_declared: bool) -> str:
+    if is_declared:
+        return "its images do not seem to be mirrored: leave out --mirrored, and camera.mirrored of recording.json"
+    return "its images seem to be mirrored, left and right swapped: add --mirrored"

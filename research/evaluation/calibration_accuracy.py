@@ -107,7 +107,7 @@ def _try_calibration(
     calibration = None
     if targets:
         calibration = calibrate(
-            _select_fixations(table, measured, rows[np.isin(table.target_index[rows], targets)], uncalibrated_deg),
+            select_fixations(table, measured, rows[np.isin(table.target_index[rows], targets)], uncalibrated_deg),
             screen=table.screen_of(rows[0]),
             camera=table.camera_of(rows[0]),
         )
@@ -192,9 +192,17 @@ def _describe_part(trials: Sequence[CalibrationTrial], table: LandmarkTable, mas
     return {"people": len(means_deg)} | describe(means_deg)
 
 
-def _select_fixations(
+def select_fixations(
     table: LandmarkTable, measured: Measurements, rows: NDArray[np.int64], uncalibrated_deg: Floats
 ) -> TargetFrames:
+    """Return one person's frames at calibration targets.
+
+    Args:
+        table: Table of rendered calibrations.
+        measured: Measurements of the table.
+        rows: Usable rows of the person at targets, shape (n,).
+        uncalibrated_deg: Uncalibrated gaze of all rows of the table.
+    """
     return TargetFrames(
         targets=POSITIONS[table.target_index[rows]],
         uncalibrated_deg=uncalibrated_deg[rows],

@@ -26,7 +26,7 @@ from func.session.gaze_track import read_records
 from func.session.measured import stack_measured
 from func.session.target_frames import MAX_TARGET_FRAMES
 from func.session.viewer_calibration import calibrate_session, describe_calibration, validate_session
-from gaze_core.calibration import Calibration
+from gaze_core.calibration import Calibration, WhyNot
 from gaze_core.detector import GazeDetector, predict_directions
 from gaze_core.features import FEATURE_NAMES
 from gaze_core.ports import EyeNetwork, FaceLandmarker, GazeModel, Session
@@ -229,6 +229,12 @@ class _Measurement:
         if sum(frame.measured is not None for frame in fitting) > MAX_TARGET_FRAMES:
             notes.append(f"only the first {MAX_TARGET_FRAMES} valid calibration frames are used, as in the service")
         calibration, description = self._calibrate_with(self.frames)
+        if calibration.why_not is WhyNot.MIRRORED:
+            should = "false" if self.camera.mirrored else "true"
+            notes.append(
+                "the gaze runs against the targets from left to right, so left and right seem to be swapped in the "
+                f"images: set camera.mirrored to {should} and measure again"
+            )
         if calibration.correction is None:
             notes.append("the calibration is not used (calibration.reason): calibrated errors equal uncalibrated ones")
         return calibration, description
@@ -309,7 +315,7 @@ class _Measurement:
         )
         calibration = calibrate_session(session, self.model)
         checked = validate_session(session, read_records(session), calibration.correction, self.model)
-        return calibration, describe_calibration(calibration, checked=checked).as_json()
+        return calibration, describe_calibration(calibration, checked=checked, mirrored=self.camera.mirrored).as_json()
 
     def _describe(self, frames: Sequence[MeasuredFrame], calibration: Calibration | None) -> dict[str, Any]:
         valid = [(frame, frame.measured) for frame in frames if frame.measured is not None]

@@ -40,7 +40,7 @@ class Counts:
 class CompletionWorld:
     """Completer, its upstream services, and a clock that only moves during sleep."""
 
-    def __init__(self, *, accuracy_deg=None, remembers=True, eye_network_digest=None):
+    def __init__(self, *, accuracy_deg=None, remembers=True, eye_network_digest=None, model=None):
         self.sessions = FakeSessionStore(remembers=remembers)
         self.maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 11), LEFT_HALF)}, digest="d")
         self.sink = FakeResultSink()
@@ -50,7 +50,7 @@ class CompletionWorld:
         self.scorer = SessionScorer(
             self.sessions,
             self.maps,
-            model=FakeGazeModel(digest="m"),
+            model=model or FakeGazeModel(digest="m"),
             eye_network_digest=eye_network_digest,
             accuracy_deg=accuracy_deg,
         )

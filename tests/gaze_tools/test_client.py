@@ -745,6 +745,15 @@ class TestCalibration:
         assert (report.used, report.reason) == (False, "too_few_dots")
         assert (report.accuracy_deg, report.generic_accuracy_deg, report.body["dots"]) == (None, 5.9, 1)
 
+    @pytest.mark.parametrize(
+        ("mirrored", "seems"), [({"suspected": True}, True), ({"suspected": False}, False), (None, None)]
+    )
+    def test_finish_reports_whether_the_camera_seems_to_be_mirrored(self, function, client, mirrored, seems):
+        calibration = {"used": False, "reason": "mirrored", "mirrored": mirrored}
+        function.answers = [(200, {"status": "success", "final_score": 0.0, "result": {"calibration": calibration}})]
+
+        assert client.start_calibration().finish().seems_mirrored is seems
+
     def test_a_viewing_and_a_refresh_name_the_calibration_and_its_token(self, function, client):
         calibration = client.start_calibration(session_id="c", session_token="t")
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from gaze_tools.cli import main
 from gaze_tools.run.calibration import read_calibration
+from gaze_tools.run.command import describe_result
 from gaze_tools.run.film import make_out_dir, make_video_id
 from gaze_tools.run.setup import Setup, read_setup
 from gaze_tools.sample_clip import SAMPLE
@@ -218,3 +219,30 @@ def test_make_demo_checks_its_inputs_before_it_installs_anything(tmp_path, argum
     assert done.returncode == 2
     assert said in done.stderr
     assert not (tmp_path / "venv").exists()
+
+
+RESULT = {
+    "score_valid": False,
+    "score_invalid_reason": "too_few_frames",
+    "frames": {"expected": 3, "scored": 2},
+    "lost": {"no_face": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "advice"),
+    [
+        ({"suspected": True, "declared": False}, "add --mirrored"),
+        ({"suspected": True, "declared": True}, "leave out --mirrored"),
+        ({"suspected": False, "declared": False}, None),
+        (None, None),
+    ],
+)
+def test_a_camera_that_seems_to_be_mirrored_is_named(mirrored, advice):
+    calibration = {"used": False, "reason": "mirrored", "accuracy_deg": 21.7, "mirrored": mirrored}
+
+    rows = dict(describe_result(RESULT | {"calibration": calibration}))
+
+    assert rows["calibration"] == "not used: mirrored; error 21.7° on its targets"
+    assert ("camera" in rows) is (advice is not None)
+    assert (advice or "") in rows.get("camera", "")

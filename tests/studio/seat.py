@@ -7,6 +7,8 @@ SIT_DOWN = """
   };
   // Tests set what the person does at a target, by its place and the number of the attempt: "away" or "wander".
   window.misbehave = () => null;
+  // A program between camera and browser that flips the image, such as one for video calls.
+  window.flipsImage = false;
   navigator.mediaDevices.getUserMedia = async () => {
     const { SamplePerson } = await import("/static/sample-person.js");
     const person = await SamplePerson.open();
@@ -30,12 +32,20 @@ SIT_DOWN = """
       // An empty chair in the dark, with the noise of a camera.
       context.fillStyle = `rgb(${turn % 8}, ${turn % 8}, ${turn % 8})`;
       if (deed === "away") context.fillRect(0, 0, 640, 480);
-      else context.drawImage(person.canvas, 0, 0);
+      else {
+        if (window.flipsImage) context.setTransform(-1, 0, 0, 1, 640, 0);
+        context.drawImage(person.canvas, 0, 0);
+        context.resetTransform();
+      }
       // Without noise, an image that stays the same counts as frozen, also while the person's clip loads.
       context.fillStyle = `hsl(0 0% ${20 + 60 * Math.random()}%)`;
       context.fillRect(0, 0, 40, 40);
     }, 40);
-    return seat.captureStream(25);
+    const stream = seat.captureStream(25);
+    // A camera has the same id whenever it is opened; a canvas does not.
+    const [track] = stream.getVideoTracks();
+    track.getSettings = () => ({ deviceId: "seat" });
+    return stream;
   };
 """
 

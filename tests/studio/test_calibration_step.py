@@ -184,6 +184,86 @@ def test_another_person_is_offered_a_full_calibration(page, services):
     assert page.page.is_checked('input[name="targets"][value="5"]')
 
 
+def test_a_mirrored_camera_is_recognised_and_needs_no_second_calibration(page, services, tmp_path):
+    sit_down(page)
+    page.open(services)
+    page.page.evaluate("window.flipsImage = true")
+    reach_calibration(page)
+    page.page.check("#record")
+    page.page.click("#calibrate")
+    page.wait_for("#calibration-result:not([hidden])")
+    (_, as_sent, straight), (_, again, swapped) = calibrations(services)[-2:]
+    first, second = (answer["result"]["calibration"] for answer in (straight, swapped))
+
+    assert "mirrored" not in as_sent["camera"]
+    assert again["camera"]["mirrored"]
+    assert (first["used"], first["reason"], first["mirrored"]["suspected"]) == (False, "mirrored", True)
+    assert (second["used"], second["mirrored"]["suspected"], second["mirrored"]["declared"]) == (True, False, True)
+    assert second["dots"] == first["dots"] == 5
+    assert second["validation"]["accuracy_deg"] < 5 < first["validation"]["accuracy_deg"]
+    assert page.page.inner_text("#mirrored-text").startswith("Your camera delivers a mirrored image")
+    assert page.page.inner_text("#calibration-number") == f"Average error: {_error(second)}°"
+    assert recorded_camera(page, tmp_path)["mirrored"]
+
+    # Undone, and done again; both results are there already.
+    page.page.click("#mirrored-swap")
+    page.wait_for('#calibration-number:text-is("The calibration did not help")')
+    assert page.page.inner_text("#mirrored-text") == "Left and right seem to be swapped in the image of your camera."
+    assert "mirrored" not in recorded_camera(page, tmp_path)
+    assert remembered(page)["mirroring"]["seat"] == {"isMirrored": False, "isChosen": True}
+    assert "calibration" not in remembered(page)
+    page.page.click("#mirrored-swap")
+    page.wait_for(f'#calibration-number:text-is("Average error: {_error(second)}°")')
+    assert remembered(page)["calibration"]["sessionId"] == again["session_id"]
+
+    page.page.click("#calibration-done")
+    page.start_film()
+    page.await_score()
+    metadata = services.relay.requests_of("sample")[-1][0]
+    assert metadata["calibration_session"] == again["session_id"]
+    assert metadata["camera"]["mirrored"]
+    assert page.read_result()["calibration"]["used"]
+
+
+def test_a_mirrored_camera_is_remembered_until_the_viewer_says_otherwise(page, services):
+    sit_down(page)
+    page.page.add_init_script("""
+      if (!localStorage.getItem("gaze-studio")) {
+        const mirroring = { seat: { isMirrored: true, isChosen: false } };
+        localStorage.setItem("gaze-studio", JSON.stringify({ mirroring }));
+      }
+    """)
+    page.open(services)
+    page.take_camera()
+    page.wait_for("#mirrored-camera:visible")
+    flips = "getComputedStyle(document.querySelector('#mirror > *')).transform"
+    # What is a mirror image already is shown as it is.
+    assert page.page.evaluate(flips) == "none"
+    page.wait_for('#hint[data-state="good"]')
+    assert services.relay.requests_of("check")[-1][0]["camera"]["mirrored"]
+
+    page.page.uncheck("#mirrored-camera")
+    assert page.page.evaluate(flips).startswith("matrix(-1")
+    page.page.click("#camera-done")
+    page.wait_for('[data-view="calibration"]:not([hidden])')
+    assert remembered(page)["mirroring"]["seat"] == {"isMirrored": False, "isChosen": True}
+
+
+def recorded_camera(page, directory):
+    """Return the camera that the recording of the page describes."""
+    folder = download_recording(page, directory)
+    return json.loads((folder / "recording.json").read_text())["camera"]
+
+
+def remembered(page):
+    """Return what the page remembers for the next visit."""
+    return page.page.evaluate("JSON.parse(localStorage.getItem('gaze-studio'))")
+
+
+def _error(calibration):
+    return f"{calibration['validation']['accuracy_deg']:.1f}"
+
+
 def test_a_recording_needs_all_targets(page, services):
     sit_down(page)
     page.page.add_init_script("""

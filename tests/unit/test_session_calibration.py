@@ -14,7 +14,7 @@ from gaze_core.correction import Correction
 from gaze_core.errors import SessionStoreError
 from gaze_core.gaze import direction_to, gaze_vector, point_of_gaze
 from gaze_core.types import Camera, GazePoint, Screen
-from tests.fakes.completion import LEFT_HALF, VIEWER
+from tests.fakes.completion import LEFT_HALF, VIEWER, CompletionWorld
 from tests.fakes.saliency_store import FakeSaliencyMaps
 from tests.fakes.session_api import FakeSessionStore
 from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel
@@ -91,6 +91,7 @@ def test_the_result_describes_the_calibration(world):
         "precision_deg": 0.0,
         "generic_accuracy_deg": pytest.approx(5.0, abs=0.15),
         "validation": None,
+        "mirrored": {"suspected": False, "declared": False, "swapped_share": 1.0, "threshold": 0.333, "dots": 5},
     }
 
 
@@ -319,6 +320,52 @@ class TestOtherViewer:
 
     def test_few_frames_are_not_compared(self, world):
         assert self.watch(world, 0.6, frames=19).other_viewer is None
+
+
+class TestMirroredImages:
+    """The features of a mirrored image have the horizontal direction turned round."""
+
+    def calibrate(self, world, **camera):
+        records = [record(target, use="fit") for target in FIVE_TARGETS for _ in range(4)]
+        for each in records:
+            each["features"][0] *= -1
+            each["camera"] = camera
+        world.store("calibration", records)
+
+    @pytest.mark.parametrize("declared", [False, True])
+    def test_the_calibration_is_suspected_and_not_used(self, world, declared):
+        self.calibrate(world, mirrored=declared)
+
+        found = world.score("calibration", 21).calibration
+
+        assert (found.used, found.reason, found.fitted) == (False, "mirrored", "nothing")
+        assert (found.mirrored.suspected, found.mirrored.declared) == (True, declared)
+
+    def test_a_viewing_that_names_it_is_flagged(self, world):
+        self.calibrate(world)
+        world.store("s", [record((0.25, 0.5)) | {"calibration_session": "calibration"}])
+
+        found = world.score().calibration
+
+        assert (found.used, found.reason, found.mirrored.suspected) == (False, "mirrored", True)
+
+    @pytest.mark.parametrize(("declared", "advice"), [(False, "with camera.mirrored: true"), (True, "without camera.")])
+    def test_the_answer_to_the_last_frame_says_what_to_do(self, declared, advice):
+        world = CompletionWorld(model=StraightGazeModel())
+        records = [record(target, use="fit") for target in FIVE_TARGETS for _ in range(4)]
+        for each in records:
+            each["features"][0] *= -1
+        world.store(*records, camera={"mirrored": declared})
+
+        (warning,) = world.finish(21).warnings
+
+        assert warning.startswith("the calibration is not used, because the gaze runs against its targets")
+        assert f"calibrate again {advice}" in warning
+
+    def test_few_targets_say_nothing(self, world):
+        world.calibrate(targets=FIVE_TARGETS[:3])
+
+        assert "mirrored" not in world.score("calibration", 13).calibration.as_json()
 
 
 def accuracy(accuracy_deg, **changes):

@@ -77,6 +77,21 @@ class Studio {
     store(KEY, JSON.stringify(this.remembered));
   }
 
+  /** What is known of the mirroring of this camera: `isMirrored`, and `isChosen` if the viewer said so. */
+  get mirroring() {
+    return this.isSample ? undefined : this.remembered.mirroring?.[this.source?.deviceId || this.source?.label];
+  }
+
+  /** Whether this camera delivers mirrored images, as some programs do. */
+  get isMirrored() {
+    return this.mirroring?.isMirrored ?? false;
+  }
+
+  rememberMirroring(mirroring) {
+    const camera = this.source?.deviceId || this.source?.label;
+    this.remember({ mirroring: { ...this.remembered.mirroring, [camera]: mirroring } });
+  }
+
   /** Switches the camera off, also one that is still being opened. */
   release() {
     this.releases += 1;

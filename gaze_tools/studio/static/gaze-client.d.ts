@@ -164,6 +164,14 @@ export interface CalibrationImage {
   use: "fit" | "validate";
 }
 
+export interface CalibrationResult extends Record<string, unknown> {
+  used: boolean;
+  /** Why it is not used, such as `mirrored`. */
+  reason: string | null;
+  /** Whether left and right seem to be swapped, compared with `declared`; absent if the targets do not tell. */
+  mirrored?: { suspected: boolean; declared: boolean };
+}
+
 export class Calibration {
   constructor(source: FrameSource, session: Session, setup: Setup, connection?: GazeConnection);
   readonly recorded: CalibrationImage[];
@@ -177,7 +185,7 @@ export class Calibration {
     },
   ): Promise<MeasuredTarget>;
   replay(images: CalibrationImage[], options?: { signal?: AbortSignal }): Promise<void>;
-  finish(options?: { signal?: AbortSignal }): Promise<Record<string, unknown>>;
+  finish(options?: { signal?: AbortSignal }): Promise<CalibrationResult>;
 }
 
 export interface ViewingPoint {

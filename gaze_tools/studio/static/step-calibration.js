@@ -143,9 +143,22 @@ export function setUpCalibration(studio) {
       await calibration.replay(images, { signal });
     }
     const result = await calibration.finish({ signal });
+    const first = { session: calibration.session, result, camera: setup.camera };
+    const swapped = result.mirrored?.suspected && !studio.isSample ? await swap(first, setup, images, signal) : null;
     distances.sort((a, b) => a - b);
     const distanceMm = distances[Math.floor(distances.length / 2)] ?? USUAL_DISTANCE_MM;
-    return { count, session: calibration.session, images, result, distanceMm, weak, total: targets.length };
+    return { count, first, swapped, images, distanceMm, weak, total: targets.length };
+  };
+
+  /** Calibrates with the same images, left and right swapped; returns null if that is no better. */
+  const swap = async (first, setup, images, signal) => {
+    const camera = { ...setup.camera, mirrored: !first.result.mirrored.declared };
+    const session = await startSession("calibration", { signal });
+    const calibration = new Calibration(studio.source, session, { ...setup, camera });
+    await calibration.replay(images, { signal });
+    const result = await calibration.finish({ signal });
+    const isBetter = result.used || 2 * result.generic_accuracy_deg < first.result.generic_accuracy_deg;
+    return isBetter ? { session, result, camera } : null;
   };
 
   const start = async () => {
@@ -191,25 +204,38 @@ export function setUpCalibration(studio) {
   const stop = () => running?.abort(new DOMException("stopped", "AbortError"));
 
   const finish = async (done) => {
-    const { result, session, count } = done;
+    const isChosen = studio.mirroring?.isChosen && studio.isMirrored === done.first.result.mirrored?.declared;
+    // The images are in the recording, or nowhere.
+    shown = { ...done, images: byId("record").checked ? done.images : null, before: studio.remembered.calibration };
+    await use(Boolean(done.swapped) && !isChosen);
+    const [number, ...texts] = ["calibration-number", "calibration-text", "mirrored-text"].map((id) => byId(id).textContent);
+    studio.announce([`${number}.`, ...texts].join(" ").trim());
+  };
+
+  /** Takes the result with left and right swapped, or the one without. */
+  const use = async (isSwapped, { isChosen = false } = {}) => {
+    const { count, first, swapped, images } = shown;
+    const { session, result, camera } = isSwapped ? swapped : first;
+    Object.assign(shown, { isSwapped, result });
+    if (swapped) studio.setup.camera = camera;
+    if (isSwapped || isChosen) studio.rememberMirroring({ isMirrored: Boolean(camera.mirrored), isChosen });
     const errorDeg = result.validation?.accuracy_deg ?? result.accuracy_deg;
     studio.setup.calibration = result.used ? session : null;
     studio.calibrationResult = result.used ? { errorDeg } : null;
     if (result.used && count > 1 && !studio.isSample) {
       studio.remember({ calibration: { ...session, date: new Date().toISOString() } });
+    } else if (isChosen) {
+      studio.remember({ calibration: shown.before });
     }
     if (recordingUrl) URL.revokeObjectURL(recordingUrl);
     recordingUrl = null;
-    if (byId("record").checked) {
+    if (images) {
       const { distanceMm } = studio;
-      recordingUrl = URL.createObjectURL(await makeRecording(done.images, { ...studio.setup, distanceMm }));
+      recordingUrl = URL.createObjectURL(await makeRecording(images, { ...studio.setup, distanceMm }));
     }
-    // The images are in the recording, or nowhere.
-    shown = { ...done, images: null };
     byId("calibration-result").hidden = false;
     byId("calibration-form").hidden = true;
     draw();
-    studio.announce(`${byId("calibration-number").textContent}. ${byId("calibration-text").textContent}`);
   };
 
   const draw = () => {
@@ -237,11 +263,24 @@ export function setUpCalibration(studio) {
     byId("calibration-weak").hidden = weak === 0;
     setText(byId("calibration-weak"), "calibration.weak", { weak, total });
     byId("other-viewer").hidden = !result.other_viewer?.suspected;
+    drawMirrored();
     byId("calibration-circle").replaceChildren();
     byId("calibration-circle").toggleAttribute("hidden", !result.used);
     if (result.used) drawCircle(byId("calibration-circle"), studio.setup.screen, radiusMm);
     byId("recording").hidden = !recordingUrl;
     if (recordingUrl) byId("recording-link").href = recordingUrl;
+  };
+
+  /** Says that left and right were swapped, or could be. */
+  const drawMirrored = () => {
+    const { swapped, isSwapped } = shown;
+    const [text, button] = [byId("mirrored-text"), byId("mirrored-swap")];
+    byId("mirrored").hidden = !swapped;
+    text.textContent = "";
+    if (!swapped) return;
+    const found = swapped.camera.mirrored ? "mirrored.on" : "mirrored.off";
+    setText(text, isSwapped ? found : "mirrored.kept");
+    setText(button, isSwapped ? "mirrored.undo" : "mirrored.swap");
   };
 
   const choose = (count) => {
@@ -269,6 +308,10 @@ export function setUpCalibration(studio) {
     studio.setup.calibration = null;
     studio.calibrationResult = null;
     return studio.go("watch");
+  });
+  byId("mirrored-swap").addEventListener("click", async () => {
+    await use(!shown.isSwapped, { isChosen: true });
+    studio.announce(`${byId("mirrored-text").textContent} ${byId("calibration-number").textContent}`);
   });
   byId("calibrate-again").addEventListener("click", () => studio.go("calibration"));
   byId("calibrate-fully").addEventListener("click", async () => {

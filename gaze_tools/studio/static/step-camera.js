@@ -83,9 +83,13 @@ export function setUpCamera(studio) {
         vertical_fov_deg: fovDeg,
         offset_x_mm: readNumber("lens-x", USUAL.lens[0]),
         offset_y_mm: readNumber("lens-y", USUAL.lens[1]),
+        ...(studio.isMirrored ? { mirrored: true } : {}),
       },
     };
   };
+
+  /** The viewer sees a mirror, whether or not the camera's image is one already. */
+  const showMirroring = () => byId("mirror").toggleAttribute("data-mirrored", studio.isMirrored);
 
   const cardSize = (screenMm) => Math.round((CARD_MM.width * screen.width) / (screenMm * findZoom()));
 
@@ -148,6 +152,9 @@ export function setUpCamera(studio) {
     distances = [];
     const shown = studio.source.video ?? studio.source.canvas;
     byId("mirror").replaceChildren(shown);
+    byId("mirrored-camera").closest("label").hidden = !studio.isMirrored;
+    byId("mirrored-camera").checked = studio.isMirrored;
+    showMirroring();
     showHint({ name: "wait", state: "wait", values: {} });
     await listCameras();
     watchPosition(signal);
@@ -159,6 +166,10 @@ export function setUpCamera(studio) {
     if (await openCamera(studio, deviceId)) await restart();
     else byId("camera-again").hidden = false;
   };
+  byId("mirrored-camera").addEventListener("change", ({ target }) => {
+    studio.rememberMirroring({ isMirrored: target.checked, isChosen: true });
+    showMirroring();
+  });
   byId("cameras").addEventListener("change", ({ target }) => open(target.value));
   byId("camera-again").addEventListener("click", () => open(studio.deviceId));
   navigator.mediaDevices?.addEventListener?.("devicechange", () => {
