@@ -82,6 +82,11 @@ def name_beside(overlay: Path | None, out: Path) -> str | None:
     return overlay.name if overlay is not None and overlay.parent.resolve() == out.resolve() else None
 
 
+def find_part(path: Path) -> Path:
+    """Return the file that holds an overlay video until it is complete."""
+    return path.with_name(f".{path.name}.part")
+
+
 def check_film_fits(report: Report, times: FilmTimes) -> None:
     """Check that a film is as long as the maps of the session's video.
 
@@ -129,7 +134,7 @@ def write_overlay(
 
     check_film_fits(report, times)
     gaze = GazeOnFilm(report, times)
-    part = path.with_name(f".{path.name}.part")
+    part = find_part(path)
     try:
         with (
             open_film(film) as source,
@@ -150,7 +155,7 @@ def write_overlay(
             sound.finish()
         part.replace(path)
     except av.error.FFmpegError as error:
-        raise OSError(f"the overlay {path} cannot be written: {error.strerror or error}") from error
+        raise OSError(error.errno, f"the overlay {path} cannot be written: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
     return OverlayVideo(path, frames, sound.left_out)

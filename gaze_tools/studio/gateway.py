@@ -28,7 +28,8 @@ from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.forwarding import Forwarder, complete_metadata, is_last, read_frames
 from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_address, check_origin
-from gaze_tools.studio.kept import KeptSessions, find_ended
+from gaze_tools.studio.kept import OVERLAY, KeptSessions, find_ended
+from gaze_tools.studio.overlays import Overlays
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
 from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
@@ -92,6 +93,7 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
     _add_films(app, films)
     _add_viewings(app, setup, films, kept, viewings)
     _add_sessions(app, films, kept)
+    _add_overlays(app, Overlays(kept, films))
     return app
 
 
@@ -274,7 +276,7 @@ def _add_sessions(app: Flask, films: FilmLibrary, kept: KeptSessions) -> None:
         video = None
         if name != "session.json":
             try:
-                video = films.find_original(kept.read_video_id(session_id))
+                video = films.find_original(kept.read_about(session_id).video_id)
             except StudioError as error:
                 if error.status != 404:
                     raise
@@ -288,6 +290,31 @@ def _add_sessions(app: Flask, films: FilmLibrary, kept: KeptSessions) -> None:
                 "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
                 "frame-ancestors 'none'"
             )
+        return response
+
+
+def _add_overlays(app: Flask, overlays: Overlays) -> None:
+    @app.get("/api/overlays")
+    def list_overlays() -> Response:
+        return jsonify(overlays=[overlay.as_json() for overlay in overlays.list_overlays()])
+
+    @app.get("/api/sessions/<session_id>/overlay")
+    def get_overlay(session_id: str) -> Response:
+        return jsonify(overlays.get(session_id).as_json())
+
+    @app.post("/api/sessions/<session_id>/overlay")
+    def make_overlay(session_id: str) -> tuple[Response, int]:
+        return jsonify(overlays.make(session_id).as_json()), 202
+
+    @app.delete("/api/sessions/<session_id>/overlay")
+    def remove_overlay(session_id: str) -> Response:
+        overlays.remove(session_id)
+        return jsonify(message="Overlay removed")
+
+    @app.get(f"/api/sessions/<session_id>/{OVERLAY}")
+    def get_overlay_file(session_id: str) -> Response:
+        response = send_file(overlays.await_file(session_id), as_attachment=True, conditional=True)
+        response.headers["Cache-Control"] = "no-store"
         return response
 
 

@@ -12,12 +12,10 @@ from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
 from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
-from gaze_tools.film import read_times
 from gaze_tools.report.examination import Report, examine_session, read_gazes
-from gaze_tools.report.overlay import write_overlay
 from gaze_tools.report.page import DATA_FILES, write_report, write_trace
 from gaze_tools.session.api import SessionApi, is_session_id
-from gaze_tools.session.export_file import ExportedSessions
+from gaze_tools.session.export_file import ExportedSessions, open_export
 from gaze_tools.session.transfer import export_session, import_session
 from gaze_tools.studio.problems import StudioError, not_found
 from gaze_tools.studio.viewings import StartedViewing
@@ -31,11 +29,11 @@ TRACES = {"trace.csv", "trace.json"}
 """Files of a session that are made without the report's figures, which take longer."""
 
 OVERLAY = "overlay.mp4"
-MAX_OVERLAY_S = 180.0
-"""Longest film of an overlay. It takes about as long as the film, in Full HD on one core; the browser waits for it."""
+MAX_LINKED_S = 180.0
+"""Longest film whose report links to its overlay. The browser waits for it: about as long as the film, in Full HD."""
 
-FILES = {"session.json", "report.html", OVERLAY, *DATA_FILES}
-"""Files of a session that can be downloaded."""
+FILES = {"session.json", "report.html", *DATA_FILES}
+"""Files of a session that can be downloaded, beside its overlay."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +51,24 @@ class EndedSession:
     is_calibration: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAbout:
+    """What a kept session says about itself before its frames.
+
+    Attributes:
+        video_id: Film that was watched.
+        exported_at: Time at which it was kept, ISO 8601.
+    """
+
+    video_id: str
+    exported_at: str
+
+
 class KeptSessions:
     """Finished sessions and calibrations in a directory, one directory for each. Thread-safe.
+
+    Attributes:
+        directory: Directory of the finished sessions.
 
     Args:
         directory: Directory for both.
@@ -64,16 +78,15 @@ class KeptSessions:
     """
 
     def __init__(self, directory: Path, session_api_url: str, mongo_uri: str, *, database: str = "saliency_db") -> None:
-        self._directory = directory / "sessions"
+        self.directory = directory / "sessions"
         self._calibrations = directory / "calibrations"
-        for each in (self._directory, self._calibrations):
+        for each in (self.directory, self._calibrations):
             # Other users of the machine have no business here.
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._session_api_url = session_api_url
         self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         self._lock = threading.Lock()
-        self._one_overlay_at_a_time = threading.Lock()
 
     def reserve(self, viewing: StartedViewing, ip_address: str) -> bool:
         """Create the session of a viewing with a long life; return False if the function has to create it."""
@@ -118,7 +131,7 @@ class KeptSessions:
     def list_sessions(self) -> list[dict[str, Any]]:
         """Return the kept sessions, the newest first: `session_id`, `video_id`, `exported_at`, `final_score`."""
         found = []
-        for path in self._directory.glob("*/session.json"):
+        for path in self.directory.glob("*/session.json"):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 exported = ExportedSessions(path)
                 session = exported.get_session(exported.header.session_id)
@@ -143,65 +156,65 @@ class KeptSessions:
             video: Film, for the report; None draws heat maps on a dark background.
 
         Raises:
-            StudioError: There is no such file or session, or no overlay of this film.
+            StudioError: There is no such file or session.
         """
         if name not in FILES:
             raise not_found("There is no such file.")
-        place = self._place(session_id)
-        if not (place / "session.json").is_file():
-            raise not_found("There is no such session.")
-        if name == OVERLAY:
-            with self._one_overlay_at_a_time:
-                if not (place / name).is_file():
-                    self._write_overlay(place, video)
+        place = self.find_place(session_id)
         with self._lock:
             if not (place / name).is_file():
                 if name in TRACES:
-                    write_trace(self._examine(place), place)
+                    write_trace(self.examine(session_id), place)
                 else:
-                    self._write_report(place, video)
+                    self._write_report(session_id, video)
         return place / name
 
-    def read_video_id(self, session_id: str) -> str:
-        """Return the video id of a kept session.
+    def find_place(self, session_id: str) -> Path:
+        """Return the directory of a kept session.
 
         Raises:
             StudioError: There is no such session.
         """
-        path = self._place(session_id) / "session.json"
+        place = self._place(session_id)
+        if not (place / "session.json").is_file():
+            raise not_found("There is no such session.")
+        return place
+
+    def read_about(self, session_id: str) -> KeptAbout:
+        """Return what a kept session says about itself, without reading its frames.
+
+        Raises:
+            StudioError: There is no such session.
+        """
         try:
-            exported = ExportedSessions(path)
-            return exported.get_session(exported.header.session_id).video_id
-        except (OSError, ValueError, SessionNotFoundError) as error:
+            with open_export(self.find_place(session_id) / "session.json") as (header, sessions):
+                return KeptAbout(next(sessions).session.video_id, header.exported_at)
+        except (OSError, ValueError, StopIteration) as error:
             raise not_found("There is no such session.") from error
 
-    def _write_report(self, place: Path, video: Path | None) -> None:
-        report = self._examine(place)
-        has_overlay = video is not None and (report.film_s or 0.0) <= MAX_OVERLAY_S
-        write_report(report, self._maps, place, video=video, overlay=OVERLAY if has_overlay else None)
+    def examine(self, session_id: str) -> Report:
+        """Return the report on a kept session.
 
-    def _write_overlay(self, place: Path, video: Path | None) -> None:
-        if video is None:
-            raise not_found("The film of this session has been removed.")
-        try:
-            times = read_times(video)
-            if times.duration_s > MAX_OVERLAY_S:
-                detail = f"This film lasts longer than {MAX_OVERLAY_S:.0f} s. `gaze report --overlay` has no limit."
-                raise StudioError(413, "too-long", "Too long", detail)
-            write_overlay(self._examine(place), video, times, place / OVERLAY)
-        except (OSError, ValueError) as error:
-            _log.warning("an overlay could not be made: %s", type(error).__name__)
-            raise StudioError(500, "no-overlay", "No overlay", "The overlay video could not be made.") from error
-
-    def _examine(self, place: Path) -> Report:
-        exported = ExportedSessions(place / "session.json")
+        Raises:
+            StudioError: There is no such session.
+            GazeError: The maps or the gaze model cannot be read.
+            OSError: The session cannot be read.
+            ValueError: It is damaged.
+        """
+        exported = ExportedSessions(self.find_place(session_id) / "session.json")
         session = exported.get_session(exported.header.session_id)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, exported, lambda: load_model(GAZE_MODEL_PATH), notes)
         return examine_session(session, self._maps, gazes, notes, accuracy=accuracy)
 
+    def _write_report(self, session_id: str, video: Path | None) -> None:
+        report = self.examine(session_id)
+        has_overlay = video is not None and (report.film_s or 0.0) <= MAX_LINKED_S
+        place = self._place(session_id)
+        write_report(report, self._maps, place, video=video, overlay=OVERLAY if has_overlay else None)
+
     def _place(self, session_id: str) -> Path:
-        return self._directory / _to_name(session_id)
+        return self.directory / _to_name(session_id)
 
     def _calibration(self, session_id: str) -> Path:
         return self._calibrations / _to_name(session_id)

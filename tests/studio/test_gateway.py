@@ -9,19 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from func.session_token import Viewing, sign_viewing
-from gaze_core.ports import Session
-from gaze_tools.film import read_times
 from gaze_tools.sample_clip import SAMPLE
-from gaze_tools.session.export_file import ExportHeader, write_export
-from gaze_tools.studio import gateway, kept, uploads
+from gaze_tools.studio import gateway, uploads
 from gaze_tools.studio.guard import check_address, check_origin
-from gaze_tools.studio.kept import FILES, EndedSession, find_ended
+from gaze_tools.studio.kept import FILES, OVERLAY, EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.studio_film import StudioFilm
 from gaze_tools.studio.viewings import start_viewing
 from tests.adapters.upstream_services import refused_url
-from tests.fakes.report import record
 from tests.studio.gateway_client import post
+from tests.studio.kept_session import keep_session
 
 KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -235,16 +232,6 @@ def _await(client, film_id):
     raise TimeoutError
 
 
-def keep_session(directory, video_id):
-    """Write a session of ten frames as the studio keeps it; return its id."""
-    frames = {number: record([0.5, 0.5], video_time_ms=50.0 * number) for number in range(1, 11)}
-    session = Session("s", "127.0.0.1", video_id, "2026-01-01T00:00:00", frames=frames, settings={})
-    (directory / "sessions" / "s").mkdir(parents=True)
-    header = ExportHeader("s", "2026-01-01T00:00:00+00:00", None, has_ip_address=True)
-    write_export(directory / "sessions" / "s" / "session.json", header, [[session]])
-    return "s"
-
-
 @pytest.fixture
 def kept_session(client, tmp_path):
     return keep_session(tmp_path, "sample")
@@ -270,7 +257,7 @@ class TestFiles:
         links = re.findall(r'<a href="([^"]+)"', page.text)
 
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:; style-src")
-        assert set(links) == FILES - {"session.json", "report.html"}
+        assert set(links) == {*FILES, OVERLAY} - {"session.json", "report.html"}
         for link in set(links):
             answer = client.get(f"/api/sessions/{kept_session}/{link}")
             assert (answer.status_code, answer.headers["Content-Disposition"]) == (200, f"attachment; filename={link}")
@@ -284,17 +271,6 @@ class TestFiles:
 
         # default-src does not cover these.
         assert {"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
-
-    def test_an_overlay_has_the_frames_of_the_film(self, client, kept_session, tmp_path):
-        (tmp_path / "overlay.mp4").write_bytes(client.get(f"/api/sessions/{kept_session}/overlay.mp4").data)
-
-        assert read_times(tmp_path / "overlay.mp4").starts_s.size == 200
-
-    def test_a_film_that_is_too_long_has_no_overlay(self, client, kept_session, monkeypatch):
-        monkeypatch.setattr(kept, "MAX_OVERLAY_S", 5.0)
-        answer = client.get(f"/api/sessions/{kept_session}/overlay.mp4")
-
-        assert (answer.status_code, answer.json["type"]) == (413, "/problems/too-long")
 
     def test_a_session_whose_film_is_gone_has_a_report_but_no_overlay(self, client, tmp_path):
         keep_session(tmp_path, "gone")

@@ -1,6 +1,7 @@
 /** The studio's page: which step is shown, what the steps share, and errors in words. */
 
 import { chooseLanguage, readStored, setText, store, t, useLanguage } from "./i18n.js";
+import { setUpOverlays } from "./overlays.js";
 import { setUpCalibration } from "./step-calibration.js";
 import { setUpCamera } from "./step-camera.js";
 import { setUpScore } from "./step-score.js";
@@ -24,6 +25,7 @@ class Studio {
     this.film = null;
     this.remembered = readRemembered();
     this.steps = {};
+    this.overlays = null;
     this.current = null;
   }
 
@@ -42,6 +44,7 @@ class Studio {
       if (item.dataset.step === name) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     }
+    this.overlays.draw();
     window.scrollTo(0, 0);
     document.querySelector(`[data-view="${name}"] h1`).focus({ preventScroll: true });
     await this.steps[name].enter?.();
@@ -134,7 +137,9 @@ language.addEventListener("change", async () => {
   // What was announced is over; a screen reader would still find it, in the language of before.
   studio.announce("");
   studio.steps[studio.current]?.translate?.();
+  studio.overlays.draw();
 });
+studio.overlays = setUpOverlays(studio);
 Object.assign(studio.steps, {
   start: setUpStart(studio),
   camera: setUpCamera(studio),

@@ -8,8 +8,6 @@ import { reopen } from "./step-start.js";
 import { setUpWhere } from "./score-where.js";
 
 const byId = (id) => document.getElementById(id);
-/** The gateway makes no overlay video of longer films. */
-const MAX_OVERLAY_S = 180;
 
 /** Returns the name of the sentence that says what a score means. */
 export function judge({ final_score: score, chance_level: chance, interval_95: interval }) {
@@ -94,6 +92,7 @@ export function setUpScore(studio) {
     );
   };
 
+  byId("make-overlay").addEventListener("click", () => studio.overlays.make(studio.viewing.session.sessionId));
   byId("again").addEventListener("click", async () => {
     if (await reopen(studio)) await studio.go("watch");
   });
@@ -131,8 +130,6 @@ export function setUpScore(studio) {
     const files = `/api/sessions/${encodeURIComponent(viewing.session.sessionId)}`;
     byId("get-csv").href = `${files}/trace.csv`;
     byId("get-report").href = `${files}/report.html`;
-    byId("get-overlay").href = `${files}/overlay.mp4`;
-    byId("get-overlay").hidden = !(byId("film").duration <= MAX_OVERLAY_S);
     byId("score-wait").hidden = true;
     byId("score-body").hidden = false;
     byId("again").hidden = false;
