@@ -341,7 +341,7 @@ def open_film(path: Path) -> Iterator[Film]:
         reason = getattr(error, "strerror", None) or error
         raise NotAFilmError(f"cannot read {path} as a video: {reason}", NotAFilmKind.UNREADABLE) from error
     with container:
-        yield Film(path, container, _find_stream(path, container))
+        yield Film(path, container, find_stream(path, container))
 
 
 def read_times(path: Path) -> FilmTimes:
@@ -356,10 +356,11 @@ def read_times(path: Path) -> FilmTimes:
         return film.times()
 
 
-def _find_stream(path: Path, container: "av.container.InputContainer") -> "VideoStream":
+def find_stream(path: Path, container: "av.container.InputContainer") -> "VideoStream":
+    """Return the moving image of an open file; OSError if it has none that can be decoded."""
     import av  # noqa: PLC0415
 
-    if container.format.name.endswith("_pipe") or container.format.name == "image2":
+    if container.format.name.endswith(("_pipe", "image2")):
         raise NotAFilmError(
             f"{path} is a still image, which has no duration; make a film of it, for example with "
             f"ffmpeg -loop 1 -t 10 -i {path.name} -vf format=yuv420p film.mp4",
@@ -391,8 +392,7 @@ def _pixel_aspect(stream: "VideoStream") -> float:
 
 def _turn(image: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
     """Return an image turned as the display matrix demands; `rotation_deg` is counterclockwise."""
-    turns = round(rotation_deg / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    return np.ascontiguousarray(np.rot90(image, round(rotation_deg / 90) % 4))
 
 
 def _between(places_s: list[float]) -> str:

@@ -38,6 +38,7 @@ class Report:
         fps: Frame rate of the video, stored with its maps.
         film_frames: Number of frames of the video, stored with its maps; None if unknown.
         film_s: Duration of the video, stored with its maps; None if unknown.
+        film_times: Presentation times of the video, stored with its maps.
         held_s: Time for which a map is used.
         stored_result: Result stored in the session; None before the session is complete.
         screen: The viewer's screen.
@@ -63,6 +64,7 @@ class Report:
     film_frames: int | None = None
     film_s: float | None = None
     held_s: float = 0.0
+    film_times: VideoTimes = field(default_factory=VideoTimes)
 
     @property
     def statuses(self) -> Counter[str]:
@@ -194,6 +196,7 @@ def examine_session(
         film_frames=times.frame_count if times.starts_s is None else times.starts_s.size,
         film_s=times.end_s,
         held_s=times.held_every / (times.fps or DEFAULT_FPS),
+        film_times=times,
     )
 
 

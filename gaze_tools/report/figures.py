@@ -93,7 +93,7 @@ def _draw_pictures(report: Report, maps: SaliencyMaps, video: Path | None) -> li
         return []
     chosen = _choose_key_frames(gazed)
     # The first frame, too, in case that the film has none of the chosen ones.
-    frames = read_video_frames(video, {1, *chosen}) if video else {}
+    frames = read_video_frames(video, {1, *chosen}, report.film_times) if video else {}
     aspect = _find_aspect(report, gazed, frames)
     shape = pictures.working_shape(aspect)
     sigma_deg = find_sigma_deg(None if report.accuracy is None else report.accuracy.accuracy_deg)

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pymongo.database import Database
 
+from gaze_core.video_times import VideoTimes
 from gaze_tools.film import open_film
+from gaze_tools.film_seek import seek_frames
 from gaze_tools.film_times import FilmTimes
 from gaze_tools.saliency.face_search import FaceSearch
 from gaze_tools.saliency.models.faces import CHANNEL_VERSION, FaceAwareModel
@@ -227,8 +231,18 @@ def _timed(spent: dict[str, float], what: str) -> Iterator[None]:
         spent[what] += time.perf_counter() - started
 
 
-def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]:
-    """Return some frames of a video file, RGB, by frame number (from 1)."""
+def read_video_frames(video: Path, numbers: Collection[int], times: VideoTimes | None = None) -> dict[int, Frame]:
+    """Return some frames of a video file, RGB, by frame number (from 1).
+
+    Args:
+        video: Video file.
+        numbers: Frame numbers.
+        times: Presentation times that are stored with its maps; with them, frames late in a long film are found fast.
+    """
+    starts_s = None if times is None else _list_starts(times)
+    found = None if starts_s is None else seek_frames(video, numbers, starts_s)
+    if found is not None:
+        return found
     frames: dict[int, Frame] = {}
     last = max(numbers, default=0)
     with open_film(video) as film:
@@ -238,3 +252,12 @@ def read_video_frames(video: Path, numbers: Collection[int]) -> dict[int, Frame]
             if frame.number >= last:
                 break
     return frames
+
+
+def _list_starts(times: VideoTimes) -> NDArray[np.float64] | None:
+    """Return the presentation time of each frame; None if unknown."""
+    if times.starts_s is not None:
+        return times.starts_s
+    if not times.fps or not times.frame_count:
+        return None
+    return np.arange(times.frame_count) / times.fps

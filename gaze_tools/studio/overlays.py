@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gaze_tools.film import read_times
+from gaze_tools.film import open_film
 from gaze_tools.report.overlay import check_film_fits, find_part, write_overlay
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.kept import MAX_LINKED_S, OVERLAY, KeptSessions
@@ -26,6 +26,8 @@ WAIT_S = 600.0
 """Time that a request for an overlay that is not made yet waits for it."""
 
 _FRAMES_BETWEEN_CHECKS = 50
+_READING = 0.2
+"""Part of the progress for reading the times of the film, which decodes it."""
 
 _PROBLEMS = {
     "disk_full": "The studio's disk is full.",
@@ -57,7 +59,7 @@ class StudioOverlay:
         title: Its name for the viewer; None if the film has been removed.
         watched_at: When it was watched, ISO 8601.
         state: `none`, `preparing`, `ready` or `failed`.
-        progress: Share that is done, 0 to 1; 0 until the first frame is written.
+        progress: Share that is done, 0 to 1; 0 while it waits for another one.
         problem: Why it could not be made; None otherwise.
         reason: The same as a code: `disk_full`, `film_gone`, `other_film`, `overlay_failed`, `too_large`,
             `unreadable`; None otherwise.
@@ -207,6 +209,9 @@ class Overlays:
             self._jobs[job.overlay.session_id] = replace(now, overlay=replace(now.overlay, **changes))
             self._changed.notify_all()
 
+    def _report(self, job: _Job, start: float, part: float, share: float) -> None:
+        self._change(job, progress=round(start + part * min(1.0, share), 3))
+
     def _make(self, job: _Job) -> None:
         try:
             with self._one_at_a_time:
@@ -227,7 +232,10 @@ class Overlays:
         except StudioError as error:
             raise _OverlayError("film_gone") from error
         path = self._find_path(session_id)
-        times = read_times(film)
+        with open_film(film) as opened:
+            for frame in opened:
+                self._report(job, 0.0, _READING, frame.number / opened.stated_frames)
+            times = opened.times()
         report = self._kept.examine(session_id)
         try:
             check_film_fits(report, times)
@@ -236,7 +244,7 @@ class Overlays:
         part, frames = find_part(path), times.starts_s.size
 
         def follow(number: int) -> None:
-            self._change(job, progress=round(min(1.0, number / frames), 3))
+            self._report(job, _READING, 1 - _READING, number / frames)
             if number % _FRAMES_BETWEEN_CHECKS == 0:
                 _check_room(part)
 

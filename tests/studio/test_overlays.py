@@ -142,20 +142,21 @@ def test_a_click_starts_it_and_says_which_film_it_is(client, session_id, writer)
     }
 
 
-def test_progress_is_the_share_of_frames_that_are_written(client, session_id, writer):
+def test_progress_is_a_fifth_for_reading_and_the_share_of_written_frames(client, session_id, writer):
     start(client)
+    until(lambda: get(client)["progress"] == 0.2)
     writer.allow(3)
 
-    until(lambda: get(client)["progress"] == 0.3)
+    until(lambda: get(client)["progress"] == 0.44)
     assert client.get("/api/overlays").json["overlays"] == [get(client)]
 
 
 def test_a_second_click_finds_the_same_computation(client, session_id, writer):
     start(client)
     writer.allow(3)
-    until(lambda: get(client)["progress"] == 0.3)
+    until(lambda: get(client)["progress"] == 0.44)
 
-    assert start(client).json["progress"] == 0.3
+    assert start(client).json["progress"] == 0.44
     writer.allow()
     assert finish(client)["state"] == "ready"
     assert start(client).json["state"] == "ready"
@@ -176,7 +177,7 @@ def test_one_is_made_at_a_time(client, session_id, writer, tmp_path):
 def test_a_cancelled_one_stops_and_leaves_nothing(client, session_id, writer, tmp_path):
     start(client)
     writer.allow(3)
-    until(lambda: get(client)["progress"] == 0.3)
+    until(lambda: get(client)["progress"] == 0.44)
 
     assert client.delete("/api/sessions/s/overlay").status_code == 200
     assert get(client)["state"] == "none"
@@ -204,7 +205,7 @@ def test_one_that_is_cancelled_with_the_last_frame_leaves_nothing(client, sessio
 def test_a_cancelled_one_can_be_made_again(client, session_id, writer):
     start(client)
     writer.allow(3)
-    until(lambda: get(client)["progress"] == 0.3)
+    until(lambda: get(client)["progress"] == 0.44)
     client.delete("/api/sessions/s/overlay")
     start(client)
     writer.allow(20)
@@ -346,7 +347,7 @@ class TestFile:
     def test_who_asks_for_the_file_waits_for_the_computation_that_is_running(self, client, session_id, writer):
         start(client)
         writer.allow(3)
-        until(lambda: get(client)["progress"] == 0.3)
+        until(lambda: get(client)["progress"] == 0.44)
         threading.Timer(0.1, writer.allow).start()
 
         assert client.get("/api/sessions/s/overlay.mp4").data == b"x" * 10
@@ -441,7 +442,7 @@ def test_a_studio_that_is_stopped_in_the_middle_leaves_no_process_and_no_film(mo
         film_id = requests.post(f"{url}/films?name=long.mp4", data=film.read_bytes(), timeout=60).json()["film_id"]
         keep_session(data, film_id)
         requests.post(f"{url}/sessions/s/overlay", timeout=60).raise_for_status()
-        until(lambda: requests.get(f"{url}/sessions/s/overlay", timeout=60).json()["progress"] > 0)
+        until(lambda: requests.get(f"{url}/sessions/s/overlay", timeout=60).json()["progress"] > 0.2)
         process.send_signal(number)
         process.wait(30)
         until(lambda: set(list_group(process.pid)) <= {"Z"})

@@ -1,11 +1,13 @@
 """The score step in a real browser: where the viewer looked."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 import requests
 from pytest import approx
 
+from gaze_tools.film import read_times
 from tests.studio.browser import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -33,13 +35,74 @@ def test_the_score_step_says_whose_score_it_is_and_what_the_numbers_mean(page, s
     assert page.page.locator("#explain dt").all_inner_texts() == page.page.locator("#numbers dt").all_inner_texts()
 
 
-def test_the_score_step_offers_the_film_with_the_gaze(page, services):
+def test_the_score_step_makes_the_film_with_the_gaze(page, services):
     watch(page, services)
+    page.page.click("#make-overlay")
+    page.wait_for("#overlay-list [data-state='ready'] a")
+    with page.page.expect_download() as download:
+        page.page.click("#overlay-list a")
 
-    link = page.page.get_attribute("#get-overlay", "href")
-    assert link == page.page.get_attribute("#get-csv", "href").replace("trace.csv", "overlay.mp4")
-    overlay = requests.get(services.page_url.replace("localhost", "127.0.0.1") + link, timeout=120)
-    assert overlay.headers["Content-Type"] == "video/mp4"
+    assert download.value.suggested_filename == "overlay.mp4"
+    assert read_times(Path(download.value.path())).starts_s.size == 200
+    # A page that is loaded again finds it.
+    page.open(services)
+    page.wait_for("#overlay-list [data-state='ready']")
+    page.page.click("#overlay-list button")
+    page.until("document.getElementById('announcer').textContent === 'Removed.'")
+    assert page.page.is_hidden("#overlays")
+    assert page.page.evaluate("document.activeElement.tagName") == "H1"
+
+
+MAKING = {
+    "session_id": "s-1",
+    "video_id": "sample",
+    "title": "Sample",
+    "watched_at": "2026-01-01T12:00:00+00:00",
+    "state": "preparing",
+    "progress": 0.43,
+    "problem": None,
+    "reason": None,
+}
+
+
+def test_a_page_that_is_loaded_again_shows_the_film_that_is_being_made(page, services):
+    overlay, asked = dict(MAKING), []
+
+    def answer(route):
+        asked.append((route.request.method, route.request.url.partition("/api/")[2]))
+        if route.request.method == "POST":
+            overlay.update(MAKING, progress=0.0)
+        route.fulfill(json={"overlays": [overlay]} if overlay else {"overlays": []})
+
+    page.page.route("**/api/overlays", answer)
+    page.page.route("**/api/sessions/s-1/overlay", answer)
+    page.open(services)
+    page.wait_for("#overlay-list progress")
+
+    assert page.page.inner_text("#overlay-list .note") == "Making the film: 43 %"
+    assert page.page.evaluate("document.querySelector('#overlay-list progress').value") == 0.43
+    assert page.page.get_attribute("#overlay-list progress", "aria-label").startswith("Sample film (Jan 1, 2026, 12:00")
+    page.page.focus("#overlay-list button")
+    overlay["progress"] = 0.6
+    page.until("document.getElementById('announcer').textContent.endsWith('Making the film: 60 %')")
+    assert page.page.evaluate("document.activeElement.textContent") == "Cancel"
+
+    overlay.update(state="failed", reason="disk_full", problem="The studio's disk is full.")
+    page.wait_for("#overlay-list [data-state='failed']")
+    why = "It could not be made: the disk is full. Remove films or free some space, then try again."
+    assert page.page.inner_text("#overlay-list .note") == why
+    assert page.page.evaluate("document.activeElement.textContent") == "Try again"
+    page.page.select_option("#language", "ko")
+    page.until("document.querySelector('#overlay-list .note').textContent.startsWith('만들지 못했습니다. 디스크가')")
+
+    page.page.click("#overlay-list button >> nth=0")
+    page.wait_for("#overlay-list progress:indeterminate")
+    overlay.clear()
+    page.page.click("#overlay-list button")
+    page.until("document.getElementById('announcer').textContent === '취소했습니다.'")
+    assert page.page.is_hidden("#overlays")
+    changes = [each for each in asked if each[0] != "GET"]
+    assert changes == [("POST", "sessions/s-1/overlay"), ("DELETE", "sessions/s-1/overlay")]
 
 
 def test_the_page_draws_and_lists_the_fixations_of_the_server(page, services):
