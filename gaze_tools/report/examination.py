@@ -3,10 +3,10 @@
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from func.session.attention_score import DEFAULT_FPS, GazeAccuracy, find_accuracy, score_gazes
-from func.session.frame_record import read_calibration_session, read_screen, read_viewport
+from func.session.frame_record import read_calibration_session, read_record, read_screen, read_viewport
 from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, move_to_setup, read_records
 from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import find_viewer_calibration
@@ -98,6 +98,7 @@ def read_gazes(
         ModelError: The model is needed and cannot be loaded.
         SessionStoreError: The session API failed.
     """
+    session = _parse(session)
     stored_records = read_records(session)
     records = find_video_frames(stored_records)
     result = _read_result(session)
@@ -146,9 +147,9 @@ def examine_session(
     Raises:
         SaliencyStoreError: The store of the maps failed.
     """
-    notes = list(notes)
-    screen, viewport, stored = read_screen(session), read_viewport(session), _read_result(session)
-    records = {number: each for number, each in find_video_frames(read_records(session)).items() if number >= 1}
+    notes, parsed = list(notes), _parse(session)
+    screen, viewport, stored = read_screen(parsed), read_viewport(parsed), _read_result(session)
+    records = {number: each for number, each in find_video_frames(read_records(parsed)).items() if number >= 1}
     times, digest = VideoTimes(), None
     with contextlib.suppress(SaliencyMapNotFoundError):
         facts = maps.extract_saliencyMap(session.video_id)
@@ -198,6 +199,11 @@ def examine_session(
         held_s=times.held_every / (times.fps or DEFAULT_FPS),
         film_times=times,
     )
+
+
+def _parse(session: Session) -> Session:
+    """Return a session whose records are parsed once for all readers; those of an unknown format stay as they are."""
+    return replace(session, frames={number: read_record(value) or value for number, value in session.frames.items()})
 
 
 def _read_result(session: Session) -> SessionResult | None:
