@@ -134,6 +134,7 @@ def examine_session(
     notes: Sequence[str] = (),
     *,
     accuracy: GazeAccuracy | None = None,
+    with_scores: bool = True,
 ) -> Report:
     """Score a session and find its eye events.
 
@@ -143,6 +144,7 @@ def examine_session(
         gazes: Points of gaze from `read_gazes`.
         notes: Remarks for the reader so far.
         accuracy: Accuracy from `read_gazes`.
+        with_scores: Whether the gaze is scored, which takes most of the time; an overlay video does not need it.
 
     Raises:
         SaliencyStoreError: The store of the maps failed.
@@ -155,7 +157,8 @@ def examine_session(
         facts = maps.extract_saliencyMap(session.video_id)
         times, digest = facts.times, facts.digest
     valid = {number: gaze for number, gaze in gazes.items() if gaze is not None and number in records}
-    numbers = score_gazes(maps, session.video_id, valid, records, screen=screen, viewport=viewport, accuracy=accuracy)
+    scored = valid if with_scores else {}
+    numbers = score_gazes(maps, session.video_id, scored, records, screen=screen, viewport=viewport, accuracy=accuracy)
     attention = numbers.attention
     missing = 0 if stored is None else min(stored.lost.missing, MAX_MISSING)
     rows = make_rows(session, records, valid, viewport, times, missing=missing)

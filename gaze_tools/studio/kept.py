@@ -192,8 +192,12 @@ class KeptSessions:
         except (OSError, ValueError, StopIteration) as error:
             raise not_found("There is no such session.") from error
 
-    def examine(self, session_id: str) -> Report:
+    def examine(self, session_id: str, *, with_scores: bool = True) -> Report:
         """Return the report on a kept session.
+
+        Args:
+            session_id: Session id.
+            with_scores: Whether the gaze is scored, which takes most of the time.
 
         Raises:
             StudioError: There is no such session.
@@ -205,7 +209,7 @@ class KeptSessions:
         session = exported.get_session(exported.header.session_id)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, exported, lambda: load_model(GAZE_MODEL_PATH), notes)
-        return examine_session(session, self._maps, gazes, notes, accuracy=accuracy)
+        return examine_session(session, self._maps, gazes, notes, accuracy=accuracy, with_scores=with_scores)
 
     def _write_report(self, session_id: str, video: Path | None) -> None:
         report = self.examine(session_id)

@@ -236,7 +236,7 @@ class Overlays:
             for frame in opened:
                 self._report(job, 0.0, _READING, frame.number / opened.stated_frames)
             times = opened.times()
-        report = self._kept.examine(session_id)
+        report = self._kept.examine(session_id, with_scores=False)
         try:
             check_film_fits(report, times)
         except ValueError as error:

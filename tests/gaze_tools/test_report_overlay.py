@@ -11,11 +11,16 @@ import pytest
 from func.session.attention_score import GazeAccuracy
 from gaze_core.types import Screen, Viewport
 from gaze_tools.film import read_times
-from gaze_tools.report.examination import Report
+from gaze_tools.film_times import make_times
+from gaze_tools.report.examination import Report, examine_session, read_gazes
 from gaze_tools.report.eye_events import EyeEvents
+from gaze_tools.report.gaze_on_film import GazeOnFilm
 from gaze_tools.report.overlay import check_film_fits, check_overlay_path, name_beside, write_overlay
 from gaze_tools.report.trace import TraceRow
 from tests.fakes.films import copy_film, write_film
+from tests.fakes.report import make_session, maps_for, record, right_and_left
+from tests.fakes.saliency_store import FakeSaliencyMaps
+from tests.fakes.session_api import FakeSessionStore
 
 SIZE = (180, 320)
 
@@ -377,6 +382,21 @@ class TestFilm:
             write_overlay(report_of([]), film, times, tmp_path / "overlay.mp4", on_frame=stop)
 
         assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_what_a_film_shows_does_not_depend_on_the_scores():
+    frames = right_and_left() | {7: record(validity="no_face"), 20: record(validity="eyes_closed")}
+    frames = {number: {**each, "video_time_ms": 50.0 * number - 50} for number, each in frames.items()}
+    frames[30]["video_time_ms"] = None
+    session, maps = make_session(frames), FakeSaliencyMaps({"v": maps_for(range(1, 31))}, digest="d1", fps=20.0)
+    gazes, _ = read_gazes(session, FakeSessionStore(), lambda: pytest.fail("the model was loaded"), [])
+    scored, unscored = (examine_session(session, maps, gazes, with_scores=each) for each in (True, False))
+    times = make_times(np.arange(40) / 20)
+
+    assert scored.attention is not None
+    assert unscored.attention is None
+    for number in range(1, 41):
+        assert GazeOnFilm(unscored, times).at(number) == GazeOnFilm(scored, times).at(number)
 
 
 class TestSound:
