@@ -39,6 +39,10 @@ from gaze_tools.command_line import LazyGroup
             "gaze_tools.bench.overload:overload",
             "Send more frames than the function can take: goodput, refusals and health.",
         ),
+        "report": (
+            "gaze_tools.bench.report_growth:report_growth",
+            "Show how CPU time, memory and files of a report grow with the session.",
+        ),
         "request": (
             "gaze_tools.bench.frame_request:request",
             "Measure the CPU time of one frame through the server, relative to its bare networks.",
