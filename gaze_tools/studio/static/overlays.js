@@ -7,6 +7,7 @@ const byId = (id) => document.getElementById(id);
 const POLL_MS = 600;
 const VIEWS = ["start", "score"];
 const ANNOUNCED_PERCENT = 25;
+const MAX_FAILURES = 5;
 
 /** Returns the film and the time of an overlay, to tell it from others. */
 function nameOf({ video_id: videoId, title, watched_at: watchedAt }) {
@@ -113,10 +114,11 @@ export function setUpOverlays(studio) {
       await wait(POLL_MS);
       try {
         await read();
+        if (failures >= MAX_FAILURES) studio.hideError();
         failures = 0;
       } catch {
         failures += 1;
-        if (failures === 5 && isShown()) studio.showError("error.server");
+        if (failures === MAX_FAILURES) studio.showError("error.server");
       }
     }
     isPolling = false;
