@@ -247,11 +247,13 @@ class Overlays:
             self._report(job, _READING, 1 - _READING, number / frames)
             if number % _FRAMES_BETWEEN_CHECKS == 0:
                 _check_room(part)
+                _check_film(film)
 
         write_overlay(report, film, times, path, on_frame=follow)
         try:
+            _check_film(film)
             self._change(job, state="ready", progress=1.0)
-        except _CancelledError:
+        except (_CancelledError, _OverlayError):
             path.unlink(missing_ok=True)
             raise
         self._remove_oldest(path)
@@ -276,6 +278,12 @@ def _check_room(part: Path) -> None:
         raise _OverlayError("too_large")
     if shutil.disk_usage(part.parent).free < MIN_FREE_BYTES:
         raise OSError(errno.ENOSPC, "the disk is full")
+
+
+def _check_film(film: Path) -> None:
+    """Check that a film has not been removed, and its overlays with it; an open file can still be read."""
+    if not film.is_file():
+        raise _OverlayError("film_gone")
 
 
 def _find_reason(error: Exception) -> str:

@@ -20,6 +20,7 @@ from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.stack.processes import find_free_port, run_process
 from gaze_tools.studio import overlays
+from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.overlays import MAX_KEPT_BYTES, MIN_FREE_BYTES
 from gaze_tools.studio.uploads import MAX_FILM_BYTES
@@ -265,6 +266,20 @@ def test_a_film_that_was_removed_has_none(client, writer, tmp_path):
 
     assert finish(client)["reason"] == "film_gone"
     assert writer.made == []
+
+
+def test_a_film_that_is_removed_meanwhile_has_none(client, directory, writer, tmp_path, monkeypatch):
+    film = tmp_path / "film.mp4"
+    film.write_bytes((SAMPLE / "video.mp4").read_bytes())
+    monkeypatch.setattr(FilmLibrary, "find_original", lambda _films, _film_id: film)
+    start(client)
+    writer.allow(9)
+    until(lambda: get(client)["progress"] == 0.92)
+    film.unlink()
+    writer.allow(1)
+
+    assert finish(client)["reason"] == "film_gone"
+    assert [path.name for path in directory.iterdir()] == ["session.json"]
 
 
 def test_a_film_that_is_not_as_long_as_the_maps_has_none(make_client, writer, tmp_path):
