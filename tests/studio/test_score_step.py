@@ -72,6 +72,8 @@ def test_a_page_that_is_loaded_again_shows_the_film_that_is_being_made(page, ser
         asked.append((route.request.method, route.request.url.partition("/api/")[2]))
         if route.request.method == "POST":
             overlay.update(MAKING, progress=0.0)
+        if route.request.method == "DELETE":
+            overlay.clear()
         route.fulfill(json={"overlays": [overlay]} if overlay else {"overlays": []})
 
     page.page.route("**/api/overlays", answer)
@@ -97,7 +99,6 @@ def test_a_page_that_is_loaded_again_shows_the_film_that_is_being_made(page, ser
 
     page.page.click("#overlay-list button >> nth=0")
     page.wait_for("#overlay-list progress:indeterminate")
-    overlay.clear()
     page.page.click("#overlay-list button")
     page.until("document.getElementById('announcer').textContent === '취소했습니다.'")
     assert page.page.is_hidden("#overlays")
