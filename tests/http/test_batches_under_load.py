@@ -56,9 +56,9 @@ def test_a_single_frame_waits_for_one_frame_of_a_batch_and_not_for_all(make_worl
 
 
 def test_frames_that_would_take_too_long_are_503_and_the_others_are_stored(make_world):
-    world = make_world(LANDMARKERS="1", REQUEST_TIMEOUT_S="1")
+    world = make_world(LANDMARKERS="1", REQUEST_TIMEOUT_S="2")
     detect = world.landmarker.detect
-    world.landmarker.detect = lambda frame: time.sleep(0.2) or detect(frame)
+    world.landmarker.detect = lambda frame: time.sleep(0.4) or detect(frame)
 
     response = world.post(batch(frames(*range(1, 9))))
 

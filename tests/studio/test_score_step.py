@@ -96,7 +96,8 @@ def test_a_session_without_a_score_shows_no_scale(page, services):
     page.skip_calibration()
     # Before there are enough frames for a score.
     page.during_film(0.1, "document.getElementById('film-finish').click()")
-    page.start_film()
+    page.wait_for("#watch:not([disabled])")
+    page.page.click("#watch")
     page.await_score()
 
     assert page.page.inner_text("#score-number") == "–"
