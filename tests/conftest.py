@@ -3,11 +3,14 @@
 import itertools
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
-# No deadline: a busy machine must not fail a test. "quick" is for mutation testing.
-settings.register_profile("project", deadline=None)
+# A busy machine must not fail a test, so nothing has a limit of time; and no test fails by chance, so the examples are
+# the same each time. `--hypothesis-profile random` looks for others; "quick" is for mutation testing.
+UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("project", **UNHURRIED, derandomize=True)
+settings.register_profile("random", **UNHURRIED)
 settings.register_profile("quick", deadline=None, max_examples=10, derandomize=True)
 settings.load_profile("project")
 

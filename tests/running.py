@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import requests
+
+from gaze_tools.stack.processes import find_free_port
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS_FRAMEWORK = [
@@ -91,9 +92,7 @@ class RunningFunction:
 @contextlib.contextmanager
 def run_function(upstream_port, log_dir, **settings):
     """Run the function until the block ends; it is alive, and perhaps not ready."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_free_port()
     log_path = log_dir / "log"
     with log_path.open("w") as log:
         process = subprocess.Popen(

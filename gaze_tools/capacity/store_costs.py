@@ -85,7 +85,8 @@ def count_commands(mongo_uri: str, record: str, *, described: bool) -> tuple[flo
         described: Whether every frame describes the viewer's screen and camera.
     """
     listener = _CommandCounter()
-    now = datetime(2026, 1, 1, tzinfo=UTC)
+    # Not a moment in the past: the database removes what has expired.
+    now = datetime.now(UTC)
     client: MongoClient[dict[str, Any]]
     with MongoClient(mongo_uri, serverSelectionTimeoutMS=10_000, event_listeners=[listener]) as client:
         name = f"capacity_{'described' if described else 'plain'}"

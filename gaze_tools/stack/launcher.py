@@ -13,7 +13,7 @@ from gaze_tools.stack.mongo import start_mongo
 from gaze_tools.stack.processes import await_ready, find_free_port, kill_process, run_process
 
 FUNCTION_READY_TIMEOUT_S = 60.0
-UPSTREAM_READY_TIMEOUT_S = 20.0
+UPSTREAM_READY_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

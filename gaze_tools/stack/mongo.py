@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from gaze_tools.stack.processes import ProcessError, read_tail, run_process
 
-READY_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 60.0
 
 _LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 

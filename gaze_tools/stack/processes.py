@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,17 +19,24 @@ import requests
 STOP_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
+_PORTS = range(10_000, 20_000)
+_first = secrets.randbelow(len(_PORTS))
+_ports: Iterator[int] = itertools.cycle([*_PORTS[_first:], *_PORTS[:_first]])
+"""In a row, from a random one: two processes hardly ever propose the same port at the same time."""
+
 
 class ProcessError(Exception):
     """A process of the local stack did not start, or died."""
 
 
 def find_free_port() -> int:
-    """Return a TCP port of the loopback interface that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback interface that is not in use, another one each time.
+
+    Linux gives it to no outgoing connection, so that none takes it before its service listens, or while that is down.
+    """
+    while not is_port_free(port := next(_ports)):
+        pass
+    return port
 
 
 def is_port_free(port: int) -> bool:

@@ -137,8 +137,8 @@ class TestRepeats:
         assert [sent.body for sent in service.requests] == [service.requests[0].body] * 3
 
     def test_a_timeout_is_retried(self):
-        with misbehave(Hang(2), UPDATED) as service:
-            update(service, timeout_s=0.2)
+        with misbehave(Hang(3), UPDATED) as service:
+            update(service, timeout_s=1.0)
 
         assert len(service.requests) == 2
 

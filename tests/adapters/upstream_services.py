@@ -2,13 +2,14 @@
 
 import contextlib
 import json
-import socket
 import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from gaze_tools.stack.processes import find_free_port
 
 
 @contextlib.contextmanager
@@ -138,6 +139,4 @@ def act(answer, handler):
 
 def refused_url():
     """Return an address where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{find_free_port()}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from func.adapters import http_client
 from gaze_tools.conformance import http_checks
 from gaze_tools.conformance.catalogue import CHECKS
 from gaze_tools.conformance.runner import CheckVerdict
@@ -73,8 +74,8 @@ FAULTS = [
     on_session(
         "reads are not answered in time",
         "read",
-        wire=broken.slow_after(1.5, "GET", "/get_session"),
-        options={"timeout_s": 1.0},
+        wire=broken.slow_after(2.5, "GET", "/get_session"),
+        options={"timeout_s": 2.0},
     ),
     on_session("components and time of use are missing", "components", wire=broken.hiding("last_accessed")),
     on_session("a second creation replaces the session", "create-again", sessions=broken.CreatesTwice),
@@ -194,8 +195,11 @@ faults = pytest.mark.parametrize("fault", FAULTS, ids=[f"{each.service}: {each.n
 @pytest.fixture
 def short_limit(request, monkeypatch):
     """Of durations, for the faults that are about them; others must not fail on a busy machine."""
-    if any(name.endswith(".latency") for name in request.getfixturevalue("fault").found_by):
+    found_by = request.getfixturevalue("fault").found_by
+    if any(name.endswith(".latency") for name in found_by):
         monkeypatch.setattr(http_checks, "REQUEST_TIMEOUT_S", 3 * SLOW_S)
+    if not any(name.endswith(".root") for name in found_by):
+        monkeypatch.setattr(http_client, "_REACHABLE_TIMEOUT_S", 10.0)
 
 
 @faults

@@ -34,14 +34,14 @@ def test_every_block_has_a_runner():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", range(len(BLOCKS)), ids=[f"line-{block.line}" for block in BLOCKS])
 def test_a_reader_can_follow(reader, number):
     reader.follow(BLOCKS[: number + 1])
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_page_calibrates_and_scores(reader):
     reader.follow(BLOCKS)
     address = reader.replace("http://localhost:8000")
@@ -74,7 +74,7 @@ def test_the_page_calibrates_and_scores(reader):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_page_explains_a_blocked_camera(reader):
     reader.follow(BLOCKS)
     with open_page() as (page, seen):

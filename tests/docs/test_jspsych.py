@@ -53,7 +53,7 @@ def test_the_versions_are_exact_and_each_has_its_digests():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_experiment_leads_to_a_score_and_data(reader):
     reader.follow(BLOCKS)
     check_digests(LOADED, reader.directory / "page/node_modules")
@@ -95,7 +95,7 @@ def test_the_experiment_leads_to_a_score_and_data(reader):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_without_the_server_the_experiment_goes_on_and_keeps_the_gaze(reader):
     reader.follow(BLOCKS)
     impatient = (
@@ -121,7 +121,7 @@ def test_without_the_server_the_experiment_goes_on_and_keeps_the_gaze(reader):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_gateway_without_the_video_id_of_the_check_is_named(reader):
     reader.follow(BLOCKS)
     refusal = {"status": 404, "content_type": "application/json", "body": '{"detail": "There is no such video."}'}
@@ -133,7 +133,7 @@ def test_a_gateway_without_the_video_id_of_the_check_is_named(reader):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_who_does_not_agree_is_not_filmed(reader):
     reader.follow(BLOCKS)
     with open_page() as (page, seen):
@@ -146,7 +146,7 @@ def test_who_does_not_agree_is_not_filmed(reader):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_blocked_camera_ends_the_experiment(reader):
     reader.follow(BLOCKS)
     with open_page() as (page, seen):

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
-from tests.faults.services import find_steady_port
+from gaze_tools.stack.processes import find_free_port
 
 PAUSE_S = 1.3
 """Of a service that is late: longer than the function waits for it in these tests."""
@@ -217,7 +217,7 @@ class FaultyProxy:
 
     def __init__(self, upstream_port):
         self._upstream_port = upstream_port
-        self.port = find_steady_port()
+        self.port = find_free_port()
         self._lock = threading.Lock()
         self._fault, self._left = None, 0
         self.spoiled = 0

@@ -2,27 +2,16 @@
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import sys
 from pathlib import Path
 
 from gaze_tools.stack.launcher import UpstreamServices
 from gaze_tools.stack.mongo import start_mongo
-from gaze_tools.stack.processes import await_ready, kill_process, run_process
+from gaze_tools.stack.processes import await_ready, find_free_port, kill_process, run_process
 
 QUICK_FUNCTION = Path(__file__).with_name("quick_function.py")
 READY_TIMEOUT_S = 60
-
-
-def find_steady_port():
-    """Return a free port that no outgoing connection is given, so that it stays free while its service is down."""
-    while True:
-        port = random.SystemRandom().randrange(15_000, 30_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Service:
@@ -61,7 +50,7 @@ class Stack:
     def __init__(self, folder, *, settings):
         self._folder = folder
         self._settings = settings
-        self.mongo_port = find_steady_port()
+        self.mongo_port = find_free_port()
         self.mongo_uri = f"mongodb://127.0.0.1:{self.mongo_port}/?w=1&journal=true&directConnection=true"
         self.urls = {}
         self.services = {"database": Service("database", self._run_database)}
@@ -94,7 +83,7 @@ class Stack:
         self.services[name].start()
 
     def _add(self, name, make_command, *, environment=None):
-        port = find_steady_port()
+        port = find_free_port()
         self.urls[name] = f"http://127.0.0.1:{port}"
         command = make_command(port)
         self.services[name] = Service(
@@ -125,7 +114,7 @@ def command_of_function(port, source=QUICK_FUNCTION):
 @contextlib.contextmanager
 def run_function(upstream, folder, *, name="function", settings=None, source=QUICK_FUNCTION):
     """Run the quick function, or another one, until the block ends; yield its URL and process once it is ready."""
-    port = find_steady_port()
+    port = find_free_port()
     url, log_path = f"http://127.0.0.1:{port}", folder / f"{name}.log"
     environment = {**os.environ, **upstream.environment(), **(settings or {})}
     with run_process(command_of_function(port, source), log_path=log_path, environment=environment) as process:

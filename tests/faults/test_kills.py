@@ -63,7 +63,7 @@ def stream_among_kills(folder, *, seed, sessions, frames, kills, batch=1):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_acknowledged_frame_and_no_result_is_lost_or_doubled(tmp_path):
     ledger, tally, killed = stream_among_kills(tmp_path, seed=1, sessions=12, frames=20, kills=6)
 
@@ -72,7 +72,7 @@ def test_no_acknowledged_frame_and_no_result_is_lost_or_doubled(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("batch", [7, 20])
 def test_nor_with_several_frames_in_each_request(tmp_path, batch):
     ledger, tally, _ = stream_among_kills(tmp_path, seed=batch, sessions=24, frames=40, kills=12, batch=batch)
@@ -81,7 +81,7 @@ def test_nor_with_several_frames_in_each_request(tmp_path, batch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_nor_among_140_kills_and_12_000_frames(tmp_path):
     ledger, tally, killed = stream_among_kills(tmp_path, seed=2, sessions=200, frames=60, kills=140)
 

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 1.5
 """REQUEST_TIMEOUT_S; the requests here take a tenth of it."""
+TRIES = 3
+"""A busy machine makes a request late now and then; a connection with the fault makes every one late."""
 
 
 def post(connection, frames):
@@ -40,8 +42,11 @@ def test_a_large_body_does_not_shorten_the_time_of_later_requests(tmp_path):
         run_function(upstream, tmp_path, REQUEST_TIMEOUT_S=str(TIMEOUT_S), LANDMARKER_WAIT_S="30") as running,
     ):
         post(http.client.HTTPConnection("127.0.0.1", running.port, timeout=60), [1])  # loads the models
-        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
-        post(connection, range(2, 12))  # 200 KB: the server pauses reading and resumes it within the request
-        time.sleep(TIMEOUT_S)
+        statuses = []
+        while len(statuses) < TRIES and 200 not in statuses:
+            connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+            post(connection, range(2, 12))  # 200 KB: the server pauses reading and resumes it within the request
+            time.sleep(TIMEOUT_S)
+            statuses.append(post(connection, [12 + len(statuses)]))
 
-        assert post(connection, [12]) == 200
+    assert statuses[-1] == 200, statuses

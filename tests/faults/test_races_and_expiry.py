@@ -29,7 +29,16 @@ from tests.faults.viewers import (
 )
 
 FRAMES = 4
-SETTINGS = {"THREADS": "32", "LANDMARKERS": "2", "LANDMARKER_WAIT_S": "20", "BARRIER_TIMEOUT_S": "15"}
+SETTINGS = {
+    "THREADS": "32",
+    "LANDMARKERS": "2",
+    # No frame is lost here, so each is waited for, however busy the machine is.
+    "LANDMARKER_WAIT_S": "60",
+    "HTTP_TIMEOUT_S": "20",
+    "REQUEST_TIMEOUT_S": "60",
+    "BARRIER_TIMEOUT_S": "50",
+    "LAST_FRAME_TIMEOUT_S": "120",
+}
 QUICK_SETTINGS = {**SETTINGS, "BARRIER_TIMEOUT_S": "0.5"}
 
 

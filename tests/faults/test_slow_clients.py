@@ -78,7 +78,7 @@ def attack(function):
             return connections
 
         yield connect
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while function.read_metric("gaze_connections ") > 5:
         assert time.monotonic() < deadline_s, "connections stay open though their clients have gone"
         time.sleep(0.1)
@@ -138,9 +138,16 @@ def assert_honest_clients_are_served(function):
 
 
 def read_status(connection):
-    """Return the status of the answer and its content type."""
-    with connection.makefile("rb") as answer:
-        head = answer.read().partition(b"\r\n\r\n")[0].lower()
+    """Return the status of the answer and its content type.
+
+    What follows is not read: a connection may end with a reset, as its client went on sending.
+    """
+    received = b""
+    while b"\r\n\r\n" not in received:
+        part = connection.recv(65536)
+        assert part, received
+        received += part
+    head = received.partition(b"\r\n\r\n")[0].lower()
     return int(head.split()[1]), head.partition(b"content-type: ")[2].partition(b"\r\n")[0].decode()
 
 
@@ -241,7 +248,7 @@ def test_large_answers_that_nobody_reads_keep_nobody_waiting_and_are_cut(functio
     attack(12, b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n" * 1000, receive_buffer_bytes=4096)
 
     assert_honest_clients_are_served(function)
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while function.read_metric('gaze_connections_refused_total{reason="unread"}') < cut + 1:
         assert time.monotonic() < deadline_s, "no connection is cut"
         time.sleep(0.2)
@@ -264,7 +271,7 @@ def test_frames_whose_clients_have_gone_are_not_detected(function):
         connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     for connection in connections:
         connection.close()
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     ended = 0
     while ended < 30:
         assert time.monotonic() < deadline_s

@@ -102,7 +102,7 @@ def test_repeats_complete_the_session_once(world, service, fault):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_after_every_fault_of_every_service_repeats_complete_the_session_once(start_world):
     runs = [Run(service, fault, seed) for seed in range(1, ROUNDS + 1) for service, fault in EVERY]
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(WORLDS) as pool:

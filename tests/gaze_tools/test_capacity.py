@@ -357,12 +357,12 @@ def test_the_cpu_time_of_a_process_includes_its_children():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_two_real_functions_take_what_the_formulas_predict(tmp_path):
-    """Tolerances are wide, as the machine may be shared: CPU within 50 %, times within a factor of three."""
-    measurement = measure_stack(tmp_path, Assumptions(), duration_s=6)
+    """Tolerances are wide, as the machine may be shared: CPU within 50 %, times within a factor of three.
 
-    checks = {check.name: check for check in check_predictions(measurement, cores=2)}
+    If something else took the machine for a moment, the measurement is repeated.
+    """
     tolerances = {
         "open load: throughput, frames/s": (0.8, 1.1),
         "open load: CPU of the function, ms/frame": (0.6, 1.5),
@@ -372,11 +372,19 @@ def test_two_real_functions_take_what_the_formulas_predict(tmp_path):
         "closed load: throughput, frames/s": (0.33, 3),
         "closed load: latency, ms": (0.33, 3),
     }
-    outside = {
-        name: round(checks[name].ratio, 2)
-        for name, (least, most) in tolerances.items()
-        if not least <= checks[name].ratio <= most
-    }
-    assert checks.keys() == tolerances.keys()
-    assert outside == {}
-    assert measurement.alone.refused == measurement.opened.refused == measurement.closed.refused == 0
+    unlike = []
+    for attempt in range(3):
+        measurement = measure_stack(tmp_path / str(attempt), Assumptions(), duration_s=6)
+        checks = {check.name: check for check in check_predictions(measurement, cores=2)}
+        assert checks.keys() == tolerances.keys()
+        loads = {"alone": measurement.alone, "open": measurement.opened, "closed": measurement.closed}
+        outside = {name: load.refused for name, load in loads.items() if load.refused} | {
+            name: round(checks[name].ratio, 2)
+            for name, (least, most) in tolerances.items()
+            if not least <= checks[name].ratio <= most
+        }
+        if not outside:
+            break
+        unlike.append(outside)
+
+    assert outside == {}, unlike

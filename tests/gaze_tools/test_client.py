@@ -36,6 +36,7 @@ from gaze_tools.client import (
     make_session_id,
     retry_delay_s,
 )
+from gaze_tools.stack.processes import find_free_port
 
 IMAGE = b"\xff\xd8 an image"
 GAZE = {"gaze": {"x": 0.25, "y": 0.75, "on_screen": True}, "validity": "ok"}
@@ -580,9 +581,7 @@ class TestRepeating:
         assert made == ["open", "close", "open"]
 
     def test_a_function_that_is_not_there_is_unavailable(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        url = f"http://127.0.0.1:{find_free_port()}"
 
         with pytest.raises(GazeUnavailableError, match="no answer: ") as caught:
             GazeClient(url, attempts=1).start_viewing("v").send(IMAGE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gaze_tools.stack import launcher, processes
-from gaze_tools.stack.processes import run_process
+from gaze_tools.stack.processes import find_free_port, run_process
 
 
 @pytest.fixture
@@ -63,3 +63,10 @@ def test_a_local_function_never_calls_services_elsewhere(monkeypatch):
         "the caller's",
         "1",
     )
+
+
+def test_free_ports_differ_and_no_outgoing_connection_is_given_one():
+    ports = [find_free_port() for _ in range(100)]
+
+    assert len(set(ports)) == 100
+    assert max(ports) < 32_768  # where those of Linux begin

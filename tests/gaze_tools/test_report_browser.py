@@ -9,7 +9,7 @@ from tests.studio.browser import find_browser
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev: pip install playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

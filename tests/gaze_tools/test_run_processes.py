@@ -33,7 +33,7 @@ ENVIRONMENT = {
 FILM, CLIP = str(SAMPLE / "video.mp4"), str(SAMPLE / "clip.mp4")
 KNOWN = ("--fov-deg", "50")  # the sample's camera
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def gaze(*arguments, cwd):

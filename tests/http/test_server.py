@@ -243,7 +243,7 @@ def test_a_process_that_stops_ends_before_gunicorn_kills_it():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_request_that_does_not_end_is_cancelled_and_the_process_ends_by_itself(tmp_path):
     with (
         serve_upstream() as upstream,

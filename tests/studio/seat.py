@@ -17,6 +17,7 @@ SIT_DOWN = """
     const attempts = new Map();
     const CORNERS = [[0.1, 0.1], [0.9, 0.9], [0.1, 0.9], [0.9, 0.1]];
     let turn = 0;
+    let corner = 0;
     const target = document.getElementById("target");
     // The page inserts the target again whenever it shows it.
     new MutationObserver((changes) => {
@@ -24,11 +25,11 @@ SIT_DOWN = """
       attempts.set(String(place()), (attempts.get(String(place())) ?? 0) + 1);
     }).observe(target.parentElement, { childList: true });
     document.addEventListener("play", ({ target: film }) => film.id === "film" && person.watch(film), true);
-    setInterval(() => {
+    const pose = () => {
       const at = place();
       const deed = at && window.misbehave(at, attempts.get(String(at)));
       turn += 1;
-      if (at) person.lookAt(deed === "wander" ? CORNERS[turn % 4] : at);
+      if (at) person.lookAt(deed === "wander" ? CORNERS[corner % 4] : at);
       // An empty chair in the dark, with the noise of a camera.
       context.fillStyle = `rgb(${turn % 8}, ${turn % 8}, ${turn % 8})`;
       if (deed === "away") context.fillRect(0, 0, 640, 480);
@@ -40,11 +41,21 @@ SIT_DOWN = """
       // Without noise, an image that stays the same counts as frozen, also while the person's clip loads.
       context.fillStyle = `hsl(0 0% ${20 + 60 * Math.random()}%)`;
       context.fillRect(0, 0, 40, 40);
-    }, 40);
+    };
+    setInterval(pose, 40);
     const stream = seat.captureStream(25);
     // A camera has the same id whenever it is opened; a canvas does not.
     const [track] = stream.getVideoTracks();
     track.getSettings = () => ({ deviceId: "seat" });
+    // A stream is late on a busy machine, and the person in it would look at the target before.
+    const draw = CanvasRenderingContext2D.prototype.drawImage;
+    CanvasRenderingContext2D.prototype.drawImage = function (image, ...box) {
+      const isCamera = image.srcObject === stream;
+      // A gaze that wanders is elsewhere in each image that is taken; the small ones are to find a frozen image.
+      if (isCamera && box[2] > 100) corner += 1;
+      if (isCamera) pose();
+      return draw.call(this, isCamera ? seat : image, ...box);
+    };
     return stream;
   };
 """

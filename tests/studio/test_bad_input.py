@@ -9,12 +9,12 @@ import pytest
 from pymongo import MongoClient
 
 from func.adapters.saliency_store import read_facts
-from tests.studio.browser import Page, find_browser
+from tests.studio.browser import Page, find_browser, wait_until
 from tests.studio.film_maker import make_film
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev: pip install playwright")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CAMERA = """
   window.camera = { mode: "person", width: 640, height: 480, rate: 20, ...(%s) };
@@ -105,13 +105,6 @@ def take_camera(page):
     page.skip_calibration()
 
 
-def finish_at(page, seconds):
-    page.until(f"document.getElementById('film').currentTime > {seconds}")
-    page.page.click("#film-finish")
-    page.await_score()
-    return page.read_result()
-
-
 def sent_frames(services):
     """Return fields and image of each frame of the latest viewing of the sample, in order."""
     session_id = services.relay.requests_of("sample")[-1][0]["session_id"]
@@ -155,16 +148,15 @@ class TestCamera:
     def test_a_camera_that_freezes_sends_nothing_and_the_film_waits(self, open_page, services):
         page = open_page()
         take_camera(page)
+        page.during_film(1.5, "camera.mode = 'frozen'")
         page.start_film()
-        page.until("document.getElementById('film').currentTime > 1.5")
-        page.page.evaluate("camera.mode = 'frozen'")
         page.wait_for("#film-trouble:not([hidden])")
         assert "black or frozen" in page.page.inner_text("#film-trouble")
         assert is_paused(page)
         page.page.evaluate("camera.mode = 'person'")
         page.page.wait_for_selector("#film-trouble", state="hidden")
         assert not is_paused(page)
-        result = finish_at(page, 6)
+        result = page.finish_at(6)
 
         frames = sent_frames(services)
         assert len({image for _, image in frames}) == len(frames) == result["frames"]["received"]
@@ -181,7 +173,7 @@ class TestCamera:
         page.wait_for("#film-trouble:not([hidden])")
         assert is_paused(page)
         page.page.evaluate("camera.mode = 'person'")
-        result = finish_at(page, 2)
+        result = page.finish_at(2)
 
         assert result["frames"]["received"] > 3
 
@@ -207,21 +199,21 @@ class TestCamera:
         page = open_page(camera="{ rate: 5 }")
         take_camera(page)
         page.start_film()
-        result = finish_at(page, 6)
+        result = page.finish_at(6)
 
         frames = sent_frames(services)
         assert len({image for _, image in frames}) == len(frames)
-        assert 3 <= result["frames"]["received"] <= 36
+        times_s = [fields["timestamp_ms"] / 1000 for fields, _ in frames]
+        assert 3 <= result["frames"]["received"] <= 5 * (times_s[-1] - times_s[0]) + 2
         assert result["lost"]["missing"] == 0
 
     def test_a_phone_that_is_turned_in_mid_session_is_described_anew(self, open_page, services):
         """480×640 becomes 640×480: the vertical field of view becomes that along the shorter side."""
         page = open_page(camera="{ width: 480, height: 640 }")
         take_camera(page)
+        page.during_film(2, "Object.assign(camera, { width: 640, height: 480 })")
         page.start_film()
-        page.until("document.getElementById('film').currentTime > 2")
-        page.page.evaluate("Object.assign(camera, { width: 640, height: 480 })")
-        finish_at(page, 5)
+        page.finish_at(5)
 
         frames = sent_frames(services)
         shapes = [cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR).shape[:2] for _, image in frames]
@@ -233,10 +225,9 @@ class TestCamera:
     def test_a_camera_that_changes_its_resolution_is_the_same_camera(self, open_page, services):
         page = open_page()
         take_camera(page)
+        page.during_film(2, "Object.assign(camera, { width: 1280, height: 960 })")
         page.start_film()
-        page.until("document.getElementById('film').currentTime > 2")
-        page.page.evaluate("Object.assign(camera, { width: 1280, height: 960 })")
-        result = finish_at(page, 5)
+        result = page.finish_at(5)
 
         assert {fields["camera"]["vertical_fov_deg"] for fields, _ in sent_frames(services)} == {63}
         assert result["coverage"] > 0.8
@@ -276,14 +267,18 @@ class TestViewer:
     def test_a_viewer_who_leaves_and_comes_back_is_counted_and_not_disturbed(self, open_page, services):
         page = open_page()
         take_camera(page)
+        page.during_film(2, "camera.mode = 'away'")
+        page.during_film(
+            5,
+            """
+              const [film, trouble] = ["film", "film-trouble"].map((id) => document.getElementById(id));
+              window.shown = { isPaused: film.paused, isTrouble: !trouble.hidden };
+              camera.mode = "person";
+            """,
+        )
         page.start_film()
-        page.until("document.getElementById('film').currentTime > 2")
-        page.page.evaluate("camera.mode = 'away'")
-        page.until("document.getElementById('film').currentTime > 5")
-        assert not is_paused(page)
-        assert not shows(page, "#film-trouble")
-        page.page.evaluate("camera.mode = 'person'")
-        result = finish_at(page, 8)
+        result = page.finish_at(8)
+        assert page.page.evaluate("window.shown") == {"isPaused": False, "isTrouble": False}
         away = [fields for fields, _ in sent_frames(services) if 2600 < fields["video_time_ms"] < 4400]
 
         assert result["lost"]["no_face"] >= len(away) > 5
@@ -307,7 +302,7 @@ class TestViewer:
         page.until("document.getElementById('film').paused")
         page.page.evaluate("delete document.hidden")
         page.page.click("#film-pause")
-        result = finish_at(page, 4)
+        result = page.finish_at(4)
 
         assert result["lost"]["missing"] == 0
 
@@ -331,9 +326,19 @@ class TestBrowser:
         page.take_sample_person()
         page.calibrate()
         page.start_film()
-        result = finish_at(page, 3)
+        result = page.finish_at(3)
 
         assert result["lost"]["missing"] == 0
+
+    def test_a_browser_that_never_says_whether_it_is_in_full_screen_is_not_waited_for(self, open_page):
+        silent = "Element.prototype.requestFullscreen = () => new Promise(() => {})"
+        page = open_page(silent)
+        page.take_sample_person()
+        page.skip_calibration()
+        page.start_film()
+        result = page.finish_at(2)
+
+        assert result["frames"]["received"] > 3
 
     def test_a_browser_that_refuses_to_play_asks_for_a_click(self, open_page):
         refuse = """
@@ -352,7 +357,7 @@ class TestBrowser:
         page.wait_for("#film-trouble:not([hidden])")
         assert "press Resume" in page.page.inner_text("#film-trouble")
         page.page.keyboard.press("Enter")  # the button has the focus
-        result = finish_at(page, 3)
+        result = page.finish_at(3)
 
         assert result["frames"]["received"] > 10
         assert not shows(page, "#film-trouble")
@@ -463,12 +468,16 @@ class TestFilm:
         assert result["lost"]["no_map"] == 0
         assert result["frames"]["scored"] > 0
 
-    def test_a_film_that_breaks_in_the_middle_ends_with_what_was_seen(self, open_page):
+    def test_a_film_that_breaks_in_the_middle_ends_with_what_was_seen(self, open_page, services):
         page = open_page()
         page.take_sample_person()
         page.skip_calibration()
+        known = len(services.relay.requests_of("sample"))
+        page.during_film(2, "document.getElementById('film-pause').click()")
         page.start_film()
-        page.until("document.getElementById('film').currentTime > 2")
+        # With the second request, the first one was answered: there is something to finish with.
+        wait_until(lambda: len(services.relay.requests_of("sample")) >= known + 2)
+        page.until("document.getElementById('film').paused")
         page.page.evaluate("document.getElementById('film').dispatchEvent(new Event('error'))")
         page.wait_for("#film-trouble:not([hidden])")
         assert "Finish with what you have watched" in page.page.inner_text("#film-trouble")
@@ -483,21 +492,29 @@ WATCH_NUMBERS = """(url) => new Promise((resolve, reject) => {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const shown = [];
-  const note = (_now, { mediaTime }) => {
+  let last = null;
+  const note = (_now, { mediaTime, presentedFrames, presentationTime }) => {
+    // On a busy machine, the next image may be on the screen before the reported one was drawn.
+    if (presentedFrames === last?.presentedFrames + 1 && presentationTime > last.drawnMs) shown.push(last.image);
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     context.drawImage(video, 0, 0);
+    const drawnMs = performance.now();
     let number = 0;
     for (let bit = 0; bit < 8; bit += 1) {
       const place = [Math.floor((bit + 0.5) * canvas.width / 8), Math.floor(canvas.height / 4)];
       const [red] = context.getImageData(...place, 1, 1).data;
       if (red > 128) number += 1 << bit;
     }
-    shown.push([1000 * mediaTime, number]);
+    last = { presentedFrames, drawnMs, image: [1000 * mediaTime, number] };
     video.requestVideoFrameCallback(note);
   };
   video.requestVideoFrameCallback(note);
-  video.addEventListener("ended", () => resolve(shown));
+  video.addEventListener("ended", () => {
+    last = null;
+    if (shown.length > 20) resolve(shown);
+    else video.play();
+  });
   video.addEventListener("error", () => reject(new Error("unplayable")));
   video.play();
 })"""
-"""Plays a film and returns the time (ms) and the number of each image that the browser shows."""
+"""Plays a film, again if few images were caught, and returns the time (ms) and the number of each."""

@@ -16,7 +16,7 @@ from research.recordings.measurement import measure_recording
 from research.recordings.recording import load_recording
 from tests.studio.seat import DISTANCE_MM, reach_calibration, sit_down
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def calibrations(services):

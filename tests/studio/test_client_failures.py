@@ -113,6 +113,18 @@ class TestTrouble:
           return heard;
         """)
 
+    @pytest.mark.parametrize(("seconds", "heard"), [(2.9, []), (3.1, ["trouble"])])
+    def test_it_is_in_trouble_then_however_long_it_wants_the_client_to_wait(self, seconds, heard):
+        assert heard == run(f"""
+          const busy = {{ ...json(503, {{}}), headers: new Headers({{ "Retry-After": "30" }}) }};
+          const {{ connection, heard }} = connect(() => busy);
+          const stop = new AbortController();
+          connection.post({{}}, [], {{ signal: stop.signal }}).catch(() => {{}});
+          await m.wait(1000 * {seconds});
+          stop.abort();
+          return heard;
+        """)
+
     def test_a_success_in_between_ends_a_busy_spell(self):
         heard = run("""
           const { connection, heard } = connect((_metadata, count) => json(count === 2 ? 200 : 503, {}));

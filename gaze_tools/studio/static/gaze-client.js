@@ -94,6 +94,7 @@ export class GazeConnection extends EventTarget {
     this.timeoutMs = timeoutMs;
     this.isTroubled = false;
     this._failingSinceMs = null;
+    this._busyTimer = undefined;
     this._send = send;
   }
 
@@ -144,11 +145,15 @@ export class GazeConnection extends EventTarget {
 
   /** Notes what came of a request, begun at `startedMs`. A server that is busy only for a moment is no trouble. */
   note({ status, body }, startedMs) {
+    clearTimeout(this._busyTimer);
     const isFailure = isTemporary(status);
     if (!isFailure) this._failingSinceMs = null;
     else this._failingSinceMs ??= startedMs;
     const isBusy = status === 429 || status === 503;
-    const isTroubled = isFailure && (!isBusy || performance.now() - this._failingSinceMs >= BUSY_MS);
+    const leftMs = isFailure && isBusy ? this._failingSinceMs + BUSY_MS - performance.now() : 0;
+    // The next attempt may come much later.
+    if (leftMs > 0) this._busyTimer = setTimeout(() => this.note({ status, body }, startedMs), leftMs);
+    const isTroubled = isFailure && leftMs <= 0;
     if (isTroubled === this.isTroubled || (isFailure && this.isTroubled)) return;
     this.isTroubled = isTroubled;
     const detail = isTroubled ? { status, problem: body } : {};

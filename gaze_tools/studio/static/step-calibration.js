@@ -17,6 +17,8 @@ const MIN_USABLE = 0.5;
 const MAX_SPREAD = 0.12;
 const SVG = "http://www.w3.org/2000/svg";
 const USUAL_DISTANCE_MM = 600;
+/** Browsers change to full screen and back within a second; some never say that they have. */
+const SCREEN_MS = 3000;
 
 /** Whether a target was looked at: enough images with a gaze, which does not wander. */
 export function isGoodTarget({ frames, usable, spread }) {
@@ -53,17 +55,25 @@ export async function enterFullScreen(element) {
   opener = document.activeElement;
   for (const each of behind()) each.inert = true;
   // Not every browser has it, such as Safari on phones; positions are then those in the window.
-  await element.requestFullscreen?.({ navigationUI: "hide" }).catch(() => {});
+  await settle(element.requestFullscreen?.({ navigationUI: "hide" }));
 }
 
 /** Returns to the page, and the focus to where it was, or to the heading of a step that was reached meanwhile. */
 export async function leaveFullScreen() {
-  if (document.fullscreenElement) await document.exitFullscreen().catch(() => {});
+  if (document.fullscreenElement) await settle(document.exitFullscreen());
   for (const each of behind()) each.inert = false;
   const isShown = opener?.isConnected && opener.getClientRects().length > 0;
   const next = isShown ? opener : document.querySelector("[data-view]:not([hidden]) h1");
   next?.focus({ preventScroll: true });
   opener = null;
+}
+
+/** Waits until a change of the screen succeeded or failed, but not for ever. */
+async function settle(change) {
+  const enough = new AbortController();
+  const tooLate = wait(SCREEN_MS, enough.signal).catch(() => {});
+  await Promise.race([Promise.resolve(change).catch(() => {}), tooLate]);
+  enough.abort();
 }
 
 export function setUpCalibration(studio) {
