@@ -84,6 +84,7 @@ def test_the_answer_to_the_last_frame_has_the_accuracy(studio):
         "precision_deg",
         "generic_accuracy_deg",
         "validation",
+        "mirrored",
     ]
     assert (
         calibration["used"],
