@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gaze_core.video_times import VideoTimes
+from gaze_tools import film_seek
 from gaze_tools.film import open_film, read_times
 from gaze_tools.film_seek import seek_frames
 from gaze_tools.saliency.compute import read_video_frames
@@ -39,6 +40,45 @@ def test_frames_are_those_of_the_whole_film(tmp_path, name, options):
 
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[number], expected[number]) for number in expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("open groups.mp4", "libx264", {"g": "10", "x264-params": "open-gop=1:bframes=3:scenecut=0"}),
+        ("open groups.ts", "libx264", {"g": "10", "x264-params": "open-gop=1:bframes=3:scenecut=0"}),
+        ("no key frames.mkv", "libx264", {"g": "10", "x264-params": "intra-refresh=1:bframes=0"}),
+        ("inaccurate.ts", "mpeg4", {"g": "10"}),
+        ("inaccurate.mpg", "mpeg1video", {"g": "10", "bf": "2"}),
+    ],
+)
+def test_a_frame_is_that_of_the_whole_film_or_not_found(tmp_path, name, codec, options):
+    """Seeking may end between key frames, and some decoders make an image of what follows there."""
+    path = make_film(tmp_path / name, codec=codec, options=options)
+    starts_s, expected = read_times(path).starts_s, decode(path, range(51))
+    assert expected.keys() == set(range(1, 51))
+
+    found = {number: seek_frames(path, [number], starts_s) for number in expected}
+    assert all(each is None or np.array_equal(each[number], expected[number]) for number, each in found.items())
+    assert found[1] is not None
+
+
+@pytest.mark.parametrize("name", ["open groups.mp4", "open groups.ts"])
+def test_groups_of_frames_that_need_the_group_before_are_searched(tmp_path, name):
+    options = {"g": "10", "x264-params": "open-gop=1:bframes=3:scenecut=0"}
+
+    assert seek(make_film(tmp_path / name, options=options), range(1, 51)).keys() == set(range(1, 51))
+
+
+def test_no_frame_is_decoded_twice(tmp_path, monkeypatch):
+    """A film with one key frame takes no longer than decoding it once."""
+    path = make_film(tmp_path / "film.mp4", options={"g": "250", "sc_threshold": "0"})
+    starts_s, started = read_times(path).starts_s, []
+    decode_from = film_seek._Decoder._decode_from
+    monkeypatch.setattr(film_seek._Decoder, "_decode_from", lambda *all_: started.append(all_) or decode_from(*all_))
+
+    assert seek_frames(path, WANTED, starts_s).keys() == set(WANTED)
+    assert len(started) == 1
 
 
 def test_frames_beyond_the_end_are_left_out(tmp_path):

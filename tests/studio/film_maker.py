@@ -51,7 +51,7 @@ def make_film(
         is_turned = rotation is not None and rotation % 180 != 0
         stream.width, stream.height = (height, width) if is_turned else (width, height)
         stream.pix_fmt = pixel_format
-        if codec not in {"mpeg2video", "mpeg4"}:
+        if codec not in {"mpeg1video", "mpeg2video", "mpeg4"}:
             stream.codec_context.time_base = Fraction(1, 1000)
             stream.time_base = Fraction(1, 1000)
         tone = film.add_stream(sound, rate=sound_hz) if sound else None
