@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,7 +78,8 @@ def write_export(path: Path, header: ExportHeader, sessions: Iterable[Iterable[S
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is not a regular file")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Two threads may write the same export, such as those of two repeats of a last frame.
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         # Gaze and addresses of a person: for the owner alone.

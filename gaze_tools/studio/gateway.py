@@ -23,6 +23,7 @@ from func.adapters.saliency_store import check_video_id
 from func.adapters.session_api import HttpSessionStore
 from gaze_tools.film import open_film
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_FPS, read_truth
+from gaze_tools.session.api import is_session_id
 from gaze_tools.stack.server import make_server_command
 from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
@@ -250,8 +251,16 @@ def _add_viewings(
     def forward() -> Response:
         metadata, images = read_frames(request)
         session_id = metadata.get("session_id")
-        if isinstance(session_id, str) and metadata.get("video_id") != CHECK_VIDEO_ID:
-            viewings.require(session_id, is_last=is_last(metadata))
+        is_check = metadata.get("video_id") == CHECK_VIDEO_ID
+        # The function refuses malformed ids.
+        if isinstance(session_id, str) and is_session_id(session_id) and not is_check:
+            try:
+                viewings.require(session_id, is_last=is_last(metadata))
+            except StudioError as error:
+                stored = kept.find_answer(session_id) if error.status == 410 and metadata.get("last_frame") else None
+                if stored is None:
+                    raise
+                return jsonify(stored)  # a repeat: the session was scored and has expired since
         answer = forwarder.post(complete_metadata(metadata, _address()), images)
         ended = find_ended(answer.get_data()) if answer.status_code == 200 else None
         if ended is not None:

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import logging
+import shutil
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ MAX_LINKED_S = 180.0
 
 FILES = {"session.json", "report.html", *DATA_FILES}
 """Files of a session that can be downloaded, beside its overlay."""
+
+_UNFINISHED = ".report"
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +90,9 @@ class KeptSessions:
         self._session_api_url = session_api_url
         self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
-        self._lock = threading.Lock()
+        self._one_report_at_a_time = threading.Lock()
+        self._one_calibration_at_a_time = threading.Lock()
+        self._remove_unfinished()
 
     def reserve(self, viewing: StartedViewing, ip_address: str) -> bool:
         """Create the session of a viewing with a long life; return False if the function has to create it."""
@@ -115,7 +121,7 @@ class KeptSessions:
             StudioError: It no longer exists (404), or cannot be stored (502).
         """
         path = self._calibration(session_id) / "session.json"
-        with self._lock:
+        with self._one_calibration_at_a_time:
             try:
                 with contextlib.suppress(SessionNotFoundError):
                     self._store.get_session(session_id, first=1, last=1)
@@ -161,12 +167,13 @@ class KeptSessions:
         if name not in FILES:
             raise not_found("There is no such file.")
         place = self.find_place(session_id)
-        with self._lock:
+        with self._one_report_at_a_time:
             if not (place / name).is_file():
-                if name in TRACES:
-                    write_trace(self.examine(session_id), place)
-                else:
-                    self._write_report(session_id, video)
+                with _make_whole(place) as part:
+                    if name in TRACES:
+                        write_trace(self.examine(session_id), part)
+                    else:
+                        self._write_report(session_id, video, part)
         return place / name
 
     def find_place(self, session_id: str) -> Path:
@@ -211,17 +218,52 @@ class KeptSessions:
         gazes, accuracy = read_gazes(session, exported, lambda: load_model(GAZE_MODEL_PATH), notes)
         return examine_session(session, self._maps, gazes, notes, accuracy=accuracy, with_scores=with_scores)
 
-    def _write_report(self, session_id: str, video: Path | None) -> None:
+    def find_answer(self, session_id: str) -> dict[str, Any] | None:
+        """Return the answer to the last frame of a session that is kept; None if it is not, or has no result."""
+        for place in (self._place(session_id), self._calibration(session_id)):
+            with (
+                contextlib.suppress(OSError, ValueError, StopIteration),
+                open_export(place / "session.json") as (_, sessions),
+            ):
+                session = next(sessions).session
+                result = session.settings.get("result")
+                if session.session_id == session_id and isinstance(result, dict):
+                    about = {"status": "success", "message": "Video processing completed", "session_id": session_id}
+                    return {**about, "final_score": result.get("final_score"), "result": result}
+        return None
+
+    def _write_report(self, session_id: str, video: Path | None, out: Path) -> None:
         report = self.examine(session_id)
         has_overlay = video is not None and (report.film_s or 0.0) <= MAX_LINKED_S
-        place = self._place(session_id)
-        write_report(report, self._maps, place, video=video, overlay=OVERLAY if has_overlay else None)
+        write_report(report, self._maps, out, video=video, overlay=OVERLAY if has_overlay else None)
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a process left that was killed."""
+        for directory in (self.directory, self._calibrations):
+            for left in directory.glob("*/.session.json.*.part"):
+                left.unlink(missing_ok=True)
+            for left in directory.glob(f"*/{_UNFINISHED}"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _place(self, session_id: str) -> Path:
         return self.directory / _to_name(session_id)
 
     def _calibration(self, session_id: str) -> Path:
         return self._calibrations / _to_name(session_id)
+
+
+@contextlib.contextmanager
+def _make_whole(place: Path) -> Iterator[Path]:
+    """Yield a directory whose files are moved to a place in the end: they are complete or absent."""
+    part = place / _UNFINISHED
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700)
+    try:
+        yield part
+        for file in part.iterdir():
+            file.replace(place / file.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _to_name(session_id: str) -> str:

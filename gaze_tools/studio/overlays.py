@@ -25,6 +25,9 @@ MIN_FREE_BYTES = 512 * 2**20
 WAIT_S = 600.0
 """Time that a request for an overlay that is not made yet waits for it."""
 
+MAX_WAITING = 4
+"""Requests that wait for overlays at the same time; frames need the other threads of the gateway."""
+
 _FRAMES_BETWEEN_CHECKS = 50
 _READING = 0.2
 """Part of the progress for reading the times of the film, which decodes it."""
@@ -99,10 +102,12 @@ class Overlays:
         self._kept, self._films = kept, films
         self._changed = threading.Condition()
         self._one_at_a_time = threading.Lock()
+        self._may_wait = threading.BoundedSemaphore(MAX_WAITING)
         self._jobs: dict[str, _Job] = {}
         self._count = 0
-        for left in kept.directory.glob(f"*/{find_part(Path(OVERLAY)).name}"):  # the studio was stopped meanwhile
-            left.unlink(missing_ok=True)
+        for unfinished in (_find_made(Path(OVERLAY)), find_part(_find_made(Path(OVERLAY))), find_part(Path(OVERLAY))):
+            for left in kept.directory.glob(f"*/{unfinished.name}"):  # the studio was stopped meanwhile
+                left.unlink(missing_ok=True)
 
     def list_overlays(self) -> list[StudioOverlay]:
         """Return the overlays that were asked for since the studio started, the last one first."""
@@ -163,8 +168,12 @@ class Overlays:
             if overlay.state != "preparing" and not self._is_short(overlay.video_id):
                 raise _not_prepared("The film with the gaze has not been made yet.")
             self.make(session_id)
-            with self._changed:
-                self._changed.wait_for(lambda: not self._is_preparing(session_id), WAIT_S)
+            if self._may_wait.acquire(blocking=False):
+                try:
+                    with self._changed:
+                        self._changed.wait_for(lambda: not self._is_preparing(session_id), WAIT_S)
+                finally:
+                    self._may_wait.release()
             overlay = self.get(session_id)
         if overlay.reason == "film_gone":
             raise not_found(str(overlay.problem))
@@ -198,7 +207,9 @@ class Overlays:
         """Return an overlay with the state that its file shows, which may have been removed to make room."""
         if overlay.state not in {"none", "ready"}:
             return overlay
-        is_there = self._find_path(overlay.session_id).is_file()
+        is_there = False
+        with contextlib.suppress(StudioError):  # somebody has removed the session
+            is_there = self._find_path(overlay.session_id).is_file()
         return replace(overlay, state="ready" if is_there else "none", progress=float(is_there))
 
     def _change(self, job: _Job, **changes: Any) -> None:  # noqa: ANN401  fields of an overlay
@@ -241,7 +252,8 @@ class Overlays:
             check_film_fits(report, times)
         except ValueError as error:
             raise _OverlayError("other_film") from error
-        part, frames = find_part(path), times.starts_s.size
+        made = _find_made(path)
+        part, frames = find_part(made), times.starts_s.size
 
         def follow(number: int) -> None:
             self._report(job, _READING, 1 - _READING, number / frames)
@@ -249,13 +261,16 @@ class Overlays:
                 _check_room(part)
                 _check_film(film)
 
-        write_overlay(report, film, times, path, on_frame=follow)
         try:
-            _check_film(film)
-            self._change(job, state="ready", progress=1.0)
-        except (_CancelledError, _OverlayError):
-            path.unlink(missing_ok=True)
-            raise
+            write_overlay(report, film, times, made, on_frame=follow)
+            with self._changed:  # a cancelled one never takes its place
+                self._change(job, state="ready", progress=1.0)
+                made.replace(path)
+                if not film.is_file():  # overlays of removed films go with their files, or never come
+                    path.unlink()
+                    raise _OverlayError("film_gone")
+        finally:
+            made.unlink(missing_ok=True)
         self._remove_oldest(path)
 
     def _remove_oldest(self, kept: Path) -> None:
@@ -272,9 +287,14 @@ class Overlays:
                 path.unlink(missing_ok=True)
 
 
+def _find_made(path: Path) -> Path:
+    """Return the file of an overlay that is complete, but may have been cancelled."""
+    return path.with_name(f".made-{path.name}")
+
+
 def _check_room(part: Path) -> None:
-    """Check that a file may grow further."""
-    if part.stat().st_size > MAX_KEPT_BYTES:
+    """Check that a file may grow further; encoders with many threads hold many frames before they write the first."""
+    if part.exists() and part.stat().st_size > MAX_KEPT_BYTES:
         raise _OverlayError("too_large")
     if shutil.disk_usage(part.parent).free < MIN_FREE_BYTES:
         raise OSError(errno.ENOSPC, "the disk is full")

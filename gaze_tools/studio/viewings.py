@@ -21,6 +21,9 @@ CHECK_VIDEO_ID = "check"
 RECHECK_S = 30.0
 """Time after which the session API is asked again whether a session still exists."""
 
+FAILED_S = 5.0
+"""Time after which a session API that failed is asked again."""
+
 OPEN_S = 600.0
 """A viewing without a score counts as given up after this time without a frame."""
 
@@ -100,6 +103,8 @@ class OpenViewings:
         self._sessions, self._clock = sessions, clock
         self._lock = threading.Lock()
         self._open: dict[str, _OpenViewing] = {}
+        self._asked: set[str] = set()
+        self._failed_s: float | None = None
 
     def add(self, started: StartedViewing) -> None:
         """Note that a viewing begins."""
@@ -128,12 +133,15 @@ class OpenViewings:
     def require(self, session_id: str, *, is_last: bool = False) -> None:
         """Check that the earlier frames of a viewing are still stored; ids of other clients are left alone.
 
+        A session API that is slow or fails does not hold up the frames of a viewing that this process has started or
+        seen: one request for each viewing waits for it, and the function says what fails.
+
         Args:
             session_id: Session id.
             is_last: Whether this frame ends the session, so that the session API is always asked.
 
         Raises:
-            StudioError: They are lost (410), or the session API failed (502).
+            StudioError: They are lost (410), or nothing is known about them because the session API failed (502).
         """
         if not session_id.startswith(ID_PREFIX):
             return
@@ -142,9 +150,9 @@ class OpenViewings:
             known = self._open.get(session_id)
             if known is not None:
                 self._open[session_id] = known = replace(known, used_s=now_s)
-        is_fresh = known is not None and known.checked_s is not None and now_s - known.checked_s < RECHECK_S
-        if is_fresh and not is_last:
-            return
+                if not is_last and not self._must_ask(session_id, known, now_s):
+                    return
+            self._asked.add(session_id)
         try:
             session = self._sessions.get_session(session_id, first=1, last=1)
         except SessionNotFoundError as error:
@@ -152,14 +160,29 @@ class OpenViewings:
                 return  # its first frame is about to create it
             raise self._lose(session_id) from error
         except SessionStoreError as error:
+            self._failed_s = self._clock()
+            if known is not None and not is_last:
+                return
             detail = "The session API does not answer; send the same request again."
             raise StudioError(502, "session-api-failed", "Session API failed", detail) from error
+        finally:
+            with self._lock:
+                self._asked.discard(session_id)
         if known is not None and known.created_at not in (None, session.created_at):
             raise self._lose(session_id)
         if "result" in session.settings:
             return
         with self._lock:
-            self._open[session_id] = _OpenViewing(session.video_id, now_s, now_s, session.created_at)
+            if known is None:
+                known = _OpenViewing(session.video_id, now_s)
+            elif session_id not in self._open:
+                return  # it was scored meanwhile
+            self._open[session_id] = replace(known, checked_s=now_s, created_at=session.created_at)
+
+    def _must_ask(self, session_id: str, known: _OpenViewing, now_s: float) -> bool:
+        if session_id in self._asked or (self._failed_s is not None and now_s - self._failed_s < FAILED_S):
+            return False
+        return known.checked_s is None or now_s - known.checked_s >= RECHECK_S
 
     def _lose(self, session_id: str) -> StudioError:
         self.end(session_id)

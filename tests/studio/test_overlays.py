@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -22,7 +24,7 @@ from gaze_tools.stack.processes import find_free_port, run_process
 from gaze_tools.studio import overlays
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
-from gaze_tools.studio.overlays import MAX_KEPT_BYTES, MIN_FREE_BYTES
+from gaze_tools.studio.overlays import MAX_KEPT_BYTES, MAX_WAITING, MIN_FREE_BYTES
 from gaze_tools.studio.uploads import MAX_FILM_BYTES
 from tests.studio.kept_session import keep_session
 
@@ -203,6 +205,48 @@ def test_one_that_is_cancelled_with_the_last_frame_leaves_nothing(client, sessio
     assert get(client)["state"] == "none"
 
 
+def test_one_that_is_cancelled_at_the_end_and_asked_for_again_is_made_again(client, session_id, tmp_path, monkeypatch):
+    made = []
+
+    def write(report, film, times, path, *, on_frame):
+        made.append(path)
+        path.write_bytes(b"x" * len(made))
+        if len(made) == 1:
+            client.delete("/api/sessions/s/overlay")
+            assert start(client).json["state"] == "preparing"
+
+    monkeypatch.setattr(overlays, "write_overlay", write)
+    start(client)
+    until(lambda: len(made) == 2)
+
+    assert finish(client)["state"] == "ready"
+    assert client.get("/api/sessions/s/overlay.mp4").data == b"xx"
+
+
+def test_an_encoder_may_hold_the_first_frames_back(client, session_id, monkeypatch):
+    """With many threads, it holds more of them than are written between two checks of the room."""
+
+    def write(report, film, times, path, *, on_frame):
+        on_frame(overlays._FRAMES_BETWEEN_CHECKS)
+        path.write_bytes(b"x")
+
+    monkeypatch.setattr(overlays, "write_overlay", write)
+    start(client)
+
+    assert finish(client)["state"] == "ready"
+
+
+def test_the_list_outlives_a_session_that_somebody_deleted(client, directory, writer, tmp_path):
+    keep_session(tmp_path, "sample", "t")
+    writer.allow(20)
+    for each in "st":
+        start(client, each)
+        finish(client, each)
+    shutil.rmtree(directory)
+
+    assert [each["session_id"] for each in client.get("/api/overlays").json["overlays"]] == ["t"]
+
+
 def test_a_cancelled_one_can_be_made_again(client, session_id, writer):
     start(client)
     writer.allow(3)
@@ -294,6 +338,7 @@ class TestDisk:
     def test_an_overlay_of_the_largest_film_has_room(self):
         assert MAX_KEPT_BYTES == 4 * MAX_FILM_BYTES == 8 * 2**30
         assert MIN_FREE_BYTES == 512 * 2**20
+        assert MAX_WAITING == 4
 
     def test_an_overlay_never_takes_the_last_room(self, client, session_id, writer, tmp_path, monkeypatch):
         monkeypatch.setattr(overlays, "MIN_FREE_BYTES", 2**80)
@@ -327,7 +372,10 @@ class TestDisk:
 
     def test_what_a_stopped_studio_left_is_removed_and_not_served(self, make_client, tmp_path):
         keep_session(tmp_path, "sample")
-        find_part(tmp_path / "sessions" / "s" / "overlay.mp4").write_bytes(b"half")
+        overlay = tmp_path / "sessions" / "s" / "overlay.mp4"
+        made = overlays._find_made(overlay)
+        for left in (find_part(overlay), made, find_part(made)):
+            left.write_bytes(b"half")
         client = make_client()
 
         assert files_of(tmp_path) == ["session.json"]
@@ -374,6 +422,19 @@ class TestFile:
 
         assert (answer.status_code, answer.json["type"]) == (409, "/problems/not-prepared")
         assert get(client)["state"] == "preparing"
+
+    def test_those_who_wait_leave_threads_for_the_frames(self, client, session_id, writer):
+        with ThreadPoolExecutor(MAX_WAITING + 1) as pool:
+            waiting = [
+                pool.submit(client.application.test_client().get, "/api/sessions/s/overlay.mp4")
+                for _ in range(MAX_WAITING + 1)
+            ]
+            until(lambda: any(each.done() for each in waiting))
+            refused = [each for each in waiting if each.done()]
+            writer.allow()
+
+            assert [each.result().status_code for each in refused] == [409]
+            assert sorted(each.result().status_code for each in waiting) == [200] * MAX_WAITING + [409]
 
     def test_that_of_a_long_film_has_to_be_made_first(self, client, session_id, writer, monkeypatch):
         monkeypatch.setattr(overlays, "MAX_LINKED_S", 9.0)  # the film has 10 s

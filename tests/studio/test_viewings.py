@@ -4,7 +4,7 @@ import pytest
 
 from gaze_core.errors import SessionStoreError
 from gaze_tools.studio.problems import StudioError
-from gaze_tools.studio.viewings import OPEN_S, RECHECK_S, OpenViewings, StartedViewing
+from gaze_tools.studio.viewings import FAILED_S, OPEN_S, RECHECK_S, OpenViewings, StartedViewing
 from tests.fakes.session_api import FakeSessionStore
 
 VIEWING = StartedViewing("studio-1", "film", None)
@@ -50,7 +50,7 @@ def refuse(viewings, session_id="studio-1", **options):
 
 
 def test_the_times_are_those_that_the_docs_state():
-    assert (RECHECK_S, OPEN_S) == (30.0, 600.0)
+    assert (RECHECK_S, FAILED_S, OPEN_S) == (30.0, 5.0, 600.0)
 
 
 class TestLostSessions:
@@ -96,12 +96,61 @@ class TestLostSessions:
 
         viewings.require("studio-1")
 
-    def test_a_session_api_that_is_down_loses_no_viewing(self, viewings, sessions):
+    def test_a_session_api_that_fails_holds_up_no_frames(self, viewings, sessions, clock):
+        """The function needs it as well, and says so."""
         sessions.error = SessionStoreError("down")
-        assert refuse(viewings) == (502, "session-api-failed")
+        viewings.require("studio-1")
+        clock.now_s += FAILED_S
+        viewings.require("studio-1")
+
+    def test_a_session_api_that_fails_is_asked_again_after_a_while(self, viewings, sessions, clock):
+        viewings.require("studio-1")
+        clock.now_s += RECHECK_S
+        sessions.error = SessionStoreError("down")
+        viewings.require("studio-1")
+        sessions.error = None
+        sessions.expire("studio-1")
+        clock.now_s += FAILED_S - 0.1
+        viewings.require("studio-1")
+        clock.now_s += 0.1
+
+        assert refuse(viewings) == (410, "session-lost")
+
+    def test_nothing_is_scored_while_the_session_api_fails(self, viewings, sessions):
+        sessions.error = SessionStoreError("down")
+        assert refuse(viewings, is_last=True) == (502, "session-api-failed")
         sessions.error = None
 
+        viewings.require("studio-1", is_last=True)
+
+    def test_frames_of_an_unknown_viewing_wait_for_the_session_api(self, sessions, clock):
+        """After a restart of both, the function must not create again what is lost."""
+        viewings = OpenViewings(sessions, clock=clock)
+        sessions.error = SessionStoreError("down")
+
+        assert refuse(viewings) == (502, "session-api-failed")
+
+    def test_one_frame_of_a_viewing_waits_for_a_slow_session_api(self, viewings, sessions):
+        def ask_meanwhile(name):
+            sessions.before_call = None  # a second question would call it
+            viewings.require("studio-1")
+
+        sessions.before_call = ask_meanwhile
         viewings.require("studio-1")
+
+    def test_a_viewing_that_is_scored_meanwhile_does_not_begin_again(self, viewings, sessions):
+        sessions.before_call = lambda name: viewings.end("studio-1")
+        viewings.require("studio-1")
+
+        assert not viewings.is_watched("film")
+
+    def test_a_session_api_that_knows_no_videos_does_not_change_what_is_watched(self, sessions, clock):
+        viewings = OpenViewings(sessions, clock=clock)
+        viewings.add(VIEWING)
+        sessions.create_session("studio-1", ip_address="", video_id="")
+        viewings.require("studio-1")
+
+        assert viewings.is_watched("film")
 
     @pytest.mark.parametrize("session_id", ["1", "3f2c9a52-6a0e-5a4e-9d2b-0c6f4a1d7e11", "a-studio-1"])
     def test_sessions_of_other_clients_begin_with_their_first_frame(self, viewings, session_id):
