@@ -23,8 +23,8 @@ from gaze_tools.sample_clip import SAMPLE, SAMPLE_VIDEO_ID, count_frames, store_
 from gaze_tools.studio.conversion import convert, is_playable
 from gaze_tools.studio.problems import StudioError, bad_request, not_found
 from gaze_tools.studio.removal import FilmRemovals, RemovalTimes
-from gaze_tools.studio.studio_film import StudioFilm
-from gaze_tools.studio.uploads import is_disk_full, receive
+from gaze_tools.studio.studio_film import StudioFilm, read_film
+from gaze_tools.studio.uploads import Upload, is_disk_full, receive
 from models.atomic_file import replace_file
 
 MAPS_PER_S = 10
@@ -90,11 +90,13 @@ class FilmLibrary:
             left.unlink(missing_ok=True)
         self._add_sample()
         for place in sorted(directory.glob("film-*")):
+            if not (place / "film.json").exists():  # its upload or its removal was interrupted
+                self._removals.resume(place.name)
+                continue
             try:
-                stored = json.loads((place / "film.json").read_text(encoding="utf-8"))
-                film = StudioFilm(**{**stored, "notes": tuple(stored.get("notes", ()))})
-            except (ValueError, TypeError, AttributeError, OSError):  # its upload or its removal was interrupted
-                self._removals.start(place.name)
+                film = read_film((place / "film.json").read_bytes(), place.name)
+            except (ValueError, OSError) as error:  # never removed: adding the same file repairs it
+                _log.warning("the film %s cannot be read: %s", place.name, type(error).__name__)
                 continue
             self._films[film.film_id] = film
             if film.state == "preparing":  # the studio was stopped meanwhile; finished maps are kept
@@ -175,17 +177,26 @@ class FilmLibrary:
             film_id = f"film-{upload.sha256[:20]}"
             video = upload.video
             film = StudioFilm(film_id, Path(title).stem[:_MAX_TITLE] or "Film", width=video.width, height=video.height)
-            was_removed = self._removals.cancel(film_id)
-            try:
-                known = self._insert(film, upload.path)
-            except BaseException:
-                if was_removed:
-                    self._removals.start(film_id)
-                raise
+            known = self._add(film, upload)
         if known is None:
             self._start(film_id)
             return film
         return known if known.state == "preparing" or self.get(film_id).state == "ready" else self.prepare(film_id)
+
+    def _add(self, film: StudioFilm, upload: Upload) -> StudioFilm | None:
+        """Take an uploaded film, which may be being removed; return the one that is here already, None if it is new."""
+        was_removed = False
+        while True:
+            was_removed = self._removals.cancel(film.film_id) or was_removed
+            try:
+                return self._insert(film, upload.path)
+            except _RemovedError:  # added and removed in the meantime, as from another page
+                continue
+            except BaseException:
+                with self._lock:
+                    if was_removed and film.film_id not in self._films:
+                        self._removals.start(film.film_id)
+                raise
 
     def _insert(self, film: StudioFilm, upload: Path) -> StudioFilm | None:
         """Take an uploaded film; return the one that is here already, None if it is new."""
@@ -193,6 +204,8 @@ class FilmLibrary:
             known = self._films.get(film.film_id)
             if known is not None:
                 return known
+            if self._removals.is_pending(film.film_id):
+                raise _RemovedError
             if len(self._films) >= MAX_FILMS:
                 raise StudioError(409, "too-many-films", "Too many films", "Remove a film before you add another.")
             place = self._place(film.film_id)
@@ -242,7 +255,7 @@ class FilmLibrary:
                 raise not_found("There is no such film.")
             (self._place(film_id) / "film.json").unlink(missing_ok=True)
             del self._films[film_id]
-        self._removals.start(film_id)
+            self._removals.start(film_id)  # before somebody can add it again
 
     def _place(self, film_id: str) -> Path:
         return self._directory / film_id

@@ -26,10 +26,12 @@ class RemovalTimes:
     Attributes:
         grace_s: Time for which hidden maps are kept for readers that have begun.
         retry_s: Time until the next attempt after a failure, or while a film is in use.
+        resume_s: Time after a start in which those who still watch a film show it with their next frame.
     """
 
     grace_s: float = GRACE_S
     retry_s: float = 2.0
+    resume_s: float = 60.0
 
 
 class FilmRemovals:
@@ -42,7 +44,8 @@ class FilmRemovals:
         directory: Directory with one directory for each film.
         database: Database of the saliency maps.
         is_in_use: Returns whether a film is being watched or prepared, so that its removal has to wait.
-        on_removed: Called with the id of a film that has been removed.
+        on_removed: Called with the id of a film whose files and maps have been removed; again if the process ended
+            before it returned.
         times: Times of a removal.
     """
 
@@ -63,9 +66,18 @@ class FilmRemovals:
 
     def start(self, film_id: str) -> None:
         """Begin to remove a film."""
+        self._start(film_id, 0.0)
+
+    def resume(self, film_id: str) -> None:
+        """Remove a film whose removal an earlier process has begun, perhaps while somebody was watching it."""
+        # The files go first.
+        has_begun = next((self._directory / film_id).glob("original.*"), None) is None
+        self._start(film_id, 0.0 if has_begun else self._times.resume_s)
+
+    def _start(self, film_id: str, wait_s: float) -> None:
         with self._lock:
             self._pending.add(film_id)
-        threading.Thread(target=self._run, args=(film_id,), daemon=True, name=f"remove {film_id}").start()
+        threading.Thread(target=self._run, args=(film_id, wait_s), daemon=True, name=f"remove {film_id}").start()
 
     def is_pending(self, film_id: str) -> bool:
         """Return whether a film is being removed."""
@@ -84,7 +96,8 @@ class FilmRemovals:
             self._pending.discard(film_id)
         return is_pending
 
-    def _run(self, film_id: str) -> None:
+    def _run(self, film_id: str, delay_s: float) -> None:
+        time.sleep(delay_s)
         has_failed = False
         while True:
             with self._step:
@@ -101,9 +114,8 @@ class FilmRemovals:
                 if wait_s is None:
                     with self._lock:
                         self._pending.discard(film_id)
-                    break
+                    return
             time.sleep(wait_s)
-        self._on_removed(film_id)
 
     def _remove(self, film_id: str) -> float | None:
         """Remove what can be removed now; return the seconds until the rest can be, None if nothing is left."""
@@ -112,8 +124,10 @@ class FilmRemovals:
             file.unlink(missing_ok=True)
         hide(self._database, film_id)
         left_s = prune(self._database, film_id, grace_s=self._times.grace_s)
-        if left_s is None and place.exists():
-            place.rmdir()
+        if left_s is None:
+            self._on_removed(film_id)
+            if place.exists():
+                place.rmdir()
         return left_s
 
 

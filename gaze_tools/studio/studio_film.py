@@ -1,6 +1,7 @@
 """A film as the page of the studio lists it."""
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -35,3 +36,19 @@ class StudioFilm:
     def as_json(self) -> dict[str, Any]:
         """Return the film as JSON."""
         return asdict(self)
+
+
+def read_film(text: bytes, film_id: str) -> StudioFilm:
+    """Return a film from its file; fields of later versions are left out.
+
+    Raises:
+        ValueError: The file is malformed, or that of another film.
+    """
+    stored = json.loads(text)
+    if not isinstance(stored, dict) or stored.get("film_id") != film_id:
+        raise ValueError(f"this is not the file of the film {film_id}")
+    known = {each.name: stored[each.name] for each in fields(StudioFilm) if each.name in stored}
+    try:
+        return StudioFilm(**{**known, "notes": tuple(known.get("notes", ()))})
+    except TypeError as error:
+        raise ValueError(f"the file of the film {film_id} lacks a field") from error

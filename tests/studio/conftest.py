@@ -79,7 +79,12 @@ def make_client(mongo_uri, database, tmp_path, function_url):
 
     def make(function_url=function_url, token_key=None, session_api_url="http://127.0.0.1:9"):
         setup = GatewaySetup(
-            function_url, session_api_url, mongo_uri, tmp_path, token_key=token_key, removal_times=RemovalTimes(0, 0.02)
+            function_url,
+            session_api_url,
+            mongo_uri,
+            tmp_path,
+            token_key=token_key,
+            removal_times=RemovalTimes(0, 0.02, 0),
         )
         return make_gateway(database, setup).test_client()
 

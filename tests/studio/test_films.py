@@ -17,6 +17,7 @@ from gaze_tools.film import open_film
 from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
+from gaze_tools.studio.removal import RemovalTimes
 from tests.adapters.upstream_services import serve
 from tests.studio.film_maker import draw, make_film, make_sound, read_number
 
@@ -350,7 +351,7 @@ def test_what_an_interrupted_upload_left_is_removed_at_the_start(database, tmp_p
     left.mkdir(parents=True)
     (left / "original.mp4").write_bytes(b"half")
     (tmp_path / "films" / "upload-x.mp4").write_bytes(b"half")
-    FilmLibrary(tmp_path / "films", database)
+    FilmLibrary(tmp_path / "films", database, removal_times=RemovalTimes(resume_s=0.0))
 
     assert not list(tmp_path.glob("films/upload-*"))
     until(lambda: not Path(left).exists())

@@ -1,5 +1,6 @@
 """Removing a film removes its maps, too: while it is watched or prepared, with the database down, and added again."""
 
+import json
 import threading
 import time
 
@@ -15,7 +16,7 @@ from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from tests.adapters.upstream_services import refused_url
 
-AT_ONCE = RemovalTimes(grace_s=0.0, retry_s=0.02)
+AT_ONCE = RemovalTimes(grace_s=0.0, retry_s=0.02, resume_s=0.0)
 
 
 @pytest.fixture
@@ -153,6 +154,105 @@ def test_a_removal_that_was_interrupted_is_resumed_at_the_next_start(make_librar
     assert list_ids(later) == ["sample"]
     watched.clear()
     until(lambda: is_gone(database, tmp_path, film_id))
+
+
+def test_a_film_that_is_still_watched_after_a_restart_has_time_to_say_so(
+    make_library, database, tmp_path, video, watched
+):
+    """The new process learns that it is watched from the next frame of the viewer."""
+    first = make_library()
+    film_id = prepare(first, video)
+    watched.add(film_id)
+    first.remove(film_id)
+    waits = RemovalTimes(grace_s=0.0, retry_s=0.02, resume_s=0.5)
+    later = FilmLibrary(tmp_path / "films", database, removal_times=waits)
+    time.sleep(5 * waits.retry_s)
+
+    assert has_all_maps(database, film_id)
+    assert later.find_playable(film_id).is_file()
+    watched.clear()
+    until(lambda: is_gone(database, tmp_path, film_id))
+    assert RemovalTimes().resume_s == 60.0
+
+
+def test_a_removal_whose_files_are_gone_goes_on_at_once(database, tmp_path, video):
+    removed = []
+    place = tmp_path / "films" / "film-1"
+    place.mkdir(parents=True)
+    FilmLibrary(tmp_path / "films", database, on_removed=removed.append)
+
+    until(lambda: removed == ["film-1"])
+    until(lambda: not place.exists())
+
+
+def test_what_was_made_of_a_film_is_removed_again_if_the_process_ended(make_library, tmp_path, video):
+    """The directory of the film is the note that its removal is not over."""
+    seen = []
+    library = make_library(on_removed=lambda film_id: seen.append((tmp_path / "films" / film_id).is_dir()))
+    film_id = prepare(library, video)
+    library.remove(film_id)
+
+    until(lambda: not (tmp_path / "films" / film_id).exists())
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"film_id": "film-2", "title": "Other"}', '{"title": "Film"}'])
+def test_a_film_whose_file_is_damaged_is_never_removed(make_library, database, tmp_path, video, content):
+    film_id = prepare(make_library(), video)
+    (tmp_path / "films" / film_id / "film.json").write_text(content)
+    later = make_library()
+    time.sleep(5 * AT_ONCE.retry_s)
+
+    assert list_ids(later) == ["sample"]
+    assert has_all_maps(database, film_id)
+    assert prepare(later, video) == film_id
+
+
+def test_a_film_of_a_later_version_is_read(make_library, tmp_path, video):
+    film_id = prepare(make_library(), video)
+    path = tmp_path / "films" / film_id / "film.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "new": 1}))
+
+    assert make_library().get(film_id).state == "ready"
+
+
+def test_a_film_that_is_removed_and_added_by_two_pages_is_listed_or_gone(library, video, watched, monkeypatch):
+    """One page adds the film while another one adds and removes it."""
+    film_id = prepare(library, video)
+    watched.add(film_id)
+    library.remove(film_id)
+    cancel, cancelled = library._removals.cancel, []
+
+    def cancel_slowly(film_id):
+        is_first = not cancelled
+        cancelled.append(film_id)
+        found = cancel(film_id)
+        if is_first:
+            add(library, video)
+            library.remove(film_id)
+        return found
+
+    monkeypatch.setattr(library._removals, "cancel", cancel_slowly)
+    add(library, video)
+    until(lambda: library.get(film_id).state == "ready")
+    watched.clear()
+    time.sleep(5 * AT_ONCE.retry_s)
+
+    assert library.find_original(film_id).is_file()
+    assert library.get(film_id).state == "ready"
+
+
+def test_a_film_is_being_removed_as_soon_as_it_is_not_listed(library, video, watched, monkeypatch):
+    """Otherwise, somebody could add it before its removal begins, which would then remove it."""
+    film_id = prepare(library, video)
+    watched.add(film_id)
+    is_locked, start = [], library._removals.start
+    monkeypatch.setattr(
+        library._removals, "start", lambda film_id: is_locked.append(library._lock.locked()) or start(film_id)
+    )
+    library.remove(film_id)
+
+    assert is_locked == [True]
 
 
 def test_the_same_film_can_be_added_again_at_once(library, database, video):
