@@ -91,7 +91,7 @@ class _Job:
 
 
 class Overlays:
-    """The overlays of kept sessions and the threads that make them. Thread-safe.
+    """The overlays of kept sessions and the thread that makes them. Thread-safe.
 
     Args:
         kept: Finished sessions.
@@ -101,7 +101,7 @@ class Overlays:
     def __init__(self, kept: KeptSessions, films: FilmLibrary) -> None:
         self._kept, self._films = kept, films
         self._changed = threading.Condition()
-        self._one_at_a_time = threading.Lock()
+        self._is_working = False
         self._may_wait = threading.BoundedSemaphore(MAX_WAITING)
         self._jobs: dict[str, _Job] = {}
         self._count = 0
@@ -140,9 +140,10 @@ class Overlays:
             self._count += 1
             is_there = path.is_file()
             overlay = replace(described, state="ready" if is_there else "preparing", progress=float(is_there))
-            job = self._jobs[session_id] = _Job(self._count, overlay)
-        if not is_there:
-            threading.Thread(target=self._make, args=(job,), daemon=True, name=f"overlay {session_id}").start()
+            self._jobs[session_id] = _Job(self._count, overlay)
+            if not is_there and not self._is_working:
+                threading.Thread(target=self._work, daemon=True, name="overlays").start()
+                self._is_working = True
         return overlay
 
     def remove(self, session_id: str) -> None:
@@ -223,11 +224,19 @@ class Overlays:
     def _report(self, job: _Job, start: float, part: float, share: float) -> None:
         self._change(job, progress=round(start + part * min(1.0, share), 3))
 
+    def _work(self) -> None:
+        """Make the overlays that wait, in the order in which they were asked for."""
+        while True:
+            with self._changed:
+                waiting = [job for job in self._jobs.values() if job.overlay.state == "preparing"]
+                if not waiting:
+                    self._is_working = False
+                    return
+            self._make(min(waiting, key=lambda job: job.number))
+
     def _make(self, job: _Job) -> None:
         try:
-            with self._one_at_a_time:
-                self._change(job)
-                self._write(job)
+            self._write(job)
         except _CancelledError:
             return
         except Exception as error:
