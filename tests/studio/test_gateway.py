@@ -152,6 +152,23 @@ class TestGuard:
 
         assert (answer.status_code, answer.json["type"]) == (421, "/problems/wrong-host")
 
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"Host": "evil.example"}, 421),
+            ({"Origin": "http://evil.example"}, 403),
+            ({"Sec-Fetch-Site": "same-site"}, 403),
+        ],
+    )
+    def test_every_route_refuses_other_hosts_and_origins(self, client, kept_session, headers, status):
+        rules = [each for each in client.application.url_map.iter_rules() if each.rule != "/"]
+        assert len(rules) > 20
+        for rule in rules:
+            path = re.sub("<[^>]+>", kept_session, rule.rule)
+            for method in rule.methods:
+                answer = client.open(path, method=method, headers=headers)
+                assert (answer.status_code, answer.headers.get("Access-Control-Allow-Origin")) == (status, None)
+
     def test_a_link_from_another_site_opens_the_page(self, client):
         assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
 
