@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ SHORT_S = 3.0
 
 MAX_FILMS = 100
 _MAX_TITLE = 80
+_FILM_ID = re.compile("film-[0-9a-f]{20}")
+"""Of the films that are added; a directory of another name, and maps of that name, are not the studio's to remove."""
 
 _PROBLEMS = {
     "unreadable": "The film cannot be read to the end.",
@@ -89,7 +92,7 @@ class FilmLibrary:
         for left in directory.glob("upload-*"):
             left.unlink(missing_ok=True)
         self._add_sample()
-        for place in sorted(directory.glob("film-*")):
+        for place in sorted(each for each in directory.iterdir() if _FILM_ID.fullmatch(each.name)):
             if not (place / "film.json").exists():  # its upload or its removal was interrupted
                 self._removals.resume(place.name)
                 continue

@@ -347,7 +347,7 @@ def test_a_studio_that_was_stopped_in_the_middle_goes_on(mongo_uri, database, tm
 
 
 def test_what_an_interrupted_upload_left_is_removed_at_the_start(database, tmp_path):
-    left = tmp_path / "films" / "film-0123"
+    left = tmp_path / "films" / "film-0123456789abcdef0123"
     left.mkdir(parents=True)
     (left / "original.mp4").write_bytes(b"half")
     (tmp_path / "films" / "upload-x.mp4").write_bytes(b"half")

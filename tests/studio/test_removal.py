@@ -177,12 +177,26 @@ def test_a_film_that_is_still_watched_after_a_restart_has_time_to_say_so(
 
 def test_a_removal_whose_files_are_gone_goes_on_at_once(database, tmp_path, video):
     removed = []
-    place = tmp_path / "films" / "film-1"
+    place = tmp_path / "films" / "film-0123456789abcdef0123"
     place.mkdir(parents=True)
     FilmLibrary(tmp_path / "films", database, on_removed=removed.append)
 
-    until(lambda: removed == ["film-1"])
+    until(lambda: removed == [place.name])
     until(lambda: not place.exists())
+
+
+@pytest.mark.parametrize("name", ["film-holiday", "film-0123", "film-0123456789abcdef01234", "my-film"])
+def test_files_and_maps_of_somebody_else_are_not_removed(make_library, database, tmp_path, name):
+    """An operator may keep own maps in the database, and own files beside those of the studio."""
+    place = tmp_path / "films" / name
+    place.mkdir(parents=True)
+    (place / "original.mp4").write_bytes(b"film")
+    database[name].insert_one({"frame_num": 1})
+    make_library()
+    time.sleep(5 * AT_ONCE.retry_s)
+
+    assert (place / "original.mp4").is_file()
+    assert database[name].count_documents({}) == 1
 
 
 def test_what_was_made_of_a_film_is_removed_again_if_the_process_ended(make_library, tmp_path, video):
