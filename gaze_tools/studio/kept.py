@@ -234,6 +234,8 @@ class KeptSessions:
 
     def _write_report(self, session_id: str, video: Path | None, out: Path) -> None:
         report = self.examine(session_id)
+        if video is not None and not video.is_file():
+            video = None  # it was removed while another report was made
         has_overlay = video is not None and (report.film_s or 0.0) <= MAX_LINKED_S
         write_report(report, self._maps, out, video=video, overlay=OVERLAY if has_overlay else None)
 

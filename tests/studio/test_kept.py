@@ -10,6 +10,7 @@ from gaze_core.ports import Session
 from gaze_tools.session.export_file import ExportedSessions, ExportHeader, write_export
 from gaze_tools.stack.session_api import create_app as create_session_api
 from gaze_tools.studio import kept
+from gaze_tools.studio.films import FilmLibrary
 from tests.adapters.upstream_services import serve
 from tests.fakes.report import result_of
 from tests.studio.gateway_client import post
@@ -55,6 +56,15 @@ def test_a_report_that_fails_half_way_is_not_served(client, tmp_path, monkeypatc
         assert client.get("/api/sessions/s/report.html").status_code == 500
 
     assert client.get("/api/sessions/s/report.html").text.rstrip().endswith("</html>")
+
+
+def test_a_film_that_is_removed_while_its_report_waits_is_left_out(client, tmp_path, monkeypatch):
+    keep_session(tmp_path, "sample")
+    monkeypatch.setattr(FilmLibrary, "find_original", lambda _films, _film_id: tmp_path / "gone.mp4")
+    answer = client.get("/api/sessions/s/report.html")
+
+    assert answer.status_code == 200
+    assert "overlay.mp4" not in answer.text
 
 
 def test_what_a_killed_studio_left_of_a_viewer_is_removed(make_client, tmp_path):
