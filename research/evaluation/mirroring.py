@@ -5,7 +5,8 @@
 People of the test group look at four, five or nine targets, as they are and with their gaze mirrored. A mirrored image
 negates the horizontal gaze exactly, because the features and the networks are symmetric; only MediaPipe's blendshapes
 are not. The command also simulates viewers who look at another target once, and viewers who look at the targets in
-another order than shown, so that their gaze has nothing to do with them.
+another order than shown, so that their gaze has nothing to do with them; and a gaze that is much poorer than that of
+rendered people, since real people may be measured worse.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,6 +33,15 @@ Calibrating = tuple[TargetFrames, Screen, Camera]
 
 CALIBRATIONS = {4: (0, 2, 6, 8), 5: FIVE_TARGETS, 9: tuple(range(TARGET_COUNT))}
 """Numbers of the targets: the corners, with the centre, and all."""
+
+POOR_GAIN = 0.5
+"""Share of each movement that a poor gaze shows."""
+
+POOR_ERROR_DEG = 4.0
+"""Standard deviation of the error of a poor gaze from target to target, in each direction.
+
+Portraits of real people have errors of 3.6 to 3.8 degrees (docs/accuracy.md), mostly constant in a person.
+"""
 
 REPEATS = 40
 """Random draws for each person."""
@@ -79,6 +89,15 @@ def look_in_another_order(frames: TargetFrames, rng: np.random.Generator) -> Tar
     return replace(frames, targets=places[rng.permutation(len(places))][target])
 
 
+def worsen(frames: TargetFrames, rng: np.random.Generator) -> TargetFrames:
+    """Return the frames with a smaller gain and a random error at each target."""
+    places, target = _number(frames)
+    middle_deg = np.median(frames.uncalibrated_deg, axis=0)
+    errors_deg = rng.normal(0, POOR_ERROR_DEG, (len(places), 2))
+    gaze_deg = middle_deg + POOR_GAIN * (frames.uncalibrated_deg - middle_deg) + errors_deg[target]
+    return replace(frames, uncalibrated_deg=gaze_deg)
+
+
 def _number(frames: TargetFrames) -> tuple[Floats, NDArray[np.int64]]:
     places, target = np.unique(frames.targets, axis=0, return_inverse=True)
     return places, target.reshape(-1)
@@ -109,6 +128,8 @@ def count_suspicions(people: list[Calibrating], *, seed: int = 0) -> dict[str, f
         "mirrored": compare(people, mirror),
         "one wrong target": compare(repeated, lambda frames: look_elsewhere(frames, rng)),
         "mirrored, one wrong target": compare(repeated, lambda frames: mirror(look_elsewhere(frames, rng))),
+        "poor gaze": compare(repeated, lambda frames: worsen(frames, rng)),
+        "mirrored, poor gaze": compare(repeated, lambda frames: mirror(worsen(frames, rng))),
         "other order": compare(repeated, lambda frames: look_in_another_order(frames, rng)),
     }
     return {name: float(np.mean([each.is_suspected for each in found])) for name, found in compared.items()}

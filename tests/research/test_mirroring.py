@@ -4,7 +4,7 @@ import numpy as np
 from pytest import approx
 
 from gaze_core.types import Camera, Screen
-from research.evaluation.mirroring import count_suspicions, look_elsewhere, look_in_another_order, mirror
+from research.evaluation.mirroring import count_suspicions, look_elsewhere, look_in_another_order, mirror, worsen
 from tests.fakes.viewer import FIVE_TARGETS, Viewer, measure_frames
 
 
@@ -39,6 +39,21 @@ def test_a_wrong_target_gets_the_gaze_of_another_one():
     differ = (changed.uncalibrated_deg != frames.uncalibrated_deg).any(axis=1)
     assert differ.sum() == 3
     assert len(np.unique(changed.targets[differ], axis=0)) == 1
+
+
+def test_a_poor_gaze_moves_half_as_far_and_errs_at_each_target():
+    frames = look(Viewer())
+    rng = np.random.default_rng(0)
+    repeats = np.array([worsen(frames, rng).uncalibrated_deg[:, 0] for _ in range(400)])
+
+    gaze_deg = frames.uncalibrated_deg[:, 0]
+    slope = np.polyfit(gaze_deg, repeats.mean(axis=0), 1)[0]
+    assert slope == approx(0.5, abs=0.05)
+    assert repeats.std(axis=0) == approx(np.full(len(frames), 4.0), rel=0.15)
+    # All frames of a target err alike.
+    places, target = np.unique(frames.targets, axis=0, return_inverse=True)
+    errors_deg = repeats - 0.5 * gaze_deg
+    assert all(np.ptp(errors_deg[:, target.reshape(-1) == each], axis=1).max() < 0.01 for each in range(len(places)))
 
 
 def test_another_order_exchanges_the_targets_only():
