@@ -340,6 +340,25 @@ class TestBrowser:
 
         assert result["frames"]["received"] > 3
 
+    def test_a_full_screen_that_comes_when_the_stage_is_over_does_not_stay(self, open_page):
+        # A real one would need a click shortly before, and a machine that is not busy.
+        late = """
+          let shown = null;
+          Object.defineProperty(document, "fullscreenElement", { get: () => shown });
+          document.exitFullscreen = async () => { shown = null; window.hasLeft = true; };
+          const granted = new Promise((resolve) => { window.grant = resolve; });
+          Element.prototype.requestFullscreen = async function () { await granted; shown = this; };
+        """
+        page = open_page(late)
+        page.take_sample_person()
+        page.page.click("#calibrate")
+        page.until("!document.getElementById('target').hidden")
+        page.page.click("#stage-stop")
+        page.until("document.getElementById('target-stage').hidden")
+        page.page.evaluate("window.grant()")
+
+        page.until("window.hasLeft")
+
     def test_a_browser_that_refuses_to_play_asks_for_a_click(self, open_page):
         refuse = """
           const play = HTMLMediaElement.prototype.play;

@@ -208,6 +208,7 @@ def test_a_mirrored_camera_is_recognised_and_needs_no_second_calibration(page, s
     # Undone, and done again; both results are there already.
     page.page.click("#mirrored-swap")
     page.wait_for('#calibration-number:text-is("The calibration did not help")')
+    assert page.page.inner_text("#calibration-text").startswith("The gaze ran against the dots from left to right.")
     assert page.page.inner_text("#mirrored-text") == "Left and right seem to be swapped in the image of your camera."
     assert "mirrored" not in recorded_camera(page, tmp_path)
     assert remembered(page)["mirroring"]["seat"] == {"isMirrored": False, "isChosen": True}
@@ -223,6 +224,47 @@ def test_a_mirrored_camera_is_recognised_and_needs_no_second_calibration(page, s
     assert metadata["calibration_session"] == again["session_id"]
     assert metadata["camera"]["mirrored"]
     assert page.read_result()["calibration"]["used"]
+
+
+def test_another_calibration_can_begin_right_after_left_and_right_were_swapped(page, services):
+    sit_down(page)
+    page.open(services)
+    page.page.evaluate("window.flipsImage = true")
+    reach_calibration(page)
+    page.page.check("#record")
+    page.page.click("#calibrate")
+    page.wait_for("#calibration-result:not([hidden])")
+    # The ZIP file of the recording takes a moment.
+    page.page.evaluate("""() => {
+      const read = Blob.prototype.arrayBuffer;
+      window.read = 0;
+      Blob.prototype.arrayBuffer = function () { return read.call(this).finally(() => { window.read += 1; }); };
+      document.getElementById("mirrored-swap").click();
+      document.getElementById("calibrate-again").click();
+    }""")
+    # Two files beside twelve images of each of eleven dots; then what follows has its turn.
+    page.until("window.read >= 12 * 11 + 2")
+    page.page.evaluate("new Promise((resolve) => setTimeout(resolve))")
+
+    assert page.page.is_visible("#calibration-form")
+    assert page.page.is_hidden("#calibration-result")
+    assert page.errors == []
+
+
+def test_the_page_says_that_the_server_does_not_respond_during_a_calibration(page, services):
+    page.open(services)
+    page.take_sample_person()
+    page.page.click("#calibrate")
+    page.until("!document.getElementById('target').hidden")
+    services.relay.is_down = True
+    page.wait_for("#target-trouble:not([hidden])")
+
+    assert page.page.inner_text("#target-trouble").startswith("The connection was lost.")
+
+    services.relay.recover()
+    page.wait_for("#calibration-result:not([hidden])")
+    assert page.page.is_hidden("#target-trouble")
+    assert read_numbers(page)[1] < 5
 
 
 def test_a_mirrored_camera_is_remembered_until_the_viewer_says_otherwise(page, services):
@@ -262,6 +304,20 @@ def remembered(page):
 
 def _error(calibration):
     return f"{calibration['validation']['accuracy_deg']:.1f}"
+
+
+@pytest.mark.parametrize(("camera", "offered"), [("seat", True), ("virtual camera", False)])
+def test_only_the_camera_of_the_earlier_calibration_can_refresh_it(page, services, camera, offered):
+    """One target does not tell whether another camera mirrors its image."""
+    sit_down(page)
+    earlier = {"sessionId": "earlier", "videoId": "calibration", "date": "2026-01-02T03:04:05Z", "camera": camera}
+    state = json.dumps(json.dumps({"calibration": earlier}))
+    page.page.add_init_script(f"localStorage.setItem('gaze-studio', {state});")
+    page.open(services)
+    reach_calibration(page)
+
+    assert page.page.is_visible("#refresh-choice") is offered
+    assert page.page.is_checked(f'input[name="targets"][value="{1 if offered else 5}"]')
 
 
 def test_a_recording_needs_all_targets(page, services):

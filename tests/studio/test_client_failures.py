@@ -125,6 +125,19 @@ class TestTrouble:
           return heard;
         """)
 
+    def test_what_was_given_up_is_no_trouble(self):
+        heard = run("""
+          const busy = { ...json(503, {}), headers: new Headers({ "Retry-After": "30" }) };
+          const { connection, heard } = connect(() => busy);
+          const viewing = await watch(connection, 1);
+          await m.wait(1000);
+          viewing.abort();
+          await m.wait(5000);
+          return heard;
+        """)
+
+        assert heard == []
+
     def test_a_success_in_between_ends_a_busy_spell(self):
         heard = run("""
           const { connection, heard } = connect((_metadata, count) => json(count === 2 ? 200 : 503, {}));

@@ -66,9 +66,12 @@ MAKING = {
 
 
 def test_a_page_that_is_loaded_again_shows_the_film_that_is_being_made(page, services):
-    overlay, asked = dict(MAKING), []
+    overlay, asked, broken = dict(MAKING), [], []
 
     def answer(route):
+        if route.request.method in broken:
+            route.fulfill(status=503, body="busy")
+            return
         asked.append((route.request.method, route.request.url.partition("/api/")[2]))
         if route.request.method == "POST":
             overlay.update(MAKING, progress=0.0)
@@ -99,6 +102,12 @@ def test_a_page_that_is_loaded_again_shows_the_film_that_is_being_made(page, ser
 
     page.page.click("#overlay-list button >> nth=0")
     page.wait_for("#overlay-list progress:indeterminate")
+    broken.append("DELETE")
+    said = page.page.evaluate("document.getElementById('announcer').textContent")
+    page.page.click("#overlay-list button")
+    page.wait_for('#alert:not([hidden]):has-text("HTTP 503")')
+    assert page.page.evaluate("document.getElementById('announcer').textContent") == said
+    broken.clear()
     page.page.click("#overlay-list button")
     page.until("document.getElementById('announcer').textContent === '취소했습니다.'")
     assert page.page.is_hidden("#overlays")

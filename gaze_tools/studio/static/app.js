@@ -80,9 +80,21 @@ class Studio {
     store(KEY, JSON.stringify(this.remembered));
   }
 
+  /** What the browser calls this camera, the same at the next visit. */
+  get cameraId() {
+    return this.source?.deviceId || this.source?.label;
+  }
+
+  /** The calibration of an earlier visit; one with another camera, which may mirror its image, cannot be refreshed. */
+  get earlierCalibration() {
+    const { calibration } = this.remembered;
+    const isOther = calibration?.camera && calibration.camera !== this.cameraId;
+    return this.isSample || isOther ? null : calibration;
+  }
+
   /** What is known of the mirroring of this camera: `isMirrored`, and `isChosen` if the viewer said so. */
   get mirroring() {
-    return this.isSample ? undefined : this.remembered.mirroring?.[this.source?.deviceId || this.source?.label];
+    return this.isSample ? undefined : this.remembered.mirroring?.[this.cameraId];
   }
 
   /** Whether this camera delivers mirrored images, as some programs do. */
@@ -91,8 +103,7 @@ class Studio {
   }
 
   rememberMirroring(mirroring) {
-    const camera = this.source?.deviceId || this.source?.label;
-    this.remember({ mirroring: { ...this.remembered.mirroring, [camera]: mirroring } });
+    this.remember({ mirroring: { ...this.remembered.mirroring, [this.cameraId]: mirroring } });
   }
 
   /** Switches the camera off, also one that is still being opened. */

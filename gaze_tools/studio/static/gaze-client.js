@@ -125,7 +125,7 @@ export class GazeConnection extends EventTarget {
       // No answer came.
     }
     if (signal?.aborted) throw signal.reason;
-    this.note(answer, startedMs);
+    this.note(answer, startedMs, signal);
     return answer;
   }
 
@@ -144,15 +144,16 @@ export class GazeConnection extends EventTarget {
   }
 
   /** Notes what came of a request, begun at `startedMs`. A server that is busy only for a moment is no trouble. */
-  note({ status, body }, startedMs) {
+  note({ status, body }, startedMs, signal) {
     clearTimeout(this._busyTimer);
     const isFailure = isTemporary(status);
     if (!isFailure) this._failingSinceMs = null;
     else this._failingSinceMs ??= startedMs;
     const isBusy = status === 429 || status === 503;
     const leftMs = isFailure && isBusy ? this._failingSinceMs + BUSY_MS - performance.now() : 0;
-    // The next attempt may come much later.
-    if (leftMs > 0) this._busyTimer = setTimeout(() => this.note({ status, body }, startedMs), leftMs);
+    // The next attempt may come much later, or never if it was given up.
+    const noteAgain = () => signal?.aborted || this.note({ status, body }, startedMs, signal);
+    if (leftMs > 0) this._busyTimer = setTimeout(noteAgain, leftMs);
     const isTroubled = isFailure && leftMs <= 0;
     if (isTroubled === this.isTroubled || (isFailure && this.isTroubled)) return;
     this.isTroubled = isTroubled;

@@ -114,7 +114,7 @@ export function setUpOverlays(studio) {
       await wait(POLL_MS);
       try {
         await read();
-        if (failures >= MAX_FAILURES) studio.hideError();
+        if (failures >= MAX_FAILURES && byId("alert").dataset.t === "error.server") studio.hideError();
         failures = 0;
       } catch {
         failures += 1;
@@ -124,21 +124,25 @@ export function setUpOverlays(studio) {
     isPolling = false;
   };
 
+  /** Changes an overlay, and returns whether that succeeded. */
   const change = async (sessionId, method) => {
     studio.hideError();
     try {
       const response = await fetch(pathOf({ session_id: sessionId }), { method });
-      if (!response.ok) throw new Error((await response.json()).detail);
+      if (!response.ok) throw new Error((await response.json().catch(() => null))?.detail ?? `HTTP ${response.status}`);
       await read();
+      return true;
     } catch (error) {
       studio.showFailure(error);
+      return false;
+    } finally {
+      poll();
     }
-    poll();
   };
 
   /** Starts to make the film of a session, or shows the one that is there. */
   const make = async (sessionId) => {
-    await change(sessionId, "POST");
+    if (!(await change(sessionId, "POST"))) return;
     const each = overlays.find(({ session_id: id }) => id === sessionId);
     if (!each) return;
     byId("overlays").scrollIntoView({ block: "nearest" });
@@ -147,7 +151,7 @@ export function setUpOverlays(studio) {
 
   const remove = async (each) => {
     announced.delete(each.session_id);
-    await change(each.session_id, "DELETE");
+    if (!(await change(each.session_id, "DELETE"))) return;
     studio.announce(t(each.state === "preparing" ? "overlays.cancelled" : "overlays.removed"));
   };
 

@@ -55,7 +55,10 @@ export async function enterFullScreen(element) {
   opener = document.activeElement;
   for (const each of behind()) each.inert = true;
   // Not every browser has it, such as Safari on phones; positions are then those in the window.
-  await settle(element.requestFullscreen?.({ navigationUI: "hide" }));
+  const change = Promise.resolve(element.requestFullscreen?.({ navigationUI: "hide" }));
+  // It may come when the stage is over.
+  change.then(() => element.hidden && document.fullscreenElement === element && document.exitFullscreen()).catch(() => {});
+  await settle(change);
 }
 
 /** Returns to the page, and the focus to where it was, or to the heading of a step that was reached meanwhile. */
@@ -129,11 +132,22 @@ export function setUpCalibration(studio) {
     ];
   };
 
+  /** Begins a calibration session, and says while the server does not respond. */
+  const open = async (setup, signal) => {
+    const calibration = new Calibration(studio.source, await startSession("calibration", { signal }), setup);
+    for (const [kind, isHidden] of [["trouble", false], ["recovery", true]]) {
+      calibration.connection.addEventListener(kind, () => {
+        byId("target-trouble").hidden = isHidden;
+      });
+    }
+    return calibration;
+  };
+
   const run = async (count, signal) => {
     const base = count === 1 ? studio.remembered.calibration : null;
     if (base) await reviveCalibration(base, signal);
     const setup = { ...studio.setup, calibration: base };
-    const begin = async () => new Calibration(studio.source, await startSession("calibration", { signal }), setup);
+    const begin = () => open(setup, signal);
     let calibration = await begin();
     const [targets, images, distances] = [plan(count), [], []];
     let weak = 0;
@@ -163,12 +177,11 @@ export function setUpCalibration(studio) {
   /** Calibrates with the same images, left and right swapped; returns null if that is no better. */
   const swap = async (first, setup, images, signal) => {
     const camera = { ...setup.camera, mirrored: !first.result.mirrored.declared };
-    const session = await startSession("calibration", { signal });
-    const calibration = new Calibration(studio.source, session, { ...setup, camera });
+    const calibration = await open({ ...setup, camera }, signal);
     await calibration.replay(images, { signal });
     const result = await calibration.finish({ signal });
     const isBetter = result.used || 2 * result.generic_accuracy_deg < first.result.generic_accuracy_deg;
-    return isBetter ? { session, result, camera } : null;
+    return isBetter ? { session: calibration.session, result, camera } : null;
   };
 
   const start = async () => {
@@ -193,6 +206,7 @@ export function setUpCalibration(studio) {
       document.removeEventListener("fullscreenchange", giveUp);
       stage.hidden = true;
       target.hidden = true;
+      byId("target-trouble").hidden = true;
       await leaveFullScreen();
     }
     if (isDone) byId("calibration-number").focus();
@@ -224,7 +238,8 @@ export function setUpCalibration(studio) {
 
   /** Takes the result with left and right swapped, or the one without. */
   const use = async (isSwapped, { isChosen = false } = {}) => {
-    const { count, first, swapped, images } = shown;
+    const using = shown;
+    const { count, first, swapped, images } = using;
     const { session, result, camera } = isSwapped ? swapped : first;
     Object.assign(shown, { isSwapped, result });
     if (swapped) studio.setup.camera = camera;
@@ -233,19 +248,27 @@ export function setUpCalibration(studio) {
     studio.setup.calibration = result.used ? session : null;
     studio.calibrationResult = result.used ? { errorDeg } : null;
     if (result.used && count > 1 && !studio.isSample) {
-      studio.remember({ calibration: { ...session, date: new Date().toISOString() } });
+      studio.remember({ calibration: { ...session, camera: studio.cameraId, date: new Date().toISOString() } });
     } else if (isChosen) {
       studio.remember({ calibration: shown.before });
     }
-    if (recordingUrl) URL.revokeObjectURL(recordingUrl);
-    recordingUrl = null;
     if (images) {
       const { distanceMm } = studio;
-      recordingUrl = URL.createObjectURL(await makeRecording(images, { ...studio.setup, distanceMm }));
+      const recording = await makeRecording(images, { ...studio.setup, distanceMm });
+      // The viewer may calibrate again already, or have chosen the other one.
+      if (shown !== using || using.isSwapped !== isSwapped) return;
+      offerRecording(recording);
+    } else {
+      offerRecording(null);
     }
     byId("calibration-result").hidden = false;
     byId("calibration-form").hidden = true;
     draw();
+  };
+
+  const offerRecording = (recording) => {
+    if (recordingUrl) URL.revokeObjectURL(recordingUrl);
+    recordingUrl = recording && URL.createObjectURL(recording);
   };
 
   const draw = () => {
@@ -256,7 +279,7 @@ export function setUpCalibration(studio) {
     const radiusMm = Math.tan((errors.accuracy_deg * Math.PI) / 180) * distanceMm;
     if (!result.used) {
       setText(number, "calibration.unused");
-      setText(text, "calibration.unusedText");
+      setText(text, shown.swapped ? "calibration.unusedMirrored" : "calibration.unusedText");
     } else {
       setText(number, "calibration.done", { degrees: errors.accuracy_deg.toFixed(1) });
       const moved = Math.hypot(...(result.refreshed_by_deg ?? [0, 0])).toFixed(1);
@@ -286,6 +309,7 @@ export function setUpCalibration(studio) {
     const { swapped, isSwapped } = shown;
     const [text, button] = [byId("mirrored-text"), byId("mirrored-swap")];
     byId("mirrored").hidden = !swapped;
+    byId("mirrored").toggleAttribute("data-done", isSwapped);
     text.textContent = "";
     if (!swapped) return;
     const found = swapped.camera.mirrored ? "mirrored.on" : "mirrored.off";
@@ -299,7 +323,7 @@ export function setUpCalibration(studio) {
 
   /** Offers a refresh to a viewer who was here before; a recording needs all targets. */
   const offerRefresh = () => {
-    const known = studio.isSample ? null : studio.remembered.calibration;
+    const known = studio.earlierCalibration;
     const [choice, isRecorded] = [byId("refresh-choice"), byId("record").checked];
     choice.hidden = !known;
     choice.querySelector("input").disabled = isRecorded;
@@ -321,6 +345,7 @@ export function setUpCalibration(studio) {
   });
   byId("mirrored-swap").addEventListener("click", async () => {
     await use(!shown.isSwapped, { isChosen: true });
+    if (!shown) return;
     studio.announce(`${byId("mirrored-text").textContent} ${byId("calibration-number").textContent}`);
   });
   byId("calibrate-again").addEventListener("click", () => studio.go("calibration"));
