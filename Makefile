@@ -43,12 +43,12 @@ serve: $(VENV)/.installed-demo ## open the studio (your own score in the browser
 test: $(VENV)/.installed-test ## install what the tests need and run them, with a process for each CPU and one more (TEST_JOBS=…)
 	@$(BIN)/python -m pytest -m "not slow and not soak" -n $(TEST_JOBS) --maxprocesses 8 --dist loadfile
 
-# Faults under load and benchmarks need the machine to themselves; these tests do not.
-SIDE_BY_SIDE = tests/studio tests/docs tests/conformance
+# Slow tests that need the machine to themselves: faults under load, benchmarks, and the build of the image.
+ALONE = tests/faults tests/image $(addprefix tests/gaze_tools/,test_bench_all.py test_bench_comparison.py test_capacity.py)
 
 test-slow: $(VENV)/.installed-test ## run the tests that take longer than a few seconds
-	@$(BIN)/python -m pytest -m slow -n $(JOBS) --maxprocesses 8 --dist loadfile $(SIDE_BY_SIDE)
-	@$(BIN)/python -m pytest -m slow $(addprefix --ignore ,$(SIDE_BY_SIDE))
+	@$(BIN)/python -m pytest -m slow -n $(JOBS) --maxprocesses 8 --dist loadfile $(addprefix --ignore ,$(ALONE))
+	@$(BIN)/python -m pytest -m slow $(ALONE)
 
 coverage: $(VENV)/.installed-test ## run the tests and print the coverage of func and gaze_core; fails below its floor
 	@$(BIN)/python -m pytest -m "not slow and not soak" --cov
