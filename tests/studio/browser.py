@@ -106,14 +106,6 @@ class Relay:
         return found
 
 
-def wait_until(is_true):
-    """Wait until a function returns true."""
-    deadline_s = time.monotonic() + WAIT_MS / 1000
-    while not is_true():
-        assert time.monotonic() < deadline_s, "waited in vain"
-        time.sleep(0.05)
-
-
 def parse_request(content_type, body):
     """Return the metadata and the images of a request to the function."""
     if content_type.startswith("application/json"):

@@ -9,8 +9,9 @@ import pytest
 from pymongo import MongoClient
 
 from func.adapters.saliency_store import read_facts
-from tests.studio.browser import Page, find_browser, wait_until
+from tests.studio.browser import WAIT_MS, Page, find_browser
 from tests.studio.film_maker import make_film
+from tests.studio.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev: pip install playwright")
 
@@ -495,7 +496,7 @@ class TestFilm:
         page.during_film(2, "document.getElementById('film-pause').click()")
         page.start_film()
         # With the second request, the first one was answered: there is something to finish with.
-        wait_until(lambda: len(services.relay.requests_of("sample")) >= known + 2)
+        wait_until(lambda: len(services.relay.requests_of("sample")) >= known + 2, limit_s=WAIT_MS / 1000)
         page.until("document.getElementById('film').paused")
         page.page.evaluate("document.getElementById('film').dispatchEvent(new Event('error'))")
         page.wait_for("#film-trouble:not([hidden])")

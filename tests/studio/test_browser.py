@@ -5,7 +5,8 @@ import requests
 
 from gaze_tools.client import Frame, GazeClient
 from tests.running import run_function, serve_upstream
-from tests.studio.browser import Page, wait_until
+from tests.studio.browser import WAIT_MS, Page
+from tests.studio.waiting import wait_until
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra dev")
 
@@ -138,7 +139,7 @@ def test_a_reload_begins_a_new_session(page, services):
     page.skip_calibration()
     known = len(session_ids(services))
     page.start_film()
-    wait_until(lambda: len(session_ids(services)) > known)
+    wait_until(lambda: len(session_ids(services)) > known, limit_s=WAIT_MS / 1000)
     first = session_ids(services)[-1]
     page.page.reload()
     page.take_sample_person()

@@ -5,6 +5,7 @@ import resource
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -20,6 +21,9 @@ from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.removal import RemovalTimes
 from tests.adapters.upstream_services import serve
 from tests.studio.film_maker import draw, make_film, make_sound, read_number
+from tests.studio.waiting import wait_until
+
+until = partial(wait_until, limit_s=30)
 
 pytestmark = pytest.mark.slow
 
@@ -218,13 +222,6 @@ def test_an_upload_that_breaks_off_leaves_nothing(app, tmp_path):
         until(lambda: not list_files(tmp_path / "studio" / "films"))
 
         assert [film["film_id"] for film in app.test_client().get("/api/films").json["films"]] == ["sample"]
-
-
-def until(condition):
-    deadline_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def test_the_same_film_twice_at_once_is_one_film(app, database, tmp_path):

@@ -5,6 +5,7 @@ The session API keeps its sessions across a restart only if it has a directory.
 
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,9 @@ from gaze_tools.stack.session_api import create_app as create_session_api
 from gaze_tools.studio.forwarding import is_last
 from tests.adapters.upstream_services import serve
 from tests.studio.gateway_client import ENDS_SESSION, post
+from tests.studio.waiting import wait_until
+
+until = partial(wait_until, limit_s=60)
 
 
 @pytest.fixture
@@ -65,13 +69,6 @@ def test_a_last_frame_among_others_is_found():
     assert is_last({"last_frame": True})
     assert not is_last({"frames": [{"frame_number": 1}, 7], "last_frame": False})
     assert not is_last({"frames": 7})
-
-
-def until(condition):
-    deadline_s = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def test_a_film_is_removed_when_nobody_watches_it_any_more(restart, video, database):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import av
@@ -27,8 +28,10 @@ from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.overlays import MAX_KEPT_BYTES, MAX_WAITING, MIN_FREE_BYTES
 from gaze_tools.studio.uploads import MAX_FILM_BYTES
 from tests.studio.kept_session import keep_session
+from tests.studio.waiting import wait_until
 
 TIMEOUT_S = 60
+until = partial(wait_until, limit_s=TIMEOUT_S)
 FRAMES = 200
 """Frames of the sample film."""
 
@@ -105,13 +108,6 @@ def get(client, session_id="s"):
 
 def start(client, session_id="s"):
     return client.post(f"/api/sessions/{session_id}/overlay")
-
-
-def until(condition):
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def finish(client, session_id="s"):

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from functools import partial
 
 import pytest
 from pymongo import MongoClient
@@ -15,6 +16,9 @@ from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from tests.adapters.upstream_services import refused_url
+from tests.studio.waiting import wait_until
+
+until = partial(wait_until, limit_s=60)
 
 AT_ONCE = RemovalTimes(grace_s=0.0, retry_s=0.02, resume_s=0.0)
 
@@ -37,13 +41,6 @@ def make_library(database, tmp_path, watched):
 @pytest.fixture
 def library(make_library):
     return make_library()
-
-
-def until(condition):
-    deadline_s = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def add(library, video):

@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,9 @@ from gaze_tools.serve import OFFSETS
 from gaze_tools.stack.processes import is_port_free
 from tests.docs.test_links import ROOT
 from tests.studio.browser import Page
+from tests.studio.waiting import wait_until
+
+until = partial(wait_until, limit_s=90)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -68,13 +71,6 @@ def choose_sample(page, url, *, is_calibrated=False):
 def watch_until(page, seconds):
     page.start_film()
     page.until(f"document.getElementById('film').currentTime > {seconds}")
-
-
-def until(condition):
-    deadline_s = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def set_speed(page, rate):
