@@ -308,7 +308,7 @@ class FilmLibrary:
             return self._prepared == film_id
 
     def _start(self, film_id: str) -> None:
-        threading.Thread(target=self._prepare, args=(film_id,), daemon=True, name=film_id).start()
+        threading.Thread(target=self._prepare, args=(film_id,), daemon=True, name=f"prepare {film_id}").start()
 
     def _prepare(self, film_id: str) -> None:
         with self._one_at_a_time:

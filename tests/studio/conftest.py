@@ -1,5 +1,7 @@
 """Fixtures of the studio's tests."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +14,21 @@ from tests.adapters.upstream_services import serve
 from tests.gaze_tools.conftest import store, video  # noqa: F401  fixtures
 from tests.studio.browser import Page, find_browser, run_services
 from tests.studio.gateway_client import make_function
+
+BACKGROUND_LIMIT_S = 120
+
+
+@pytest.fixture(autouse=True)
+def finished_work(monkeypatch):
+    """Let work in the background end with its test, or it would call what the next test puts in place of a function.
+
+    It asks for `monkeypatch`, because what the test itself has replaced must stay until then.
+    """
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith(("overlays", "prepare ")):
+            thread.join(BACKGROUND_LIMIT_S)
+            assert not thread.is_alive(), f"the thread {thread.name!r} runs on after its test"
 
 
 @pytest.fixture(scope="module")
