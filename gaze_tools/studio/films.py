@@ -148,7 +148,7 @@ class FilmLibrary:
         is_removed = self._removals.is_pending(film_id)
         if not is_removed:
             self.get(film_id)
-        found = next(iter(sorted(self._place(film_id).glob("play.*"))), None)
+        found = _find_file(self._place(film_id), "play.*")
         if found is None and is_removed:
             raise not_found("There is no such film.")
         if found is None:
@@ -163,7 +163,7 @@ class FilmLibrary:
         """
         if film_id == SAMPLE_VIDEO_ID:
             return SAMPLE / "video.mp4"
-        found = next(self._place(self.get(film_id).film_id).glob("original.*"), None)
+        found = _find_file(self._place(self.get(film_id).film_id), "original.*")
         if found is None:
             raise not_found("There is no such film.")
         return found
@@ -351,7 +351,7 @@ class FilmLibrary:
         facts = self._database[VIDEOS].find_one({"_id": film_id}) or {}
         # Browsers give up at a damaged place, and guess where times are missing.
         is_damaged = bool(facts.get("warnings"))
-        if next(place.glob("play.*"), None) is not None:
+        if _find_file(place, "play.*") is not None:
             pass  # the film was ready before
         elif must_convert or is_damaged:
             convert(original, place / "play.webm", lambda number: share(map_part, 1 - map_part, number))
@@ -385,3 +385,10 @@ class FilmLibrary:
             self._change(film_id, progress=round(start + part * min(1.0, number / max(1, frames)), 3))
 
         return report
+
+
+def _find_file(place: Path, pattern: str) -> Path | None:
+    """Return the first file of a film with a name of that form; its removal may be in progress."""
+    with contextlib.suppress(FileNotFoundError):  # the directory was removed while it was listed
+        return min(place.glob(pattern), default=None)
+    return None

@@ -514,7 +514,7 @@ class NoCondition(MemorySessions):
 
 
 class Unremembered(MemorySessions):
-    """Remembers 404s: an id that was unknown once gets no frame for a second."""
+    """Remembers 404s: an id that was unknown once gets no frame for a minute."""
 
     def __init__(self):
         super().__init__()
@@ -525,7 +525,7 @@ class Unremembered(MemorySessions):
             return {"error": "Session Not Found"}, 404
         done = super().update(session_id, components, created_at)
         if done[1] == 404 and created_at is None:
-            self.unknown[session_id] = time.monotonic() + 1
+            self.unknown[session_id] = time.monotonic() + 60
         return done
 
 

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from click.testing import CliRunner
 
+from func.adapters.http_client import _REACHABLE_TIMEOUT_S
 from func.settings import describe_settings
 from gaze_tools.cli import main
 from gaze_tools.conformance import command
@@ -230,7 +231,7 @@ class TestMisuse:
         assert "cannot be reached: Connection refused" in done.output
 
     def test_a_service_that_does_not_answer_ends_with_2(self):
-        app = spoil(aggregator.create_app(), broken.slow_after(0.5, "GET", ""))
+        app = spoil(aggregator.create_app(), broken.slow_after(20.0, "GET", ""))
         with serve(app) as url:
             done = gaze("--aggregator-url", url, "--timeout-s", "0.1")
 
@@ -267,6 +268,9 @@ class TestCatalogue:
         defaults = {each.variable: each.default for each in describe_settings()}
 
         assert f"{REQUEST_TIMEOUT_S:g}" == defaults["REQUEST_TIMEOUT_S"]
+
+    def test_the_limit_of_an_answer_to_get_root_is_a_second(self):
+        assert _REACHABLE_TIMEOUT_S == 1.0
 
 
 class TestValues:

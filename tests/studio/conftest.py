@@ -8,12 +8,14 @@ import pytest
 
 from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE, read_frames
+from gaze_tools.studio import films
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
-from gaze_tools.studio.removal import RemovalTimes
+from gaze_tools.studio.removal import FilmRemovals, RemovalTimes
 from tests.adapters.upstream_services import serve
 from tests.gaze_tools.conftest import store, video  # noqa: F401  fixtures
 from tests.studio.browser import Page, find_browser, run_services
 from tests.studio.gateway_client import make_function
+from tests.studio.waiting import end_removals
 
 BACKGROUND_LIMIT_S = 120
 
@@ -22,9 +24,21 @@ BACKGROUND_LIMIT_S = 120
 def finished_work(monkeypatch):
     """Let work in the background end with its test, or it would call what the next test puts in place of a function.
 
-    It asks for `monkeypatch`, because what the test itself has replaced must stay until then.
+    It asks for `monkeypatch`, because what the test itself has replaced must stay until then. Preparing films and making
+    overlays end by themselves; removals, which may wait for minutes, are cancelled. The gateway has no other threads of
+    its own, and the servers of a whole module answer without functions that a test replaces.
     """
+    made = []
+
+    class RecordedRemovals(FilmRemovals):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(films, "FilmRemovals", RecordedRemovals)
     yield
+    for removals in made:
+        end_removals(removals)
     for thread in threading.enumerate():
         if thread.name.startswith(("overlays", "prepare ")):
             thread.join(BACKGROUND_LIMIT_S)

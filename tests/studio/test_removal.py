@@ -1,9 +1,12 @@
 """Removing a film removes its maps, too: while it is watched or prepared, with the database down, and added again."""
 
 import json
+import shutil
 import threading
 import time
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
@@ -16,7 +19,7 @@ from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from tests.adapters.upstream_services import refused_url
-from tests.studio.waiting import wait_until
+from tests.studio.waiting import end_removals, wait_until
 
 until = partial(wait_until, limit_s=60)
 
@@ -103,6 +106,18 @@ def test_a_film_that_is_watched_keeps_files_and_maps_until_it_is_scored(library,
         library.find_playable(film_id)
 
 
+def test_a_film_whose_directory_is_removed_while_it_is_looked_up_is_gone(
+    library, tmp_path, video, watched, monkeypatch
+):
+    film_id = prepare(library, video)
+    watched.add(film_id)
+    library.remove(film_id)
+    shutil.rmtree(tmp_path / "films" / film_id)
+    with monkeypatch.context() as a_moment_ago, pytest.raises(StudioError, match="no such film"):
+        a_moment_ago.setattr(Path, "is_dir", lambda _path: True)
+        library.find_playable(film_id)
+
+
 def test_a_computation_that_runs_stops_and_leaves_nothing(library, database, tmp_path, video, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
     compute = films_module.compute_maps
@@ -146,6 +161,7 @@ def test_a_removal_that_was_interrupted_is_resumed_at_the_next_start(make_librar
     film_id = prepare(first, video)
     watched.add(film_id)
     first.remove(film_id)
+    end_removals(first._removals)
     later = make_library()
 
     assert list_ids(later) == ["sample"]
@@ -161,14 +177,12 @@ def test_a_film_that_is_still_watched_after_a_restart_has_time_to_say_so(
     film_id = prepare(first, video)
     watched.add(film_id)
     first.remove(film_id)
-    waits = RemovalTimes(grace_s=0.0, retry_s=0.02, resume_s=0.5)
-    later = FilmLibrary(tmp_path / "films", database, removal_times=waits)
-    time.sleep(5 * waits.retry_s)
+    end_removals(first._removals)
+    later = FilmLibrary(tmp_path / "films", database, removal_times=replace(AT_ONCE, resume_s=600.0))
+    time.sleep(5 * AT_ONCE.retry_s)
 
     assert has_all_maps(database, film_id)
     assert later.find_playable(film_id).is_file()
-    watched.clear()
-    until(lambda: is_gone(database, tmp_path, film_id))
     assert RemovalTimes().resume_s == 60.0
 
 
