@@ -20,7 +20,7 @@ from tests.manifests.conftest import ROOT
 
 OLD, NEW, NEWER = ("sha256:" + digit * 64 for digit in "abc")
 FIRST, SECOND, THIRD = (f"gaze-function-0000{number}" for number in (1, 2, 3))
-PACE = ("--poll-seconds=0.001", "--step-seconds=0.008", "--timeout-seconds=0.08")
+PACE = ("--poll-seconds=0.0001", "--step-seconds=0.0008", "--timeout-seconds=0.008")
 """8 polls for a step, 80 for a timeout: times are counted in polls, so a busy machine changes nothing."""
 
 
@@ -61,7 +61,15 @@ def server(cluster):
 
 
 @pytest.fixture
-def start(server):
+def not_under_nohup():
+    """Let a deployment, here or in a process, see a SIGHUP, which it would ignore if these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def start(server, not_under_nohup):
     """Return a function that starts `.ci/deploy`."""
 
     def run(*arguments):
@@ -75,9 +83,7 @@ def start(server):
             text=True,
         )
 
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, the process would ignore it
-    yield run
-    signal.signal(signal.SIGHUP, before)
+    return run
 
 
 @pytest.fixture
@@ -114,15 +120,19 @@ class KilledError(BaseException):
     """Plays SIGKILL: every further call of kubectl ends like this."""
 
 
-def signal_at(cluster, process, percent, number=signal.SIGTERM):
-    """Send a signal as soon as a revision other than the first one has a percentage of the traffic."""
+def signal_at(cluster, percent, number, pid=None):
+    """Send a signal as soon as a revision other than the first one has a percentage of the traffic.
+
+    By default, this process gets it, in which the deployment runs and should handle it.
+    """
     sent = threading.Event()
 
     def act(found):
         shares = found.serving.find_shares()
         if not sent.is_set() and any(share >= percent and not name.endswith("1") for name, share in shares.items()):
             sent.set()
-            process.send_signal(number)
+            assert pid is not None or signal.getsignal(number) not in {signal.SIG_DFL, signal.default_int_handler}
+            os.kill(pid or os.getpid(), number)
 
     cluster.on_tick.append(act)
 

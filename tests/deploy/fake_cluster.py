@@ -206,7 +206,7 @@ class FakeCluster:
             self.rollout.deployment = content
 
     def find(self, resource, namespace, name):
-        """Return an object as kubectl prints it.
+        """Return an object as kubectl prints it; it shares parts with the cluster and must not be changed.
 
         Raises:
             RefusedError: It does not exist, or its kind does not.
@@ -230,7 +230,7 @@ class FakeCluster:
             described = {**described, "status": self._describe_status()}
         if resource == "deployments" and content["metadata"]["name"] == "gaze-function":
             described = self.rollout.describe(described)
-        return copy.deepcopy(described)
+        return described
 
     def _describe_status(self):
         status = dict(self.serving.status)
@@ -293,7 +293,7 @@ class FakeCluster:
                     },
                     "annotations": dict(revision.annotations),
                 },
-                "spec": copy.deepcopy(revision.template["spec"]),
+                "spec": revision.template["spec"],
                 "status": {"conditions": [describe_readiness(revision)]},
             }
             for revision in self.serving.revisions.values()

@@ -245,20 +245,43 @@ def test_a_change_by_somebody_else_is_left_alone(serving, deploy):
     assert serving.serving.find_shares() == {FIRST: 70, SECOND: 30}
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
-def test_an_interrupted_deployment_gives_the_traffic_back(serving, start, number, status):
+INTERRUPTIONS = pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
+
+
+def check_given_back(cluster):
+    assert find_shares(cluster) == [{FIRST: 100}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
+    assert find_overload(cluster) == []
+    assert not [name for kind, _, name in cluster.objects if kind == "leases"]
+
+
+@INTERRUPTIONS
+@pytest.mark.usefixtures("not_under_nohup")
+def test_an_interrupted_deployment_gives_the_traffic_back(serving, deploy, number, status):
+    serving.digest = NEW
+    signal_at(serving, 10, number)
+
+    done = deploy("--steps", "10,100")
+
+    assert done.status == status, done.error
+    check_given_back(serving)
+
+
+@pytest.mark.slow
+@INTERRUPTIONS
+def test_an_interrupted_process_gives_the_traffic_back(serving, start, number, status):
     serving.digest = NEW
     process = start("--steps", "10,100")
-    signal_at(serving, process, 10, number)
+    signal_at(serving, 10, number, process.pid)
 
     _, error = process.communicate(timeout=100)
 
     assert process.returncode == status, error
-    assert find_shares(serving) == [{FIRST: 100}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
-    assert find_overload(serving) == []
-    assert not [name for kind, _, name in serving.objects if kind == "leases"]
+    check_given_back(serving)
 
 
+@pytest.mark.slow
 def test_an_interrupted_deployment_whose_output_nobody_reads_gives_the_traffic_back(serving, start):
     """Ctrl-C in `make deploy | tee log` ends tee, too."""
     serving.digest = NEW
@@ -274,8 +297,7 @@ def test_an_interrupted_deployment_whose_output_nobody_reads_gives_the_traffic_b
     status = process.wait(timeout=100)
 
     assert status == 130
-    assert find_shares(serving) == [{FIRST: 100}, {FIRST: 90, SECOND: 10}, {FIRST: 100}]
-    assert not [name for kind, _, name in serving.objects if kind == "leases"]
+    check_given_back(serving)
 
 
 def test_pods_that_cannot_be_asked_are_reported(serving, deploy, monkeypatch):

@@ -3,6 +3,8 @@
 import subprocess
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from gaze_tools.deploy.command import main
 from gaze_tools.deploy.kubectl import KubectlAnswer
 from tests.deploy.conftest import NEW, NEWER, PACE
@@ -12,6 +14,7 @@ from tests.manifests.conftest import KUBECTL
 NOBODY = "--server=http://127.0.0.1:1"
 
 
+@pytest.mark.slow
 def test_the_real_kubectl_fails_only_because_there_is_no_cluster(cluster):
     kubectl, calls = FakeKubectl(cluster), {}
 

@@ -1,8 +1,10 @@
 """Revisions whose deployment failed, or that were rolled back, are nothing to go back to."""
 
+import signal
+
 import pytest
 
-from tests.deploy.conftest import FIRST, NEW, NEWER, SECOND, THIRD, find_shares
+from tests.deploy.conftest import FIRST, NEW, NEWER, SECOND, THIRD, find_shares, signal_at
 
 FOURTH = "gaze-function-00004"
 NEWEST = "sha256:" + "d" * 64
@@ -37,18 +39,13 @@ def test_a_rollback_does_not_go_to_a_failed_revision(serving, deploy):
     assert serving.serving.find_shares() == {FIRST: 100}
 
 
-def test_an_interrupted_revision_counts_as_failed(serving, start):
-    import signal
-
-    from tests.deploy.conftest import signal_at
-
+def test_an_interrupted_revision_counts_as_failed(serving, deploy):
     serving.digest = NEW
-    process = start("--steps", "10,100")
-    signal_at(serving, process, 10)
-    process.communicate(timeout=100)
+    signal_at(serving, 10, signal.SIGTERM)
+
+    assert deploy("--steps", "10,100").status == 128 + signal.SIGTERM
 
     assert serving.serving.revisions[SECOND].annotations["gaze-function/unwanted"] == "failed"
-    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_a_failed_revision_that_is_deployed_again_with_success_is_kept(serving, deploy):
