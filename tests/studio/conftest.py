@@ -3,10 +3,8 @@
 import threading
 
 import cv2
-import numpy as np
 import pytest
 
-from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE, read_frames
 from gaze_tools.studio import films
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
@@ -14,7 +12,7 @@ from gaze_tools.studio.removal import FilmRemovals, RemovalTimes
 from tests.adapters.upstream_services import serve
 from tests.gaze_tools.conftest import store, video  # noqa: F401  fixtures
 from tests.studio.browser import Page, find_browser, run_services
-from tests.studio.gateway_client import make_function
+from tests.studio.gateway_client import make_function, seed_sample
 from tests.studio.waiting import end_removals
 
 BACKGROUND_LIMIT_S = 120
@@ -24,7 +22,7 @@ BACKGROUND_LIMIT_S = 120
 def finished_work(monkeypatch):
     """Let work in the background end with its test, or it would call what the next test puts in place of a function.
 
-    It asks for `monkeypatch`, because what the test itself has replaced must stay until then. Preparing films and making
+    It asks for `monkeypatch`, because what the test itself has replaced must stay until then. Preparations of films and
     overlays end by themselves; removals, which may wait for minutes, are cancelled. The gateway has no other threads of
     its own, and the servers of a whole module answer without functions that a test replaces.
     """
@@ -104,9 +102,7 @@ def function_url():
 
 @pytest.fixture
 def make_client(mongo_uri, database, tmp_path, function_url):
-    # The sample film has 200 frames.
-    maps = dict.fromkeys(range(1, 201), np.arange(6, dtype=np.uint8).reshape(2, 3))
-    seed_saliency_maps(database, "sample", maps, fps=20.0, width=3, height=2, how="test")
+    seed_sample(database)
 
     def make(function_url=function_url, token_key=None, session_api_url="http://127.0.0.1:9"):
         setup = GatewaySetup(

@@ -1,9 +1,15 @@
-"""The gateway in this process, with a function that reports what arrives."""
+"""The gateway in this process, with a function that reports what arrives, and maps of the sample film."""
 
 import io
 import json
 
+import numpy as np
 from flask import Flask, jsonify, request
+
+from gaze_tools.saliency.seed import seed_saliency_maps
+
+SAMPLE_FRAMES = 200
+"""Frames of the sample film."""
 
 ENDS_SESSION = 98
 """Number of a frame that this function answers with a result."""
@@ -23,6 +29,13 @@ def make_function():
         return jsonify(metadata=metadata, sizes=[len(each.read()) for each in request.files.getlist("frame")])
 
     return app
+
+
+def seed_sample(database, frames=SAMPLE_FRAMES):
+    """Store maps of the sample film, one for every ten frames; `frames` is its length."""
+    maps = dict.fromkeys(range(1, frames + 1, 10), np.arange(6, dtype=np.uint8).reshape(2, 3))
+    about = {"fps": 20.0, "width": 3, "height": 2, "how": "test", "held": True, "frame_count": frames}
+    seed_saliency_maps(database, "sample", maps, **about)
 
 
 def post(client, metadata, *images):

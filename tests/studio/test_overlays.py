@@ -13,13 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 import requests
 
 from gaze_tools.film import read_times
 from gaze_tools.report.overlay import find_part
-from gaze_tools.saliency.seed import seed_saliency_maps
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.stack.processes import find_free_port, run_process
 from gaze_tools.studio import overlays
@@ -27,13 +25,12 @@ from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
 from gaze_tools.studio.overlays import MAX_KEPT_BYTES, MAX_WAITING, MIN_FREE_BYTES
 from gaze_tools.studio.uploads import MAX_FILM_BYTES
+from tests.studio.gateway_client import SAMPLE_FRAMES, seed_sample
 from tests.studio.kept_session import keep_session
 from tests.studio.waiting import wait_until
 
 TIMEOUT_S = 60
 until = partial(wait_until, limit_s=TIMEOUT_S)
-FRAMES = 200
-"""Frames of the sample film."""
 
 
 class Writer:
@@ -57,7 +54,7 @@ class Writer:
                 if self.error is not None:
                     raise self.error
                 part.write_bytes(b"x" * tenth)
-                on_frame(tenth * FRAMES // 10)
+                on_frame(tenth * SAMPLE_FRAMES // 10)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -76,9 +73,8 @@ def room(monkeypatch):
 
 @pytest.fixture
 def make_client(mongo_uri, database, tmp_path):
-    def make(frames=FRAMES):
-        maps = dict.fromkeys(range(1, frames + 1), np.arange(6, dtype=np.uint8).reshape(2, 3))
-        seed_saliency_maps(database, "sample", maps, fps=20.0, width=3, height=2, how="test")
+    def make(frames=SAMPLE_FRAMES):
+        seed_sample(database, frames)
         setup = GatewaySetup("http://127.0.0.1:9", "http://127.0.0.1:9", mongo_uri, tmp_path)
         return make_gateway(database, setup).test_client()
 
@@ -484,7 +480,7 @@ class TestFile:
 
         assert finish(client)["state"] == "ready"
         (tmp_path / "overlay.mp4").write_bytes(client.get("/api/sessions/s/overlay.mp4").data)
-        assert read_times(tmp_path / "overlay.mp4").starts_s.size == FRAMES
+        assert read_times(tmp_path / "overlay.mp4").starts_s.size == SAMPLE_FRAMES
 
 
 def repeat_film(source, target, turns):
