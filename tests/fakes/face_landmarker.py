@@ -31,7 +31,7 @@ class FakeFaceLandmarker:
         try:
             if self.hold is not None:
                 self.is_held.set()
-                self.hold.wait(10)
+                self.hold.wait(60)
             if self.error is not None:
                 raise self.error
             self.seen_shapes.append(frame.shape)
