@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from pymongo import MongoClient
 
 # A busy machine must not fail a test, so nothing has a limit of time; and no test fails by chance, so the examples are
@@ -13,6 +14,10 @@ settings.register_profile("project", **UNHURRIED, derandomize=True)
 settings.register_profile("random", **UNHURRIED)
 settings.register_profile("quick", deadline=None, max_examples=10, derandomize=True)
 settings.load_profile("project")
+# Hypothesis also draws constants of those modules of the project that happen to be imported, so its examples would
+# depend on the tests that the same process ran before.
+assert callable(providers._get_local_constants)
+providers._get_local_constants = lambda: providers._local_constants
 
 _numbers = itertools.count()
 
