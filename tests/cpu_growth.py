@@ -3,21 +3,29 @@
 import time
 from collections.abc import Callable
 
+MIN_ROUNDS, MAX_ROUNDS = 3, 30
 
-def cpu_growth(run: Callable[[int], object], size: int, *, factor: int = 4) -> float:
-    """Return by which factor CPU time grows when the size grows by `factor`; the least of three runs of each counts.
 
-    Linear time gives about `factor`, quadratic time about its square.
+def cpu_growth(run: Callable[[int], object], size: int, *, factor: int = 4, enough: float = 9.0) -> float:
+    """Return by which factor CPU time grows when the size grows by `factor`; the least of all runs of each counts.
+
+    Linear time gives about `factor`, quadratic time about its square. Other load slows some runs of either size, so
+    it measures until the growth is below `enough`, at least 3 and at most 30 times.
 
     Args:
         run: Function of the size.
         size: Smaller size, large enough to take milliseconds.
         factor: Larger size as a multiple of the smaller one.
+        enough: Growth below which more measurements are not needed.
     """
-    durations_s: dict[int, list[float]] = {size: [], factor * size: []}
-    for _ in range(3):
-        for each, taken_s in durations_s.items():
+    least_s = {size: float("inf"), factor * size: float("inf")}
+    growth = float("inf")
+    for number in range(MAX_ROUNDS):
+        for each, before_s in least_s.items():
             start_s = time.thread_time()
             run(each)
-            taken_s.append(time.thread_time() - start_s)
-    return min(durations_s[factor * size]) / min(durations_s[size])
+            least_s[each] = min(before_s, time.thread_time() - start_s)
+        growth = least_s[factor * size] / least_s[size]
+        if number + 1 >= MIN_ROUNDS and growth < enough:
+            break
+    return growth
