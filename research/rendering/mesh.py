@@ -107,7 +107,7 @@ def _tangents(quads: Indices, used: Indices, fine_mm: Points) -> tuple[sparse.cs
     second = np.cross(normal, first)
 
     sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2)
-    pairs = np.unique(np.concatenate([sides, sides[:, ::-1]]), axis=0)
+    pairs, _ = _distinct_pairs(np.concatenate([sides, sides[:, ::-1]]), total)
     number = np.full(total, -1)
     number[used] = np.arange(len(used))
     pairs = pairs[number[pairs[:, 0]] >= 0]
@@ -154,8 +154,7 @@ def _catmull_clark(quads: Indices, count: int) -> tuple[sparse.csr_matrix, Indic
     """Return one level: the matrix from old to new vertices (moved, edge and face points), and the new quads."""
     number = len(quads)
     sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2)
-    edges, edge_of_side = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True)
-    edge_of_side = edge_of_side.reshape(-1)
+    edges, edge_of_side = _distinct_pairs(np.sort(sides, axis=1), count)
     face_of_side = np.repeat(np.arange(number), 4)
     faces_at_edge = np.bincount(edge_of_side)
     edge_rows = np.repeat(np.arange(len(edges)), 2)
@@ -193,6 +192,19 @@ def _catmull_clark(quads: Indices, count: int) -> tuple[sparse.csr_matrix, Indic
         axis=-1,
     ).reshape(-1, 4)
     return sparse.vstack([vertex_points, edge_points, face_points]).tocsr(), new_quads
+
+
+def _distinct_pairs(pairs: Indices, count: int) -> tuple[Indices, Indices]:
+    """Return the distinct pairs in order and the number of each given pair among them.
+
+    Faster than `np.unique` along an axis, which compares rows byte by byte.
+
+    Args:
+        pairs: Pairs of numbers from 0 to `count` - 1, shape (n, 2).
+        count: Number of numbers.
+    """
+    keys, number = np.unique(pairs[:, 0].astype(np.int64) * count + pairs[:, 1], return_inverse=True)
+    return np.stack(np.divmod(keys, count), axis=1), number
 
 
 def _average(rows: Indices, columns: Indices, shape: tuple[int, int]) -> sparse.csr_matrix:
