@@ -1,5 +1,7 @@
 """Faces painted into an image where landmarks expect them, so that an iris can be seen there."""
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,12 @@ def make_noise(rng, width_px=640, height_px=480):
     coarse = rng.integers(0, 248, (height_px // 8 + 1, width_px // 8 + 1, 3), dtype=np.uint8)
     coarse = coarse.repeat(8, axis=0).repeat(8, axis=1)[:height_px, :width_px]
     return coarse + rng.integers(0, 8, coarse.shape, dtype=np.uint8)
+
+
+@lru_cache(maxsize=4)
+def make_grain(shape):
+    """Return fine noise, the same for every image of a shape."""
+    return np.random.default_rng(5).integers(-4, 5, shape).astype(np.int16)
 
 
 def paint_eyes(image, face=None, sides=(LEFT, RIGHT)):
@@ -41,8 +49,8 @@ def paint_eyes(image, face=None, sides=(LEFT, RIGHT)):
     for eye in eyes:
         ellipse(eye - 0.33 * below, (0.3 * apart, 0.05 * apart), (60, 45, 40))
     # Skin is never of one colour.
-    grain = np.random.default_rng(5).integers(-4, 5, painted.shape)
-    painted = np.where(painted == before, painted, np.clip(painted + grain, 0, 255)).astype(np.uint8)
+    skin = painted != before
+    painted[skin] = np.clip(painted[skin] + make_grain(painted.shape)[skin], 0, 255)
     for side in sides:
         outer, inner = points[list(EYE_CORNERS[side])]
         iris, rim = points[IRIS[side][0]] - 0.5, points[list(IRIS[side][1:])]

@@ -16,6 +16,9 @@ from tests.fakes.synthetic_face import make_face
 IN_FRONT_OF_THE_CAMERA_MM = (0.0, 26.2462, 628.6566)
 """Head position that puts the midpoint between the eyes on the camera's axis, 600 mm away."""
 
+STORED = (cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
+"""Noise does not get smaller by compression, only slower to write and read."""
+
 
 class FakeRecording:
     """Writes a recording image by image; it knows the faces and the gaze in each."""
@@ -61,7 +64,7 @@ class FakeRecording:
                 self.add(*target, phase, **options)
 
     def write_image(self, name, pixels):
-        _, data = cv2.imencode(".png", pixels[..., ::-1])
+        _, data = cv2.imencode(".png", pixels[..., ::-1], STORED)
         (self.folder / "frames" / name).write_bytes(data.tobytes())
 
     def load(self):

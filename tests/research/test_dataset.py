@@ -52,17 +52,42 @@ class Network:
         )
 
 
-@pytest.fixture
-def bench(monkeypatch):
-    """Shards without rendering: black images and random faces."""
+def replace_rendering(patch):
+    """Make shards of black images and random faces; return the landmarker."""
     landmarker = Landmarker()
-    monkeypatch.setattr(shards, "_workbench", lambda: (None, landmarker))
-    monkeypatch.setattr(shards, "process_pool", InlinePool)
-    monkeypatch.setattr(
+    patch.setattr(shards, "_workbench", lambda: (None, landmarker))
+    patch.setattr(shards, "process_pool", InlinePool)
+    patch.setattr(
         "research.rendering.photograph.photograph",
         lambda renderer, scene, identity: np.zeros((scene.image_height_px, scene.image_width_px, 3), np.uint8),
     )
     return landmarker
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Shards without rendering."""
+    return replace_rendering(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def random_faces(tmp_path_factory):
+    """The table of all shards of the plan, with random faces; not to be changed."""
+    folder = tmp_path_factory.mktemp("random")
+    with pytest.MonkeyPatch.context() as patch:
+        replace_rendering(patch)
+        make_shards(PLAN, folder, jobs=2, show_progress=False)
+    return gather(PLAN, folder)
+
+
+@pytest.fixture(scope="module")
+def folder_of_faces(tmp_path_factory):
+    """A folder with all shards of the plan, with faces; not to be changed."""
+    folder = tmp_path_factory.mktemp("faces")
+    with pytest.MonkeyPatch.context() as patch:
+        replace_rendering(patch).is_face = True
+        make_shards(PLAN, folder, jobs=1, show_progress=False)
+    return folder
 
 
 def test_the_last_identities_are_the_test_group():
@@ -143,16 +168,13 @@ def test_existing_shards_are_not_rendered_again(bench, tmp_path):
     assert shard_path(tmp_path, 1).stat().st_mtime_ns == kept
 
 
-def test_the_order_of_work_does_not_matter(bench, tmp_path):
-    forwards, shuffled = tmp_path / "forwards", tmp_path / "shuffled"
-    shuffled.mkdir()
-    make_shards(PLAN, forwards, jobs=2, show_progress=False)
+def test_the_order_of_work_does_not_matter(bench, random_faces, tmp_path):
     for identity in (4, 0, 3, 1, 2):
-        make_shard(PLAN, identity, shuffled)
-    first, second = gather(PLAN, forwards), gather(PLAN, shuffled)
+        make_shard(PLAN, identity, tmp_path)
+    shuffled = gather(PLAN, tmp_path)
 
     for name in ("gaze_deg", "origin_mm", "pose_deg", "identity", "session", "target_index", "openness"):
-        assert np.array_equal(getattr(first, name), getattr(second, name))
+        assert np.array_equal(getattr(random_faces, name), getattr(shuffled, name))
 
 
 def test_an_interrupted_shard_leaves_no_file(bench, tmp_path, monkeypatch):
@@ -178,9 +200,8 @@ def test_images_without_a_face_are_counted_and_listed(bench, tmp_path):
     assert table.description["no_face"] == [[0, 0, 0], [1, 1, 5]]
 
 
-def test_a_table_is_the_same_after_writing_and_loading(bench, tmp_path):
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    table = gather(PLAN, tmp_path)
+def test_a_table_is_the_same_after_writing_and_loading(random_faces, tmp_path):
+    table = random_faces
     write_table(table, tmp_path / "table.npz")
 
     loaded = load_table(tmp_path / "table.npz")
@@ -194,9 +215,8 @@ def test_a_table_is_the_same_after_writing_and_loading(bench, tmp_path):
     assert np.isnan(loaded.landmarks[:, 200]).all()  # not stored
 
 
-def test_quantisation_moves_a_landmark_by_less_than_a_fiftieth_of_a_pixel(bench, tmp_path):
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    table = gather(PLAN, tmp_path)
+def test_quantisation_moves_a_landmark_by_less_than_a_fiftieth_of_a_pixel(random_faces, tmp_path):
+    table = random_faces
     write_table(table, tmp_path / "table.npz")
     loaded = load_table(tmp_path / "table.npz")
 
@@ -205,9 +225,8 @@ def test_quantisation_moves_a_landmark_by_less_than_a_fiftieth_of_a_pixel(bench,
     assert moved_px.max() < 0.01
 
 
-def test_a_file_of_format_1_has_no_answers(bench, tmp_path):
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    write_table(gather(PLAN, tmp_path), tmp_path / "table.npz")
+def test_a_file_of_format_1_has_no_answers(random_faces, tmp_path):
+    write_table(random_faces, tmp_path / "table.npz")
     with np.load(tmp_path / "table.npz") as stored:
         arrays = dict(stored)
     description = json.loads(str(arrays.pop("description"))) | {"format": 1}
@@ -220,18 +239,16 @@ def test_a_file_of_format_1_has_no_answers(bench, tmp_path):
     assert (loaded.face(0).eye_shapes, loaded.gazes_of(0)) == (None, None)
 
 
-def test_the_same_table_gives_the_same_bytes(bench, tmp_path):
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    table = gather(PLAN, tmp_path)
+def test_the_same_table_gives_the_same_bytes(random_faces, tmp_path):
+    table = random_faces
     for name in ("a.npz", "b.npz"):
         write_table(table, tmp_path / name)
 
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_a_table_has_the_blendshapes_of_each_face(bench, tmp_path):
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    table = gather(PLAN, tmp_path)
+def test_a_table_has_the_blendshapes_of_each_face(random_faces, tmp_path):
+    table = random_faces
     write_table(table, tmp_path / "table.npz")
     loaded = load_table(tmp_path / "table.npz")
 
@@ -251,10 +268,8 @@ def test_a_shard_has_the_eye_images(bench, tmp_path):
         assert shard["head_deg"] == approx(np.zeros((20, 2)), abs=5)
 
 
-def test_the_network_s_answers_are_in_the_table_not_in_the_shards(bench, tmp_path):
-    bench.is_face = True
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    table = gather(PLAN, tmp_path, Network())
+def test_the_network_s_answers_are_in_the_table_not_in_the_shards(folder_of_faces, tmp_path):
+    table = gather(PLAN, folder_of_faces, Network())
     write_table(table, tmp_path / "table.npz")
     loaded = load_table(tmp_path / "table.npz")
 
@@ -262,15 +277,12 @@ def test_the_network_s_answers_are_in_the_table_not_in_the_shards(bench, tmp_pat
     assert (gazes.eyes_deg.shape, gazes.both_deg.tolist(), gazes.both_spread_deg.tolist()) == ((2, 2), [1, 2], [3, 3])
     assert gazes.eyes_deg[:, 0].tolist() == [0, 0]  # the images are black
     assert loaded.description["eye_network_sha256"] == "e" * 64
-    with np.load(shard_path(tmp_path, 0)) as shard:
+    with np.load(shard_path(folder_of_faces, 0)) as shard:
         assert "network_deg" not in shard
 
 
-def test_without_a_network_there_are_no_answers(bench, tmp_path):
-    bench.is_face = True
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-
-    assert gather(PLAN, tmp_path).gazes_of(0) is None
+def test_without_a_network_there_are_no_answers(folder_of_faces):
+    assert gather(PLAN, folder_of_faces).gazes_of(0) is None
 
 
 def test_landmarks_that_form_no_face_give_no_answer(bench, tmp_path, monkeypatch):
@@ -282,9 +294,8 @@ def test_landmarks_that_form_no_face_give_no_answer(bench, tmp_path, monkeypatch
     assert table.face(0).eye_shapes is None
 
 
-def test_a_row_gives_the_core_s_own_types(bench, tmp_path):
-    make_shards(PLAN, tmp_path, jobs=1, show_progress=False)
-    table = gather(PLAN, tmp_path)
+def test_a_row_gives_the_core_s_own_types(random_faces):
+    table = random_faces
 
     assert table.face(0).image_width_px == table.image_size_px[0, 0]
     assert table.camera_of(0).vertical_fov_deg == approx(table.camera[0, 0])

@@ -119,7 +119,7 @@ def test_people_differ_as_their_covariance_says():
     rng = np.random.default_rng(2)
     people = np.array([model(person_covariance=covariance).sample_person(rng) for _ in range(6000)])
 
-    assert np.cov(people.T) == approx(covariance, abs=0.5)
+    assert np.cov(people.T) == approx(covariance, abs=0.8)  # 5.5 standard deviations of the largest one
 
 
 def test_the_fit_finds_the_parts_of_synthetic_errors():

@@ -68,6 +68,12 @@ def forget_field_of_view_and_distance(description):
     del description["distance_mm"]
 
 
+@pytest.fixture(scope="module")
+def fitted(measure):
+    """The report with a field of view that is fitted to the distance."""
+    return measure(forget_field_of_view)
+
+
 def test_every_frame_is_counted(report):
     frames = report["frames"]
 
@@ -133,9 +139,7 @@ def test_the_eyes_are_found_where_they_are(report):
     assert report["distance_mm"]["estimated_median"] == approx(556.1, rel=0.06)
 
 
-def test_a_field_of_view_fitted_to_the_distance_does_almost_as_well_as_the_true_one(report, measure):
-    fitted = measure(forget_field_of_view)
-
+def test_a_field_of_view_fitted_to_the_distance_does_almost_as_well_as_the_true_one(report, fitted):
     assert fitted["camera"]["vertical_fov_from"] == "fitted to distance_mm"
     assert fitted["camera"]["vertical_fov_deg"] == approx(TRUE_FOV_DEG, abs=2)
     assert fitted["distance_mm"]["estimated_median"] == approx(556.1, rel=0.001)
@@ -144,8 +148,8 @@ def test_a_field_of_view_fitted_to_the_distance_does_almost_as_well_as_the_true_
         assert fitted["test"][kind]["error_deg"]["mean"] == approx(true_deg, abs=0.7)
 
 
-def test_the_default_field_of_view_does_worse(measure):
-    fitted, default = measure(forget_field_of_view), measure(forget_field_of_view_and_distance)
+def test_the_default_field_of_view_does_worse(measure, fitted):
+    default = measure(forget_field_of_view_and_distance)
 
     assert default["camera"]["vertical_fov_from"] == "default"
     assert default["distance_mm"]["estimated_median"] < 450

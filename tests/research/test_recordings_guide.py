@@ -8,11 +8,13 @@ import types
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from gaze_core.types import Camera
 from research.recordings.recording import load_recording
-from tests.fakes.recordings import FakeRecording, make_pixels
+from tests.fakes.painted_eyes import make_noise
+from tests.fakes.recordings import FakeRecording
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "recordings.md").read_text()
@@ -59,7 +61,7 @@ class Webcam:
         self._numbers = itertools.count()
 
     def read(self):
-        return True, make_pixels(next(self._numbers))[:48, :64]
+        return True, make_noise(np.random.default_rng(next(self._numbers)), 64, 48)
 
 
 shown = []
@@ -73,9 +75,11 @@ def recorded(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tkinter", types.SimpleNamespace(Tk=Window, Canvas=Canvas))
     monkeypatch.setattr(cv2, "VideoCapture", Webcam)
     moments = itertools.count(step=0.6)
-    monkeypatch.setattr("time.monotonic", lambda: next(moments))
+    # The script's own clock: other threads keep theirs.
+    monkeypatch.setitem(sys.modules, "time", types.SimpleNamespace(monotonic=lambda: next(moments)))
     shown.clear()
     exec(compile(script, "docs/recordings.md", "exec"), {})
+    monkeypatch.undo()
     return load_recording(tmp_path / "me")
 
 
