@@ -70,14 +70,14 @@ def test_a_term_that_no_image_has_is_switched_off():
 
 def test_people_with_personal_offsets_give_a_prior_of_that_spread():
     # Personal offsets have a standard deviation of 3 degrees, which no model can know for an unseen person.
-    priors = find_priors(predict_unseen(make_table(identities=40, offset_deg=3.0, held_out=4), folds=3))
+    priors = find_priors(predict_unseen(make_table(identities=40, frames=8, offset_deg=3.0, held_out=4), folds=3))
 
     for prior in priors:
         assert np.sqrt(prior.covariance[0, 0] / OFFSET_FACTOR) == approx(3.0, rel=0.5)
 
 
 def test_with_the_eye_network_the_priors_cover_its_differences():
-    table = make_table(identities=24, offset_deg=3.0, held_out=4, network_sd_deg=1.0, shapes_sd_deg=2.0)
+    table = make_table(identities=24, frames=8, offset_deg=3.0, held_out=4, network_sd_deg=1.0, shapes_sd_deg=2.0)
 
     seen = predict_unseen(table, folds=3)
     horizontal, vertical = find_priors(seen)

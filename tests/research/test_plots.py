@@ -100,6 +100,7 @@ def test_people_who_are_worse_after_calibration_stand_out(calibration):
     assert worse.get_ydata().tolist() == [6.0, 5.0, 7.0]
 
 
+@pytest.mark.slow
 def test_equal_errors_give_equal_files(errors, calibration, tmp_path):
     for folder in ("first", "second"):
         save_figures(draw_figures(errors, calibration, calibration), tmp_path / folder)

@@ -25,7 +25,8 @@ def make_points(count, *, seed=0, noise_px=0.0, opening_mm=9.0, blinks=()):
     rng = np.random.default_rng(seed)
     openings_mm = opening_mm + rng.normal(0, 0.4, count)
     openings_mm[list(blinks)] = 1.0
-    points = np.stack([full_face(opening_mm).points[:, :2] for opening_mm in openings_mm.tolist()]) * [640, 480]
+    shut, open_1_mm = (full_face(opening_mm).points[:, :2] for opening_mm in (0.0, 1.0))
+    points = (shut + openings_mm[:, None, None] * (open_1_mm - shut)) * [640, 480]  # lids move in proportion
     return points + np.random.default_rng(seed + 1000).normal(0, noise_px, points.shape)
 
 
@@ -230,6 +231,7 @@ def test_without_a_calibration_table_the_report_says_so_with_dashes():
     assert "| – |" in describe(report)["realism-scatter"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_numbers_and_a_figure_and_renews_the_document(video, tmp_path, monkeypatch):
     monkeypatch.setattr("research.realism.__main__.make_landmarker", Landmarker)
     resting = complete(make_table(identities=2, frames=30, held_out=1))

@@ -72,7 +72,7 @@ class Timeline(CompletionWorld):
 @pytest.mark.parametrize("remembers", [True, False], ids=["our session API", "older session API"])
 @pytest.mark.parametrize("shape", [{}, {"total_frames": 4}, {"has_image": True}], ids=["numbers", "total", "image"])
 def test_a_last_frame_within_200_ms_of_the_first_one_is_scored_with_all_frames(shape, remembers):
-    for run in range(120):
+    for run in range(60):
         rng = random.Random(run)
         world = Timeline(remembers=remembers)
         for number in range(1, 5):
@@ -86,7 +86,7 @@ def test_a_last_frame_within_200_ms_of_the_first_one_is_scored_with_all_frames(s
 
 
 def test_a_last_frame_of_one_frame_is_scored_whenever_that_frame_comes():
-    for run in range(120):
+    for run in range(60):
         rng = random.Random(run)
         world = Timeline()
         world.send_frame(rng.uniform(0.0, 0.2), 1)
@@ -115,7 +115,7 @@ def test_after_an_outage_of_the_session_api_repeats_complete_every_session():
 
 
 def test_two_concurrent_repeats_deliver_one_result_in_any_order():
-    for run in range(120):
+    for run in range(60):
         rng = random.Random(run)
         world = Timeline()
         world.store(record(HIT), record(MISS))
