@@ -40,7 +40,7 @@ from research.command_line import Command, process_pool
 
 def wait(path):
     Path(path).touch()
-    time.sleep(60)
+    time.sleep(300)
 
 @click.command(cls=Command)
 @click.argument("path")
@@ -101,8 +101,9 @@ def test_ctrl_c_ends_all_processes_without_a_traceback(tmp_path):
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, errors = process.communicate(timeout=50)
+        _, errors = process.communicate(timeout=200)
     finally:
-        process.kill()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
     assert (process.returncode, errors.strip()) == (1, "Aborted!")

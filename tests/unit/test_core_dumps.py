@@ -44,7 +44,7 @@ def dumps_core(code, folder):
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 def test_the_function_turns_core_dumps_off_when_it_starts(tmp_path):
     process = start(f"import func.main\n{REPORT}", tmp_path, stdout=subprocess.PIPE)
-    reported, _ = process.communicate(timeout=60)
+    reported, _ = process.communicate(timeout=250)
 
     assert json.loads(reported) == [[0, 0], 0]
 
@@ -55,6 +55,6 @@ def test_an_abort_then_leaves_no_core(tmp_path):
 
 
 def test_without_the_call_a_process_may_dump_core(tmp_path):
-    reported, _ = start(REPORT, tmp_path, stdout=subprocess.PIPE).communicate(timeout=60)
+    reported, _ = start(REPORT, tmp_path, stdout=subprocess.PIPE).communicate(timeout=250)
 
     assert json.loads(reported)[1] == 1

@@ -51,7 +51,7 @@ def test_one_trait_is_suspicious_beyond_its_99_percent(difference, suspected):
     assert compared.is_other_viewer is suspected
 
 
-@pytest.mark.parametrize("traits", [1, 2, 4, 9])
+@pytest.mark.parametrize("traits", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 4)), 9])
 def test_one_percent_of_same_viewers_is_suspected(traits):
     rng = np.random.default_rng(0)
     mixing = rng.normal(0, 1, (COUNT, COUNT))
