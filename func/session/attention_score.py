@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from func.log_lines import Event
 from func.session.frame_record import FrameRecord
-from func.session.result import AccuracyStatistics, GazeTrace, InvalidReason, Statistics, round_finite
+from func.session.result import AccuracyStatistics, GazeTrace, Statistics, round_finite
+from func.session.result_codes import InvalidReason
 from gaze_core.attention import Attention, FrameValues, SessionScore
 from gaze_core.blur import BlurredMap, blur_sigma_px, smooth_map
 from gaze_core.calibration import Calibration

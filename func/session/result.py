@@ -5,40 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from func.session.result_codes import InvalidReason, WarningCode
 from func.session.result_example import RESULT_EXAMPLE
 from gaze_core.attention import Attention
 from gaze_core.errors import SessionStoreError
 from gaze_core.intervals import Estimate
 
 RESULT_VERSION = 1
-
-InvalidReason = Literal[
-    "no_frames",
-    "no_valid_gaze",
-    "no_maps",
-    "nothing_scored",
-    "flat_maps",
-    "too_few_frames",
-    "low_coverage",
-    "calibration_session",
-]
-
-WarningCode = Literal[
-    "capture_clock_units",
-    "capture_clock_jumps",
-    "capture_clock_stopped",
-    "video_clock_units",
-    "video_clock_stopped",
-    "video_clock_backwards",
-    "video_clock_outside",
-    "mixed_video_times",
-    "mixed_timestamps",
-    "video_times_unused",
-    "flat_maps",
-    "several_videos",
-    "maps_without_faces",
-    "viewer_changed",
-]
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from func.session.attention_score import SessionNumbers
+from func.session.camera_mirroring import MirroringConflict
 from func.session.changed_viewer import ChangedViewer
 from func.session.gaze_track import Records
-from func.session.result import ResultWarning, WarningCode
+from func.session.result import ResultWarning
+from func.session.result_codes import WarningCode
 from gaze_core.clocks import ClockFault, Readings, find_clock_faults
 
 _CLOCK_DETAILS: dict[ClockFault, tuple[WarningCode, str]] = {
@@ -43,7 +45,12 @@ _CLOCK_DETAILS: dict[ClockFault, tuple[WarningCode, str]] = {
 
 
 def find_warnings(
-    records: Records, numbers: SessionNumbers, video_id: str, changed: ChangedViewer | None = None
+    records: Records,
+    numbers: SessionNumbers,
+    video_id: str,
+    *,
+    changed: ChangedViewer | None = None,
+    mirroring: MirroringConflict | None = None,
 ) -> list[ResultWarning]:
     """Return the doubts about what was sent and stored for a session.
 
@@ -52,6 +59,7 @@ def find_warnings(
         numbers: Comparison with the saliency maps.
         video_id: Id of the video that was scored.
         changed: Another viewer in the middle of the session; None without one.
+        mirroring: Frames whose `camera.mirrored` is not that of the calibration; None without any.
     """
     found = [*_find_clock_warnings(records, numbers), *_find_other_warnings(records, numbers, video_id)]
     if changed is not None:
@@ -63,7 +71,20 @@ def find_warnings(
         found.append(
             ResultWarning(code="viewer_changed", frames=changed.frames, detail=detail, first_frame=changed.first_frame)
         )
+    if mirroring is not None:
+        found.append(_describe_mirroring(mirroring))
     return found
+
+
+def _describe_mirroring(conflict: MirroringConflict) -> ResultWarning:
+    one, other = (
+        ("the calibration", "these frames") if conflict.calibration_is_mirrored else ("these frames", "the calibration")
+    )
+    detail = (
+        f"camera.mirrored is true in {one} but not in {other}, so that left and right of the gaze are swapped in one "
+        "of them; send the same camera.mirrored with every frame through one camera, also those of the calibration"
+    )
+    return ResultWarning(code="mirroring_differs", frames=conflict.frames, detail=detail)
 
 
 def _find_clock_warnings(records: Records, numbers: SessionNumbers) -> Iterator[ResultWarning]:

@@ -1,6 +1,6 @@
 """Whether a session has enough frames for its score to say anything."""
 
-from func.session.result import InvalidReason
+from func.session.result_codes import InvalidReason
 from gaze_core.attention import Attention
 from gaze_core.intervals import MIN_INTERVAL_FRAMES
 from gaze_core.saliency import SALIENT_SHARE

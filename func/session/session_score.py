@@ -15,7 +15,8 @@ from func.session.gaze_track import (
     is_calibration,
     read_records,
 )
-from func.session.result import RESULT_VERSION, FrameCounts, InvalidReason, LostFrames, SessionResult
+from func.session.result import RESULT_VERSION, FrameCounts, LostFrames, SessionResult
+from func.session.result_codes import InvalidReason
 from func.session.result_warnings import find_warnings
 from func.session.score_validity import find_weakness
 from func.session.viewer_calibration import find_viewer_calibration
@@ -106,7 +107,9 @@ class SessionScorer:
         start_ms = expected.viewing_start_ms
         later_parts: dict[str, Any] = {} if start_ms is None else {"viewing_start_ms": start_ms}
         changed = find_changed_viewer(records, times_s, self._model)
-        warnings = find_warnings(records, numbers, session.video_id or video_id, changed)
+        warnings = find_warnings(
+            records, numbers, session.video_id or video_id, changed=changed, mirroring=viewer.mirroring_conflict
+        )
         if warnings:
             later_parts["warnings"] = warnings
         return SessionResult(

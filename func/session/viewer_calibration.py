@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from func.session.camera_mirroring import MirroringConflict, find_mirroring_conflict
 from func.session.frame_record import (
     TargetUse,
     read_calibration_session,
@@ -17,7 +18,7 @@ from func.session.gaze_track import Records, find_times_s, is_calibration, read_
 from func.session.other_viewer import suspect_other_viewer
 from func.session.result import CalibrationCheck, CalibrationSummary, DriftSummary, MirroredImages, OtherViewer
 from func.session.target_frames import find_target_frames, find_targets, make_target_frames
-from gaze_core.calibration import Calibration, Fitted, calibrate, measure_accuracy
+from gaze_core.calibration import Calibration, Fitted, WhyNot, calibrate, measure_accuracy
 from gaze_core.correction import Correction
 from gaze_core.drift import Drift, find_drift
 from gaze_core.errors import SessionNotFoundError
@@ -47,11 +48,13 @@ class ViewerCalibration:
         calibration: Calibration; None without a usable one.
         drift: Drift that validation targets of the viewing show; None without a calibration or such targets.
         summary: Description for the result; None if the session neither has targets nor selects a calibration.
+        mirroring_conflict: Frames whose `camera.mirrored` is not that of the calibration; None without any.
     """
 
     calibration: Calibration | None = None
     drift: Drift | None = None
     summary: CalibrationSummary | None = None
+    mirroring_conflict: MirroringConflict | None = None
 
 
 def find_viewer_calibration(
@@ -80,12 +83,17 @@ def find_viewer_calibration(
             why_not = "session_not_found"
     elif source is None and not uses:
         return ViewerCalibration()
-    calibration, earlier, compared = None, None, None
+    calibration, earlier, compared, conflict = None, None, None, None
     if source is not None:
         earlier = read_earlier(source, sessions)
         calibration = calibrate_session(source, model, earlier)
         known = earlier if calibrating else source
         compared = None if known is None else suspect_other_viewer(known, session, model)
+        is_suspected = calibration.why_not is WhyNot.MIRRORED  # its own warning says what to send instead
+        # Without a usable earlier calibration, a refresh is a calibration of its own.
+        is_corrected = not calibrating or calibration.refreshed_by_deg is not None
+        if known is not None and is_corrected and not is_suspected:
+            conflict = find_mirroring_conflict(known, records)
     checked = validate_session(session, records, None if calibration is None else calibration.correction, model)
     drift = None
     if calibration is not None and not is_calibration(records.values()):
@@ -100,7 +108,7 @@ def find_viewer_calibration(
         compared=compared,
         mirrored=source is not None and read_camera(source).mirrored,
     )
-    return ViewerCalibration(calibration, drift, summary)
+    return ViewerCalibration(calibration, drift, summary, conflict)
 
 
 def calibrate_session(session: Session, model: GazeModel, earlier: Session | None = None) -> Calibration:
