@@ -123,6 +123,12 @@ class FilmLibrary:
             raise not_found("There is no such film.")
         return self._check_maps(film)
 
+    def find_title(self, film_id: str) -> str | None:
+        """Return the name of a film for the viewer; None if there is none with this id."""
+        with self._lock:
+            film = self._films.get(film_id)
+        return None if film is None else film.title
+
     def require_ready(self, film_id: str) -> None:
         """Check that a film can be watched.
 

@@ -7,11 +7,13 @@ such as their address.
 import csv
 import logging
 import mimetypes
+import signal
 import tempfile
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -39,6 +41,9 @@ from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OpenViewings, start_viewi
 PAGE = Path(__file__).with_name("static")
 MAX_GAZE_BYTES = 8 * 2**20
 """As MAX_BODY_BYTES of the function."""
+
+OVERLAYS = "studio-overlays"
+"""Key of the gateway's `Overlays` among the extensions of its application."""
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _SESSION_API_TIMEOUT_S = 10.0
@@ -94,7 +99,9 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
     _add_films(app, films)
     _add_viewings(app, setup, films, kept, viewings)
     _add_sessions(app, films, kept)
-    _add_overlays(app, Overlays(kept, films))
+    overlays = Overlays(kept, films)
+    _add_overlays(app, overlays)
+    app.extensions[OVERLAYS] = overlays
     return app
 
 
@@ -343,7 +350,26 @@ def _create_app(
     directory.mkdir(parents=True, exist_ok=True)
     with open_film(SAMPLE / "video.mp4"):
         pass  # PyAV and its libraries are loaded before the first viewer comes
-    return make_gateway(database, GatewaySetup(function_url, session_api_url, maps_uri, directory))
+    app = make_gateway(database, GatewaySetup(function_url, session_api_url, maps_uri, directory))
+    _call_when_stopped(app.extensions[OVERLAYS].note_stop)
+    return app
+
+
+def _call_when_stopped(note_stop: Callable[[], None]) -> None:
+    """Call a function as soon as the server asks this process to stop: soon afterwards, it kills it."""
+
+    def call_before(earlier: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            note_stop()
+            earlier(number, frame)
+
+        return handle
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        earlier = signal.getsignal(number)
+        if callable(earlier):
+            signal.signal(number, call_before(earlier))
+            signal.siginterrupt(number, False)  # as the server does for its own
 
 
 main = make_server_command(

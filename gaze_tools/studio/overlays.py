@@ -13,6 +13,7 @@ from gaze_tools.film import open_film
 from gaze_tools.report.overlay import check_film_fits, find_part, write_overlay
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.kept import MAX_LINKED_S, OVERLAY, KeptSessions
+from gaze_tools.studio.overlay_marks import OverlayMark, find_marks, remove_mark, write_mark
 from gaze_tools.studio.problems import StudioError, not_found
 from gaze_tools.studio.uploads import is_disk_full
 
@@ -37,6 +38,7 @@ _PROBLEMS = {
     "film_gone": "The film of this session has been removed.",
     "other_film": "The film is not as long as its saliency maps.",
     "overlay_failed": "The film with the gaze could not be made.",
+    "stopped_twice": "The studio ended twice while it made this film.",
     "too_large": f"It would be larger than {MAX_KEPT_BYTES >> 30} GiB.",
     "unreadable": "The film cannot be read to the end.",
 }
@@ -64,8 +66,8 @@ class StudioOverlay:
         state: `none`, `preparing`, `ready` or `failed`.
         progress: Share that is done, 0 to 1; 0 while it waits for another one.
         problem: Why it could not be made; None otherwise.
-        reason: The same as a code: `disk_full`, `film_gone`, `other_film`, `overlay_failed`, `too_large`,
-            `unreadable`; None otherwise.
+        reason: The same as a code: `disk_full`, `film_gone`, `other_film`, `overlay_failed`, `stopped_twice`,
+            `too_large`, `unreadable`; None otherwise.
     """
 
     session_id: str
@@ -84,14 +86,23 @@ class StudioOverlay:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A computation that was asked for; its number tells it from a cancelled one of the same session."""
+    """A computation that was asked for.
+
+    Attributes:
+        number: Its place in the order; tells it from a cancelled one of the same session.
+        overlay: The overlay as it is now.
+        starts: As in its mark, before this process begins it.
+    """
 
     number: int
     overlay: StudioOverlay
+    starts: int = 0
 
 
 class Overlays:
     """The overlays of kept sessions and the thread that makes them. Thread-safe.
+
+    Those that were asked for and not finished when the studio was stopped are made now, in the same order.
 
     Args:
         kept: Finished sessions.
@@ -108,9 +119,36 @@ class Overlays:
         for unfinished in (_find_made(Path(OVERLAY)), find_part(_find_made(Path(OVERLAY))), find_part(Path(OVERLAY))):
             for left in kept.directory.glob(f"*/{unfinished.name}"):  # the studio was stopped meanwhile
                 left.unlink(missing_ok=True)
+        self._begun: _Job | None = None
+        self._is_stopping = False
+        with self._changed:
+            for mark in find_marks(kept.directory):
+                with contextlib.suppress(StudioError):  # somebody has removed the session
+                    self._resume(mark)
+            self._start_working()
+
+    def _resume(self, mark: OverlayMark) -> None:
+        path = self._find_path(mark.session_id)
+        if path.is_file():
+            remove_mark(path.parent)
+            return
+        overlay = replace(self._describe(mark.session_id), state="preparing")
+        if mark.is_given_up:
+            reason = "stopped_twice"
+            overlay = replace(overlay, state="failed", reason=reason, problem=_PROBLEMS[reason])
+        self._jobs[mark.session_id] = _Job(mark.number, overlay, mark.starts)
+        self._count = max(self._count, mark.number)
+
+    def note_stop(self) -> None:
+        """Note that the studio is being stopped, so that the overlay in progress is not to blame for its end."""
+        with self._changed:
+            self._is_stopping = True
+            begun = self._begun
+            if begun is not None:
+                self._mark(begun, begun.starts)
 
     def list_overlays(self) -> list[StudioOverlay]:
-        """Return the overlays that were asked for since the studio started, the last one first."""
+        """Return the overlays that were asked for since the start or not finished before, the last one first."""
         with self._changed:
             jobs = sorted(self._jobs.values(), key=lambda job: -job.number)
         found = [self._check_file(job.overlay) for job in jobs]
@@ -139,12 +177,17 @@ class Overlays:
                 return job.overlay
             self._count += 1
             is_there = path.is_file()
+            if not is_there:
+                write_mark(path.parent, OverlayMark(session_id, self._count))
             overlay = replace(described, state="ready" if is_there else "preparing", progress=float(is_there))
             self._jobs[session_id] = _Job(self._count, overlay)
-            if not is_there and not self._is_working:
-                threading.Thread(target=self._work, daemon=True, name="overlays").start()
-                self._is_working = True
+            self._start_working()
         return overlay
+
+    def _start_working(self) -> None:
+        if not self._is_working and any(self._is_preparing(each) for each in self._jobs):
+            threading.Thread(target=self._work, daemon=True, name="overlays").start()
+            self._is_working = True
 
     def remove(self, session_id: str) -> None:
         """Remove the overlay of a session; one that is being made stops soon.
@@ -155,6 +198,7 @@ class Overlays:
         path = self._find_path(session_id)
         with self._changed:
             self._jobs.pop(session_id, None)
+            remove_mark(path.parent)
             path.unlink(missing_ok=True)
             self._changed.notify_all()
 
@@ -199,10 +243,7 @@ class Overlays:
 
     def _describe(self, session_id: str) -> StudioOverlay:
         about = self._kept.read_about(session_id)
-        title = None
-        with contextlib.suppress(StudioError):
-            title = self._films.get(about.video_id).title
-        return StudioOverlay(session_id, about.video_id, title, about.exported_at)
+        return StudioOverlay(session_id, about.video_id, self._films.find_title(about.video_id), about.exported_at)
 
     def _check_file(self, overlay: StudioOverlay) -> StudioOverlay:
         """Return an overlay with the state that its file shows, which may have been removed to make room."""
@@ -236,14 +277,35 @@ class Overlays:
 
     def _make(self, job: _Job) -> None:
         try:
+            self._begin(job)
             self._write(job)
         except _CancelledError:
             return
         except Exception as error:
             _log.warning("an overlay could not be made: %s", type(error).__name__)
             reason = _find_reason(error)
-            with contextlib.suppress(_CancelledError):
+            with contextlib.suppress(_CancelledError, StudioError), self._changed:
                 self._change(job, state="failed", reason=reason, problem=_PROBLEMS[reason])
+                self._forget(job)
+        finally:
+            with self._changed:
+                self._begun = None
+
+    def _begin(self, job: _Job) -> None:
+        with self._changed:
+            self._begun = job
+            self._mark(job, job.starts if self._is_stopping else job.starts + 1)
+
+    def _mark(self, job: _Job, starts: int) -> None:
+        """Write the mark of a computation, unless it was cancelled."""
+        session_id = job.overlay.session_id
+        now = self._jobs.get(session_id)
+        if now is not None and now.number == job.number and now.overlay.state == "preparing":
+            write_mark(self._find_path(session_id).parent, OverlayMark(session_id, job.number, starts))
+
+    def _forget(self, job: _Job) -> None:
+        """Remove the mark of a computation that has ended."""
+        remove_mark(self._find_path(job.overlay.session_id).parent)
 
     def _write(self, job: _Job) -> None:
         session_id = job.overlay.session_id
@@ -275,6 +337,7 @@ class Overlays:
             with self._changed:  # a cancelled one never takes its place
                 self._change(job, state="ready", progress=1.0)
                 made.replace(path)
+                self._forget(job)
                 if not film.is_file():  # overlays of removed films go with their files, or never come
                     path.unlink()
                     raise _OverlayError("film_gone")

@@ -23,6 +23,7 @@ from gaze_tools.stack.processes import find_free_port, run_process
 from gaze_tools.studio import overlays
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.gateway import GatewaySetup, make_gateway
+from gaze_tools.studio.overlay_marks import find_marks
 from gaze_tools.studio.overlays import MAX_KEPT_BYTES, MAX_WAITING, MIN_FREE_BYTES
 from gaze_tools.studio.uploads import MAX_FILM_BYTES
 from tests.studio.gateway_client import SAMPLE_FRAMES, seed_sample
@@ -518,8 +519,8 @@ def list_group(pid):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_studio_that_is_stopped_in_the_middle_leaves_no_process_and_no_film(mongo_uri, database, tmp_path, number):
+@pytest.mark.parametrize(("number", "starts"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+def test_a_studio_that_is_stopped_in_the_middle_makes_the_film_again(mongo_uri, database, tmp_path, number, starts):
     data = tmp_path / "studio"
     port = find_free_port()
     command = [sys.executable, "-m", "gaze_tools.studio.gateway", "--port", str(port), "--database", database.name]
@@ -537,7 +538,7 @@ def test_a_studio_that_is_stopped_in_the_middle_leaves_no_process_and_no_film(mo
         process.wait(30)
         until(lambda: set(list_group(process.pid)) <= {"Z"})
     assert not (data / "sessions" / "s" / "overlay.mp4").exists()
+    assert [mark.starts for mark in find_marks(data / "sessions")] == [starts]
     with run_process(command, log_path=tmp_path / "log"):
         until(lambda: is_up(url))
-        assert requests.get(f"{url}/sessions/s/overlay", timeout=60).json()["state"] == "none"
-        assert files_of(data) == ["session.json"]
+        until(lambda: requests.get(f"{url}/sessions/s/overlay", timeout=60).json()["progress"] > 0)
