@@ -2,60 +2,74 @@
 
 import threading
 from functools import partial
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from gaze_tools.saliency.seed import seed_saliency_maps
+from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.studio import overlay_marks, overlays
-from gaze_tools.studio.gateway import OVERLAYS, GatewaySetup, make_gateway
+from gaze_tools.studio.kept import KeptSessions
 from gaze_tools.studio.overlay_marks import MARK, OverlayMark, find_marks, remove_mark, write_mark
+from gaze_tools.studio.overlays import Overlays
 from tests.studio.kept_session import keep_session
 from tests.studio.waiting import wait_until
 
 until = partial(wait_until, limit_s=60)
-FRAMES = 200
-"""Frames of the sample film."""
 
 
 class KilledError(BaseException):
     """Stands for the end of the process: nothing is noted or tidied up any more."""
 
 
+class Films:
+    """Stands for the films of the studio; there is only the sample."""
+
+    def find_title(self, video_id):
+        return "Sample"
+
+    def find_original(self, video_id):
+        return SAMPLE / "video.mp4"
+
+
+class Kept(KeptSessions):
+    """Sessions whose reports need no database."""
+
+    def examine(self, session_id, *, with_scores=True):
+        return SimpleNamespace(session_id=session_id)
+
+
 class Studio:
     """A studio that can be killed and started again on the same directory, in one process."""
 
-    def __init__(self, database, mongo_uri, directory, monkeypatch):
-        self._database, self._mongo_uri, self.directory, self._monkeypatch = database, mongo_uri, directory, monkeypatch
-        self.made = []
-        self.kills = set()
-        self.fails = set()
+    def __init__(self, directory):
+        self.directory = directory
+        self.made, self.kills, self.fails = [], set(), set()
         self.during = lambda session_id: None
+        self.is_killed = False
 
     def start(self):
         """Start it; it makes overlays until it comes to one that kills it."""
-        self._monkeypatch.setattr(overlays, "write_overlay", self._write)
-        setup = GatewaySetup("http://127.0.0.1:9", "http://127.0.0.1:9", self._mongo_uri, self.directory)
-        self.app = make_gateway(self._database, setup)
-        self.client = self.app.test_client()
+        self.is_killed = False
+        kept = Kept(self.directory, "http://127.0.0.1:9", "mongodb://127.0.0.1:9")
+        self.overlays = Overlays(kept, Films())
 
-    def _write(self, report, film, times, path, *, on_frame):
+    def stop(self):
+        """Ask it to stop, as SIGTERM does; its threads run on for a moment."""
+        self.overlays.note_stop()
+
+    def write(self, report, film, times, path, *, on_frame):
         self.made.append(report.session_id)
         self.during(report.session_id)
         if report.session_id in self.fails:
             raise ValueError("no film")
         if report.session_id in self.kills:
-            self.app.is_killed = True
+            self.is_killed = True
             raise KilledError
         path.write_bytes(b"film")
 
     def keep(self, *session_ids):
         for session_id in session_ids:
             keep_session(self.directory, "sample", session_id)
-
-    def stop(self):
-        """Ask it to stop, as SIGTERM does; its threads run on for a moment."""
-        self.app.extensions[OVERLAYS].note_stop()
 
     def place(self, session_id):
         return self.directory / "sessions" / session_id
@@ -69,22 +83,17 @@ class Studio:
     def marks(self):
         return [(mark.session_id, mark.starts) for mark in find_marks(self.directory / "sessions")]
 
-    def ask(self, session_id):
-        assert self.client.post(f"/api/sessions/{session_id}/overlay").status_code == 202
-
-    def get(self, session_id):
-        return self.client.get(f"/api/sessions/{session_id}/overlay").json
-
     def finish(self, *session_ids):
-        until(lambda: all(self.get(each)["state"] != "preparing" for each in session_ids))
-        return [self.get(each)["state"] for each in session_ids]
+        until(lambda: all(self.overlays.get(each).state != "preparing" for each in session_ids))
+        return [self.overlays.get(each).state for each in session_ids]
 
 
 @pytest.fixture
-def studio(mongo_uri, database, tmp_path, monkeypatch):
-    maps = dict.fromkeys(range(1, FRAMES + 1), np.arange(6, dtype=np.uint8).reshape(2, 3))
-    seed_saliency_maps(database, "sample", maps, fps=20.0, width=3, height=2, how="test")
-    return Studio(database, mongo_uri, tmp_path, monkeypatch)
+def studio(tmp_path, monkeypatch):
+    studio = Studio(tmp_path)
+    monkeypatch.setattr(overlays, "write_overlay", studio.write)
+    monkeypatch.setattr(overlays, "check_film_fits", lambda report, times: None)
+    return studio
 
 
 class TestMarks:
@@ -144,16 +153,16 @@ def test_those_that_were_not_finished_are_made_in_the_same_order(studio):
 def test_the_list_shows_them(studio):
     studio.leave(OverlayMark("a", 1), OverlayMark("b", 2))
     studio.start()
-    listed = studio.client.get("/api/overlays").json["overlays"]
+    listed = studio.overlays.list_overlays()
 
-    assert [(each["session_id"], each["title"]) for each in listed] == [("b", "Sample"), ("a", "Sample")]
+    assert [(each.session_id, each.title) for each in listed] == [("b", "Sample"), ("a", "Sample")]
 
 
 def test_new_ones_come_after_those_that_were_left(studio):
     studio.leave(OverlayMark("a", 7))
     studio.keep("b")
     studio.start()
-    studio.ask("b")
+    studio.overlays.make("b")
     studio.finish("a", "b")
 
     assert studio.made == ["a", "b"]
@@ -174,8 +183,8 @@ class TestHeld:
         """Ask for two overlays, of which the first is being made and the second waits."""
         studio.keep("a", "b")
         studio.start()
-        studio.ask("a")
-        studio.ask("b")
+        studio.overlays.make("a")
+        studio.overlays.make("b")
         until(lambda: studio.made)
 
     def test_one_that_was_begun_and_one_that_waits_are_marked(self, studio):
@@ -186,7 +195,7 @@ class TestHeld:
     @pytest.mark.parametrize(("cancelled", "left"), [("a", [("b", 0)]), ("b", [("a", 1)])])
     def test_a_cancelled_one_is_not_resumed(self, studio, cancelled, left):
         self.begin(studio)
-        studio.client.delete(f"/api/sessions/{cancelled}/overlay")
+        studio.overlays.remove(cancelled)
 
         assert studio.marks() == left
 
@@ -207,15 +216,15 @@ class TestHeld:
 
     def test_one_that_was_cancelled_stays_cancelled_when_the_studio_is_stopped(self, studio):
         self.begin(studio)
-        studio.client.delete("/api/sessions/a/overlay")
+        studio.overlays.remove("a")
         studio.stop()
 
         assert studio.marks() == [("b", 0)]
 
     def test_one_that_was_cancelled_and_asked_for_again_waits_when_the_studio_is_stopped(self, studio):
         self.begin(studio)
-        studio.client.delete("/api/sessions/a/overlay")
-        studio.ask("a")
+        studio.overlays.remove("a")
+        studio.overlays.make("a")
         studio.stop()
 
         assert studio.marks() == [("b", 0), ("a", 0)]
@@ -224,7 +233,7 @@ class TestHeld:
         studio.keep("a")
         studio.start()
         studio.stop()
-        studio.ask("a")
+        studio.overlays.make("a")
         until(lambda: studio.made)
 
         assert studio.marks() == [("a", 0)]
@@ -239,13 +248,13 @@ def quiet(monkeypatch):
 @pytest.mark.usefixtures("quiet")
 class TestOneThatKillsTheStudio:
     def killed(self, studio):
-        until(lambda: getattr(studio.app, "is_killed", False))
+        until(lambda: studio.is_killed)
 
     def test_it_is_begun_twice_and_then_given_up(self, studio):
         studio.keep("a")
         studio.kills = {"a"}
         studio.start()
-        studio.ask("a")
+        studio.overlays.make("a")
         self.killed(studio)
         assert studio.marks() == [("a", 1)]
         studio.start()
@@ -253,8 +262,8 @@ class TestOneThatKillsTheStudio:
         assert studio.marks() == [("a", 2)]
         studio.start()
 
-        assert (studio.get("a")["state"], studio.get("a")["reason"]) == ("failed", "stopped_twice")
-        assert studio.get("a")["problem"] == "The studio ended twice while it made this film."
+        assert (studio.overlays.get("a").state, studio.overlays.get("a").reason) == ("failed", "stopped_twice")
+        assert studio.overlays.get("a").problem == "The studio ended twice while it made this film."
         assert studio.made == ["a", "a"]
 
     def test_those_that_wait_for_it_are_made(self, studio):
@@ -286,12 +295,12 @@ class TestOneThatKillsTheStudio:
         studio.start()
         studio.start()
 
-        assert studio.get("a")["reason"] == "stopped_twice"
+        assert studio.overlays.get("a").reason == "stopped_twice"
 
     def test_it_can_be_made_again(self, studio):
         studio.leave(OverlayMark("a", 1, 2))
         studio.start()
-        studio.ask("a")
+        studio.overlays.make("a")
 
         assert studio.finish("a") == ["ready"]
         assert studio.marks() == []
@@ -299,17 +308,17 @@ class TestOneThatKillsTheStudio:
     def test_it_leaves_the_list_when_it_is_removed(self, studio):
         studio.leave(OverlayMark("a", 1, 2))
         studio.start()
-        studio.client.delete("/api/sessions/a/overlay")
+        studio.overlays.remove("a")
         studio.start()
 
-        assert studio.client.get("/api/overlays").json == {"overlays": []}
+        assert studio.overlays.list_overlays() == []
 
 
 def test_a_failed_one_is_not_resumed(studio):
     studio.keep("a")
     studio.fails = {"a"}
     studio.start()
-    studio.ask("a")
+    studio.overlays.make("a")
 
     assert studio.finish("a") == ["failed"]
     assert studio.marks() == []
@@ -320,7 +329,7 @@ def test_one_whose_file_is_there_is_not_made_again(studio):
     (studio.place("a") / "overlay.mp4").write_bytes(b"film")
     studio.start()
 
-    assert studio.get("a")["state"] == "ready"
+    assert studio.overlays.get("a").state == "ready"
     assert (studio.made, studio.marks()) == ([], [])
 
 
