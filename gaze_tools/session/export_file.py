@@ -160,6 +160,20 @@ def open_export(path: Path) -> Iterator[tuple[ExportHeader, Iterator[StoredSessi
         yield header, _read_sessions(lines)
 
 
+def read_head(path: Path) -> tuple[ExportHeader, Session]:
+    """Return the header of an export and the exported session without its frames, which are not read.
+
+    Raises:
+        OSError: The file cannot be read.
+        ExportError: It is not an export, or ends before its first frame.
+    """
+    with open_export(path) as (header, sessions):
+        first = next(sessions, None)
+        if first is None:
+            raise ExportError(f"{path} contains no session")
+        return header, first.session
+
+
 class _Lines:
     """Lines of an export, each parsed as the JSON that it is a piece of."""
 

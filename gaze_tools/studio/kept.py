@@ -17,7 +17,7 @@ from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
 from gaze_tools.report.examination import Report, examine_session, read_gazes
 from gaze_tools.report.page import DATA_FILES, write_report, write_trace
 from gaze_tools.session.api import SessionApi, is_session_id
-from gaze_tools.session.export_file import ExportedSessions, open_export
+from gaze_tools.session.export_file import ExportedSessions, ExportError, read_head
 from gaze_tools.session.transfer import export_session, import_session
 from gaze_tools.studio.problems import StudioError, not_found
 from gaze_tools.studio.viewings import StartedViewing
@@ -138,15 +138,14 @@ class KeptSessions:
         """Return the kept sessions, the newest first: `session_id`, `video_id`, `exported_at`, `final_score`."""
         found = []
         for path in self.directory.glob("*/session.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                exported = ExportedSessions(path)
-                session = exported.get_session(exported.header.session_id)
+            with contextlib.suppress(OSError, ExportError):
+                header, session = read_head(path)
                 result = session.settings.get("result") or {}
                 found.append(
                     {
                         "session_id": session.session_id,
                         "video_id": session.video_id,
-                        "exported_at": exported.header.exported_at,
+                        "exported_at": header.exported_at,
                         "final_score": result.get("final_score"),
                         "score_valid": result.get("score_valid"),
                     }
@@ -194,10 +193,10 @@ class KeptSessions:
             StudioError: There is no such session.
         """
         try:
-            with open_export(self.find_place(session_id) / "session.json") as (header, sessions):
-                return KeptAbout(next(sessions).session.video_id, header.exported_at)
-        except (OSError, ValueError, StopIteration) as error:
+            header, session = read_head(self.find_place(session_id) / "session.json")
+        except (OSError, ExportError) as error:
             raise not_found("There is no such session.") from error
+        return KeptAbout(session.video_id, header.exported_at)
 
     def examine(self, session_id: str, *, with_scores: bool = True) -> Report:
         """Return the report on a kept session.
@@ -221,11 +220,8 @@ class KeptSessions:
     def find_answer(self, session_id: str) -> dict[str, Any] | None:
         """Return the answer to the last frame of a session that is kept; None if it is not, or has no result."""
         for place in (self._place(session_id), self._calibration(session_id)):
-            with (
-                contextlib.suppress(OSError, ValueError, StopIteration),
-                open_export(place / "session.json") as (_, sessions),
-            ):
-                session = next(sessions).session
+            with contextlib.suppress(OSError, ExportError):
+                _, session = read_head(place / "session.json")
                 result = session.settings.get("result")
                 if session.session_id == session_id and isinstance(result, dict):
                     about = {"status": "success", "message": "Video processing completed", "session_id": session_id}

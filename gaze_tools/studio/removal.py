@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from gaze_tools.saliency.writer import GRACE_S, hide, prune
-from gaze_tools.session.export_file import open_export
+from gaze_tools.session.export_file import ExportError, read_head
 from gaze_tools.studio.kept import OVERLAY
 
 _log = logging.getLogger(__name__)
@@ -139,9 +139,7 @@ def remove_overlays(sessions: Path, video_id: str) -> None:
         video_id: Id of the film.
     """
     for overlay in sessions.glob(f"*/{OVERLAY}"):
-        with (
-            contextlib.suppress(OSError, ValueError, StopIteration),
-            open_export(overlay.with_name("session.json")) as (_, exported),
-        ):
-            if next(exported).session.video_id == video_id:
+        with contextlib.suppress(OSError, ExportError):
+            _, session = read_head(overlay.with_name("session.json"))
+            if session.video_id == video_id:
                 overlay.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from gaze_tools.session.export_file import (
     ExportHeader,
     is_export,
     open_export,
+    read_head,
     write_export,
 )
 from gaze_tools.session.transfer import export_session
@@ -65,6 +66,32 @@ class TestFile:
         assert list(exported.get_session("calibration").frames) == [7]
         with pytest.raises(SessionNotFoundError):
             exported.get_session("earlier")
+
+    def test_its_head_is_the_exported_session_without_frames(self, tmp_path):
+        session = make({1: {}, 2: {}}, result={"final_score": 61.0})
+        write_export(tmp_path / "s.json", HEADER, [[session], [make({7: {}}, "calibration")]])
+
+        assert read_head(tmp_path / "s.json") == (HEADER, make({}, result={"final_score": 61.0}))
+
+    def test_its_head_is_read_without_the_frames(self, tmp_path):
+        write_export(tmp_path / "s.json", HEADER, [[make({1: {}, 2: {}})]])
+        lines = (tmp_path / "s.json").read_text().splitlines(keepends=True)
+        (tmp_path / "s.json").write_text("".join([*lines[:2], "no frame"]))
+
+        assert read_head(tmp_path / "s.json")[1].video_id == "v"
+
+    @pytest.mark.parametrize("lines", [[], ["[1]"], ['{"format":"gaze-session","version":2,"sessions":[']])
+    def test_another_file_has_no_head(self, tmp_path, lines):
+        (tmp_path / "s.json").write_text("\n".join(lines))
+
+        with pytest.raises(ExportError):
+            read_head(tmp_path / "s.json")
+
+    def test_an_export_without_a_session_has_no_head(self, tmp_path):
+        write_export(tmp_path / "s.json", HEADER, [])
+
+        with pytest.raises(ExportError, match="contains no session"):
+            read_head(tmp_path / "s.json")
 
     def test_only_the_owner_can_read_it(self, tmp_path):
         write_export(tmp_path / "s.json", HEADER, [[make({})]])
