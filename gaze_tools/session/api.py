@@ -8,7 +8,7 @@ from urllib.parse import quote
 import requests
 
 from func.adapters.session_api import COMPONENT
-from gaze_core.errors import SessionNotFoundError, SessionStoreError
+from gaze_core.errors import SessionNotFoundError, SessionStoreError, SessionStoreTimeoutError
 
 _TIMEOUT_S = 60.0
 _LIST_PATH = "/sessions"
@@ -28,12 +28,14 @@ def escape_control(text: str) -> str:
 class SessionApi:
     """A session API, called as its operator."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         """Prepare to call the API, without connecting.
 
         Args:
             base_url: URL of the API.
+            timeout_s: Timeout of a call.
         """
+        self._timeout_s = timeout_s
         self._url = base_url.rstrip("/")
         self._http = requests.Session()
         self._http.trust_env = False
@@ -112,7 +114,11 @@ class SessionApi:
 
     def _call(self, method: str, path: str, payload: object = None) -> tuple[int, dict[str, Any]]:
         try:
-            response = self._http.request(method, self._url + path, json=payload, timeout=_TIMEOUT_S)
+            response = self._http.request(method, self._url + path, json=payload, timeout=self._timeout_s)
+        except requests.Timeout as error:
+            raise SessionStoreTimeoutError(
+                f"session API {self._url} does not answer: {type(error).__name__}"
+            ) from error
         except requests.RequestException as error:
             raise SessionStoreError(f"session API {self._url} cannot be reached: {type(error).__name__}") from error
         try:

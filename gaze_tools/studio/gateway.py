@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +21,6 @@ from flask import Flask, Response, jsonify, request, send_file
 from pymongo.database import Database
 from werkzeug.exceptions import HTTPException
 
-from func.adapters.saliency_store import check_video_id
 from func.adapters.session_api import HttpSessionStore
 from gaze_tools.film import open_film
 from gaze_tools.sample_clip import SAMPLE, SAMPLE_FPS, read_truth
@@ -31,12 +30,13 @@ from gaze_tools.studio.conversion import convert
 from gaze_tools.studio.films import FilmLibrary
 from gaze_tools.studio.forwarding import Forwarder, complete_metadata, is_last, read_frames
 from gaze_tools.studio.guard import HEADERS, LOOPBACK_NAMES, check_address, check_origin
-from gaze_tools.studio.kept import OVERLAY, KeptSessions, find_ended
+from gaze_tools.studio.kept import OVERLAY, START_TIMEOUT_S, KeptSessions, find_ended
 from gaze_tools.studio.overlays import Overlays
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
 from gaze_tools.studio.removal import RemovalTimes, remove_overlays
+from gaze_tools.studio.starts import add_starts, find_address
 from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
-from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OpenViewings, start_viewing
+from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OpenViewings
 
 PAGE = Path(__file__).with_name("static")
 MAX_GAZE_BYTES = 8 * 2**20
@@ -47,9 +47,6 @@ OVERLAYS = "studio-overlays"
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _SESSION_API_TIMEOUT_S = 10.0
-_OPEN_VIDEO_IDS = ("calibration", CHECK_VIDEO_ID)
-"""Video ids without a film: calibrations, and the check of the viewer's position."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +62,7 @@ class GatewaySetup:
         hosts: Host names under which the gateway may be reached.
         token_key: Key that signs session tokens; None if the function checks none.
         removal_times: Times of the removal of films; None for the usual ones.
+        start_timeout_s: Time that the start of a viewing waits for the session API.
     """
 
     function_url: str
@@ -74,6 +72,7 @@ class GatewaySetup:
     hosts: Collection[str] = LOOPBACK_NAMES
     token_key: bytes | None = None
     removal_times: RemovalTimes | None = None
+    start_timeout_s: float = START_TIMEOUT_S
 
 
 def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Flask:
@@ -85,7 +84,13 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
     """
     app = Flask(__name__, static_folder=str(PAGE), static_url_path="/static")
     app.config["MAX_FORM_MEMORY_SIZE"] = MAX_GAZE_BYTES
-    kept = KeptSessions(setup.directory, setup.session_api_url, setup.mongo_uri, database=database.name)
+    kept = KeptSessions(
+        setup.directory,
+        setup.session_api_url,
+        setup.mongo_uri,
+        database=database.name,
+        start_timeout_s=setup.start_timeout_s,
+    )
     viewings = OpenViewings(HttpSessionStore(setup.session_api_url, timeout_s=_SESSION_API_TIMEOUT_S, retries=2))
     films = FilmLibrary(
         setup.directory / "films",
@@ -97,7 +102,8 @@ def make_gateway(database: Database[dict[str, Any]], setup: GatewaySetup) -> Fla
     _add_guard(app, setup.hosts)
     _add_page(app, setup.directory)
     _add_films(app, films)
-    _add_viewings(app, setup, films, kept, viewings)
+    add_starts(app, films, kept, viewings, token_key=setup.token_key)
+    _add_frames(app, setup.function_url, kept, viewings)
     _add_sessions(app, films, kept)
     overlays = Overlays(kept, films)
     _add_overlays(app, overlays)
@@ -220,39 +226,13 @@ def _add_films(app: Flask, films: FilmLibrary) -> None:
         return send_file(path, mimetype=kind, conditional=True, max_age=0)
 
 
-def _add_viewings(
-    app: Flask, setup: GatewaySetup, films: FilmLibrary, kept: KeptSessions, viewings: OpenViewings
-) -> None:
-    forwarder = Forwarder(setup.function_url)
+def _add_frames(app: Flask, function_url: str, kept: KeptSessions, viewings: OpenViewings) -> None:
+    forwarder = Forwarder(function_url)
 
     @app.get("/api/health")
     def health() -> tuple[Response, int]:
         is_ready = forwarder.is_ready()
         return jsonify(function="ready" if is_ready else "not ready"), 200 if is_ready else 503
-
-    @app.post("/api/viewings")
-    def start() -> tuple[Response, int]:
-        body = request.get_json(force=True, silent=True)
-        video_id = body.get("video_id") if isinstance(body, dict) else None
-        if not isinstance(video_id, str):
-            raise bad_request("video_id must be a text.")
-        try:
-            check_video_id(video_id)
-        except ValueError as error:
-            raise bad_request("video_id is not a video id.") from error
-        started = start_viewing(_address(), video_id, token_key=setup.token_key)
-        if video_id == CHECK_VIDEO_ID:
-            return jsonify(asdict(started)), 201
-        viewings.add(started)  # first, so that a film that is removed now waits for it
-        try:
-            if video_id not in _OPEN_VIDEO_IDS:
-                films.require_ready(video_id)
-        except StudioError:
-            viewings.end(started.session_id)
-            raise
-        if not kept.reserve(started, _address()):
-            viewings.note_unreserved(started.session_id)
-        return jsonify(asdict(started)), 201
 
     @app.post("/gaze")
     def forward() -> Response:
@@ -268,18 +248,12 @@ def _add_viewings(
                 if stored is None:
                     raise
                 return jsonify(stored)  # a repeat: the session was scored and has expired since
-        answer = forwarder.post(complete_metadata(metadata, _address()), images)
+        answer = forwarder.post(complete_metadata(metadata, find_address()), images)
         ended = find_ended(answer.get_data()) if answer.status_code == 200 else None
         if ended is not None:
             kept.keep(ended)
             viewings.end(ended.session_id)
         return answer
-
-    @app.post("/api/calibrations/<session_id>")
-    def revive(session_id: str) -> Response:
-        """Make a kept calibration usable again."""
-        kept.revive_calibration(session_id)
-        return jsonify(session_id=session_id)
 
 
 def _add_sessions(app: Flask, films: FilmLibrary, kept: KeptSessions) -> None:
@@ -332,10 +306,6 @@ def _add_overlays(app: Flask, overlays: Overlays) -> None:
         response = send_file(overlays.await_file(session_id), as_attachment=True, conditional=True)
         response.headers["Cache-Control"] = "no-store"
         return response
-
-
-def _address() -> str:
-    return request.remote_addr or "127.0.0.1"
 
 
 def _create_app(

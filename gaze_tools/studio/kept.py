@@ -13,7 +13,7 @@ from typing import Any
 from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
-from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError
+from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError, SessionStoreTimeoutError
 from gaze_tools.report.examination import Report, examine_session, read_gazes
 from gaze_tools.report.page import DATA_FILES, write_report, write_trace
 from gaze_tools.session.api import SessionApi, is_session_id
@@ -24,6 +24,12 @@ from gaze_tools.studio.viewings import StartedViewing
 from models import GAZE_MODEL_PATH
 
 TIMEOUT_S = 60.0
+START_TIMEOUT_S = 8.0
+"""Time that the start of a viewing waits for the session API, which needs some milliseconds.
+
+As long as the page waits for an answer to its frames. It says after 3 s that it is waiting, and then repeats the start.
+"""
+
 KEEP_S = 6 * 3600.0
 """Minimum lifetime of viewings and calibrations: a viewer may pause a film for longer than an unused session lives."""
 
@@ -79,15 +85,25 @@ class KeptSessions:
         session_api_url: Base address of the session API.
         mongo_uri: Address of the MongoDB with the maps.
         database: Its database.
+        start_timeout_s: Time that the start of a viewing waits for the session API.
     """
 
-    def __init__(self, directory: Path, session_api_url: str, mongo_uri: str, *, database: str = "saliency_db") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        session_api_url: str,
+        mongo_uri: str,
+        *,
+        database: str = "saliency_db",
+        start_timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
         self.directory = directory / "sessions"
         self._calibrations = directory / "calibrations"
         for each in (self.directory, self._calibrations):
             # Other users of the machine have no business here.
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._session_api_url = session_api_url
+        self._session_api_url, self._start_timeout_s = session_api_url, start_timeout_s
+        self._starts = HttpSessionStore(session_api_url, timeout_s=start_timeout_s, retries=0)
         self._store = HttpSessionStore(session_api_url, timeout_s=TIMEOUT_S, retries=2)
         self._maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         self._one_report_at_a_time = threading.Lock()
@@ -95,10 +111,17 @@ class KeptSessions:
         self._remove_unfinished()
 
     def reserve(self, viewing: StartedViewing, ip_address: str) -> bool:
-        """Create the session of a viewing with a long life; return False if the function has to create it."""
-        api = SessionApi(self._session_api_url)
+        """Create the session of a viewing with a long life; return False if the function has to create it.
+
+        Raises:
+            StudioError: The session API does not answer (504). It may create the session later; the same call can be
+                repeated.
+        """
+        api = SessionApi(self._session_api_url, timeout_s=self._start_timeout_s)
         try:
             api.create(viewing.session_id, ip_address=ip_address, video_id=viewing.video_id, keep_s=KEEP_S)
+        except SessionStoreTimeoutError as error:
+            raise _session_api_hangs() from error
         except SessionStoreError as error:
             _log.warning("a session could not be reserved: %s", type(error).__name__)
             return False
@@ -118,17 +141,19 @@ class KeptSessions:
         """Put a kept calibration back into the session API if it has expired there.
 
         Raises:
-            StudioError: It no longer exists (404), or cannot be stored (502).
+            StudioError: It no longer exists (404), cannot be stored (502), or the session API does not answer (504).
         """
         path = self._calibration(session_id) / "session.json"
         with self._one_calibration_at_a_time:
             try:
                 with contextlib.suppress(SessionNotFoundError):
-                    self._store.get_session(session_id, first=1, last=1)
+                    self._starts.get_session(session_id, first=1, last=1)
                     return
                 if not path.is_file():
                     raise not_found("There is no such calibration.")
                 import_session(path, SessionApi(self._session_api_url), keep_s=KEEP_S)
+            except SessionStoreTimeoutError as error:
+                raise _session_api_hangs() from error
             except (GazeError, ValueError, OSError) as error:
                 raise StudioError(
                     502, "session-api-failed", "Session API failed", "The calibration cannot be stored again."
@@ -262,6 +287,11 @@ def _make_whole(place: Path) -> Iterator[Path]:
             file.replace(place / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _session_api_hangs() -> StudioError:
+    detail = "The session API does not answer; send the same request again."
+    return StudioError(504, "session-api-timeout", "Session API timed out", detail)
 
 
 def _to_name(session_id: str) -> str:

@@ -26,12 +26,13 @@ class RemovalTimes:
     Attributes:
         grace_s: Time for which hidden maps are kept for readers that have begun.
         retry_s: Time until the next attempt after a failure, or while a film is in use.
-        resume_s: Time after a start in which those who still watch a film show it with their next frame.
+        resume_s: Time after a start in which those who still watch a film show it with their next frame, or their page
+            with its next sign of life; a hidden page gives one a minute.
     """
 
     grace_s: float = GRACE_S
     retry_s: float = 2.0
-    resume_s: float = 60.0
+    resume_s: float = 150.0
 
 
 class FilmRemovals:

@@ -25,9 +25,10 @@ FAILED_S = 5.0
 """Time after which a session API that failed is asked again."""
 
 OPEN_S = 600.0
-"""A viewing without a score counts as given up after this time without a frame."""
+"""A viewing without a score counts as given up after this time without a frame or a sign of life of its page."""
 
-_FORGET_S = 6 * 3600.0
+FORGET_S = 6 * 3600.0
+"""It is forgotten after this time without a frame, as its session is, even if its page is still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class _OpenViewing:
     Attributes:
         video_id: Video id.
         used_s: Time of its last frame.
+        seen_s: Time of the last sign of life of its page, a frame or another one.
         checked_s: Time at which its session was last seen in the session API; None if it was not looked up yet.
         created_at: When that session was created; None if it was not looked up yet.
         is_reserved: Whether the session exists before the first frame.
@@ -82,6 +84,7 @@ class _OpenViewing:
 
     video_id: str
     used_s: float
+    seen_s: float
     checked_s: float | None = None
     created_at: str | None = None
     is_reserved: bool = True
@@ -110,8 +113,8 @@ class OpenViewings:
         """Note that a viewing begins."""
         now_s = self._clock()
         with self._lock:
-            self._open = {name: each for name, each in self._open.items() if now_s - each.used_s < _FORGET_S}
-            self._open[started.session_id] = _OpenViewing(started.video_id, now_s)
+            self._open = {name: each for name, each in self._open.items() if now_s - each.used_s < FORGET_S}
+            self._open[started.session_id] = _OpenViewing(started.video_id, now_s, now_s)
 
     def note_unreserved(self, session_id: str) -> None:
         """Note that only the first frame of a viewing will create its session."""
@@ -128,7 +131,24 @@ class OpenViewings:
         """Return whether a viewing of a video is in progress or not scored yet."""
         now_s = self._clock()
         with self._lock:
-            return any(each.video_id == video_id and now_s - each.used_s < OPEN_S for each in self._open.values())
+            return any(
+                each.video_id == video_id and now_s - each.seen_s < OPEN_S and now_s - each.used_s < FORGET_S
+                for each in self._open.values()
+            )
+
+    def note_alive(self, session_id: str) -> None:
+        """Note that the page of a viewing is open, perhaps with the film paused, so that the film is kept.
+
+        Raises:
+            StudioError: As `require`, which asks the session API once about a viewing that this process does not know.
+        """
+        now_s = self._clock()
+        with self._lock:
+            known = self._open.get(session_id)
+            if known is not None:
+                self._open[session_id] = replace(known, seen_s=now_s)
+        if known is None:
+            self.require(session_id)
 
     def require(self, session_id: str, *, is_last: bool = False) -> None:
         """Check that the earlier frames of a viewing are still stored; ids of other clients are left alone.
@@ -149,7 +169,7 @@ class OpenViewings:
         with self._lock:
             known = self._open.get(session_id)
             if known is not None:
-                self._open[session_id] = known = replace(known, used_s=now_s)
+                self._open[session_id] = known = replace(known, used_s=now_s, seen_s=now_s)
                 if not is_last and not self._must_ask(session_id, known, now_s):
                     return
             self._asked.add(session_id)
@@ -174,7 +194,7 @@ class OpenViewings:
             return
         with self._lock:
             if known is None:
-                known = _OpenViewing(session.video_id, now_s)
+                known = _OpenViewing(session.video_id, now_s, now_s)
             elif session_id not in self._open:
                 return  # it was scored meanwhile
             self._open[session_id] = replace(known, checked_s=now_s, created_at=session.created_at)

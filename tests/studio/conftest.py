@@ -104,7 +104,7 @@ def function_url():
 def make_client(mongo_uri, database, tmp_path, function_url):
     seed_sample(database)
 
-    def make(function_url=function_url, token_key=None, session_api_url="http://127.0.0.1:9"):
+    def make(function_url=function_url, token_key=None, session_api_url="http://127.0.0.1:9", start_timeout_s=60.0):
         setup = GatewaySetup(
             function_url,
             session_api_url,
@@ -112,6 +112,7 @@ def make_client(mongo_uri, database, tmp_path, function_url):
             tmp_path,
             token_key=token_key,
             removal_times=RemovalTimes(0, 0.02, 0),
+            start_timeout_s=start_timeout_s,
         )
         return make_gateway(database, setup).test_client()
 

@@ -184,7 +184,7 @@ def test_a_film_that_is_still_watched_after_a_restart_has_time_to_say_so(
 
     assert has_all_maps(database, film_id)
     assert later.find_playable(film_id).is_file()
-    assert RemovalTimes().resume_s == 60.0
+    assert RemovalTimes().resume_s == 150.0
 
 
 def test_a_removal_whose_files_are_gone_goes_on_at_once(database, tmp_path, video):

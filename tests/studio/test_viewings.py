@@ -4,7 +4,7 @@ import pytest
 
 from gaze_core.errors import SessionStoreError
 from gaze_tools.studio.problems import StudioError
-from gaze_tools.studio.viewings import FAILED_S, OPEN_S, RECHECK_S, OpenViewings, StartedViewing
+from gaze_tools.studio.viewings import FAILED_S, FORGET_S, OPEN_S, RECHECK_S, OpenViewings, StartedViewing
 from tests.fakes.session_api import FakeSessionStore
 
 VIEWING = StartedViewing("studio-1", "film", None)
@@ -50,7 +50,7 @@ def refuse(viewings, session_id="studio-1", **options):
 
 
 def test_the_times_are_those_that_the_docs_state():
-    assert (RECHECK_S, FAILED_S, OPEN_S) == (30.0, 5.0, 600.0)
+    assert (RECHECK_S, FAILED_S, OPEN_S, FORGET_S) == (30.0, 5.0, 600.0, 21_600.0)
 
 
 class TestLostSessions:
@@ -194,5 +194,68 @@ class TestWatched:
         sessions.store_settings("studio-1", {"result": {"final_score": 50.0}})
         viewings.end("studio-1")
         viewings.require("studio-1", is_last=True)
+
+        assert not viewings.is_watched("film")
+
+
+class TestPause:
+    """The page of a viewing says that it is open, while no frames come."""
+
+    def pause(self, viewings, clock, seconds):
+        for _ in range(seconds // 20):
+            clock.now_s += 20
+            viewings.note_alive("studio-1")
+
+    def test_a_paused_film_stays_in_use(self, viewings, clock):
+        self.pause(viewings, clock, 3600)
+
+        assert viewings.is_watched("film")
+
+    def test_a_page_that_was_closed_gives_it_up(self, viewings, clock):
+        self.pause(viewings, clock, 3600)
+        clock.now_s += OPEN_S - 1
+        assert viewings.is_watched("film")
+        clock.now_s += 1
+
+        assert not viewings.is_watched("film")
+
+    def test_a_page_that_stays_open_for_ever_gives_it_up_with_its_session(self, viewings, clock):
+        self.pause(viewings, clock, int(FORGET_S) - 20)
+        assert viewings.is_watched("film")
+        self.pause(viewings, clock, 20)
+
+        assert not viewings.is_watched("film")
+
+    def test_a_frame_begins_that_time_again(self, viewings, clock):
+        self.pause(viewings, clock, int(FORGET_S) - 20)
+        viewings.require("studio-1")
+        self.pause(viewings, clock, 40)
+
+        assert viewings.is_watched("film")
+
+    def test_a_pause_never_prolongs_the_session(self, viewings, sessions, clock, monkeypatch):
+        monkeypatch.setattr(sessions, "get_session", None)
+        self.pause(viewings, clock, 3600)
+
+        assert viewings.is_watched("film")
+
+    def test_after_a_restart_the_page_says_which_film_it_shows(self, sessions, clock):
+        create(sessions)
+        later = OpenViewings(sessions, clock=clock)
+        assert not later.is_watched("film")
+        later.note_alive("studio-1")
+
+        assert later.is_watched("film")
+
+    def test_a_viewing_that_was_lost_says_so(self, clock):
+        with pytest.raises(StudioError) as raised:
+            OpenViewings(FakeSessionStore(), clock=clock).note_alive("studio-1")
+
+        assert raised.value.status == 410
+
+    def test_a_scored_viewing_is_over(self, viewings, sessions):
+        sessions.store_settings("studio-1", {"result": {}})
+        viewings.end("studio-1")
+        viewings.note_alive("studio-1")
 
         assert not viewings.is_watched("film")

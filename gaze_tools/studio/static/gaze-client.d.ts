@@ -216,9 +216,10 @@ export class Viewing extends EventTarget {
   abort(): void;
 }
 
+/** Makes one attempt. With an `idempotencyKey`, the studio's gateway starts the same session for every repeat. */
 export function startSession(
   videoId: string,
-  options?: { url?: string; signal?: AbortSignal },
+  options?: { url?: string; signal?: AbortSignal; idempotencyKey?: string },
 ): Promise<Session>;
 export function locateOnScreen(
   element: Element,

@@ -564,11 +564,11 @@ function makeError({ status, body }) {
   return new GazeRequestError(body?.detail ?? (status ? `HTTP ${status}` : "no answer"), status, body);
 }
 
-/** Asks the gateway for the id of a new viewing. */
-export async function startSession(videoId, { url = "/api/viewings", signal } = {}) {
+/** Asks the gateway for the id of a new viewing; requests with the same `idempotencyKey` start the same one. */
+export async function startSession(videoId, { url = "/api/viewings", signal, idempotencyKey } = {}) {
   const response = await fetch(url, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", ...(idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {}) },
     body: JSON.stringify({ video_id: videoId }),
     signal,
   });

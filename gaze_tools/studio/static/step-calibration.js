@@ -1,7 +1,8 @@
 /** Step 3: calibration on targets in full screen, the error that is left, and the recording of it. */
 
-import { Calibration, GazeRequestError, locateOnScreen, startSession, wait } from "./gaze-client.js";
+import { Calibration, locateOnScreen, wait } from "./gaze-client.js";
 import { setText, t } from "./i18n.js";
+import { askPatiently, CalibrationGoneError, reviveCalibration, startPatiently } from "./patience.js";
 import { makeRecording } from "./recording.js";
 
 const byId = (id) => document.getElementById(id);
@@ -23,18 +24,6 @@ const SCREEN_MS = 3000;
 /** Whether a target was looked at: enough images with a gaze, which does not wander. */
 export function isGoodTarget({ frames, usable, spread }) {
   return usable >= MIN_USABLE * frames && spread !== null && spread <= MAX_SPREAD;
-}
-
-/** The studio no longer has a calibration, as after a restart that kept no data. */
-export class CalibrationGoneError extends Error {}
-
-/** Makes a calibration usable again that has expired; throws `CalibrationGoneError` if it no longer exists. */
-export async function reviveCalibration({ sessionId }, signal) {
-  const response = await fetch(`/api/calibrations/${encodeURIComponent(sessionId)}`, { method: "POST", signal });
-  if (response.ok) return;
-  if (response.status === 404) throw new CalibrationGoneError("the calibration no longer exists");
-  const problem = await response.json().catch(() => null);
-  throw new GazeRequestError(problem?.detail ?? `HTTP ${response.status}`, response.status, problem);
 }
 
 /** Forgets a calibration that no longer exists. */
@@ -132,9 +121,12 @@ export function setUpCalibration(studio) {
     ];
   };
 
+  const patience = (signal) => ({ signal, trouble: byId("target-trouble"), key: "calibration.trouble" });
+
   /** Begins a calibration session, and says while the server does not respond. */
   const open = async (setup, signal) => {
-    const calibration = new Calibration(studio.source, await startSession("calibration", { signal }), setup);
+    const session = await startPatiently("calibration", patience(signal));
+    const calibration = new Calibration(studio.source, session, setup);
     for (const [kind, isHidden] of [["trouble", false], ["recovery", true]]) {
       calibration.connection.addEventListener(kind, () => {
         byId("target-trouble").hidden = isHidden;
@@ -145,7 +137,7 @@ export function setUpCalibration(studio) {
 
   const run = async (count, signal) => {
     const base = count === 1 ? studio.remembered.calibration : null;
-    if (base) await reviveCalibration(base, signal);
+    if (base) await askPatiently((once) => reviveCalibration(base, once), patience(signal));
     const setup = { ...studio.setup, calibration: base };
     const begin = () => open(setup, signal);
     let calibration = await begin();

@@ -1,14 +1,9 @@
 /** Step 4: choose a film and watch it. */
 
-import { locateOnScreen, startSession, Viewing, wait } from "./gaze-client.js";
+import { locateOnScreen, Viewing, wait } from "./gaze-client.js";
 import { hasText, setText, t } from "./i18n.js";
-import {
-  CalibrationGoneError,
-  enterFullScreen,
-  forgetCalibration,
-  leaveFullScreen,
-  reviveCalibration,
-} from "./step-calibration.js";
+import { askPatiently, CalibrationGoneError, reviveCalibration, startPatiently, stayAlive } from "./patience.js";
+import { enterFullScreen, forgetCalibration, leaveFullScreen } from "./step-calibration.js";
 
 const byId = (id) => document.getElementById(id);
 const POLL_MS = 600;
@@ -246,8 +241,10 @@ export function setUpWatch(studio) {
     await enterFullScreen(stage);
     byId("film-stop").focus();
     const { calibration } = studio.setup;
-    if (calibration) await reviveCalibration(calibration, signal);
-    const session = await startSession(chosen, { signal });
+    const patience = { signal, trouble, key: "watch.waiting" };
+    if (calibration) await askPatiently((once) => reviveCalibration(calibration, once), patience);
+    const session = await startPatiently(chosen, patience);
+    stayAlive(session, over);
     film.src = `/api/films/${chosen}/video`;
     let holdAtBreak = () => false;
     const ended = waitForEnd(film, finished, { signal, over, isHeldAtBreak: () => holdAtBreak() });
