@@ -286,7 +286,8 @@ class Overlays:
             reason = _find_reason(error)
             with contextlib.suppress(_CancelledError, StudioError), self._changed:
                 self._change(job, state="failed", reason=reason, problem=_PROBLEMS[reason])
-                self._forget(job)
+                if not self._is_stopping:  # what it needs may be stopped, too
+                    self._forget(job)
         finally:
             with self._changed:
                 self._begun = None

@@ -324,6 +324,17 @@ def test_a_failed_one_is_not_resumed(studio):
     assert studio.marks() == []
 
 
+def test_one_that_fails_while_the_studio_is_stopped_is_resumed(studio):
+    studio.keep("a")
+    studio.fails = {"a"}
+    studio.during = lambda session_id: studio.stop()
+    studio.start()
+    studio.overlays.make("a")
+
+    assert studio.finish("a") == ["failed"]
+    assert studio.marks() == [("a", 0)]
+
+
 def test_one_whose_file_is_there_is_not_made_again(studio):
     studio.leave(OverlayMark("a", 1, 1))
     (studio.place("a") / "overlay.mp4").write_bytes(b"film")
