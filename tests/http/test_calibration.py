@@ -330,3 +330,20 @@ def test_the_setting_chooses_the_smoothing(make_world, make_body):
 
     assert (results["none"]["final_score"], results["none"]["smoothing"]) == (88.89, "none")
     assert (results["zero_lag"]["final_score"], results["zero_lag"]["smoothing"]) == (100.0, "zero_lag")
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "watched", "frames"),
+    [({"mirrored": True}, None, 3), (None, {"mirrored": True}, 3), ({"mirrored": True}, {"mirrored": True}, 0)],
+)
+def test_a_viewing_with_another_mirroring_than_its_calibration_has_a_warning(studio, calibrated, watched, frames):
+    def say(camera):
+        return {} if camera is None else {"camera": camera}
+
+    studio.calibrate(**say(calibrated))
+    studio.watch(calibration_session="mine", **say(watched))
+    answers = [studio.complete(4).get_json() for _ in range(2)]
+
+    warnings = [each for each in answers[0]["result"].get("warnings", []) if each["code"] == "mirroring_differs"]
+    assert [each["frames"] for each in warnings] == ([frames] if frames else [])
+    assert answers[0] == answers[1]
