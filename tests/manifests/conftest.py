@@ -1,12 +1,14 @@
 """The manifests, rendered and parsed."""
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
+import kubernetes_validate.utils
 import pytest
 import yaml
 
@@ -15,6 +17,9 @@ KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
 COMPONENTS = ROOT / "knative/components"
+
+# Written in C where PyYAML has it: the pure Python of `safe_load` takes half of the time of these tests.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
@@ -26,13 +31,18 @@ def render_text(overlay):
 
 
 def parse(text):
-    """Return manifests by kind and name."""
-    manifests = list(yaml.safe_load_all(text))
+    """Return manifests by kind and name, which a test may change."""
+    return pickle.loads(_parse_once(text))
+
+
+@cache
+def _parse_once(text):
+    manifests = list(yaml.load_all(text, LOADER))
     found = {
         (manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in manifests
     }
     assert len(found) == len(manifests)
-    return found
+    return pickle.dumps(found)
 
 
 @cache
@@ -46,6 +56,14 @@ def render_extended(overlay, components):
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(layers))
         return render_text(Path(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def schemas_are_read_once():
+    """Without this, kubernetes_validate reads all definitions of a version again for each manifest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kubernetes_validate.utils, "schema_contents", cache(kubernetes_validate.utils.schema_contents))
+        yield
 
 
 @pytest.fixture
