@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import itertools
 import os
 import secrets
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +24,10 @@ _PR_SET_PDEATHSIG = 1
 _PORTS = range(10_000, 20_000)
 _first = secrets.randbelow(len(_PORTS))
 _ports: Iterator[int] = itertools.cycle([*_PORTS[_first:], *_PORTS[:_first]])
-"""In a row, from a random one: two processes hardly ever propose the same port at the same time."""
+"""In a row, from a random one: a port comes up again as late as possible."""
+
+_MARKS_KEPT = 256
+_marks: deque[socket.socket] = deque()
 
 
 class ProcessError(Exception):
@@ -32,11 +37,33 @@ class ProcessError(Exception):
 def find_free_port() -> int:
     """Return a TCP port of the loopback interface that is not in use, another one each time.
 
-    Linux gives it to no outgoing connection, so that none takes it before its service listens, or while that is down.
+    Linux gives it to no outgoing connection, and this function to no other process while this one runs, so that none
+    takes it before its service listens, or while that is down.
     """
-    while not is_port_free(port := next(_ports)):
-        pass
-    return port
+    while True:
+        port = next(_ports)
+        mark = _mark_port(port)
+        if mark is None:
+            continue
+        if is_port_free(port):
+            _marks.append(mark)
+            if len(_marks) > _MARKS_KEPT:
+                _marks.popleft().close()
+            return port
+        mark.close()
+
+
+def _mark_port(port: int) -> socket.socket | None:
+    """Return a UDP socket on a port, which tells other processes that it is taken; None if one of them has done so."""
+    mark = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        mark.bind(("127.0.0.1", port))
+    except OSError as error:
+        mark.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return mark
 
 
 def is_port_free(port: int) -> bool:

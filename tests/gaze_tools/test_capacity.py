@@ -352,8 +352,8 @@ def test_the_cpu_time_of_a_process_includes_its_children():
         cpu_s = read_cpu_s([parent.pid])
         parent.communicate(b"\n")
 
-    # /proc counts in ticks of 10 ms.
-    assert cpu_s >= 0.29
+    # /proc counts in whole ticks of 10 ms: user and system time of two processes may lack 40 ms.
+    assert cpu_s >= 0.26
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import json
 import socket
 import tomllib
 import zlib
+from datetime import timedelta
+from types import SimpleNamespace
 
 import click
 import cv2
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 
 from gaze_tools.cli import COMMANDS, main
 from gaze_tools.film import read_times
+from gaze_tools.saliency import options, writer
 from tests.docs.test_links import ROOT
 from tests.gaze_tools.example_maps import MAPS
 
@@ -36,11 +39,18 @@ class TestCompute:
 
         assert next(store.extract_saliencyMap("v").maps)[1].shape == (10, 20)
 
-    def test_replaced_maps_are_removed_when_readers_had_their_time(self, gaze, video, database):
-        gaze("saliency", "compute", video, "--video-id", "v")
-        said = gaze("saliency", "compute", video, "--video-id", "v", "--model", "centre_bias", "--grace", "0.3")
+    def test_replaced_maps_are_removed_when_readers_had_their_time(self, gaze, video, database, monkeypatch):
+        waited_s = []
+        now = writer._now
+        monkeypatch.setattr(writer, "_now", lambda: now() + timedelta(seconds=sum(waited_s)))
+        monkeypatch.setattr(options, "time", SimpleNamespace(sleep=waited_s.append))
+        compute = ("saliency", "compute", video, "--video-id", "v", "--no-faces", "--every", "6")
+
+        gaze(*compute)
+        said = gaze(*compute, "--model", "centre_bias", "--grace", "600")
 
         assert "Removing the replaced maps in" in said
+        assert [300 < each <= 600 for each in waited_s] == [True]
         assert database["v"].distinct("generation") == [2]
 
     @pytest.mark.parametrize(

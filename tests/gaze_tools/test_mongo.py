@@ -1,6 +1,5 @@
 """The database's process: where it listens, what it keeps, and that nothing stays behind."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,10 +15,9 @@ from gaze_tools.stack.processes import ProcessError
 
 def is_running(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def await_end(pid, timeout_s=60):

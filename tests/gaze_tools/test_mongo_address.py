@@ -16,6 +16,7 @@ REPORT = ["report", "s", "--session-api", "http://127.0.0.1:9", "--out", "nowher
 @pytest.mark.parametrize("arguments", [["saliency", "verify", "v"], ["saliency", "list"], REPORT])
 def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch, arguments):
     monkeypatch.setattr("gaze_tools.saliency.connection.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gaze_tools.saliency.connection._OPERATION_TIMEOUT_S", 250.0)
     started = time.monotonic()
 
     result = CliRunner().invoke(main, [*arguments, "--mongo-uri", "mongodb://someone:secret@127.0.0.1:9/?x=1"])
@@ -24,7 +25,7 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(monkeypatch
     assert result.output.splitlines()[-1] == (
         "Error: MongoDB at 127.0.0.1:9 does not respond within 0.2 s: start it, or change MONGO_URI (--mongo-uri)."
     )
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 125
 
 
 def test_a_warning_about_another_client_is_not_shown(mongo_uri, monkeypatch, capsys):

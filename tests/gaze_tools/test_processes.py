@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from gaze_tools.stack import launcher, processes
 from gaze_tools.stack.processes import find_free_port, run_process
+from tests.running import ROOT
 
 
 @pytest.fixture
@@ -70,3 +72,24 @@ def test_free_ports_differ_and_no_outgoing_connection_is_given_one():
 
     assert len(set(ports)) == 100
     assert max(ports) < 32_768  # where those of Linux begin
+
+
+def test_two_processes_that_look_for_a_port_at_the_same_time_get_different_ones():
+    taken = find_free_port()
+    program = (
+        "from gaze_tools.stack import processes\n"
+        f"processes._ports = iter([{taken}, *range(10_000, 20_000)])\n"
+        "print(processes.find_free_port())"
+    )
+
+    other = int(subprocess.check_output([sys.executable, "-c", program], text=True, cwd=ROOT))
+
+    assert other != taken
+
+
+def test_only_so_many_marks_of_ports_are_kept(monkeypatch):
+    monkeypatch.setattr(processes, "_MARKS_KEPT", len(processes._marks) + 1)
+
+    marks = [(find_free_port(), len(processes._marks))[1] for _ in range(3)]
+
+    assert marks == [processes._MARKS_KEPT] * 3

@@ -55,7 +55,7 @@ def test_a_slow_consumer_loses_images_but_no_time():
 
     frames = capture_frames(read, 10.0, capture, clock=fake.clock)
     first = next(frames)
-    read_all.wait(5)
+    assert read_all.wait(60)
     rest = list(frames)
 
     assert round(first.time_s, 1) == 0.1
@@ -74,12 +74,18 @@ def test_a_camera_that_stops_is_an_error(monkeypatch):
 
 
 def test_a_consumer_that_stops_ends_the_thread():
-    fake = FakeCamera()
-    frames = capture_frames(fake.read, 1e9, Capture(), clock=fake.clock)
+    fake, reading = FakeCamera(), set()
+
+    def read():
+        reading.add(threading.current_thread())
+        return fake.read()
+
+    frames = capture_frames(read, 1e9, Capture(), clock=fake.clock)
     next(frames)
     frames.close()
 
-    assert not [thread for thread in threading.enumerate() if "run" in thread.name and thread.daemon]
+    (thread,) = reading
+    assert not thread.is_alive()
 
 
 @contextlib.contextmanager

@@ -40,8 +40,8 @@ def stores(mongo_uri, tmp_path_factory):
                 run_process([*command, "--database", "processes", "--ttl-s", "600"], log_path=log_path)
             )
             url = f"http://127.0.0.1:{port}"
-            await_ready("session API", process, f"{url}/health", log_path=log_path, timeout_s=20)
-            made.append(HttpSessionStore(url, timeout_s=20, retries=3))
+            await_ready("session API", process, f"{url}/health", log_path=log_path, timeout_s=120)
+            made.append(HttpSessionStore(url, timeout_s=60, retries=3))
             assert log_path.read_text() == f"listening on {url}\n"
         yield made
 
@@ -101,15 +101,15 @@ def test_the_result_closes_the_session_for_both_processes_at_once(stores, turn):
     readers = [threading.Thread(target=read, args=(reader,)) for reader in range(2)]
     for thread in writers + readers:
         thread.start()
-    assert has_begun.wait(20)
+    assert has_begun.wait(120)
     with ThreadPoolExecutor(2) as pool:
         updates = list(pool.map(lambda store: store.store_settings(session_id, {"result": {"n": 1}}), stores))
     seen_at_once = frozenset(stores[1].get_session(session_id).frames)
     for thread in writers:
-        thread.join(20)
+        thread.join(120)
     is_over.set()
     for thread in readers:
-        thread.join(20)
+        thread.join(120)
 
     assert sum("result" in update.written for update in updates) == 1
     assert len(refused) == 4
@@ -121,9 +121,9 @@ def test_the_result_closes_the_session_for_both_processes_at_once(stores, turn):
 def test_a_killed_database_loses_nothing_that_was_acknowledged(tmp_path):
     port = find_free_port()
     with start_mongo(tmp_path / "data", port=port) as doomed:
-        client = MongoClient(doomed.uri, serverSelectionTimeoutMS=5000)
+        client = MongoClient(doomed.uri, serverSelectionTimeoutMS=60_000)
         with serve(create_app(client["session_api"])) as url:
-            store = HttpSessionStore(url, timeout_s=10, retries=2)
+            store = HttpSessionStore(url, timeout_s=60, retries=2)
             for number in range(1, 41):
                 store.update_session("s", number, {"n": number}, **VIEWER)
             os.kill(doomed.pid, 9)
