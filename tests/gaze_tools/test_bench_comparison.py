@@ -32,10 +32,10 @@ def test_equal_distributions_are_no_change_in_at_least_95_of_100_comparisons():
 
     changed = [
         compare_reports(draw_report(generator), draw_report(generator)).find(Verdict.BETTER, Verdict.WORSE)
-        for _ in range(40)
+        for _ in range(20)
     ]
 
-    assert sum(map(bool, changed)) <= 2
+    assert sum(map(bool, changed)) <= 1
 
 
 @pytest.mark.slow

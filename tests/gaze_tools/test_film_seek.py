@@ -58,7 +58,8 @@ def test_a_frame_is_that_of_the_whole_film_or_not_found(tmp_path, name, codec, o
     starts_s, expected = read_times(path).starts_s, decode(path, range(51))
     assert expected.keys() == set(range(1, 51))
 
-    found = {number: seek_frames(path, [number], starts_s) for number in expected}
+    # Every distance from a key frame, which come every 10 frames.
+    found = {number: seek_frames(path, [number], starts_s) for number in (*range(1, 51, 3), 2, 50)}
     assert all(each is None or np.array_equal(each[number], expected[number]) for number, each in found.items())
     assert found[1] is not None
 

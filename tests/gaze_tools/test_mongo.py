@@ -59,6 +59,7 @@ def test_a_taken_port_is_an_error_with_the_log(mongo_client, tmp_path):
         taken.__enter__()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
 def test_the_server_ends_with_a_parent_that_is_killed():
     program = (

@@ -19,14 +19,16 @@ from tests.fakes.report import LOOKS_LEFT, LOOKS_RIGHT, RIGHT, examine, maps_for
 from tests.fakes.videos import write_video
 
 
-class TestFiles:
-    @pytest.fixture
-    def written(self, tmp_path):
-        frames = right_and_left()
-        frames[3] = record(validity="eyes_closed")
-        report, store = examine(frames, maps_for(frames))
-        return write_report(report, store, tmp_path)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The page of a report, with its files beside it, which no test changes."""
+    frames = right_and_left()
+    frames[3] = record(validity="eyes_closed")
+    report, store = examine(frames, maps_for(frames))
+    return write_report(report, store, tmp_path_factory.mktemp("report"))
 
+
+class TestFiles:
     def test_the_page_needs_nothing_from_outside(self, written):
         page = written.read_text()
 
@@ -168,12 +170,6 @@ class TestFiles:
 
 
 class TestFigures:
-    @pytest.fixture
-    def written(self, tmp_path):
-        frames = right_and_left()
-        report, store = examine(frames, maps_for(frames))
-        return write_report(report, store, tmp_path)
-
     @pytest.mark.parametrize("name", ["heat_map", "key_frames", "score", "coverage", "fixations"])
     def test_each_is_a_file_of_its_own_with_title_description_and_text(self, written, name):
         root = ET.fromstring((written.parent / f"{name}.svg").read_text())

@@ -124,13 +124,13 @@ def seen_by_a_player(path):
 
 class TestMarker:
     def test_its_middle_is_where_the_trace_says_in_every_frame(self, tmp_path):
-        times_s = [number / 25 for number in range(50)]
+        times_s = [number / 25 for number in range(30)]
         film = write_film(tmp_path / "film.mp4", times_s, size=SIZE)
         rows = rows_at(times_s)
 
         _, images, _ = write(tmp_path, film, rows)
 
-        assert len(images) == 50
+        assert len(images) == 30
         for row, image in zip(rows, images, strict=True):
             x, y = find_marker(image)
             assert abs(x - 320 * row.video_x) < 2

@@ -71,7 +71,7 @@ class TestEveryModel:
 
         assert np.array_equal(model.map_frame(frames[5]), whole[5])
 
-    @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 200), (200, 3), (7, 7)])
+    @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 200), (40, 3), (7, 7)])
     def test_odd_pictures_are_no_trouble(self, name, shape):
         frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
 

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -195,6 +196,9 @@ class TestDeletion:
         assert read_values(store) == [2] * FRAMES
 
 
+GRACE_OF_THE_KILLED_S = 2.0
+
+
 def replace_for_ever(uri, name, seed):
     """What the child does until it is killed: one replacement after the other, and removals between."""
     with MongoClient(uri) as client:
@@ -203,13 +207,26 @@ def replace_for_ever(uri, name, seed):
         while True:
             value = value % 250 + 1
             write_all(database, value, recipe={"value": value, "pid": os.getpid()})
-            prune(database, "v", grace_s=2.0)
+            prune(database, "v", grace_s=GRACE_OF_THE_KILLED_S)
 
 
 def count_generations(database):
     return database["videos"].find_one({"_id": "v"})["last_generation"]
 
 
+def read_in_time(store):
+    """Return digest and values of the maps; a read that took longer than the grace, on a busy machine, is repeated."""
+    while True:
+        started_s = time.monotonic()
+        try:
+            video = store.extract_saliencyMap("v")
+            return video.digest, [int(each[0, 0]) for _, each in video.maps]
+        except SaliencyStoreError:
+            if time.monotonic() - started_s < GRACE_OF_THE_KILLED_S:
+                raise
+
+
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_set_for_readers(mongo_uri, database, store):
     """15 writers in turn are killed at random moments; after each and during all, every set that is read is whole."""
     write_all(database, 1)
@@ -227,18 +244,18 @@ def test_a_kill_at_any_moment_leaves_a_whole_set_for_readers(mongo_uri, database
         begun_before_kill = count_generations(database) + seed % 3
         reads_left = moments.randrange(1, 6)
         while reads_left:
-            video = store.extract_saliencyMap("v")
-            values = [int(each[0, 0]) for _, each in video.maps]
+            digest, values = read_in_time(store)
             assert len(values) == FRAMES
             assert len(set(values)) == 1
-            seen.add((values[0], video.digest))
+            seen.add((values[0], digest))
             reads_left -= count_generations(database) >= begun_before_kill
         os.kill(pid, signal.SIGKILL)
         kills += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-        assert len(set(read_values(store))) == 1
+        assert len(set(read_in_time(store)[1])) == 1
 
     assert kills == 15
-    assert len(seen) > 5  # the first set, and at least one more in every third round
+    # The first set, and at least one more in every third round: the last read of a round, or the first of the next.
+    assert len(seen) > 5
     assert len({value for value, _ in seen}) == len(seen)
     # What the killed ones left goes in time, and the set that counts stays.
     database["videos"].update_one({"_id": "v"}, {"$set": {"building": []}})

@@ -118,6 +118,7 @@ def test_the_result_closes_the_session_for_both_processes_at_once(stores, turn):
     assert frozenset(stores[0].get_session(session_id).frames) == seen_at_once
 
 
+@pytest.mark.slow
 def test_a_killed_database_loses_nothing_that_was_acknowledged(tmp_path):
     port = find_free_port()
     with start_mongo(tmp_path / "data", port=port) as doomed:

@@ -168,17 +168,17 @@ def gaze(mongo_uri, database, api):
 
 @pytest.fixture
 def watched(api, database):
-    """A scored session of 60 frames on a video with maps."""
+    """A scored session of 30 frames on a video with maps."""
     import numpy as np
 
     from gaze_tools.saliency.seed import seed_saliency_maps
 
     columns = np.tile(np.arange(32, dtype=np.uint8) * 8, (18, 1))
-    maps = {number: np.roll(columns, number, axis=1) for number in range(1, 61)}
+    maps = {number: np.roll(columns, number, axis=1) for number in range(1, 31)}
     seed_saliency_maps(database, "v", maps, fps=20.0, width=64, height=36, how="test")
     store = HttpSessionStore(api, timeout_s=20, retries=0)
-    for number in range(1, 61):
-        gaze = [0.2 + 0.6 * (number // 20 % 2), 0.5]
+    for number in range(1, 31):
+        gaze = [0.2 + 0.6 * (number // 10 % 2), 0.5]
         store.update_session("s", number, record(gaze, video_time_ms=50.0 * (number - 1)), **VIEWER)
     store.store_settings("s", {"screen": {"width_mm": 400.0, "height_mm": 225.0}})
     store.store_settings("s", {"result": {"final_score": 30.0, "score_valid": True, "coverage": 1.0}})
@@ -240,7 +240,7 @@ class TestExport:
     def test_frames_result_and_digest_of_the_maps_are_in_the_file(self, gaze, tmp_path, database):
         output = gaze("session", "export", "s", "--out", tmp_path / "s.json")
 
-        assert output == f"Wrote 60 frames of s to {tmp_path / 's.json'}\n"
+        assert output == f"Wrote 30 frames of s to {tmp_path / 's.json'}\n"
         document = json.loads((tmp_path / "s.json").read_text())
         assert document["maps"] == {
             "video_id": "v",
@@ -249,7 +249,7 @@ class TestExport:
             "held_every": None,
         }
         assert document["sessions"][0]["settings"]["result"]["final_score"] == 30.0
-        assert len(document["sessions"][0]["frames"]) == 60
+        assert len(document["sessions"][0]["frames"]) == 30
 
     @pytest.mark.usefixtures("watched")
     def test_an_existing_file_is_kept(self, gaze, tmp_path):
@@ -353,7 +353,7 @@ class TestList:
         heading, row = (line.split() for line in gaze("session", "list").splitlines())
 
         assert heading == ["SESSION", "VIDEO", "FRAMES", "AGE", "LEFT", "SCORED", "DELIVERED"]
-        assert (row[:3], row[-2:]) == (["s", "v", "60"], ["yes", "no"])
+        assert (row[:3], row[-2:]) == (["s", "v", "30"], ["yes", "no"])
 
     def test_another_session_api_does_not_offer_it(self, gaze):
         with serve(OldSessionService().app) as url:
