@@ -85,11 +85,12 @@ def find_worker(process_id: int) -> int:
 
 
 def read_thread_times(process_id: int) -> dict[int, float]:
-    """Return the CPU time of each thread of a process by native thread id, in seconds."""
+    """Return the CPU time of each running thread of a process by native thread id, in seconds."""
     times_s = {}
     for entry in Path(f"/proc/{process_id}/task").iterdir():
-        values = (entry / "stat").read_text().rpartition(")")[2].split()
-        times_s[int(entry.name)] = (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            values = (entry / "stat").read_text().rpartition(")")[2].split()
+            times_s[int(entry.name)] = (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
     return times_s
 
 

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from pytest import approx
 
+from gaze_tools.bench import flame
 from gaze_tools.bench.flame import read_thread_times
 from gaze_tools.bench.flame_graph import NATIVE, choose_colour, draw, merge, read_stacks, weigh
 
@@ -117,6 +118,15 @@ def test_times_are_those_of_each_thread():
 
     assert thread.native_id not in before_s
     assert after_s[thread.native_id] >= 0.15
+
+
+def test_a_thread_that_ends_while_the_times_are_read_is_left_out(monkeypatch, tmp_path):
+    for number in (7, 9):
+        (tmp_path / str(number)).mkdir()
+    (tmp_path / "9/stat").write_text("9 (python) S " + " ".join(map(str, range(4, 53))))
+    monkeypatch.setattr(flame, "Path", lambda _path: tmp_path)
+
+    assert read_thread_times(1).keys() == {9}
 
 
 def spin(seconds):
