@@ -27,10 +27,14 @@ def video(tmp_path):
 
 
 @pytest.fixture
-def gaze(mongo_uri, database):
-    """Run the command and return its output; `fails` when it must."""
+def gaze(mongo_uri, database, monkeypatch):
+    """Run the command in a wide terminal and return its output; `fails` when it must."""
 
     from gaze_tools.cli import main
+    from gaze_tools.command_line import console
+
+    # Its width is that of the moment when it was imported, and a variable of the developer's shell can change it.
+    monkeypatch.setattr(console, "_width", 400)
 
     def run(*arguments, fails=False):
         result = CliRunner().invoke(

@@ -23,20 +23,6 @@ RIGHT = LEFT[:, ::-1]
 
 
 @pytest.fixture
-def gaze(mongo_uri, database):
-    """Run the command and return its output; `fails` when it must."""
-
-    def run(*arguments, fails=False):
-        environment = {"MONGO_URI": mongo_uri, "MONGO_DATABASE": database.name, "COLUMNS": "400"}
-        result = CliRunner().invoke(main, [str(each) for each in arguments], env=environment)
-        assert (result.exit_code != 0) is fails, result.output
-        assert "Traceback" not in result.output
-        return " ".join(result.output.split())
-
-    return run
-
-
-@pytest.fixture
 def compute(gaze):
     # Times do not depend on what the maps show, which takes most of the time.
     made = ("--video-id", "v", "--grace", "0", "--no-faces", "--model", "centre_bias")
