@@ -260,8 +260,15 @@ class GazeTrace(ResultPart):
     shuffled: Annotated[list[float | None], Field(description="AUC against the viewer's other gazes, 0 to 1.")] = []
 
 
+def _allow_absence(schema: dict[str, Any], names: set[str]) -> None:
+    """Make the keys optional that are left out without a value."""
+    schema["required"] = [name for name in schema.get("required", ()) if name not in names]
+
+
 class ResultWarning(ResultPart):
     """Sign that the numbers may not mean what they seem to; it changes none of them."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: _allow_absence(schema, {"first_frame"}))
 
     code: Annotated[WarningCode, Field(description="Name of the finding; see docs/attention-score.md.")]
     frames: Annotated[Count, Field(description="Number of frames concerned.")]
@@ -293,9 +300,8 @@ class SessionFacts(ResultPart):
 
 
 def _complete_schema(schema: dict[str, Any]) -> None:
-    """Add an example, and make the keys optional that are left out without a value."""
     schema["examples"] = [RESULT_EXAMPLE]
-    schema["required"] = [name for name in schema.get("required", ()) if name not in {"viewing_start_ms", "warnings"}]
+    _allow_absence(schema, {"viewing_start_ms", "warnings"})
 
 
 class SessionResult(Statistics, SessionFacts):

@@ -2,6 +2,7 @@
 
 import re
 
+import jsonschema_rs
 import pytest
 
 from func.web.problems import PROBLEMS
@@ -157,3 +158,14 @@ def find_misfits(document, schema, value, path=""):  # noqa: PLR0912 - one branc
         for name, part in schema.get("properties", {}).items():
             if name in value:
                 yield from find_misfits(document, part, value[name], f"{path}/{name}")
+
+
+def test_the_answer_to_a_last_frame_with_a_warning_matches_the_schema(world, document, make_body):
+    for number, timestamp_ms in ((1, 40.0), (2, None)):
+        world.post(make_body(frame_number=number, timestamp_ms=timestamp_ms))
+
+    answer = world.post(make_body(frame_number=3, last_frame=True, frame=None)).get_json()
+
+    assert [warning["code"] for warning in answer["result"]["warnings"]] == ["mixed_timestamps"]
+    schema = {"$ref": "#/components/schemas/CompletedAnswer", "components": document["components"]}
+    jsonschema_rs.validate(schema, answer)
