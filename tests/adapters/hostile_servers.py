@@ -7,9 +7,9 @@ import subprocess
 import threading
 import time
 
-PAUSE_S = 0.1
+PAUSE_S = 0.03
 """Between the bytes of a server that drips: well within any timeout of a single read."""
-DRIPS_FOR_S = 20.0
+DRIPS_FOR_S = 120.0
 
 
 @contextlib.contextmanager

@@ -83,8 +83,8 @@ def world(mongo_client, mongo_uri, tmp_path_factory):
         world.open_url, world.guarded_url = (
             functions.enter_context(run_function(upstream, folder, name=name, settings=settings))[0]
             for name, settings in (
-                ("open", {"BARRIER_TIMEOUT_S": "0.3"}),
-                ("guarded", {"BARRIER_TIMEOUT_S": "0.3", "SESSION_TOKEN_KEYS": KEY.decode()}),
+                ("open", {"BARRIER_TIMEOUT_S": "0.1"}),
+                ("guarded", {"BARRIER_TIMEOUT_S": "0.1", "SESSION_TOKEN_KEYS": KEY.decode()}),
             )
         )
         yield world
@@ -125,7 +125,7 @@ def test_without_tokens_a_frame_posted_again_changes_nothing(world, tally, name)
 
 
 def test_without_tokens_the_ids_of_viewers_to_come_cannot_be_sealed(world, tally):
-    addresses = [make_address() for _ in range(6)]
+    addresses = [make_address() for _ in range(4)]
     answers = [
         Viewer([world.open_url], Ledger(), ip_address=address).try_once({"frame_number": 1, "last_frame": True})
         for address in addresses

@@ -58,6 +58,7 @@ def stream_with_losses(service, function_url, ledger, frames):
     return viewer
 
 
+@pytest.mark.slow
 def test_every_lost_update_is_counted_as_missing_and_the_result_stands_and_is_delivered(
     service, function_url, aggregator_url
 ):

@@ -3,7 +3,6 @@
 `tests/unit/test_completion_races.py` has many more of them in virtual time.
 """
 
-import contextlib
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -71,22 +70,22 @@ class World:
 def world(mongo_client, mongo_uri, tmp_path_factory):
     seed_maps(mongo_uri, 10)
     world, folder = World(mongo_client), tmp_path_factory.mktemp("races")
-    with (
-        serve(world.sessions_app) as world.session_api_url,
-        serve(world.aggregator_app) as world.aggregator_url,
-        contextlib.ExitStack() as functions,
-    ):
-        upstream = UpstreamServices(mongo_uri, world.session_api_url, world.aggregator_url)
-        world.patient_url, world.quick_url = (
-            functions.enter_context(run_function(upstream, folder, name=name, settings=settings))[0]
-            for name, settings in (("patient", SETTINGS), ("quick", QUICK_SETTINGS))
-        )
-        yield world
+    with serve(world.sessions_app) as world.session_api_url, serve(world.aggregator_app) as world.aggregator_url:
+        world.upstream = UpstreamServices(mongo_uri, world.session_api_url, world.aggregator_url)
+        with run_function(world.upstream, folder, settings=QUICK_SETTINGS) as (world.quick_url, _):
+            yield world
 
 
-def race(world, rng, pool, ledger):
+@pytest.fixture(scope="module")
+def patient_url(world, tmp_path_factory):
+    """URL of a function that waits for every frame."""
+    with run_function(world.upstream, tmp_path_factory.mktemp("races"), settings=SETTINGS) as (url, _):
+        yield url
+
+
+def race(function_url, rng, pool, ledger):
     """Send four frames and the last one within 200 ms in any order; return the viewer."""
-    viewer = Viewer([world.patient_url], ledger)
+    viewer = Viewer([function_url], ledger)
 
     def send(number, delay_s):
         time.sleep(delay_s)
@@ -97,25 +96,14 @@ def race(world, rng, pool, ledger):
     return viewer
 
 
-def run_races(world, seed, count):
-    rng, ledger, tally = random.Random(seed), Ledger(), Tally()
+@pytest.mark.slow
+def test_a_last_frame_that_overtakes_the_first_one_is_scored_with_all_frames(world, patient_url):
+    rng, ledger, tally = random.Random(2), Ledger(), Tally()
     with ThreadPoolExecutor(FRAMES + 1) as pool:
-        viewers = [race(world, rng, pool, ledger) for _ in range(count)]
+        viewers = [race(patient_url, rng, pool, ledger) for _ in range(120)]
     for viewer in viewers:
         check_session(world.session_api_url, viewer, tally)
     check_results(world.aggregator_url, viewers, tally)
-    return ledger, tally
-
-
-def test_a_last_frame_that_overtakes_the_first_one_is_scored_with_all_frames(world):
-    ledger, tally = run_races(world, seed=1, count=5)
-
-    assert (ledger.acknowledged, tally.outcome) == (5 * FRAMES, NOTHING_WRONG)
-
-
-@pytest.mark.slow
-def test_so_it_is_in_120_races(world):
-    ledger, tally = run_races(world, seed=2, count=120)
 
     acknowledged = ledger.acknowledged + 120
     fault = "the last frame within 200 ms of the first one"

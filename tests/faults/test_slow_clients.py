@@ -14,11 +14,13 @@ from tests.faults.reliability_rows import Row, keep_rows
 from tests.http.image_files import as_base64, make_image
 from tests.running import run_function, serve_upstream
 
-HEAD_TIMEOUT_S = 3.0
-BODY_TIMEOUT_S = 3.0
-ANSWER_TIMEOUT_S = 2.0
+TIMEOUT_S = 120.0
+"""HEAD_TIMEOUT_S, BODY_TIMEOUT_S and ANSWER_TIMEOUT_S where nobody may wait for them."""
+PROMPT_S = 30.0
+"""Much less, and much more than an answer takes on a busy machine."""
+CUT_S = 0.5
+"""The timeouts where they are to pass."""
 MAX_CONNECTIONS = 300
-PROMPT_S = 1.0
 POST = b"POST /gaze HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
 
 
@@ -42,33 +44,64 @@ def row():
 
 
 @pytest.fixture(scope="module")
-def function(tmp_path_factory):
-    settings = {
-        "HEAD_TIMEOUT_S": HEAD_TIMEOUT_S,
-        "BODY_TIMEOUT_S": BODY_TIMEOUT_S,
-        "ANSWER_TIMEOUT_S": ANSWER_TIMEOUT_S,
-        "MAX_CONNECTIONS": MAX_CONNECTIONS,
-        "MAX_CONNECTIONS_PER_PEER": MAX_CONNECTIONS,
-        "LANDMARKER_WAIT_S": 20,
-        "LANDMARKERS": 1,
-        "THREADS": 4,
-    }
-    environ = {name: str(value) for name, value in settings.items()}
-    with serve_upstream() as upstream, run_function(upstream, tmp_path_factory.mktemp("slow"), **environ) as running:
-        assert requests.get(running.url("/health/readiness"), timeout=60).ok
+def run_with_timeouts(tmp_path_factory):
+    """Return a context manager that runs a function with these timeouts for slow clients."""
+
+    @contextlib.contextmanager
+    def run(timeout_s):
+        settings = {
+            "HEAD_TIMEOUT_S": timeout_s,
+            "BODY_TIMEOUT_S": timeout_s,
+            "ANSWER_TIMEOUT_S": timeout_s,
+            "MAX_CONNECTIONS": MAX_CONNECTIONS,
+            "MAX_CONNECTIONS_PER_PEER": MAX_CONNECTIONS,
+            "LANDMARKER_WAIT_S": 60,
+            "LANDMARKERS": 1,
+            "THREADS": 4,
+        }
+        environ = {name: str(value) for name, value in settings.items()}
+        folder = tmp_path_factory.mktemp("slow")
+        with serve_upstream() as upstream, run_function(upstream, folder, **environ) as running:
+            assert requests.get(running.url("/health/readiness"), timeout=60).ok
+            yield running
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def function(run_with_timeouts):
+    with run_with_timeouts(TIMEOUT_S) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty_function(run_with_timeouts):
+    with run_with_timeouts(CUT_S) as running:
         yield running
 
 
 @pytest.fixture
 def attack(function):
-    """Return a maker of connections that send something and are closed after the test."""
+    with attack_on(function) as connect:
+        yield connect
+
+
+@pytest.fixture
+def attack_hasty(hasty_function):
+    with attack_on(hasty_function) as connect:
+        yield connect
+
+
+@contextlib.contextmanager
+def attack_on(function):
+    """Yield a maker of connections that send something and are closed at the end."""
     with contextlib.ExitStack() as stack:
 
         def connect(count, sent=b"", *, receive_buffer_bytes=None):
             connections = []
             for _ in range(count):
                 connection = stack.enter_context(socket.socket())
-                connection.settimeout(20)
+                connection.settimeout(60)
                 if receive_buffer_bytes:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
                 connection.connect(("127.0.0.1", function.port))
@@ -89,7 +122,7 @@ def send(connection, data):
     connection.settimeout(0.2)
     with contextlib.suppress(OSError):
         connection.sendall(data)
-    connection.settimeout(20)
+    connection.settimeout(60)
 
 
 @contextlib.contextmanager
@@ -119,7 +152,7 @@ def assert_honest_clients_are_served(function):
 
     def ask(method, path, **kwargs):
         started_s = time.monotonic()
-        status = requests.request(method, function.url(path), timeout=30, **kwargs).status_code
+        status = requests.request(method, function.url(path), timeout=60, **kwargs).status_code
         answers.append((status, time.monotonic() - started_s))
 
     for path in ("/health/liveness", "/metrics") * 3:
@@ -135,6 +168,12 @@ def assert_honest_clients_are_served(function):
     }
     ask("POST", "/gaze", json=body)
     assert {status for status, _ in answers} == {200}
+
+
+def await_accepted(function):
+    """Wait until all connections made so far are accepted: the kernel hands them over in their order."""
+    with contextlib.suppress(requests.ConnectionError):
+        requests.get(function.url("/health/liveness"), timeout=60)
 
 
 def read_status(connection):
@@ -164,18 +203,31 @@ ATTACKS = {
 @pytest.mark.parametrize(("count", "sent"), ATTACKS.values(), ids=ATTACKS)
 def test_clients_that_fall_silent_keep_nobody_waiting(function, attack, count, sent):
     attack(count, sent)
+    await_accepted(function)
     time.sleep(0.5)
 
     assert_honest_clients_are_served(function)
 
 
-def test_a_head_that_drips_keeps_nobody_waiting_and_is_408_in_time(function, attack):
+def test_heads_that_drip_keep_nobody_waiting(function, attack):
     connections = attack(40, b"GET /health/liveness HTTP/1.1\r\n")
     with drip(connections, b"X-A: b\r\n"):
         assert_honest_clients_are_served(function)
-        time.sleep(HEAD_TIMEOUT_S)
 
-    assert read_status(connections[0]) == (408, "application/problem+json")
+
+@pytest.mark.parametrize(
+    ("sent", "piece"),
+    [(b"GET /health/liveness HTTP/1.1\r\n", b"X-A: b\r\n"), (POST + b"Content-Length: 100000\r\n\r\n{", b" ")],
+    ids=["head", "body"],
+)
+def test_a_request_that_drips_is_408_after_its_timeout(attack_hasty, sent, piece):
+    started_s = time.monotonic()
+    (connection,) = attack_hasty(1, sent)
+    with drip([connection], piece):
+        status = read_status(connection)
+
+    assert status == (408, "application/problem+json")
+    assert time.monotonic() - started_s > CUT_S
 
 
 def test_many_bodies_that_drip_keep_nobody_waiting(function, attack):
@@ -186,6 +238,7 @@ def test_many_bodies_that_drip_keep_nobody_waiting(function, attack):
 
 def test_bodies_that_drip_on_every_connection_make_room_for_others(function, attack):
     connections = attack(MAX_CONNECTIONS, POST + b"Content-Length: 100000\r\n\r\n{")
+    await_accepted(function)
     with drip(connections, b" ", pause_s=0.5):
         time.sleep(1.2)
         assert_honest_clients_are_served(function)
@@ -243,15 +296,19 @@ def test_pipelined_requests_whose_answers_nobody_reads_keep_nobody_waiting(funct
     assert_honest_clients_are_served(function)
 
 
-def test_large_answers_that_nobody_reads_keep_nobody_waiting_and_are_cut(function, attack):
-    cut = function.read_metric('gaze_connections_refused_total{reason="unread"}')
+def test_large_answers_that_nobody_reads_keep_nobody_waiting(function, attack):
     attack(12, b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n" * 1000, receive_buffer_bytes=4096)
 
     assert_honest_clients_are_served(function)
+
+
+def test_connections_whose_large_answers_nobody_reads_are_cut(hasty_function, attack_hasty):
+    attack_hasty(12, b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n" * 1000, receive_buffer_bytes=4096)
+
     deadline_s = time.monotonic() + 60
-    while function.read_metric('gaze_connections_refused_total{reason="unread"}') < cut + 1:
-        assert time.monotonic() < deadline_s, "no connection is cut"
-        time.sleep(0.2)
+    while hasty_function.read_metric('gaze_connections_refused_total{reason="unread"}') < 12:
+        assert time.monotonic() < deadline_s, "connections stay open"
+        time.sleep(0.1)
 
 
 def test_one_client_s_many_large_bodies_do_not_keep_small_ones_out(function, attack):
@@ -266,11 +323,9 @@ def test_frames_whose_clients_have_gone_are_not_detected(function):
     image = as_base64(make_image(width_px=1920, height_px=1080))
     body = json.dumps({**fields, "last_frame": False, "frame": image}).encode()
     gone, detected = function.read_metric("gaze_clients_gone_total"), function.read_metric("gaze_frames_total")
-    connections = [socket.create_connection(("127.0.0.1", function.port)) for _ in range(30)]
-    for connection in connections:
-        connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    for connection in connections:
-        connection.close()
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", function.port)) as connection:
+            connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     deadline_s = time.monotonic() + 60
     ended = 0
     while ended < 30:

@@ -14,7 +14,15 @@ from tests.faults.faulty_proxy import HTTP_FAULTS
 from tests.faults.faulty_world import run_faulty_world
 from tests.faults.maps import seed_maps
 from tests.faults.reliability_rows import Row, keep_rows
-from tests.faults.viewers import NOTHING_WRONG, Ledger, Tally, Viewer, check_results, check_session
+from tests.faults.viewers import (
+    LONGEST_PAUSE_S,
+    NOTHING_WRONG,
+    Ledger,
+    Tally,
+    Viewer,
+    check_results,
+    check_session,
+)
 
 FRAMES = 4
 ROUNDS = 4
@@ -53,7 +61,7 @@ class Run:
     fault: str
     seed: int
 
-    def execute(self, world):
+    def execute(self, world, *, longest_pause_s=LONGEST_PAUSE_S):
         """Return ledger and tally."""
         rng = random.Random(f"{self.service}, {self.fault}, {self.seed}")
         ledger, tally = Ledger(), Tally()
@@ -61,7 +69,7 @@ class Run:
         # The session API is called for each request, the others for the last frame alone.
         fails_at = rng.randint(1, FRAMES + 1) if self.service == "session API" else FRAMES + 1
         spoiled = proxy.spoiled
-        viewer = Viewer([world.function_url], ledger)
+        viewer = Viewer([world.function_url], ledger, longest_pause_s=longest_pause_s)
         for number in range(1, FRAMES + 2):
             if number == fails_at:
                 proxy.spoil(self.fault, rng.randint(1, 4))
@@ -96,7 +104,7 @@ def world(start_world):
 
 @pytest.mark.parametrize(("service", "fault"), QUICK, ids=[f"{service}-{fault}" for service, fault in QUICK])
 def test_repeats_complete_the_session_once(world, service, fault):
-    ledger, tally = Run(service, fault, seed=0).execute(world)
+    ledger, tally = Run(service, fault, seed=0).execute(world, longest_pause_s=0.1)
 
     assert (ledger.acknowledged, tally.outcome) == (FRAMES, NOTHING_WRONG)
 

@@ -16,6 +16,8 @@ REPEATED = frozenset({429, 502, 503, 504})
 """Statuses after which docs/operating.md asks for a repeat."""
 PATIENCE_S = 90.0
 """How long a viewer repeats one request before the test fails."""
+LONGEST_PAUSE_S = 2.0
+"""How long a viewer waits at most before it repeats a request."""
 IMAGES = [make_image(shade) for shade in range(SHADES)]
 _viewers = itertools.count(1)
 
@@ -49,7 +51,16 @@ class Ledger:
 class Viewer:
     """One viewing: posts frames to the functions in turn, as behind a load balancer."""
 
-    def __init__(self, function_urls, ledger, *, ip_address=None, images=IMAGES, patience_s=PATIENCE_S):
+    def __init__(
+        self,
+        function_urls,
+        ledger,
+        *,
+        ip_address=None,
+        images=IMAGES,
+        patience_s=PATIENCE_S,
+        longest_pause_s=LONGEST_PAUSE_S,
+    ):
         self.ip_address = ip_address or make_address()
         self.session_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.ip_address}:{VIDEO}"))
         self.gazes = {}
@@ -60,6 +71,7 @@ class Viewer:
         self._ledger = ledger
         self._images = images
         self._patience_s = patience_s
+        self._longest_pause_s = longest_pause_s
         self._http = requests.Session()
         self._http.trust_env = False
 
@@ -138,7 +150,7 @@ class Viewer:
                 outcome = f"{response.status_code} {response.text[:300]}"
                 if response.status_code not in REPEATED:
                     break
-                pause_s = min(float(response.headers.get("Retry-After", 0.2)), 2.0)
+                pause_s = min(float(response.headers.get("Retry-After", 0.2)), self._longest_pause_s)
             self._ledger.count(repeats=1)
             time.sleep(pause_s)
         raise NotServedError(f"frame {fields.get('frame_number', 'of several')} ended with {outcome}")

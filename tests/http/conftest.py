@@ -35,6 +35,10 @@ class World:
             {
                 "MONGO_URI": "mongodb://localhost",
                 "BARRIER_TIMEOUT_S": "0",
+                # However busy the machine is, no request fails because it takes long.
+                "REQUEST_TIMEOUT_S": "120",
+                "BODY_TIMEOUT_S": "120",
+                "LANDMARKER_WAIT_S": "60",
                 "THREADS": "8",
                 "LANDMARKERS": "2",
                 **environ,

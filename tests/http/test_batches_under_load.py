@@ -5,10 +5,13 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
+from func.deadline import limit_calls
 from func.session_token import Viewing, sign_viewing
+from tests.fakes.clock import FakeClock
 from tests.http.asgi_client import find_loop
 from tests.http.image_files import as_base64, make_image
 from tests.http.test_batches import IMAGE, VIEWING, batch, frames
@@ -60,21 +63,23 @@ def test_a_single_frame_waits_for_one_frame_of_a_batch_and_not_for_all(make_worl
     assert world.landmarker.seen_shapes.index((240, 320, 3)) == 1
 
 
-def test_frames_that_would_take_too_long_are_503_and_the_others_are_stored(make_world):
+def test_frames_that_would_take_too_long_are_503_and_the_others_are_stored(make_world, monkeypatch):
+    clock = FakeClock()
+    monkeypatch.setattr("func.web.frames.limit_calls", partial(limit_calls, clock=clock))
     world = make_world(LANDMARKERS="1", REQUEST_TIMEOUT_S="2")
     detect = world.landmarker.detect
-    world.landmarker.detect = lambda frame: time.sleep(0.4) or detect(frame)
+    world.landmarker.detect = lambda frame: clock.advance(0.4) or detect(frame)
 
     response = world.post(batch(frames(*range(1, 9))))
 
     answer = response.get_json()
-    stored = len(world.frames("s"))
     assert (response.status_code, answer["status"]) == (200, "partial")
-    assert 1 <= stored < 8
-    assert [frame["status"] for frame in answer["frames"]] == ["success"] * stored + [503] * (8 - stored)
-    assert all(frame["retry_after_s"] >= 1 for frame in answer["frames"][stored:])
+    # A detection begins in the first half of the time: at 0, 0.4 and 0.8 s.
+    assert sorted(world.frames("s")) == [1, 2, 3]
+    assert [frame["status"] for frame in answer["frames"]] == ["success"] * 3 + [503] * 5
+    assert all(frame["retry_after_s"] >= 1 for frame in answer["frames"][3:])
     assert "Retry-After" not in response.headers
-    repeated = world.post(batch(frames(*range(stored + 1, 9))[:1])).get_json()
+    repeated = world.post(batch(frames(4))).get_json()
     assert repeated["status"] == "success"
 
 

@@ -81,11 +81,12 @@ def test_readiness_of_the_first_port_says_nothing_about_upstream_services(client
     assert client.get("/health/readiness", base_url=SECOND).get_json()["neighbours"]["session_api"] == "reachable"
 
 
+@pytest.mark.slow
 def test_the_server_listens_on_both_ports(tmp_path):
     port = find_free_port()
     with serve_upstream() as upstream, run_function(upstream, tmp_path, MANAGEMENT_PORT=str(port)) as running:
         statuses = [
-            requests.get(f"http://127.0.0.1:{each}{path}", timeout=5).status_code
+            requests.get(f"http://127.0.0.1:{each}{path}", timeout=60).status_code
             for each in (running.port, port)
             for path in ("/metrics", "/health/liveness")
         ]
@@ -144,7 +145,7 @@ def test_func_s_own_server_listens_on_both_ports(tmp_path):
     with run_process([sys.executable, "-c", FUNC_SERVER], log_path=log_path, environment=environ) as process:
         ready = f"http://127.0.0.1:{ports[0]}/health/readiness"
         await_ready("func's server", process, ready, log_path=log_path, timeout_s=60)
-        statuses = [requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).status_code for port in ports]
+        statuses = [requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).status_code for port in ports]
         process.terminate()
         process.wait(30)
 

