@@ -103,7 +103,7 @@ def test_an_idle_connection_that_the_service_closed_is_replaced():
     with serve([SIMPLE], [SIMPLE]) as (port, _, closed):
         connections = connect(port)
         exchange(connections)
-        assert closed.acquire(timeout=5)
+        assert closed.acquire(timeout=60)
 
         assert exchange(connections).body == b"{}"
 

@@ -29,7 +29,7 @@ TRUTH = json.loads(CLIP.with_name("truth.json").read_text())
 
 @pytest.fixture(scope="module")
 def landmarker():
-    pool = MediapipeFaceLandmarker(BUNDLE, landmarkers=2, wait_s=30)
+    pool = MediapipeFaceLandmarker(BUNDLE, landmarkers=2, wait_s=60)
     yield pool
     pool.close()
 
@@ -37,7 +37,7 @@ def landmarker():
 def run_python(script):
     """Run a script in a new interpreter with the path of the bundle as its argument."""
     command = [sys.executable, "-c", script, BUNDLE]
-    return subprocess.run(command, capture_output=True, check=True, text=True, timeout=60, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, check=True, text=True, timeout=120, cwd=ROOT)
 
 
 def detect_one(landmarker, frame):

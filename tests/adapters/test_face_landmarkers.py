@@ -39,7 +39,7 @@ def create(engine):
 
 @pytest.fixture(scope="module")
 def landmarker(create):
-    pool = create(BUNDLE, landmarkers=2, wait_s=30)
+    pool = create(BUNDLE, landmarkers=2, wait_s=60)
     yield pool
     pool.close()
 
@@ -88,7 +88,7 @@ def test_a_bundle_without_the_blendshape_network_gives_landmarks_alone(create, t
                 smaller.writestr(name, packaged.read(name))
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
     bundle.with_suffix(".json").write_text(json.dumps({"sha256": digest}))
-    pool = create(bundle, landmarkers=1, wait_s=30)
+    pool = create(bundle, landmarkers=1, wait_s=60)
     face = detect_one(pool, frames[0])
     pool.close()
 
@@ -101,7 +101,7 @@ def test_two_people_are_two_faces(landmarker, frames):
 
 
 def test_at_most_max_faces_are_found(create, frames):
-    pool = create(BUNDLE, landmarkers=1, wait_s=30, max_faces=1)
+    pool = create(BUNDLE, landmarkers=1, wait_s=60, max_faces=1)
 
     assert len(pool.detect(np.hstack([frames[0], frames[0]]))) == 1
     pool.close()
@@ -154,13 +154,13 @@ def test_a_frame_is_refused_if_no_landmarker_becomes_free_in_time(create, engine
 
     def detect_slowly(self, frame):
         taken.set()
-        free.wait(30)
+        free.wait(60)
         return detect(self, frame)
 
     monkeypatch.setattr(engine[1], "detect", detect_slowly)
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(pool.detect, frames[0])
-        taken.wait(30)
+        taken.wait(60)
         with pytest.raises(LandmarkerBusyError) as refused:
             pool.detect(frames[0])
         free.set()
@@ -171,7 +171,7 @@ def test_a_frame_is_refused_if_no_landmarker_becomes_free_in_time(create, engine
 
 
 def test_a_landmarker_that_failed_is_replaced(create, engine, frames, monkeypatch):
-    pool = create(BUNDLE, landmarkers=1, wait_s=30)
+    pool = create(BUNDLE, landmarkers=1, wait_s=60)
     pool.warm_up()
     with monkeypatch.context() as patch:
         patch.setattr(engine[1], "detect", lambda self, frame: self.no_such_method())
@@ -183,7 +183,7 @@ def test_a_landmarker_that_failed_is_replaced(create, engine, frames, monkeypatc
 
 
 def test_a_closed_pool_refuses_frames(create, frames):
-    pool = create(BUNDLE, landmarkers=1, wait_s=30)
+    pool = create(BUNDLE, landmarkers=1, wait_s=60)
     pool.detect(frames[0])
     pool.close()
     pool.close()
@@ -192,7 +192,6 @@ def test_a_closed_pool_refuses_frames(create, frames):
         pool.detect(frames[0])
 
 
-@pytest.mark.timeout(60)
 def test_a_pool_that_was_used_before_a_fork_works_in_the_child(landmarker, frames):
     parents = detect_one(landmarker, frames[0]).points
     reader, writer = os.pipe()

@@ -10,7 +10,7 @@ from func.adapters.retry_budget import RetryBudget
 from func.deadline import limit_calls
 from func.tracing import begin_trace
 from gaze_core.errors import ResultSinkBusyError, ResultSinkError, ResultSinkRefusedError, ResultSinkTimeoutError
-from tests.adapters.upstream_services import Answer, Hang, misbehave
+from tests.adapters.upstream_services import Answer, Hang, is_reached, misbehave
 from tests.fakes.clock import FakeClock
 
 OK = Answer(200, {})
@@ -199,7 +199,7 @@ def test_denied_access_is_an_error_of_its_own_and_not_repeated(clock, status):
 
 
 def test_a_timeout_counts_as_a_failure(clock):
-    with misbehave(Hang(3)) as service:
+    with misbehave(Hang(60)) as service:
         client = make_client(service, clock, retries=0, failures=1, timeout_s=0.2)
         with pytest.raises(ResultSinkTimeoutError):
             call(client)
@@ -208,7 +208,7 @@ def test_a_timeout_counts_as_a_failure(clock):
 
 
 def test_an_attempt_cut_short_by_the_deadline_is_not_a_failure_of_the_service(clock):
-    with misbehave(Hang(3), OK) as service:
+    with misbehave(Hang(60), OK) as service:
         client = make_client(service, clock, retries=0, failures=1)
         with limit_calls(0.2), pytest.raises(ResultSinkTimeoutError):
             call(client)
@@ -222,7 +222,7 @@ def test_reachability_is_checked_even_if_the_circuit_is_open(clock):
         with pytest.raises(ResultSinkError):
             call(client)
 
-        assert client.is_reachable() is True
+        assert is_reached(client)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])

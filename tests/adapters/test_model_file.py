@@ -177,8 +177,8 @@ def test_a_malformed_card_is_refused(tmp_path, models, card):
 
 @pytest.fixture(scope="module")
 def boosted():
-    rows = np.random.default_rng(0).normal(size=(2000, 7))
-    trees = GradientBoostingRegressor(init=LinearRegression(), n_estimators=300, max_depth=4, subsample=0.5)
+    rows = np.random.default_rng(0).normal(size=(500, 7))
+    trees = GradientBoostingRegressor(init=LinearRegression(), max_depth=4, subsample=0.5, random_state=0)
     return {"model_x": trees.fit(rows, rows[:, 0] ** 2), "model_y": trees}
 
 

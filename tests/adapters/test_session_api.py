@@ -9,7 +9,7 @@ import pytest
 from func.adapters.session_api import HttpSessionStore
 from gaze_core.errors import SessionNotFoundError, SessionScoredError
 from gaze_tools.stack.session_api import create_app
-from tests.adapters.upstream_services import serve
+from tests.adapters.upstream_services import is_reached, serve
 from tests.fakes.session_api import FakeSessionStore
 
 VIEWER = {"ip_address": "203.0.113.7", "video_id": "contents1"}
@@ -19,7 +19,7 @@ SECOND = {"gaze": None, "validity": "no_face", "target": None}
 
 def test_only_the_return_value_of_read_frame_is_kept(database):
     with serve(create_app(database)) as url:
-        store = HttpSessionStore(url, timeout_s=10, retries=0, read_frame=lambda record: record["validity"])
+        store = HttpSessionStore(url, timeout_s=60, retries=0, read_frame=lambda record: record["validity"])
         store.update_session("s", 1, FIRST, **VIEWER)
 
         assert store.get_session("s").frames == {1: "ok"}
@@ -31,7 +31,7 @@ def store(request):
         yield FakeSessionStore()
     else:
         with serve(create_app(request.getfixturevalue("database"))) as url:
-            yield HttpSessionStore(url, timeout_s=10, retries=0)
+            yield HttpSessionStore(url, timeout_s=60, retries=0)
 
 
 def test_a_new_session_knows_its_viewer_and_has_no_frames(store):
@@ -282,7 +282,7 @@ def test_a_session_is_whole_however_many_pages_it_takes(store, monkeypatch):
 
 
 def test_a_running_store_is_reachable(store):
-    assert store.is_reachable() is True
+    assert is_reached(store)
 
 
 class TestExpiry:
@@ -296,7 +296,7 @@ class TestExpiry:
             return
         clock = {"now": datetime(2126, 1, 1, tzinfo=UTC)}
         with serve(create_app(request.getfixturevalue("database"), clock=lambda: clock["now"])) as url:
-            store = HttpSessionStore(url, timeout_s=10, retries=0)
+            store = HttpSessionStore(url, timeout_s=60, retries=0)
             yield store, lambda: clock.update(now=clock["now"] + timedelta(seconds=301))
 
     def test_the_error_for_an_expired_session_contains_the_expiry_time(self, expiring):

@@ -49,7 +49,7 @@ class TestOlderServices:
             return jsonify(message="Session Updated Successfully")
 
         with serve(app) as url:
-            store = HttpSessionStore(url, timeout_s=5, retries=0)
+            store = HttpSessionStore(url, timeout_s=60, retries=0)
             store.sessions = sessions
             yield store
 
@@ -97,7 +97,7 @@ class TestOlderServices:
     )
     def test_old_records_are_kept_as_they_are(self, records):
         with misbehave(Answer(200, {"components": {"gaze_tracking": records}})) as service:
-            session = HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("s")
+            session = HttpSessionStore(service.url, timeout_s=60, retries=0).get_session("s")
 
         assert session.frames == {3: [400, 300], 4: {"gaze": [400, 300], "saliency_match": 1}}
         assert session.settings == {"screen": {}}
@@ -106,6 +106,6 @@ class TestOlderServices:
     @pytest.mark.parametrize("components", [{}, {"gaze_tracking": None}, {"blink_detection": {"1": 1}}])
     def test_a_session_without_our_component_has_no_frames(self, components):
         with misbehave(Answer(200, {"components": components})) as service:
-            session = HttpSessionStore(service.url, timeout_s=5, retries=0).get_session("s")
+            session = HttpSessionStore(service.url, timeout_s=60, retries=0).get_session("s")
 
         assert (session.frames, session.settings) == ({}, {})

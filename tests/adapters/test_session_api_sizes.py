@@ -17,13 +17,13 @@ class TestLongAnswers:
     def test_an_older_service_may_answer_with_fifty_megabytes_at_once(self):
         frames = frames_of(50_000_000)
         with misbehave(Answer(200, {"components": {"gaze_tracking": frames}})) as service:
-            session = HttpSessionStore(service.url, timeout_s=20, retries=0).get_session("s")
+            session = HttpSessionStore(service.url, timeout_s=60, retries=0).get_session("s")
 
         assert len(session.frames) == len(frames)
 
     def test_no_service_may_answer_with_seventy(self):
         with misbehave(Answer(200, b" " * 70_000_000)) as service:
-            store = HttpSessionStore(service.url, timeout_s=20, retries=0)
+            store = HttpSessionStore(service.url, timeout_s=60, retries=0)
             with pytest.raises(SessionStoreError, match="session API: GET /get_session was answered with more"):
                 store.get_session("s")
 
@@ -39,7 +39,7 @@ class TestLongAnswers:
         method, answer = said
         page = {"components": {"gaze_tracking": frames_of(20_000_000)}, "next_from": None}
         with misbehave(Answer(200, answer), Answer(200, page)) as service:
-            store = HttpSessionStore(service.url, timeout_s=20, retries=0)
+            store = HttpSessionStore(service.url, timeout_s=60, retries=0)
             store.get_session("s") if method == "GET" else store.store_settings("s", {"result": 1})
 
             assert len(store.get_session("s").frames) == 20_000_000 // 1010
@@ -49,7 +49,7 @@ class TestLongAnswers:
     def test_a_put_is_answered_with_a_megabyte_at_most(self):
         answer = {"message": "x" * 1_000_000}
         with misbehave(Answer(200, answer), Answer(200, {"message": "x" * 1_100_000})) as service:
-            store = HttpSessionStore(service.url, timeout_s=20, retries=0)
+            store = HttpSessionStore(service.url, timeout_s=60, retries=0)
             store.store_settings("s", {"screen": 1})
 
             with pytest.raises(SessionStoreError, match="more than 1048576 bytes"):
@@ -58,7 +58,7 @@ class TestLongAnswers:
     def test_the_answer_to_a_result_may_hold_the_trace_of_an_hour(self):
         result = {"trace": ["x" * 1000] * 4000}
         with misbehave(Answer(200, {"message": "ok", "stored": {"result": result}})) as service:
-            store = HttpSessionStore(service.url, timeout_s=20, retries=0)
+            store = HttpSessionStore(service.url, timeout_s=60, retries=0)
 
             assert store.store_settings("s", {"result": result}).stored == {"result": result}
 
@@ -69,7 +69,7 @@ class TestLongAnswers:
             Answer(200, {"components": {"gaze_tracking": {"4": "d"}}, "next_from": None}),
         ]
         with misbehave(*pages) as service:
-            session = HttpSessionStore(service.url, timeout_s=20, retries=0).get_session("s")
+            session = HttpSessionStore(service.url, timeout_s=60, retries=0).get_session("s")
 
         assert session.frames == {1: "a", 2: "b", 3: "c", 4: "d"}
 
@@ -80,7 +80,7 @@ class TestLongAnswers:
             Answer(200, {"components": {}, "next_from": next_from}),
         ]
         with misbehave(*pages) as service, pytest.raises(SessionStoreError, match=r"next page|`next_from`"):
-            HttpSessionStore(service.url, timeout_s=20, retries=0).get_session("s")
+            HttpSessionStore(service.url, timeout_s=60, retries=0).get_session("s")
 
     def test_the_number_of_pages_is_limited(self):
         app, asked = Flask("circles"), []
@@ -91,7 +91,7 @@ class TestLongAnswers:
             return jsonify(components={}, next_from=int(asked[-1]) + 1)
 
         with serve(app) as url:
-            store = HttpSessionStore(url, timeout_s=20, retries=0)
+            store = HttpSessionStore(url, timeout_s=60, retries=0)
             with pytest.raises(SessionStoreError, match="more than 200 pages"):
                 store.get_session("s")
 

@@ -127,7 +127,7 @@ def act(answer, handler):
             handler.end_headers()
             handler.wfile.write(content)
         case Gathered():
-            answer.barrier.wait(10)
+            answer.barrier.wait(60)
             act(answer.answer, handler)
         case Hang():
             time.sleep(answer.duration_s)
@@ -135,6 +135,11 @@ def act(answer, handler):
         case Cut():
             handler.wfile.write(answer.raw)
             handler.close_connection = True
+
+
+def is_reached(adapter, probes=30):
+    """Return whether one of several probes reaches the service: each waits a second, which a busy machine may need."""
+    return any(adapter.is_reachable() for _ in range(probes))
 
 
 def refused_url():

@@ -10,7 +10,7 @@ from func.web.bodies import Bodies, ClientGoneError
 pytestmark = pytest.mark.anyio
 
 
-def make_bodies(max_bytes=100, timeout_s=5.0, max_total_bytes=200):
+def make_bodies(max_bytes=100, timeout_s=60.0, max_total_bytes=200):
     return Bodies(max_bytes=max_bytes, timeout_s=timeout_s, max_total_bytes=max_total_bytes)
 
 

@@ -209,14 +209,14 @@ def test_concurrent_decoding_is_limited(make_world, make_body, monkeypatch):
 
     def decode_slowly(data, *, max_pixels):
         decoding.release()
-        release.wait(10)
+        release.wait(60)
         return decode_image(data, max_pixels=max_pixels)
 
     monkeypatch.setattr(frame_steps, "decode_image", decode_slowly)
     with ThreadPoolExecutor(3) as clients:
         for number in (1, 2, 3):
             clients.submit(world.post, make_body(frame_number=number))
-        assert all(decoding.acquire(timeout=5) for _ in range(3))
+        assert all(decoding.acquire(timeout=60) for _ in range(3))
 
         refused = world.post(make_body(frame_number=4))
         release.set()
@@ -234,7 +234,7 @@ def hold_all_places(world, make_body, places=1):
         try:
             while b"gaze_requests_in_flight %d.0" % places not in world.metrics.render():
                 time.sleep(0.01)
-            assert world.landmarker.is_held.wait(5)
+            assert world.landmarker.is_held.wait(60)
             yield answers
         finally:
             world.landmarker.hold.set()

@@ -59,7 +59,7 @@ def test_from_start_to_stop_every_line_is_json_and_none_has_data_of_the_viewer(t
         last = requests.post(
             running.url("/gaze"), json={**make_frame(4), "last_frame": True, "frame": None}, timeout=60
         )
-        requests.get(running.url("/nothing"), timeout=5)
+        requests.get(running.url("/nothing"), timeout=60)
         running.process.send_signal(signal.SIGTERM)
         running.process.wait(40)
 

@@ -59,7 +59,7 @@ def count_calls():
 def calls(world):
     """Method and client port of each request to the session API that the world uses."""
     with count_calls() as (url, seen):
-        store = HttpSessionStore(url, timeout_s=10, retries=0)
+        store = HttpSessionStore(url, timeout_s=60, retries=0)
         for name in ("update_session", "update_frames", "get_session", "create_session", "store_settings"):
             setattr(world.sessions, name, getattr(store, name))
         yield seen

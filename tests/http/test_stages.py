@@ -34,7 +34,7 @@ class Held:
         self.release = threading.Event()
 
     def __call__(self):
-        assert self.release.wait(10)
+        assert self.release.wait(60)
 
 
 async def let_others_run():
