@@ -264,7 +264,6 @@ def test_views_that_cannot_be_cut_out_are_a_failure(network, homographies):
         network.estimate(RANDOM, replace(views, homographies=homographies))
 
 
-@pytest.mark.timeout(60)
 def test_a_network_that_was_used_before_a_fork_works_in_the_child(network):
     views = look_at(make_face())
     parents = network.estimate(RANDOM, views).both_deg

@@ -132,7 +132,6 @@ def test_threads_get_the_same_answers(models):
     assert all(np.array_equal(first, second) for first, second in zip(alone, together, strict=True))
 
 
-@pytest.mark.timeout(60)
 def test_a_model_works_in_a_forked_process(models):
     rows = sample_features(3)
     parents = models[1].predict(rows)
