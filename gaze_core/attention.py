@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gaze_core.blur import BlurredMap
-from gaze_core.comparisons import Integers, compare, comparison_positions
+from gaze_core.comparisons import Integers, MapLookup, compare, comparison_positions
 from gaze_core.intervals import (
     MIN_INTERVAL_FRAMES,
     NOMINAL_STEP_S,
@@ -22,11 +22,14 @@ from gaze_core.intervals import (
     mean_interval,
     median_step_s,
 )
-from gaze_core.saliency import MapPixels, MapScore, check_map, find_pixels, score_pixels
+from gaze_core.saliency import MapPixels, MapScore, check_map, find_pixels, rank_pixels
 from gaze_core.types import Floats
 
 LAGS_S: tuple[float, ...] = tuple(round(0.1 * step, 1) for step in range(-10, 11))
 """Candidates for the delay of the gaze."""
+
+_MAX_PENDING_FRAMES = 256
+"""Frames whose scores are added up at once."""
 
 _LAG_STANDARD_ERRORS = 3.0
 _LAG_TOLERANCE_S = 0.049  # just under half of the distance between lags
@@ -127,28 +130,18 @@ class FrameValues:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MapLookup:
-    """Gaze points at which the map of some frames is evaluated.
+class _Scored:
+    """What a map says about the gaze points of a look-up; `FrameValues` adds up many at once.
 
     Attributes:
-        places: Frames in order of time, shape (m,).
-        others: Comparison gazes of each frame, shape (m, k).
-        is_used: Whether each is used, shape (m, k); none for a gaze off the video.
-        lagged: Gaze closest to each lag of each frame, shape (m, lags).
-        has_lagged: Whether it is close enough, shape (m, lags).
-        positions: All of them in order of time, shape (m × (1 + k + lags),).
-        compared: Comparison gazes that are used, over all frames.
-        comparisons: How many each frame uses, shape (m,).
+        found: The look-up.
+        ranks: Rank of each gaze point on the map, any number off the video, shape (m, 1 + k + lags).
+        own: Scores of the frames' own gaze.
     """
 
-    places: Integers
-    others: Integers
-    is_used: NDArray[np.bool_]
-    lagged: Integers
-    has_lagged: NDArray[np.bool_]
-    positions: Integers
-    compared: Integers
-    comparisons: Integers
+    found: MapLookup
+    ranks: Floats
+    own: MapScore
 
 
 class SessionScore:
@@ -187,11 +180,14 @@ class SessionScore:
         self._on_video: Integers = np.flatnonzero(self._is_on_video)
         self._values = FrameValues.empty(times.size)
         self._pixels: dict[tuple[int, int], MapPixels] = {}
+        self._pending: list[_Scored] = []
+        self._pending_frames = 0
 
     def restart(self) -> "SessionScore":
         """Return a score of the same gaze without any map, which shares what is known of the gaze."""
         again = copy(self)
         again._values = FrameValues.empty(self._times.size)
+        again._pending, again._pending_frames = [], 0
         return again
 
     def look_up(self, frames: int | Sequence[int] | Integers) -> MapLookup:
@@ -212,8 +208,7 @@ class SessionScore:
         others, is_used = self._comparisons(places)
         is_used &= self._is_on_video[places][:, None]
         lagged, has_lagged = self._lagged(places)
-        positions = np.concatenate([places, others.ravel(), lagged.ravel()])
-        return MapLookup(places, others, is_used, lagged, has_lagged, positions, others[is_used], is_used.sum(axis=1))
+        return MapLookup(places, np.concatenate([places[:, None], others, lagged], axis=1), is_used, has_lagged)
 
     def add_map(
         self,
@@ -233,43 +228,70 @@ class SessionScore:
             SaliencyMapError: The map is unusable; the session is unchanged.
         """
         found = self.look_up(frames) if lookup is None else lookup
-        places, others, values = found.places, found.others, self._values
-        if values.scored[places].any():
+        if self._values.scored[found.places].any():
             raise ValueError("a frame has been scored already")
         if isinstance(saliency_map, BlurredMap):
-            score = saliency_map.score_pixels(self._find_pixels(found, saliency_map.shape))
+            pixels = self._find_pixels(found, saliency_map.shape)
+            ranks, own = saliency_map.rank_pixels(pixels, len(found.places))
         else:
             array = check_map(saliency_map)
-            score = score_pixels(self._find_pixels(found, (array.shape[0], array.shape[1])), array)
-        count, end = len(places), len(places) + others.size
-        own = MapScore(score.hits[:count], score.ranks[:count], score.nss[:count], score.chance)
-        values.scored[places] = True
-        values.hits[places], values.ranks[places], values.nss[places] = own.hits, own.ranks, own.nss
-        values.chance[places] = score.chance
-        if found.compared.size:
-            wins = compare(own.ranks[:, None], score.ranks[count:end].reshape(others.shape))
-            shares = (wins * found.is_used).sum(axis=1) / np.maximum(found.comparisons, 1)
-            values.shuffled[places] = np.where(found.comparisons > 0, shares, math.nan)
-            np.add.at(values.beaten, found.compared, wins[found.is_used])
-            np.add.at(values.compared, found.compared, 1.0)
-        lagged_ranks = score.ranks[end:].reshape(found.lagged.shape)
-        values.lagged_ranks[places] = np.where(found.has_lagged, lagged_ranks, math.nan)
+            pixels = self._find_pixels(found, (array.shape[0], array.shape[1]))
+            ranks, own = rank_pixels(pixels, array, len(found.places))
+        self._values.scored[found.places] = True
+        self._pending.append(_Scored(found, ranks.reshape(found.positions.T.shape).T, own))
+        self._pending_frames += len(found.places)
+        if self._pending_frames >= _MAX_PENDING_FRAMES:
+            self._add_pending()
         return own
 
     def _find_pixels(self, found: MapLookup, map_shape: tuple[int, int]) -> MapPixels:
-        """Return the pixels of a look-up; those of all gaze points are kept for the shape of the last map."""
+        """Return the pixels of a look-up, those of the frames' own gaze first.
+
+        Those of all gaze points are kept for the shape of the last map.
+        """
         pixels = self._pixels.get(map_shape)
         if pixels is None:
             self._pixels.clear()
             pixels = self._pixels[map_shape] = find_pixels(self._points, map_shape)
-        return pixels.take(found.positions)
+        return pixels.take(found.positions.T.ravel())
+
+    def _add_pending(self) -> None:
+        """Add the scored maps to the values: many at once, because one by one it takes longer than to read them."""
+        if not self._pending:
+            return
+        pending, values = self._pending, self._values
+        self._pending, self._pending_frames = [], 0
+        places = np.concatenate([each.found.places for each in pending])
+        positions = np.concatenate([each.found.positions for each in pending])
+        is_used = np.concatenate([each.found.is_used for each in pending])
+        has_lagged = np.concatenate([each.found.has_lagged for each in pending])
+        ranks = np.concatenate([each.ranks for each in pending])
+        ranks = np.where(self._is_on_video[positions], ranks, math.nan)
+        count = is_used.shape[1]
+        values.hits[places] = np.concatenate([each.own.hits for each in pending])
+        values.nss[places] = np.concatenate([each.own.nss for each in pending])
+        values.chance[places] = np.repeat(
+            [each.own.chance for each in pending], [len(each.found.places) for each in pending]
+        )
+        values.ranks[places] = ranks[:, 0]
+        if is_used.any():
+            comparisons = is_used.sum(axis=1)
+            wins = compare(ranks[:, :1], ranks[:, 1 : 1 + count])
+            shares = (wins * is_used).sum(axis=1) / np.maximum(comparisons, 1)
+            values.shuffled[places] = np.where(comparisons > 0, shares, math.nan)
+            compared = positions[:, 1 : 1 + count][is_used]
+            values.beaten[:] += np.bincount(compared, wins[is_used], minlength=self._times.size)
+            values.compared[:] += np.bincount(compared, minlength=self._times.size)
+        values.lagged_ranks[places] = np.where(has_lagged, ranks[:, 1 + count :], math.nan)
 
     def trace(self) -> FrameValues:
         """Return the contribution of each frame, in the order of the constructor's arguments."""
+        self._add_pending()
         return self._values.take(self._place)
 
     def summarise(self) -> Attention | None:
         """Return the statistics over the frames scored so far; None without one."""
+        self._add_pending()
         return summarise_frames(self._times, self._values)
 
     def _comparisons(self, places: Integers) -> tuple[Integers, NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gaze_core.saliency import MapPixels, MapScore, check_map, find_pixels, score_values
+from gaze_core.saliency import MapPixels, MapScore, check_map, find_pixels, rank_among
 from gaze_core.types import Floats, SaliencyMap, Screen, Viewport
 
 _BLUR_RADIUS = 4.0  # in standard deviations; 0.006 % of a Gaussian lies beyond
@@ -135,12 +135,13 @@ class BlurredMap:
         Args:
             gaze_points: x and y normalised to the map, shape (n, 2); points outside 0..1 are off the map.
         """
-        return self.score_pixels(find_pixels(gaze_points, self.shape))
+        pixels = find_pixels(gaze_points, self.shape)
+        return self.rank_pixels(pixels, pixels.rows.size)[1]
 
-    def score_pixels(self, pixels: MapPixels) -> MapScore:
-        """Score pixels, ranked among the samples."""
+    def rank_pixels(self, pixels: MapPixels, scored: int) -> tuple[Floats, MapScore]:
+        """Return the ranks of pixels among the samples, shape (n,), and the scores of the first `scored` of them."""
         levels = np.clip(np.rint(self.value_at(pixels)), 0, _BLUR_LEVELS).astype(np.uint16)
-        return score_values(levels, pixels.on_map, self.samples)
+        return rank_among(levels, pixels.on_map, self.samples, scored)
 
     def value_at(self, pixels: MapPixels) -> Floats:
         """Return the blurred values at pixels, shape (n,)."""

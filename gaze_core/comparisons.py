@@ -1,6 +1,7 @@
 """Which gazes of a viewer are compared with the gaze at a moment, for the shuffled AUC."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,28 @@ COMPARISONS = 64
 """Largest number of comparison gazes per map."""
 
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapLookup:
+    """Gaze points at which the maps of some frames are evaluated.
+
+    Attributes:
+        places: Frames in order of time, shape (m,).
+        positions: Gaze points in order of time, for each frame its own, its k comparison gazes, and the gaze closest to
+            each lag, shape (m, 1 + k + lags).
+        is_used: Whether each comparison gaze is used, shape (m, k); none for a gaze off the video.
+        has_lagged: Whether the gaze closest to each lag is close enough, shape (m, lags).
+    """
+
+    places: Integers
+    positions: Integers
+    is_used: NDArray[np.bool_]
+    has_lagged: NDArray[np.bool_]
+
+    def take(self, frames: slice) -> "MapLookup":
+        """Return the look-up of some of its frames."""
+        return MapLookup(self.places[frames], self.positions[frames], self.is_used[frames], self.has_lagged[frames])
 
 
 def compare(own: NDArray[Any], others: NDArray[Any]) -> Floats:

@@ -24,6 +24,10 @@ _MANY_PIXELS = 10_000
 """Fewer real numbers are sorted faster than binned."""
 
 
+_MANY_BYTES = 100_000
+"""Fewer bytes are counted faster one by one than in pairs."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MapScore:
     """Score of gaze points on one saliency map.
@@ -86,7 +90,8 @@ def calc(gaze_points: ArrayLike, saliency_map: ArrayLike) -> MapScore:
         SaliencyMapError: The map is unusable, see `check_map`.
     """
     array = check_map(saliency_map)
-    return score_pixels(find_pixels(gaze_points, (array.shape[0], array.shape[1])), array)
+    pixels = find_pixels(gaze_points, (array.shape[0], array.shape[1]))
+    return rank_pixels(pixels, array, pixels.rows.size)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,49 +136,57 @@ def find_pixels(gaze_points: ArrayLike, map_shape: tuple[int, int]) -> MapPixels
     return MapPixels(on_map, rows, columns)
 
 
-def score_pixels(pixels: MapPixels, array: SaliencyMap) -> MapScore:
-    """Score pixels as `calc` scores gaze points.
+def rank_pixels(pixels: MapPixels, array: SaliencyMap, scored: int) -> tuple[Floats, MapScore]:
+    """Return the ranks of pixels, shape (n,), any number off the map, and the scores of the first of them.
 
     Args:
-        pixels: Pixels of the gaze points.
+        pixels: Pixels of gaze points, which `calc` describes.
         array: Saliency map, as `check_map` returns it.
+        scored: Number of pixels to score, from the first.
     """
+    size = array.size
     values = array[pixels.rows, pixels.columns]
-    if array.size >= _MANY_PIXELS and array.dtype not in (np.uint8, np.uint16) and is_rankable(array.dtype):
-        ranks = rank_values(array.ravel(), values, middle=_salient_place(array.size))
-        if ranks is not None:
-            salient = _count_salient(ranks.middle_below, ranks.middle_through, array.size)
-            return _make_score(
-                pixels.on_map, ranks.below + ranks.through, array.size, ranks.standardised, float(salient / array.size)
+    if size >= _MANY_PIXELS and array.dtype not in (np.uint8, np.uint16) and is_rankable(array.dtype):
+        ranked = rank_values(array.ravel(), values, middle=_salient_place(size))
+        if ranked is not None:
+            salient = _count_salient(ranked.middle_below, ranked.middle_through, size)
+            return _make_scores(
+                pixels.on_map[:scored],
+                ranked.below + ranked.through,
+                size,
+                ranked.standardised[:scored],
+                float(salient / size),
             )
     distinct, counts = _count_values(array)
     half_ranks = _half_ranks(counts)
-    chance = float(counts[_is_salient(half_ranks, array.size)].sum() / array.size)
+    chance = float(counts[_is_salient(half_ranks, size)].sum() / size)
     positions = np.searchsorted(distinct, values)
-    return _make_score(
-        pixels.on_map, half_ranks[positions], array.size, _standardise(distinct, counts)[positions], chance
-    )
+    standardised = _standardise(distinct, counts)[positions[:scored]]
+    return _make_scores(pixels.on_map[:scored], half_ranks[positions], size, standardised, chance)
 
 
-def score_values(values: NDArray[np.uint16], on_map: NDArray[np.bool_], samples: NDArray[np.uint16]) -> MapScore:
-    """Return the score of points from their values and a sample of the map's pixels.
+def rank_among(
+    values: NDArray[np.uint16], on_map: NDArray[np.bool_], samples: NDArray[np.uint16], scored: int
+) -> tuple[Floats, MapScore]:
+    """Return the ranks of values among a sample of a map's pixels, shape (n,), and the scores of the first of them.
 
     Args:
         values: Value at each point; any number off the map, shape (n,).
         on_map: Whether each point is on the map, shape (n,).
         samples: Values at pixels spread evenly over the map, ascending, shape (m,).
+        scored: Number of points to score, from the first.
     """
     size = samples.size
     middle = samples[_salient_place(size)]
     sought = np.append(values, middle)
-    below, through = np.searchsorted(samples, sought, "left"), np.searchsorted(samples, sought, "right")
-    standardised = np.full(values.size, math.nan)
+    below, through = samples.searchsorted(sought, "left"), samples.searchsorted(sought, "right")
+    standardised = np.full(scored, math.nan)
     if samples[0] < samples[-1]:
         numbers = samples.astype(np.int64)
-        total, squares = int(numbers.sum()), int((numbers * numbers).sum())
-        standardised = (values - total / size) / math.sqrt((squares * size - total**2) / size / (size - 1))
+        total, squares = int(numbers.sum()), int(numbers.dot(numbers))
+        standardised = (values[:scored] - total / size) / math.sqrt((squares * size - total**2) / size / (size - 1))
     salient = _count_salient(int(below[-1]), int(through[-1]), size)
-    return _make_score(on_map, (below + through)[:-1], size, standardised, salient / size)
+    return _make_scores(on_map[:scored], (below + through)[:-1], size, standardised, salient / size)
 
 
 def _salient_place(size: int) -> int:
@@ -193,14 +206,23 @@ def rescale(values: NDArray[Any]) -> Floats:
     return rescaled
 
 
-def _make_score(
+def _make_scores(
     on_map: NDArray[np.bool_], half_ranks: NDArray[np.int64], size: int, nss: Floats, chance: float
-) -> MapScore:
-    """Return the score of points from twice their mid-ranks among `size` pixels and their standardised values."""
-    hits, ranks = _is_salient(half_ranks, size), half_ranks / (2 * size)
+) -> tuple[Floats, MapScore]:
+    """Return ranks and scores from twice the mid-ranks among `size` pixels, shape (n,).
+
+    Args:
+        on_map: Whether the points to score are on the map, shape (m,); they are the first of the n.
+        half_ranks: Twice the mid-ranks.
+        size: Number of pixels of the map.
+        nss: Standardised values of the points to score, shape (m,).
+        chance: Share of the pixels that would be a hit.
+    """
+    ranks: Floats = half_ranks / (2 * size)
+    own, hits = ranks[: on_map.size], _is_salient(half_ranks[: on_map.size], size)
     if not on_map.all():
-        hits, ranks, nss = hits & on_map, np.where(on_map, ranks, math.nan), np.where(on_map, nss, math.nan)
-    return MapScore(hits, ranks, nss, chance)
+        hits, own, nss = hits & on_map, np.where(on_map, own, math.nan), np.where(on_map, nss, math.nan)
+    return ranks, MapScore(hits, own, nss, chance)
 
 
 def _is_salient(half_ranks: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
@@ -211,7 +233,13 @@ def _is_salient(half_ranks: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
 def _count_values(array: SaliencyMap) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the distinct values in ascending order and the number of pixels with each."""
     if array.dtype in (np.uint8, np.uint16):
-        histogram = np.bincount(array.ravel())
+        pixels = array.ravel()
+        if array.dtype == np.uint8 and array.size >= _MANY_BYTES and array.size % 2 == 0:
+            # Two pixels at once: half as many to count, in a table that fits into the processor's cache.
+            pairs = np.bincount(pixels.view(np.uint16), minlength=2**16).reshape(2**8, 2**8)
+            histogram = pairs.sum(axis=0) + pairs.sum(axis=1)
+        else:
+            histogram = np.bincount(pixels)
         present = np.flatnonzero(histogram)
         return present, histogram[present].astype(np.int64)
     values, counts = np.unique(array, return_counts=True)

@@ -18,6 +18,7 @@ from func.session.result_codes import InvalidReason
 from gaze_core.attention import Attention, FrameValues, SessionScore
 from gaze_core.blur import BlurredMap, blur_sigma_px, smooth_map
 from gaze_core.calibration import Calibration
+from gaze_core.comparisons import MapLookup
 from gaze_core.errors import SaliencyMapError, SaliencyMapNotFoundError
 from gaze_core.gaze import screen_to_video
 from gaze_core.ports import SaliencyMaps, UnusableMap, UsableMap, VideoMaps
@@ -32,6 +33,9 @@ DEFAULT_DISTANCE_MM = 600.0
 
 _MAX_SIGMA = 1000.0
 """Limit of the blur in map sizes; the map is uniform long before."""
+
+_LOOKED_UP = 256
+"""Frames for which the comparisons are looked up at once."""
 
 _OFF_VIDEO = GazePoint(-1.0, -1.0)
 
@@ -216,21 +220,43 @@ class _Blur:
         return smooth_map(saliency_map, *sigmas_px)
 
 
+class _Lookups:
+    """Looks up where the maps of a video are evaluated, for many frames at once: one by one that takes longer."""
+
+    def __init__(self, score: SessionScore, video_frames: NDArray[np.int64]) -> None:
+        self._score = score
+        self._order = np.argsort(video_frames, kind="stable")
+        self._video_frames = video_frames[self._order]
+        self._start = self._end = 0
+        self._block: MapLookup | None = None
+
+    def find(self, video_frames: Sequence[int]) -> tuple[NDArray[np.int64], MapLookup]:
+        """Return the places of the frames that show some video frames, and where to evaluate their map."""
+        starts = self._video_frames.searchsorted(video_frames, "left").tolist()
+        ends = self._video_frames.searchsorted(video_frames, "right").tolist()
+        if starts[1:] != ends[:-1]:
+            parts = [self._order[start:end] for start, end in zip(starts, ends, strict=True)]
+            places = np.concatenate(parts)
+            return places, self._score.look_up(places)
+        start, end = starts[0], ends[-1]
+        if self._block is None or not self._start <= start <= end <= self._end:
+            self._start, self._end = start, max(end, min(start + _LOOKED_UP, self._order.size))
+            self._block = self._score.look_up(self._order[self._start : self._end])
+        return self._order[start:end], self._block.take(slice(start - self._start, end - self._start))
+
+
 def _score(video: VideoMaps, shown: _Shown, blur: _Blur | None) -> SessionNumbers:
     plain = SessionScore(shown.times_s, shown.points)
     blurred = None if blur is None else plain.restart()
-    by_video_frame = np.argsort(shown.video_frames, kind="stable")
-    in_order = shown.video_frames[by_video_frame]
-    lost: Counter[str] = Counter(no_map=in_order.size)
+    lookups = _Lookups(plain, shown.video_frames)
+    lost: Counter[str] = Counter(no_map=shown.video_frames.size)
     bad_maps: list[int] = []
     for stored in video.stored:
-        ends = [np.searchsorted(in_order, (video_frame, video_frame + 1)) for video_frame in stored.frame_nums]
-        places = np.concatenate([by_video_frame[start:end] for start, end in ends])
+        places, lookup = lookups.find(stored.frame_nums)
         lost["no_map"] -= places.size
         reason = stored.reason if isinstance(stored, UnusableMap) else None
         if isinstance(stored, UsableMap):
             try:
-                lookup = plain.look_up(places)
                 plain.add_map(places, stored.saliency_map, lookup)
                 if blur is not None and blurred is not None:
                     for members, blurred_map in blur(stored.saliency_map, places):

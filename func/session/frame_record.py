@@ -215,8 +215,8 @@ def _first_of_frames(session: Session, name: str) -> Any:  # noqa: ANN401 - one 
     Records of frames are write-once, so later requests cannot change them. Settings of the session can be replaced by
     any client that knows its id.
     """
-    for _, value in sorted(session.frames.items(), key=lambda entry: entry[0]):
-        found = getattr(read_record(value), name, None)
+    for number in sorted(session.frames):
+        found = getattr(read_record(session.frames[number]), name, None)
         if found is not None:
             return found
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from func.session.attention_score import DEFAULT_FPS, GazeAccuracy, find_accuracy, score_gazes
-from func.session.frame_record import read_calibration_session, read_record, read_screen, read_viewport
+from func.session.frame_record import read_calibration_session, read_camera, read_record, read_screen, read_viewport
 from func.session.gaze_track import find_gazes, find_times_s, find_video_frames, move_to_setup, read_records
 from func.session.result import SessionResult, read_result
 from func.session.viewer_calibration import find_viewer_calibration
@@ -162,7 +162,7 @@ def examine_session(
     attention = numbers.attention
     missing = 0 if stored is None else min(stored.lost.missing, MAX_MISSING)
     rows = make_rows(session, records, valid, viewport, times, missing=missing)
-    rows, events = find_events(add_scores(rows, numbers), session, records)
+    rows, events = find_events(add_scores(rows, numbers), session, records, screen=screen, camera=read_camera(parsed))
     if events.fixations is None and any(row.screen_x is not None for row in rows):
         notes.append("The records lack the position of the eyes, so there are no fixations and saccades.")
     setups = {

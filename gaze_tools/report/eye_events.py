@@ -1,21 +1,21 @@
 """Fixations, saccades and blinks of a session."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from func.session.frame_record import FrameRecord, read_camera, read_screen
+from func.session.frame_record import FrameRecord
+from func.session.measured import read_numbers
 from gaze_core.blinks import Blink, find_blinks
 from gaze_core.fixations import find_fixations
 from gaze_core.gaze import direction_to
 from gaze_core.ports import Session
 from gaze_core.saccades import Saccade, find_saccades
 from gaze_core.smoothing import smooth_zero_lag
-from gaze_core.types import GazePoint
+from gaze_core.types import Camera, GazePoint, Screen
 from gaze_tools.report.trace import TraceRow
 
 REWIND_S = 0.2
@@ -65,7 +65,12 @@ class EyeEvents:
 
 
 def find_events(
-    rows: Sequence[TraceRow], session: Session, records: Mapping[int, FrameRecord | None]
+    rows: Sequence[TraceRow],
+    session: Session,
+    records: Mapping[int, FrameRecord | None],
+    *,
+    screen: Screen,
+    camera: Camera,
 ) -> tuple[list[TraceRow], EyeEvents]:
     """Return the rows with the numbers of their events, and the events.
 
@@ -75,6 +80,8 @@ def find_events(
         rows: Rows of the trace.
         session: Session with the stored frames.
         records: Parsed records by frame number.
+        screen: Screen of the session, for frames without their own.
+        camera: Camera of the session, for frames without their own.
     """
     numbered = list(rows)
     fixations: list[ScreenFixation] = []
@@ -82,11 +89,10 @@ def find_events(
     blinks: list[Blink] = []
     has_directions = has_openness = False
     for part in _split_at_rewinds(rows):
-        found = _find_gaze_events(
-            numbered, part, session, records, fixations_before=len(fixations), saccades_before=len(saccades)
-        )
-        if found is not None:
+        samples = _find_directions(numbered, part, session, records, (screen, camera))
+        if samples:
             has_directions = True
+            found = _find_gaze_events(numbered, samples, fixations_before=len(fixations), saccades_before=len(saccades))
             fixations += found[0]
             saccades += found[1]
         found_blinks = _find_blinks(numbered, part, session, len(blinks))
@@ -107,17 +113,14 @@ def _split_at_rewinds(rows: Sequence[TraceRow]) -> list[range]:
     return [range(first, last) for first, last in itertools.pairwise(starts)]
 
 
-def _find_gaze_events(
-    rows: list[TraceRow],
+def _find_directions(
+    rows: Sequence[TraceRow],
     part: range,
     session: Session,
     records: Mapping[int, FrameRecord | None],
-    *,
-    fixations_before: int,
-    saccades_before: int,
-) -> tuple[list[ScreenFixation], tuple[Saccade, ...]] | None:
-    """Number the rows of each fixation and saccade of a part, and return them."""
-    session_screen, session_camera = read_screen(session), read_camera(session)
+    setup: tuple[Screen, Camera],
+) -> dict[float, tuple[int, tuple[float, float]]]:
+    """Return the index and the gaze direction, in degrees, of each row of a part that has one, by time."""
     samples: dict[float, tuple[int, tuple[float, float]]] = {}
     for index in part:
         row = rows[index]
@@ -125,15 +128,27 @@ def _find_gaze_events(
         record = records.get(row.frame_number)
         if row.screen_x is None or row.screen_y is None or origin_mm is None or record is None:
             continue
-        direction = direction_to(
-            GazePoint(row.screen_x, row.screen_y),
-            origin_mm,
-            record.screen or session_screen,
-            record.camera or session_camera,
-        )
+        gaze = GazePoint(row.screen_x, row.screen_y)
+        direction = direction_to(gaze, origin_mm, record.screen or setup[0], record.camera or setup[1])
         samples.setdefault(row.time_s, (index, (float(direction[0]), float(direction[1]))))
-    if not samples:
-        return None
+    return samples
+
+
+def _find_gaze_events(
+    rows: list[TraceRow],
+    samples: Mapping[float, tuple[int, tuple[float, float]]],
+    *,
+    fixations_before: int,
+    saccades_before: int,
+) -> tuple[list[ScreenFixation], tuple[Saccade, ...]]:
+    """Number the rows of each fixation and saccade of a part, and return them.
+
+    Args:
+        rows: Rows of the trace.
+        samples: Index and direction of the rows of the part, from `_find_directions`.
+        fixations_before: Number of fixations in the parts before.
+        saccades_before: Number of saccades in the parts before.
+    """
     times = np.array(sorted(samples))
     indices = [samples[time_s][0] for time_s in times.tolist()]
     gaze_deg = smooth_zero_lag(times, np.array([samples[time_s][1] for time_s in times.tolist()]))
@@ -188,9 +203,4 @@ def _within(times: NDArray[np.float64], onset_s: float, duration_s: float) -> ra
 def _stored_numbers(session: Session, frame_number: int, name: str, count: int) -> tuple[float, ...] | None:
     """Return a stored list of finite numbers; None if the frame has none of this name and length."""
     value = session.frames.get(frame_number)
-    stored = value.get(name) if isinstance(value, Mapping) else None
-    if not isinstance(stored, list | tuple) or len(stored) != count:
-        return None
-    if any(isinstance(each, bool) or not isinstance(each, int | float) or not math.isfinite(each) for each in stored):
-        return None
-    return tuple(float(each) for each in stored)
+    return read_numbers(value.get(name), count) if isinstance(value, Mapping) else None

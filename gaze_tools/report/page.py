@@ -8,8 +8,8 @@ import csv
 import html
 import json
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from gaze_core.ports import SaliencyMaps
@@ -20,7 +20,7 @@ from gaze_tools.report.figures import ReportFigure, draw_figures
 from gaze_tools.report.numbers import describe_numbers
 from gaze_tools.report.page_template import PAGE
 from gaze_tools.report.scale import draw_scale
-from gaze_tools.report.trace import COLUMNS, TraceRow
+from gaze_tools.report.trace import COLUMNS
 
 MAX_LISTED_EVENTS = 30
 """Rows of an event table on the page; the CSV files have all events."""
@@ -68,26 +68,26 @@ def write_trace(report: Report, out: Path) -> None:
     Raises:
         OSError: A file cannot be written.
     """
-    with (out / "trace.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in report.rows:
-            writer.writerow(["" if value is None else value for value in _values(row)])
-    document = {
+    head = {
         "session_id": report.session_id,
         "video_id": report.video_id,
         "maps_digest": report.maps_digest,
         "columns": dict(COLUMNS),
-        "frames": [dict(zip(COLUMNS, _values(row), strict=True)) for row in report.rows],
-        **list_events(report.events),
     }
-    (out / "trace.json").write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _values(row: TraceRow) -> list[Any]:
-    return [
-        round(value, 6) if isinstance(value, float) else value for value in (getattr(row, name) for name in COLUMNS)
-    ]
+    read, to_json = attrgetter(*COLUMNS), json.JSONEncoder(allow_nan=False).encode
+    with (
+        (out / "trace.csv").open("w", newline="", encoding="utf-8") as table,
+        (out / "trace.json").open("w", encoding="utf-8") as document,
+    ):
+        writer = csv.writer(table)
+        writer.writerow(COLUMNS)
+        # Row by row: the document of an hour takes more memory than all that it is made of.
+        document.write(f'{to_json(head)[:-1]}, "frames": [')
+        for index, row in enumerate(report.rows):
+            values = [round(value, 6) if isinstance(value, float) else value for value in read(row)]
+            writer.writerow(values)
+            document.write(f"{', ' if index else ''}{to_json(dict(zip(COLUMNS, values, strict=True)))}")
+        document.write(f"], {to_json(list_events(report.events))[1:]}\n")
 
 
 def _render(report: Report, figures: Sequence[ReportFigure], overlay: str | None) -> str:

@@ -93,23 +93,16 @@ def make_rows(
             status = "unreadable" if number in records else "missing"
             rows.append(TraceRow(number, time_s, video_frame, status))
             continue
-        row = TraceRow(number, time_s, video_frame, "old_format" if record.validity is None else str(record.validity))
         gaze = gazes.get(number)
-        if gaze is not None:
-            point = screen_to_video(gaze, record.viewport or viewport)
-            value = session.frames[number]
-            row = replace(
-                row,
-                status="no_map",
-                screen_x=gaze.x,
-                screen_y=gaze.y,
-                video_x=point.x,
-                video_y=point.y,
-                distance_mm=_number(value.get("distance_mm")) if isinstance(value, Mapping) else None,
-            )
-        elif record.validity is Validity.OK:
-            row = replace(row, status=str(Validity.LOW_QUALITY))
-        rows.append(row)
+        if gaze is None:
+            validity = Validity.LOW_QUALITY if record.validity is Validity.OK else record.validity
+            rows.append(TraceRow(number, time_s, video_frame, "old_format" if validity is None else str(validity)))
+            continue
+        point = screen_to_video(gaze, record.viewport or viewport)
+        value = session.frames[number]
+        distance_mm = _number(value.get("distance_mm")) if isinstance(value, Mapping) else None
+        places = (gaze.x, gaze.y, point.x, point.y)
+        rows.append(TraceRow(number, time_s, video_frame, "no_map", *places, distance_mm=distance_mm))
     return rows
 
 

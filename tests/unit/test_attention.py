@@ -158,6 +158,45 @@ class TestStreaming:
         assert session.summarise() == self.held(range(40)).summarise()
         assert session.trace().ranks == approx(self.held(range(40)).trace().ranks[shuffled], nan_ok=True)
 
+    def test_a_summary_in_between_changes_nothing(self):
+        session = SessionScore(self.times_s, self.points)
+        for number in range(40):
+            session.add_map(range(5 * number, 5 * number + 5), self.maps[number])
+            assert session.summarise().frames == 5 * number + 5
+
+        assert session.summarise() == self.held(range(40)).summarise()
+
+    def test_a_session_may_be_longer_than_what_is_added_up_at_once(self):
+        rng = np.random.default_rng(8)
+        times_s, points = np.arange(300) * 0.05, rng.random((300, 2))
+        at_once, one_by_one = SessionScore(times_s, points), SessionScore(times_s, points)
+        for frame in range(300):
+            at_once.add_map(frame, self.maps[frame % 40])
+            one_by_one.add_map(frame, self.maps[frame % 40])
+            one_by_one.trace()
+
+        found, expected = at_once.trace(), one_by_one.trace()
+        assert found.beaten.tolist() == expected.beaten.tolist()
+        assert found.shuffled.tolist() == expected.shuffled.tolist()
+        assert found.lagged_ranks == approx(expected.lagged_ranks, abs=0, nan_ok=True)
+        # 64 comparisons of each frame.
+        assert found.compared.sum() == 300 * 64
+
+    def test_a_restarted_score_does_not_contain_the_maps_so_far(self):
+        session = scored([0.0, 5.0], [place(0), place(3)], [LEFT])
+
+        assert session.restart().summarise() is None
+        assert session.summarise().frames == 1
+
+    def test_frames_may_be_looked_up_before_their_maps(self):
+        session = SessionScore(self.times_s, self.points)
+        found = session.look_up(range(200))
+        for number in range(40):
+            frames = slice(5 * number, 5 * number + 5)
+            session.add_map(range(200)[frames], self.maps[number], found.take(frames))
+
+        assert session.summarise() == self.held(range(40)).summarise()
+
     def test_only_scored_frames_count(self):
         attention = self.held([0, 39]).summarise()
 

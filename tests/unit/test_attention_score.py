@@ -6,6 +6,7 @@ import pytest
 from func.session.attention_score import GazeAccuracy, score_gazes
 from func.session.frame_record import FrameRecord
 from func.session.measured import Measured
+from gaze_core.ports import UsableMap, VideoMaps
 from gaze_core.types import GazePoint, Screen, Validity, Viewport
 from gaze_core.video_times import VideoTimes
 from tests.fakes.saliency_store import FakeSaliencyMaps
@@ -195,3 +196,39 @@ def test_a_gaze_is_compared_with_the_frame_that_starts_last_before_its_position(
     assert scored.trace.video_frame == [1, 2, 2, 3]
     assert scored.trace.hit == [1, 1, 1, None]
     assert scored.lost["no_map"] == 1
+
+
+@pytest.mark.parametrize("every", [1, 2, 300])
+def test_every_frame_is_compared_with_its_own_map_in_a_long_session(every):
+    # Frames of a long session are looked up in blocks; a map is held for some of them, or for more than a block.
+    left, right = np.array([[4.0, 3.0, 2.0, 1.0]]), np.array([[1.0, 2.0, 3.0, 4.0]])
+    maps = HeldMaps({number: (left, right)[number // every % 2] for number in range(0, 600, every)}, every)
+    gazes = {number + 1: GazePoint(0.1, 0.5) for number in range(600) if number % 7}
+
+    trace = score_gazes(maps, "v", gazes, {}, screen=Screen(), viewport=Viewport()).trace
+
+    assert trace.frame_number == sorted(gazes)
+    assert trace.hit == [1 - (number - 1) // every % 2 for number in trace.frame_number]
+
+
+def test_a_map_may_be_shared_by_frames_with_others_between():
+    maps = HeldMaps({}, 1)
+    left, right = np.array([[4.0, 3.0, 2.0, 1.0]]), np.array([[1.0, 2.0, 3.0, 4.0]])
+    maps.stored = [UsableMap((1, 3), left), UsableMap((2,), right)]
+    gazes = {number: GazePoint(0.1, 0.5) for number in (1, 2, 3)}
+
+    trace = score_gazes(maps, "v", gazes, {}, screen=Screen(), viewport=Viewport()).trace
+
+    assert trace.hit == [1, 0, 1]
+
+
+class HeldMaps:
+    """Maps that are each held for some video frames."""
+
+    def __init__(self, maps, every):
+        self.stored = [
+            UsableMap(tuple(range(first + 1, first + 1 + every)), saliency_map) for first, saliency_map in maps.items()
+        ]
+
+    def extract_saliencyMap(self, video_id, *, frame_nums=None):
+        return VideoMaps(iter(self.stored), None, fps=20.0, times=VideoTimes(20.0))

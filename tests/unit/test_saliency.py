@@ -51,6 +51,19 @@ def test_every_kind_of_number_makes_a_map(dtype):
     assert calc([centre_of(1, 4)], TEN.astype(dtype)).ranks.tolist() == [0.95]
 
 
+@pytest.mark.parametrize("width", [200, 201, 500, 501])
+def test_bytes_of_maps_of_any_size_are_counted_alike(width):
+    # 399 rows: an even number of pixels and an odd one, of maps below and above 100,000 pixels.
+    pixels = np.random.default_rng(width).integers(0, 256, (399, width)).astype(np.uint8)
+    points = np.random.default_rng(1).random((200, 2))
+
+    one_by_one, wider = calc(points, pixels), calc(points, pixels.astype(np.uint16))
+
+    assert one_by_one.ranks.tolist() == wider.ranks.tolist()
+    assert one_by_one.nss.tolist() == wider.nss.tolist()
+    assert one_by_one.chance == wider.chance
+
+
 def test_a_map_has_at_most_the_pixels_of_a_4k_frame():
     assert check_map(np.zeros((2304, 4096), dtype=np.uint8)).shape == (2304, 4096)
     with pytest.raises(SaliencyMapError, match="at most 9437184 pixels, not 9441280"):
