@@ -156,12 +156,13 @@ def translated_errors() -> Iterator[None]:
         raise click.ClickException(describe_error(error)) from error
 
 
-def make_progress(label: str, *fields: str) -> "Progress":
+def make_progress(label: str, *fields: str, console: Console = console) -> "Progress":
     """Return a progress bar with a label, a count, the time left and the task fields to show.
 
     Args:
         label: Text before the bar.
         *fields: Names of task fields, shown in this order.
+        console: Where to draw.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 

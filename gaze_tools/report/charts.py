@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gaze_tools.report.svg import TEXT, WIDTH, Svg, hex_colours
+from gaze_tools.report.svg import LETTER, TEXT, WIDTH, Svg, hex_colours, legend_height
 from gaze_tools.report.trace import STATUSES
 
 MAX_PATH_FIXATIONS = 150
@@ -22,8 +22,12 @@ MAX_VIEWPORTS = 20
 OFF_SCREEN = 0.15
 """Maximum distance from the screen, in screen sizes, at which a fixation is drawn."""
 
-_LEFT, _RIGHT = 52.0, WIDTH - 28
+_LEFT, _RIGHT = 60.0, WIDTH - 44
 _PLOT_HEIGHT = 200.0
+_TITLE_GAP = 20.0
+_AXES_HEIGHT = TEXT + _TITLE_GAP + _PLOT_HEIGHT + 2 * TEXT + 14
+"""Height of a chart with axes below its legend: title, plot, and two lines of text."""
+
 _STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
@@ -55,13 +59,14 @@ def draw_score_over_time(
     if interval_percent is not None:
         described += f", its 95 % interval {interval_percent[0]:.1f} to {interval_percent[1]:.1f} %"
     described += f"; chance is {100 * float(chances.mean()):.1f} %."
-    svg = Svg("score", "Score over time", described, 22 + TEXT + 16 + _PLOT_HEIGHT + 2 * TEXT + 14)
     entries = [("score", "line", "score"), ("chance", "line", "chance")]
     if interval_percent is not None:
         entries.append(("95 % interval", "area", "band"))
+    height = legend_height([label for label, _, _ in entries]) + _AXES_HEIGHT
+    svg = Svg("score", "Score over time", described, height)
     top = svg.legend(0, entries) + TEXT
     svg.text(0, top - 4, f"% hits in {window_s:.0f} s")
-    axes = _Axes(svg, top + 12, float(times_s[0]), float(times_s[-1]))
+    axes = _Axes(svg, top + _TITLE_GAP, float(times_s[0]), float(times_s[-1]))
     if interval_percent is not None:
         low, high = (axes.y(value) for value in interval_percent)
         svg.add("rect", class_="band", x=_LEFT, y=high, width=_RIGHT - _LEFT, height=max(1.0, low - high))
@@ -85,12 +90,12 @@ def draw_coverage(times_s: NDArray[np.float64], statuses: Sequence[str]) -> Svg:
     counts = Counter(statuses)
     order = [*(name for name in STATUSES if name in counts), *sorted(counts.keys() - set(STATUSES))]
     labels = [f"{status.replace('_', ' ')} ({counts[status]})" for status in order]
-    height = 22 * ((len(order) + 2) // 3) + TEXT + 16 + _PLOT_HEIGHT + 2 * TEXT + 14
+    height = legend_height(labels) + _AXES_HEIGHT
     svg = Svg("coverage", "Scored and lost frames over time", f"Number of frames: {', '.join(labels)}.", height)
     colours = [f"var(--{status}, var(--quiet))" for status in order]
     top = svg.legend(0, [(label, "box", colour) for label, colour in zip(labels, colours, strict=True)]) + TEXT
     svg.text(0, top - 4, "% of frames")
-    axes = _Axes(svg, top + 12, first_s, float(edges[-1]))
+    axes = _Axes(svg, top + _TITLE_GAP, first_s, float(edges[-1]))
     bottom = np.zeros(len(edges) - 1)
     names = np.array(statuses)
     for status, colour in zip(order, colours, strict=True):
@@ -125,7 +130,7 @@ def draw_fixations(
     origin_x, origin_y = margin - left * width, margin - upper * screen_height
     bottom = origin_y + lower * screen_height + margin
     described = f"{len(fixations)} fixations, of which the longest lasted {float(fixations[:, 1].max()):.2f} s."
-    svg = Svg("fixations", "Fixations on the screen", described, bottom + 64)
+    svg = Svg("fixations", "Fixations on the screen", described, bottom + 74)
     svg.add("rect", class_="ground", x=origin_x, y=origin_y, width=width, height=screen_height)
     for x, y, view_width, view_height in viewports[:MAX_VIEWPORTS]:
         if (x, y, view_width, view_height) != (0, 0, 1, 1):
@@ -161,7 +166,9 @@ class _Axes:
             svg.line("axis", (_LEFT, self.y(percent)), (_RIGHT, self.y(percent)))
             if percent % 50 == 0:
                 svg.text(_LEFT - 8, self.y(percent) + 5, str(percent), anchor="end")
-        step_s = next((step for step in _STEPS_S if self._span_s / step <= 6), self._span_s / 5)
+        # Labels do not touch on a phone.
+        most = min(6.0, (_RIGHT - _LEFT) / (LETTER * (len(clock_time(first_s + self._span_s)) + 0.5)))
+        step_s = next((step for step in _STEPS_S if self._span_s / step <= most), self._span_s / 5)
         bottom = top + _PLOT_HEIGHT
         for tick in range(int(np.ceil(first_s / step_s)), int(np.floor(last_s / step_s)) + 1):
             x = self.x(tick * step_s)

@@ -25,6 +25,7 @@ from gaze_tools.film_times import FilmTimes
 from gaze_tools.report.examination import Report, examine_session, read_gazes
 from gaze_tools.report.overlay import check_film_fits, check_overlay_path, name_beside, write_overlay
 from gaze_tools.report.page import write_report
+from gaze_tools.report.progress import LateProgress, WatchedMaps
 from gaze_tools.saliency.connection import check_connection
 from gaze_tools.session.api import SessionApi, describe_missing, is_session_id
 from gaze_tools.session.export_file import ExportedSessions, is_export
@@ -128,7 +129,9 @@ def report(
         maps = MongoSaliencyMaps(mongo_uri, database=database, timeout_s=TIMEOUT_S)
         notes: list[str] = []
         gazes, accuracy = read_gazes(session, sessions, lambda: load_model(gaze_model, sha256=gaze_model_sha256), notes)
-        examined = examine_session(session, maps, gazes, notes, accuracy=accuracy)
+        with LateProgress("frames") as progress:
+            watched = WatchedMaps(maps, progress.update)
+            examined = examine_session(session, watched, gazes, notes, accuracy=accuracy)
         if times is not None:
             check_film_fits(examined, times)
         page = write_report(examined, maps, out, video=video, overlay=name_beside(overlay, out))

@@ -1,6 +1,7 @@
 """The fixations, saccades and blinks of a report as CSV and JSON."""
 
 import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def write_events(events: EyeEvents, out: Path) -> None:
             writer = csv.DictWriter(file, EVENT_COLUMNS[kind])
             writer.writeheader()
             writer.writerows(listed or [])
+
+
+def write_fixation_columns(events: EyeEvents, path: Path) -> None:
+    """Write what a drawing of the fixations over the film needs, as JSON, without spaces.
+
+    Lists of equal length, in order: `onset_ms`, `duration_ms`, and `x` and `y` in hundred-thousandths of the film's
+    size. Each is null if the records lack the position of the eyes.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    found, columns = events.fixations, dict.fromkeys(("onset_ms", "duration_ms", "x", "y"))
+    if found is not None:
+        columns = {
+            "onset_ms": [round(1000 * each.onset_s) for each in found],
+            "duration_ms": [round(1000 * each.duration_s) for each in found],
+            "x": [round(100_000 * each.video_x) for each in found],
+            "y": [round(100_000 * each.video_y) for each in found],
+        }
+    path.write_text(json.dumps(columns, separators=(",", ":")), encoding="utf-8")
 
 
 def _rounded(value: float | int) -> float:

@@ -62,10 +62,10 @@ def draw_heat_map(heat: HeatMap, frame: NDArray[np.uint8] | None, aspect: float)
         f"left and {100 * (row + 0.5) / heat.density.shape[0]:.0f} % from the top of the video: {_number(most)} s per "
         "square degree."
     )
-    svg = Svg("heat_map", "Heat map of the session", described, height + 70)
+    svg = Svg("heat_map", "Heat map of the session", described, height + 80)
     svg.image(_lay_over(frame, heat), ((WIDTH - width) / 2, 0, width, height))
     colours = hex_colours(np.linspace(0, 1, 9), _PALETTE)
-    svg.scale(height + 6, colours, "0", _number(most), "seconds of gaze per square degree of visual angle")
+    svg.scale(height + 6, colours, "0", _number(most), "seconds of gaze per square degree")
     return svg
 
 

@@ -1,11 +1,9 @@
 """The score on a scale from 0 to 100 %, with its interval and the chance level."""
 
-from gaze_tools.report.svg import TEXT, WIDTH, Svg
+from gaze_tools.report.svg import LETTER, TEXT, WIDTH, Svg
 
 _LEFT, _RIGHT = 12.0, WIDTH - 12
 _MIDDLE = TEXT + 22
-_LETTER = 10.5
-"""Width of a letter on a phone, where the text is largest in relation to the figure."""
 
 
 def draw_scale(score_percent: float, interval_percent: tuple[float, float] | None, chance_percent: float) -> Svg:
@@ -20,7 +18,7 @@ def draw_scale(score_percent: float, interval_percent: tuple[float, float] | Non
     if interval_percent is not None:
         text = ", 95 % interval {:.1f} to {:.1f} %".format(*interval_percent)
         label, described = label + text, described + text
-    svg = Svg("scale", "Score", f"{described}.", _MIDDLE + TEXT + 22)
+    svg = Svg("scale", "Score", f"{described}.", _MIDDLE + TEXT + 24)
     svg.add("rect", class_="track", x=_LEFT, y=_MIDDLE - 5, width=_RIGHT - _LEFT, height=10, rx=5)
     if interval_percent is not None:
         left, right = map(_at, interval_percent)
@@ -32,14 +30,14 @@ def draw_scale(score_percent: float, interval_percent: tuple[float, float] | Non
     svg.text(place_label(_at(score_percent), label), TEXT - 4, label, anchor="middle")
     svg.text(chance_x, _MIDDLE + TEXT + 16, chance_label, anchor="middle")
     for x, end, anchor in ((0.0, "0", "start"), (WIDTH, "100", "end")):
-        if abs(x - chance_x) > _LETTER * (len(chance_label) / 2 + len(end) + 1):
+        if abs(x - chance_x) > LETTER * (len(chance_label) / 2 + len(end) + 1):
             svg.text(x, _MIDDLE + TEXT + 16, end, anchor=anchor)
     return svg
 
 
 def place_label(x: float, text: str) -> float:
     """Return the middle of a text that belongs to x and is not cut off at the sides of the figure."""
-    half = _LETTER * len(text) / 2
+    half = LETTER * len(text) / 2
     return min(max(x, half), WIDTH - half)
 
 

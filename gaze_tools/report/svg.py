@@ -1,7 +1,8 @@
 """Figures as SVG: text stays text, colours follow the reader's light or dark mode, nothing is loaded from elsewhere."""
 
 import base64
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 import cv2
@@ -11,11 +12,16 @@ from numpy.typing import NDArray
 WIDTH = 600.0
 """Width of a figure in its own units."""
 
-TEXT = 20.0
+TEXT = 27.0
 """Room for a line of text: on a phone the text is larger in relation to the figure."""
+
+LETTER = 13.5
+"""Width of a letter on a phone."""
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _JPEG_QUALITY = 85
+_SHORT_LABEL = 13
+"""Most letters of a label of which three fit side by side on a phone."""
 
 STYLE = """
 .chart { --ink: #16211f; --quiet: #53615e; --line: #c9d2ce; --ground: #f1f4f2; --gaze: #c2303f; --chance: #53615e;
@@ -34,7 +40,9 @@ STYLE = """
 .chart .chance { fill: none; stroke: var(--chance); stroke-width: 2; stroke-dasharray: 7 5; }
 .chart .path { fill: none; stroke: var(--quiet); stroke-width: 1; }
 .chart .fixation { stroke: var(--ink); stroke-width: .8; fill-opacity: .8; }
-@media (max-width: 34rem) { .chart text { font-size: 19px; } }
+@media (max-width: 44rem) { .chart text { font-size: 17px; } }
+@media (max-width: 34rem) { .chart text { font-size: 22px; } }
+@media (max-width: 27rem) { .chart text { font-size: 25px; } }
 @media screen and (prefers-color-scheme: dark) {
   .chart { --ink: #e9efed; --quiet: #a7b5b1; --line: #46544f; --ground: #1b2523; --gaze: #ff7b86; --chance: #a7b5b1;
     --scored: #3fbfa8; --eyes_closed: #f4a259; --low_quality: #f08a6c; --no_face: #c79add; --missing: #8b96a1;
@@ -117,30 +125,30 @@ class Svg:
         for index, colour in enumerate(colours):
             offset = f"{index / (len(colours) - 1):.3f}"
             ET.SubElement(gradient, "stop", {"offset": offset, "stop-color": colour})
-        self.text(0, top + 15, unit)
-        self.add("rect", class_="axis", x=0.5, y=top + 24, width=WIDTH - 1, height=14, fill=f"url(#{self.name}-scale)")
-        self.text(0, top + 57, low)
-        self.text(WIDTH, top + 57, high, anchor="end")
+        self.text(0, top + 20, unit)
+        self.add("rect", class_="axis", x=0.5, y=top + 30, width=WIDTH - 1, height=14, fill=f"url(#{self.name}-scale)")
+        self.text(0, top + 67, low)
+        self.text(WIDTH, top + 67, high, anchor="end")
 
-    def legend(self, top: float, entries: Iterable[tuple[str, str, str]]) -> float:
-        """Add a legend in three columns; return the position below it.
+    def legend(self, top: float, entries: Sequence[tuple[str, str, str]]) -> float:
+        """Add a legend in columns; return the position below it.
 
         Args:
             top: Its top.
             entries: Label of each entry, `line` or `box`, and the class of the line or the fill of the box.
         """
-        row = 0
+        columns = _count_columns([label for label, _, _ in entries])
         for index, (label, kind, look) in enumerate(entries):
-            row, column = divmod(index, 3)
-            x, y = column * WIDTH / 3, top + 22 * row
+            row, column = divmod(index, columns)
+            x, y = column * WIDTH / columns, top + TEXT * row
             if kind == "line":
-                self.line(look, (x, y + 9), (x + 24, y + 9))
+                self.line(look, (x, y + 15), (x + 24, y + 15))
             elif kind == "box":
-                self.add("rect", x=x, y=y + 2, width=14, height=14, style=f"fill: {look}")
+                self.add("rect", x=x, y=y + 8, width=14, height=14, style=f"fill: {look}")
             else:
-                self.add("rect", class_=look, x=x, y=y + 2, width=24, height=14)
-            self.text(x + (20 if kind == "box" else 30), y + 14, label)
-        return top + 22 * (row + 1)
+                self.add("rect", class_=look, x=x, y=y + 8, width=24, height=14)
+            self.text(x + (20 if kind == "box" else 30), y + 21, label)
+        return top + legend_height([label for label, _, _ in entries])
 
     def inline(self) -> str:
         """Return the element for a page that has `STYLE`."""
@@ -152,6 +160,16 @@ class Svg:
         style += "{ svg { background: #101615; } }</style>"
         head, _, rest = self.inline().partition(">")
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} xmlns="{_NAMESPACE}">{style}{rest}\n'
+
+
+def legend_height(labels: Sequence[str]) -> float:
+    """Return the height of a legend with these labels."""
+    return TEXT * math.ceil(len(labels) / _count_columns(labels))
+
+
+def _count_columns(labels: Sequence[str]) -> int:
+    """Return three columns for short labels, two for long ones."""
+    return 3 if max(map(len, labels), default=0) <= _SHORT_LABEL else 2
 
 
 def colours_of(values: NDArray[np.float64], palette: int) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from func.adapters.saliency_store import MongoSaliencyMaps
 from func.adapters.session_api import HttpSessionStore
 from func.bootstrap import load_model
 from gaze_core.errors import GazeError, SessionNotFoundError, SessionStoreError, SessionStoreTimeoutError
+from gaze_tools.report.events_list import write_fixation_columns
 from gaze_tools.report.examination import Report, examine_session, read_gazes
 from gaze_tools.report.page import DATA_FILES, write_report, write_trace
 from gaze_tools.session.api import SessionApi, is_session_id
@@ -40,7 +41,10 @@ OVERLAY = "overlay.mp4"
 MAX_LINKED_S = 180.0
 """Longest film whose report links to its overlay. The browser waits for it: about as long as the film, in Full HD."""
 
-FILES = {"session.json", "report.html", *DATA_FILES}
+FIXATIONS = "fixations.json"
+"""Fixations for the page, which needs neither the frames nor their scores."""
+
+FILES = {"session.json", "report.html", FIXATIONS, *DATA_FILES}
 """Files of a session that can be downloaded, beside its overlay."""
 
 _UNFINISHED = ".report"
@@ -194,7 +198,10 @@ class KeptSessions:
         with self._one_report_at_a_time:
             if not (place / name).is_file():
                 with _make_whole(place) as part:
-                    if name in TRACES:
+                    if name == FIXATIONS:
+                        events = self.examine(session_id, with_scores=False).events
+                        write_fixation_columns(events, part / FIXATIONS)
+                    elif name in TRACES:
                         write_trace(self.examine(session_id), part)
                     else:
                         self._write_report(session_id, video, part)

@@ -3,7 +3,7 @@
 import pytest
 
 from gaze_tools.report.page import write_report
-from tests.fakes.report import examine, maps_for, record, right_and_left
+from tests.fakes.report import LOOKS_RIGHT, examine, maps_for, record, right_and_left
 from tests.studio.browser import find_browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev: pip install playwright")
@@ -81,14 +81,56 @@ def test_text_in_the_figures_stands_out_from_the_page(browser, report_url, schem
     assert contrast(*colours) >= 7
 
 
-def test_text_in_the_figures_is_legible_on_a_phone(browser, report_url):
-    page = open_report(browser, report_url, width=390, scheme="light")
+SIZES = """() => [...document.querySelectorAll(".chart text")].map((each) => {
+  const chart = each.ownerSVGElement;
+  const scale = chart.getBoundingClientRect().width / chart.viewBox.baseVal.width;
+  return scale * Number.parseFloat(getComputedStyle(each).fontSize);
+})"""
+MISPLACED = """() => [...document.querySelectorAll(".chart")].flatMap((chart) => {
+  const box = chart.getBoundingClientRect();
+  const texts = [...chart.querySelectorAll("text")].map((each) => [each.textContent, each.getBoundingClientRect()]);
+  const outside = texts.filter(([, { left, right, bottom }]) => {
+    return left < box.left - 0.5 || right > box.right + 0.5 || bottom > box.bottom + 0.5;
+  });
+  // The box of a line of text is a few pixels higher than its letters.
+  const meet = (one, other) => one.left < other.right && other.left < one.right &&
+    one.top + 3 < other.bottom && other.top + 3 < one.bottom;
+  const touching = texts.flatMap(([text, one], index) => {
+    return texts.slice(0, index).filter(([, other]) => meet(one, other)).map(([beside]) => `${text} on ${beside}`);
+  });
+  return [...outside.map(([text]) => `${text} outside`), ...touching];
+})"""
 
-    heights = page.evaluate(
-        "[...document.querySelectorAll('.chart text')].map((e) => e.getBoundingClientRect().height)"
-    )
 
-    assert min(heights) >= 11
+@pytest.fixture(scope="module")
+def long_report_url(tmp_path_factory):
+    """A session of three hours with frames of every kind: the longest labels."""
+    kinds = ("ok", "eyes_closed", "low_quality", "no_face", "ok")
+    frames = {
+        number: record(
+            LOOKS_RIGHT if kinds[number % 5] == "ok" else None,
+            validity=kinds[number % 5],
+            video_time_ms=9000.0 * number,
+        )
+        for number in range(1, 1201)
+    }
+    report, store = examine(frames, maps_for(range(1, 600)))
+    return write_report(report, store, tmp_path_factory.mktemp("long")).as_uri()
+
+
+@pytest.mark.parametrize("width", [390, 433, 545, 705, 1280])
+def test_text_in_the_figures_is_legible_at_any_width(browser, report_url, width):
+    page = open_report(browser, report_url, width=width, scheme="light")
+
+    assert min(page.evaluate(SIZES)) >= 14
+
+
+@pytest.mark.parametrize("width", [320, 390, 433, 545, 1280])
+def test_text_in_the_figures_has_room(browser, report_url, long_report_url, width):
+    for url in (report_url, long_report_url):
+        page = open_report(browser, url, width=width, scheme="light")
+
+        assert page.evaluate(MISPLACED) == []
 
 
 def test_a_link_downloads_the_file_beside_the_page(browser, report_url):

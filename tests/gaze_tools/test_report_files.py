@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from gaze_tools.report.charts import clock_time
-from gaze_tools.report.events_list import EVENT_COLUMNS
-from gaze_tools.report.page import DATA_FILES, write_report
+from gaze_tools.report.events_list import EVENT_COLUMNS, write_fixation_columns
+from gaze_tools.report.eye_events import EyeEvents, ScreenFixation
+from gaze_tools.report.page import DATA_FILES, write_report, write_trace
 from gaze_tools.report.trace import COLUMNS
 from tests.fakes.report import LOOKS_LEFT, LOOKS_RIGHT, RIGHT, examine, maps_for, record, result_of, right_and_left
 from tests.fakes.videos import write_video
@@ -124,6 +125,25 @@ class TestFiles:
         ]
         assert (saccades[0]["onset_s"], float(saccades[0]["amplitude_deg"])) == ("0.45", pytest.approx(28.95, abs=0.1))
 
+    def test_the_columns_of_the_fixations_have_no_more_digits_than_a_screen_shows(self, tmp_path):
+        path = tmp_path / "fixations.json"
+        seen = ScreenFixation(1.23456, 0.45678, 0.1, 0.2, 0.123456, -0.654321, 0.5, 9)
+        write_fixation_columns(EyeEvents((seen,)), path)
+
+        assert path.read_text() == '{"onset_ms":[1235],"duration_ms":[457],"x":[12346],"y":[-65432]}'
+
+    def test_without_the_position_of_the_eyes_the_columns_are_null(self, tmp_path):
+        write_fixation_columns(EyeEvents(), tmp_path / "fixations.json")
+
+        assert set(json.loads((tmp_path / "fixations.json").read_text()).values()) == {None}
+
+    def test_without_a_frame_the_trace_is_empty(self, tmp_path):
+        report, _ = examine({})
+        write_trace(report, tmp_path)
+
+        assert json.loads((tmp_path / "trace.json").read_text())["frames"] == []
+        assert (tmp_path / "trace.csv").read_text() == ",".join(COLUMNS) + "\n"
+
     def test_without_events_the_tables_have_their_header_only(self, tmp_path):
         report, store = examine({1: record(validity="no_face")}, {1: RIGHT})
         write_report(report, store, tmp_path)
@@ -185,7 +205,7 @@ class TestFigures:
     def test_the_scale_of_the_heat_map_says_its_unit(self, written):
         svg = (written.parent / "heat_map.svg").read_text()
 
-        assert ">seconds of gaze per square degree of visual angle<" in svg
+        assert ">seconds of gaze per square degree<" in svg
 
     def test_ids_are_unique_on_the_page(self, written):
         ids = re.findall(r' id="([^"]+)"', written.read_text())

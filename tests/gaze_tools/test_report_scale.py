@@ -19,8 +19,8 @@ def test_score_and_interval_are_above_the_line_and_chance_is_below():
     labels = labels_of(draw_scale(31.0, (25.0, 36.0), 30.0))
 
     assert list(labels) == ["31.0 %, 95 % interval 25.0 to 36.0 %", "chance 30.0 %", "0", "100"]
-    assert float(labels["31.0 %, 95 % interval 25.0 to 36.0 %"]["y"]) == 16
-    assert float(labels["chance 30.0 %"]["y"]) == 78
+    assert float(labels["31.0 %, 95 % interval 25.0 to 36.0 %"]["y"]) == 23
+    assert float(labels["chance 30.0 %"]["y"]) == 92
 
 
 @pytest.mark.parametrize(("chance", "hidden"), [(0.0, "0"), (12.0, "0"), (90.0, "100"), (100.0, "100")])
@@ -28,9 +28,9 @@ def test_the_end_of_the_scale_makes_room_for_chance(chance, hidden):
     assert {"0", "100"} - labels_of(draw_scale(50.0, None, chance)).keys() == {hidden}
 
 
-@pytest.mark.parametrize(("x", "placed"), [(0.0, 52.5), (52.5, 52.5), (300.0, 300.0), (600.0, 547.5)])
+@pytest.mark.parametrize(("x", "placed"), [(0.0, 67.5), (67.5, 67.5), (300.0, 300.0), (600.0, 532.5)])
 def test_a_label_is_never_cut_off(x, placed):
-    # 10 letters of 10.5 units in a figure of 600.
+    # 10 letters of 13.5 units in a figure of 600.
     assert place_label(x, "0123456789") == placed
 
 

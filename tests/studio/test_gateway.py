@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from func.session import attention_score
 from func.session_token import Viewing, sign_viewing
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.studio import films, gateway, uploads
 from gaze_tools.studio.guard import check_address, check_origin
-from gaze_tools.studio.kept import FILES, OVERLAY, EndedSession, find_ended
+from gaze_tools.studio.kept import FILES, FIXATIONS, OVERLAY, EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.studio_film import StudioFilm
 from gaze_tools.studio.viewings import start_viewing
@@ -275,14 +276,25 @@ class TestFiles:
         links = re.findall(r'<a href="([^"]+)"', page.text)
 
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:; style-src")
-        assert set(links) == {*FILES, OVERLAY} - {"session.json", "report.html"}
+        assert set(links) == {*FILES, OVERLAY} - {"session.json", "report.html", FIXATIONS}
         for link in set(links):
             answer = client.get(f"/api/sessions/{kept_session}/{link}")
             assert (answer.status_code, answer.headers["Content-Disposition"]) == (200, f"attachment; filename={link}")
 
-    @pytest.mark.parametrize("name", ["session.json", "report.html", "trace.csv"])
+    @pytest.mark.parametrize("name", ["session.json", "report.html", "trace.csv", "fixations.json"])
     def test_no_browser_keeps_the_numbers_of_a_viewer(self, client, kept_session, name):
         assert client.get(f"/api/sessions/{kept_session}/{name}").headers["Cache-Control"] == "no-store"
+
+    def test_the_fixations_of_the_page_wait_for_no_score(self, client, kept_session, monkeypatch):
+        monkeypatch.setattr(attention_score, "SessionScore", None)
+
+        # The session has no blink, and ten frames of one gaze from 0.05 to 0.5 s.
+        assert client.get(f"/api/sessions/{kept_session}/fixations.json").json == {
+            "onset_ms": [50],
+            "duration_ms": [450],
+            "x": [50000],
+            "y": [50000],
+        }
 
     def test_a_report_sends_nothing_anywhere(self, client, kept_session):
         policy = client.get(f"/api/sessions/{kept_session}/report.html").headers["Content-Security-Policy"]

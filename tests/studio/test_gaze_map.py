@@ -36,22 +36,26 @@ def test_thirds_count_the_whole_gaze():
     assert counted == {"thirds": [[0.25, 0, 0], [0, 0, 0], [0, 0.25, 0.25]], "outside": 0.25}
 
 
-def test_a_fixation_lies_at_the_mean_of_its_frames_in_the_film():
-    frames = [
-        {"fixation": 1, "video_x": 0.2, "video_y": 0.4},
-        {"fixation": 1, "video_x": 0.4, "video_y": 0.6},
-        {"fixation": None, "video_x": 0.9, "video_y": 0.9},
-        {"fixation": 2, "video_x": None, "video_y": None},
+def test_fixations_are_read_from_columns_of_integers():
+    columns = {"onset_ms": [1500, 2000], "duration_ms": [250, 100], "x": [30_000, -12], "y": [50_000, 100_000]}
+
+    found = call("readFixations", columns)
+
+    assert found == [
+        {"number": 1, "onsetS": 1.5, "durationS": 0.25, "x": 0.3, "y": 0.5},
+        {"number": 2, "onsetS": 2, "durationS": 0.1, "x": -0.00012, "y": 1},
     ]
-    fixations = [{"number": number, "onset_s": 1.5, "duration_s": 0.25, "x": 0, "y": 0} for number in (1, 2)]
-
-    (found,) = call("locateFixations", {"fixations": fixations, "frames": frames})
-
-    assert found == {"number": 1, "onsetS": 1.5, "durationS": 0.25, "x": approx(0.3), "y": approx(0.5)}
 
 
 def test_old_records_have_no_fixations():
-    assert call("locateFixations", {"fixations": None, "frames": []}) is None
+    assert call("readFixations", {"onset_ms": None, "duration_ms": None, "x": None, "y": None}) is None
+
+
+def test_a_film_of_three_hours_has_an_end():
+    # 216,000 frames: more than a call of JavaScript has arguments.
+    found = run("charts.js", "m.findEndMs(Array.from({ length: 216000 }, (_, index) => ({ videoTimeMs: 50 * index })))")
+
+    assert found == 50 * 215_999
 
 
 @pytest.mark.parametrize(

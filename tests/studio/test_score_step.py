@@ -243,7 +243,7 @@ def test_a_printed_score_has_no_controls(page, services):
 
 
 def test_the_score_does_not_wait_for_the_fixations(page, services):
-    page.page.route("**/trace.json", lambda route: None)
+    page.page.route("**/fixations.json", lambda route: None)
     watch(page, services)
 
     assert page.page.inner_text("#fixations-text") == "Finding fixations …"
@@ -252,7 +252,7 @@ def test_the_score_does_not_wait_for_the_fixations(page, services):
 
 
 def test_without_fixations_the_page_says_where_to_find_them(page, services):
-    page.page.route("**/trace.json", lambda route: route.fulfill(status=502))
+    page.page.route("**/fixations.json", lambda route: route.fulfill(status=502))
     watch(page, services)
     page.until("document.getElementById('fixations-text').textContent.startsWith('The fixations could not')")
 

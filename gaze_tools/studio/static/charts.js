@@ -58,12 +58,17 @@ export function placeInFilm({ gaze, viewport }) {
   return { x: (gaze.x - viewport.x) / viewport.width, y: (gaze.y - viewport.y) / viewport.height };
 }
 
+/** Returns the last position in the film, in milliseconds; a film of hours has more points than a call has arguments. */
+export function findEndMs(points) {
+  return points.reduce((endMs, { videoTimeMs }) => Math.max(endMs, videoTimeMs), 0);
+}
+
 /** Draws the position of the gaze in the film over time, and below it the hits. */
 export function drawTrace(svg, points, trace) {
   const width = widthOf(svg, 960);
   svg.setAttribute("viewBox", `0 0 ${width} 296`);
   const [left, right, top, bottom] = [52, width - 14, 40, 206];
-  const endMs = Math.max(1, ...points.map(({ videoTimeMs }) => videoTimeMs));
+  const endMs = Math.max(1, findEndMs(points));
   const atX = (ms) => left + ((right - left) * ms) / endMs;
   const atY = (share) => top + (bottom - top) * Math.min(1.06, Math.max(-0.06, share));
   const parts = [];

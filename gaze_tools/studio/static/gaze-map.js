@@ -1,6 +1,6 @@
 /** Where the viewer looked in the film: heat map, fixations, and the same in numbers. */
 
-import { placeInFilm } from "./charts.js";
+import { findEndMs, placeInFilm } from "./charts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Standard deviation of a point of gaze in the heat map, as a share of the film's width: about 2 degrees. */
@@ -58,21 +58,15 @@ export function countThirds(places) {
   return { thirds: thirds.map((row) => row.map((count) => count / total)), outside: outside / total };
 }
 
-/** Returns the fixations of a trace.json with their mean position in the film; null if it has none. */
-export function locateFixations({ fixations, frames }) {
-  if (!fixations) return null;
-  const sums = new Map();
-  for (const { fixation, video_x: x, video_y: y } of frames) {
-    if (fixation === null || x === null) continue;
-    const sum = sums.get(fixation) ?? { x: 0, y: 0, count: 0 };
-    sums.set(fixation, { x: sum.x + x, y: sum.y + y, count: sum.count + 1 });
-  }
-  return fixations
-    .filter(({ number }) => sums.has(number))
-    .map(({ number, onset_s: onsetS, duration_s: durationS }) => {
-      const { x, y, count } = sums.get(number);
-      return { number, onsetS, durationS, x: x / count, y: y / count };
-    });
+/** Returns the fixations of a fixations.json, which has them as columns of integers; null if it has none. */
+export function readFixations({ onset_ms: onsetsMs, duration_ms: durationsMs, x, y }) {
+  return onsetsMs?.map((onsetMs, index) => ({
+    number: index + 1,
+    onsetS: onsetMs / 1000,
+    durationS: durationsMs[index] / 1000,
+    x: x[index] / 100_000,
+    y: y[index] / 100_000,
+  })) ?? null;
 }
 
 /** Returns the fixations of a part of the film in order; of too many, the longest. */
@@ -153,7 +147,7 @@ export function drawFixations(svg, fixations, { width, height }) {
 
 /** Returns means of a session for each step of time: `{startS, x, y, hits}`, null where nothing is known. */
 export function summariseTrace(points, trace, maxRows = 40) {
-  const endS = Math.max(0, ...points.map(({ videoTimeMs }) => videoTimeMs / 1000));
+  const endS = findEndMs(points) / 1000;
   const stepS = [1, 2, 5, 10, 30, 60, 120, 300, 600].find((each) => endS / each <= maxRows) ?? 1800;
   const hits = new Map((trace?.frame_number ?? []).map((number, index) => [number, trace.hit[index]]));
   const mean = (values) => (values.length ? values.reduce((sum, each) => sum + each, 0) / values.length : null);

@@ -1,7 +1,7 @@
 /** The part of step 5 that shows where the viewer looked: heat map and fixations over the film, and both as tables. */
 
-import { placeInFilm, widthOf } from "./charts.js";
-import { chooseFixations, countThirds, drawFixations, drawHeat, locateFixations, roomFor, summariseTrace } from "./gaze-map.js";
+import { findEndMs, placeInFilm, widthOf } from "./charts.js";
+import { chooseFixations, countThirds, drawFixations, drawHeat, readFixations, roomFor, summariseTrace } from "./gaze-map.js";
 import { setText, t } from "./i18n.js";
 
 const byId = (id) => document.getElementById(id);
@@ -112,9 +112,9 @@ export function setUpWhere() {
     let found = null;
     let next = "ready";
     try {
-      const response = await fetch(`${files}/trace.json`);
+      const response = await fetch(`${files}/fixations.json`);
       if (!response.ok) throw new Error(String(response.status));
-      found = locateFixations(await response.json());
+      found = readFixations(await response.json());
     } catch {
       next = "failed";
     }
@@ -146,8 +146,7 @@ export function setUpWhere() {
   return {
     show(shownViewing, shownResult, files) {
       [viewing, result, fixations, state] = [shownViewing, shownResult, null, "loading"];
-      const times = viewing.points.map(({ videoTimeMs }) => videoTimeMs / 1000);
-      const endS = Math.max(0.1, ...times);
+      const endS = Math.max(0.1, findEndMs(viewing.points) / 1000);
       const slider = byId("moment");
       slider.max = endS.toFixed(1);
       slider.value = (endS / 2).toFixed(1);
