@@ -72,6 +72,8 @@ class Span:
 class RequestTrace:
     """Ids, times and outcome of one request, collected by everything that works on it.
 
+    Durations are measured with a clock that nobody sets, so that they are right while the system's clock is corrected.
+
     Attributes:
         request_id: Id from `X-Request-Id`, or a new UUID.
         trace_id: 32 hexadecimal digits.
@@ -80,6 +82,7 @@ class RequestTrace:
         is_sampled: Whether upstream services are asked to record the trace.
         spans: Finished steps; None if they are not recorded.
         started_ns: Unix time of the start.
+        started_s: The same on the clock of `time.perf_counter`.
         session_id: Session of the request, once known. Never logged as it is.
         frame_number: Frame of the request, once known; None for a request with several frames.
         stages_ms: Time in each step, summed over the frames of the request.
@@ -93,6 +96,7 @@ class RequestTrace:
     is_sampled: bool = False
     spans: list[Span] | None = None
     started_ns: int = field(default_factory=time.time_ns)
+    started_s: float = field(default_factory=time.perf_counter)
     session_id: str | None = field(default=None, repr=False)
     frame_number: int | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
@@ -102,7 +106,15 @@ class RequestTrace:
     @property
     def duration_ms(self) -> float:
         """Time since the start of the request."""
-        return (time.time_ns() - self.started_ns) / 1e6
+        return 1e3 * (time.perf_counter() - self.started_s)
+
+    def find_unix_ns(self, time_s: float) -> int:
+        """Return the Unix time of a moment of the request, consistent with its start.
+
+        Args:
+            time_s: The moment on the clock of `time.perf_counter`.
+        """
+        return self.started_ns + int(1e9 * (time_s - self.started_s))
 
     def make_headers(self, span_id: str) -> dict[str, str]:
         """Return the headers with which a call to an upstream service continues the trace.
@@ -216,7 +228,6 @@ class measure:  # noqa: N801 - a context manager that reads like a function, and
         "_kind",
         "_name",
         "_observe",
-        "_start_ns",
         "_started_s",
         "_token",
         "duration_s",
@@ -255,7 +266,6 @@ class measure:  # noqa: N801 - a context manager that reads like a function, and
         if trace is not None and (trace.spans is not None or self._kind == "client"):
             self.span_id = make_span_id()
             self._token = _parent_id.set(self.span_id)
-            self._start_ns = time.time_ns()
         self._started_s = time.perf_counter()
         return self
 
@@ -275,8 +285,8 @@ class measure:  # noqa: N801 - a context manager that reads like a function, and
                         self._name,
                         self.span_id,
                         parent_id if isinstance(parent_id, str) else trace.span_id,
-                        self._start_ns,
-                        self._start_ns + int(self.duration_s * 1e9),
+                        trace.find_unix_ns(self._started_s),
+                        trace.find_unix_ns(self._started_s + self.duration_s),
                         self._kind,
                         error is not None,
                         self._attributes or {},

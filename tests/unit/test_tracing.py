@@ -2,6 +2,7 @@
 
 import contextvars
 import re
+import time
 
 import pytest
 
@@ -137,6 +138,31 @@ def test_recorded_steps_are_children_of_the_step_around_them():
     assert call.attributes == {"service": "session_api"}
     assert store.start_ns <= call.start_ns <= call.end_ns
     assert sorted(trace.stages_ms) == ["store"]
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_times_are_right_while_the_clock_is_set(monkeypatch, step_s):
+    with begin(lambda *_: True) as trace:
+        set_ns = time.time_ns() + int(1e9 * step_s)
+        monkeypatch.setattr(time, "time_ns", lambda: set_ns)
+        with measure("decode"):
+            pass
+        (span,) = trace.spans
+
+        assert 0 <= trace.duration_ms < 1_800_000
+        assert trace.started_ns <= span.start_ns <= span.end_ns < trace.started_ns + 1_800_000_000_000
+
+
+def test_the_duration_of_a_request_is_in_milliseconds():
+    trace = RequestTrace("r", TRACE_ID, SPAN_ID, started_s=time.perf_counter() - 100)
+
+    assert 100_000 <= trace.duration_ms < 200_000
+
+
+def test_a_moment_of_a_request_has_its_unix_time():
+    trace = RequestTrace("r", TRACE_ID, SPAN_ID, started_ns=1_000_000_000_000, started_s=50.0)
+
+    assert trace.find_unix_ns(52.5) == 1_002_500_000_000
 
 
 def test_a_failed_step_is_marked():
