@@ -1,4 +1,4 @@
-"""Frames whose `camera.mirrored` is not that of their calibration."""
+"""`camera.mirrored` of calibrations, and frames that say otherwise."""
 
 from dataclasses import dataclass
 
@@ -22,20 +22,28 @@ class MirroringConflict:
     frames: int
 
 
-def find_mirroring_conflict(calibration: Session, records: Records) -> MirroringConflict | None:
-    """Compare `camera.mirrored` of frames with that of their calibration; None if they agree.
+def find_mirroring(calibration: Records) -> bool | None:
+    """Return whether most frames at the targets of a calibration were declared as mirrored; None without any.
 
-    A frame without a camera was measured as it is, whatever other frames of its session say. If the frames of the
-    calibration do not agree, most of them decide.
+    A frame without a camera was measured as it is, whatever other frames of its session say.
+
+    Args:
+        calibration: Frames of the calibration session.
+    """
+    cameras = [each.camera for each in find_targets(calibration, TargetUse.FIT)]
+    return 2 * sum(_is_mirrored(camera) for camera in cameras) > len(cameras) if cameras else None
+
+
+def find_mirroring_conflict(calibration: Session, records: Records) -> MirroringConflict | None:
+    """Compare `camera.mirrored` of frames with that of their calibration, as `find_mirroring`; None if they agree.
 
     Args:
         calibration: Calibration session.
         records: Frames that are corrected with it.
     """
-    cameras = [each.camera for each in find_targets(read_records(calibration), TargetUse.FIT)]
-    if not cameras:
+    is_mirrored = find_mirroring(read_records(calibration))
+    if is_mirrored is None:
         return None
-    is_mirrored = 2 * sum(_is_mirrored(camera) for camera in cameras) > len(cameras)
     frames = sum(_has_gaze(each) and _is_mirrored(each.camera) is not is_mirrored for each in records.values() if each)
     return MirroringConflict(is_mirrored, frames) if frames else None
 

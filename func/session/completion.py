@@ -348,4 +348,4 @@ def _describe_mirrored(*, declared: bool) -> str:
     problem = "the calibration is not used, because the gaze runs against its targets from left to right: the images"
     if declared:
         return f"{problem} do not seem to be mirrored; calibrate again without camera.mirrored"
-    return f"{problem} seem to be mirrored; calibrate again with camera.mirrored: true, and send it with every viewing"
+    return f"{problem} seem to be mirrored; calibrate again with camera.mirrored: true in every frame, also of viewings"

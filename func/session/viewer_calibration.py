@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from func.session.camera_mirroring import MirroringConflict, find_mirroring_conflict
+from func.session.camera_mirroring import MirroringConflict, find_mirroring, find_mirroring_conflict
 from func.session.frame_record import (
     TargetUse,
     read_calibration_session,
@@ -106,7 +106,7 @@ def find_viewer_calibration(
         drift=drift,
         is_refresh=is_refresh,
         compared=compared,
-        mirrored=source is not None and read_camera(source).mirrored,
+        mirrored=source is not None and bool(find_mirroring(read_records(source))),
     )
     return ViewerCalibration(calibration, drift, summary, conflict)
 
@@ -206,7 +206,7 @@ def describe_calibration(
         drift: Drift over the validation targets; None without one.
         is_refresh: Whether the calibration session names an earlier one.
         compared: Comparison with the viewer of the calibration; None without one.
-        mirrored: Whether the camera of the calibration was described as mirrored.
+        mirrored: Whether the images of the calibration were declared as mirrored.
     """
     accuracy = None if calibration is None else calibration.accuracy
     if calibration is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from func.session.camera_mirroring import MirroringConflict, find_mirroring_conflict
+from func.session.camera_mirroring import MirroringConflict, find_mirroring, find_mirroring_conflict
 from func.session.expected_frames import ExpectedFrames
 from func.session.frame_record import read_record
 from func.session.session_score import SessionScorer
@@ -83,6 +83,21 @@ def test_a_session_without_targets_tells_nothing():
     assert conflict([frame(MIRRORED)], frame(PLAIN)) is None
 
 
+@pytest.mark.parametrize(
+    ("cameras", "is_mirrored"),
+    [
+        ([], None),
+        ([MIRRORED], True),
+        ([UNSAID], False),
+        ([MIRRORED, UNSAID, UNSAID], False),
+        ([UNSAID, MIRRORED, MIRRORED], True),
+        ([MIRRORED, PLAIN], False),
+    ],
+)
+def test_most_frames_say_whether_a_calibration_is_mirrored(cameras, is_mirrored):
+    assert find_mirroring(dict(enumerate((read_record(at_target(each)) for each in cameras), 1))) is is_mirrored
+
+
 class World:
     """Sessions of a viewer and their results."""
 
@@ -156,6 +171,17 @@ def test_a_viewing_like_its_calibration_has_no_warnings(world, said):
     world.calibrate(said)
 
     assert "warnings" not in world.watch(said, said).as_json()
+
+
+@pytest.mark.parametrize(("first", "others"), [(MIRRORED, UNSAID), (UNSAID, MIRRORED)])
+def test_the_first_frame_alone_does_not_say_how_a_calibration_was_declared(world, first, others):
+    """As of a client that describes its camera once: the other frames were measured as not mirrored."""
+    world.calibrate(others, mirror=True)
+    world.store("once", at_target(first, mirror=True), *world.sessions.get_session("calibration").frames.values())
+
+    mirrored = world.score("once", 22).calibration.mirrored
+
+    assert (mirrored.suspected, mirrored.declared) == (True, others is MIRRORED)
 
 
 @pytest.mark.parametrize(("calibrated", "watched"), [(MIRRORED, UNSAID), (UNSAID, MIRRORED)])

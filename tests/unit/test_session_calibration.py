@@ -355,7 +355,8 @@ class TestMirroredImages:
         records = [record(target, use="fit") for target in FIVE_TARGETS for _ in range(4)]
         for each in records:
             each["features"][0] *= -1
-        world.store(*records, camera={"mirrored": declared})
+            each["camera"] = {"mirrored": declared}
+        world.store(*records)
 
         (warning,) = world.finish(21).warnings
 
