@@ -129,7 +129,7 @@ class MirroredImages(ResultPart):
     """Doubt that the images of a calibration are flipped as `camera.mirrored` says; see docs/calibration.md."""
 
     suspected: Annotated[bool, Field(description="Whether `camera.mirrored` seems to be wrong.")]
-    declared: Annotated[bool, Field(description="`camera.mirrored` of the calibration.")]
+    declared: Annotated[bool, Field(description="`camera.mirrored` of most frames of the calibration.")]
     swapped_share: Annotated[
         float,
         Field(
@@ -245,7 +245,10 @@ class AccuracyStatistics(Statistics):
     """The same statistics on maps blurred to the accuracy of the gaze."""
 
     accuracy_deg: Annotated[float, Field(description="Mean angular error of one frame, degrees.")]
-    source: Annotated[Literal["calibration", "setting"], Field(description="Source of the accuracy.")]
+    source: Annotated[
+        Literal["calibration", "setting"] | str,
+        Field(description="Source of the accuracy. Later versions may have others."),
+    ]
 
 
 class GazeTrace(ResultPart):
@@ -270,7 +273,10 @@ class ResultWarning(ResultPart):
 
     model_config = ConfigDict(json_schema_extra=lambda schema: _allow_absence(schema, {"first_frame"}))
 
-    code: Annotated[WarningCode, Field(description="Name of the finding; see docs/attention-score.md.")]
+    code: Annotated[
+        WarningCode | str,
+        Field(description="Name of the finding; see docs/attention-score.md. Later versions may have others."),
+    ]
     frames: Annotated[Count, Field(description="Number of frames concerned.")]
     detail: Annotated[str, Field(description="What was found and what to do, in plain English.")]
     first_frame: Annotated[
@@ -284,7 +290,10 @@ class SessionFacts(ResultPart):
     version: Annotated[int, Field(ge=1, description="Version of this format.")] = RESULT_VERSION
     video_id: Annotated[str, Field(description="Id of the video that was watched.")] = ""
     score_valid: Annotated[bool, Field(description="Whether `final_score` is meaningful.")]
-    score_invalid_reason: Annotated[InvalidReason | None, Field(description="Null when the score is valid.")] = None
+    score_invalid_reason: Annotated[
+        InvalidReason | str | None,
+        Field(description="Null when the score is valid. Later versions may have other reasons."),
+    ] = None
     coverage: Annotated[float, Field(ge=0, le=1, description="Scored frames / expected frames, 0 to 1.")]
     frames: FrameCounts = FrameCounts()
     lost: LostFrames = LostFrames()

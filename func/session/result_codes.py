@@ -1,4 +1,8 @@
-"""Codes in the result: why a score is invalid, and what its warnings found."""
+"""Codes in the result: why a score is invalid, and what its warnings found.
+
+This version writes only these codes. It also reads and returns those of later versions: during a rolling upgrade, one
+process may return the result that another one has stored.
+"""
 
 from typing import Literal
 

@@ -69,11 +69,16 @@ def find_warnings(
             "session of their own"
         )
         found.append(
-            ResultWarning(code="viewer_changed", frames=changed.frames, detail=detail, first_frame=changed.first_frame)
+            _warn(code="viewer_changed", frames=changed.frames, detail=detail, first_frame=changed.first_frame)
         )
     if mirroring is not None:
         found.append(_describe_mirroring(mirroring))
     return found
+
+
+def _warn(*, code: WarningCode, frames: int, detail: str, **more: int) -> ResultWarning:
+    """Return a warning with a code of this version, whereas warnings that are read may have any."""
+    return ResultWarning(code=code, frames=frames, detail=detail, **more)
 
 
 def _describe_mirroring(conflict: MirroringConflict) -> ResultWarning:
@@ -84,7 +89,7 @@ def _describe_mirroring(conflict: MirroringConflict) -> ResultWarning:
         f"camera.mirrored is true in {one} but not in {other}, so that left and right of the gaze are swapped in one "
         "of them; send the same camera.mirrored with every frame through one camera, also those of the calibration"
     )
-    return ResultWarning(code="mirroring_differs", frames=conflict.frames, detail=detail)
+    return _warn(code="mirroring_differs", frames=conflict.frames, detail=detail)
 
 
 def _find_clock_warnings(records: Records, numbers: SessionNumbers) -> Iterator[ResultWarning]:
@@ -97,31 +102,31 @@ def _find_clock_warnings(records: Records, numbers: SessionNumbers) -> Iterator[
     duration_ms = None if numbers.duration_s is None else 1000 * numbers.duration_s
     for fault, frames in find_clock_faults(readings, duration_ms=duration_ms).items():
         code, detail = _CLOCK_DETAILS[fault]
-        yield ResultWarning(code=code, frames=frames, detail=detail)
+        yield _warn(code=code, frames=frames, detail=detail)
     untimed = int(np.isnan(readings.capture_ms).sum())
     if 0 < untimed < len(known):
         detail = "some frames lack timestamp_ms, so that it is not used and frames count as 50 ms apart; send it always"
-        yield ResultWarning(code="mixed_timestamps", frames=untimed, detail=detail)
+        yield _warn(code="mixed_timestamps", frames=untimed, detail=detail)
 
 
 def _find_other_warnings(records: Records, numbers: SessionNumbers, video_id: str) -> Iterator[ResultWarning]:
     if numbers.untimed:
         detail = "some frames lack video_time_ms and are left out, because their moment in the video is unknown"
-        yield ResultWarning(code="mixed_video_times", frames=len(numbers.untimed), detail=detail)
+        yield _warn(code="mixed_video_times", frames=len(numbers.untimed), detail=detail)
     if numbers.ignored_times:
         detail = "video_time_ms is not used, because the video's frame rate is not stored; store the maps with it"
-        yield ResultWarning(code="video_times_unused", frames=numbers.ignored_times, detail=detail)
+        yield _warn(code="video_times_unused", frames=numbers.ignored_times, detail=detail)
     flat = 0 if numbers.attention is None else numbers.attention.flat
     if flat:
         detail = "the saliency maps of some frames are flat, so that any gaze misses; check the maps"
-        yield ResultWarning(code="flat_maps", frames=flat, detail=detail)
+        yield _warn(code="flat_maps", frames=flat, detail=detail)
     others = sum(each is not None and each.video_id not in {None, video_id} for each in records.values())
     if others:
         detail = f"some frames were sent with another video_id, but all are scored against {video_id}"
-        yield ResultWarning(code="several_videos", frames=others, detail=detail)
+        yield _warn(code="several_videos", frames=others, detail=detail)
     if numbers.maps_without_faces is not None and numbers.attention is not None:
         detail = (
             f"the saliency maps ignore faces, but {numbers.maps_without_faces:.0%} of the video's frames show one: "
             "viewers who watch people score too low; make the maps with the face channel"
         )
-        yield ResultWarning(code="maps_without_faces", frames=numbers.attention.frames, detail=detail)
+        yield _warn(code="maps_without_faces", frames=numbers.attention.frames, detail=detail)

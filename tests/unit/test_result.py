@@ -1,15 +1,25 @@
 """Format of the result: reading, writing and its schema."""
 
 import json
+from typing import get_args
 
+import jsonschema_rs
 import pytest
 
 from func.session.result import SessionResult, read_result
+from func.session.result_codes import InvalidReason, WarningCode
 from gaze_core.errors import SessionStoreError
 from tests.fakes.completion import HIT, MISS, CompletionWorld, record
 
 SCHEMA = SessionResult.model_json_schema(mode="serialization")
 LEAST = {"final_score": 50, "score_valid": True, "coverage": 0.5}
+
+
+def without_required(schema):
+    """Return a schema without its list of keys: a stored result may be older than some of them."""
+    if isinstance(schema, dict):
+        return {name: without_required(value) for name, value in schema.items() if name != "required"}
+    return [without_required(each) for each in schema] if isinstance(schema, list) else schema
 
 
 @pytest.fixture
@@ -70,6 +80,33 @@ def test_a_result_of_another_version_keeps_exactly_its_keys():
 
 
 @pytest.mark.parametrize(
+    "later",
+    [
+        {"warnings": [{"code": "of_a_later_version", "frames": 2, "detail": "later"}]},
+        {"score_valid": False, "score_invalid_reason": "of_a_later_version"},
+        {"at_accuracy": {"final_score": 50, "accuracy_deg": 2.0, "source": "of_a_later_version"}},
+    ],
+    ids=["warning", "reason", "source"],
+)
+def test_codes_of_a_later_version_are_returned_unchanged_and_match_the_schema(later):
+    """During a rolling upgrade, a process may return the result that a later version has stored."""
+    stored = LEAST | later
+    answer = read_result(stored).as_json()
+    (name,) = later.keys() - {"score_valid"}
+    schema = {"$defs": SCHEMA["$defs"]} | SCHEMA["properties"][name]
+
+    assert answer == stored
+    assert jsonschema_rs.validator_for(without_required(schema)).is_valid(answer[name])
+
+
+def test_the_schema_names_the_codes_of_this_version():
+    codes, _ = SCHEMA["$defs"]["ResultWarning"]["properties"]["code"]["anyOf"]
+    reasons, _, _ = SCHEMA["properties"]["score_invalid_reason"]["anyOf"]
+
+    assert (codes["enum"], reasons["enum"]) == (list(get_args(WarningCode)), list(get_args(InvalidReason)))
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         None,
@@ -81,6 +118,8 @@ def test_a_result_of_another_version_keeps_exactly_its_keys():
         LEAST | {"coverage": 1.5},
         LEAST | {"score_valid": 1},
         LEAST | {"frames": {"received": -1}},
+        LEAST | {"score_invalid_reason": 1},
+        LEAST | {"warnings": [{"code": None, "frames": 2, "detail": "no code"}]},
     ],
     ids=str,
 )
