@@ -223,7 +223,7 @@ def _add_films(app: Flask, films: FilmLibrary) -> None:
     def play_film(film_id: str) -> Response:
         path = films.find_playable(film_id)
         kind = mimetypes.guess_type(path.name)[0] or "video/mp4"
-        return send_file(path, mimetype=kind, conditional=True, max_age=0)
+        return _send_kept(path, mimetype=kind, conditional=True, max_age=0)
 
 
 def _add_frames(app: Flask, function_url: str, kept: KeptSessions, viewings: OpenViewings) -> None:
@@ -271,7 +271,7 @@ def _add_sessions(app: Flask, films: FilmLibrary, kept: KeptSessions) -> None:
                 if error.status != 404:
                     raise
         path = kept.find_file(session_id, name, video)
-        response = send_file(path, as_attachment=name != "report.html")
+        response = _send_kept(path, as_attachment=name != "report.html")
         # Where somebody looked does not belong into the cache of a browser.
         response.headers["Cache-Control"] = "no-store"
         if name == "report.html":
@@ -303,9 +303,21 @@ def _add_overlays(app: Flask, overlays: Overlays) -> None:
 
     @app.get(f"/api/sessions/<session_id>/{OVERLAY}")
     def get_overlay_file(session_id: str) -> Response:
-        response = send_file(overlays.await_file(session_id), as_attachment=True, conditional=True)
+        response = _send_kept(overlays.await_file(session_id), as_attachment=True, conditional=True)
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _send_kept(path: Path, **options: Any) -> Response:  # noqa: ANN401  options of `send_file`
+    """Answer with a file that may be removed at any time.
+
+    Raises:
+        StudioError: It was removed after it was found (404).
+    """
+    try:
+        return send_file(path, **options)
+    except FileNotFoundError as error:
+        raise not_found("The file has just been removed.") from error
 
 
 def _create_app(
