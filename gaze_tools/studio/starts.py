@@ -16,6 +16,9 @@ from gaze_tools.studio.problems import StudioError, bad_request, not_found
 from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OPEN_S, OpenViewings, StartedViewing, start_viewing
 
 _MAX_KEY = 200
+MAX_REMEMBERED = 1000
+"""Starts whose repeats are known; beyond it, the oldest are forgotten."""
+
 _OPEN_VIDEO_IDS = ("calibration", CHECK_VIDEO_ID)
 """Video ids without a film: calibrations, and the check of the viewer's position."""
 
@@ -45,11 +48,18 @@ class Starts:
         """
         if key is None:
             return start()
-        now_s = self._clock()
+        now_s, name = self._clock(), (ip_address, video_id, key)
         with self._lock:
-            self._started = {name: each for name, each in self._started.items() if now_s - each[0] < OPEN_S}
-            _, started = self._started.setdefault((ip_address, video_id, key), (now_s, start()))
-        return started
+            while self._started and now_s - next(iter(self._started.values()))[0] >= OPEN_S:
+                self._forget_oldest()
+            if name not in self._started:
+                if len(self._started) == MAX_REMEMBERED:
+                    self._forget_oldest()
+                self._started[name] = (now_s, start())
+            return self._started[name][1]
+
+    def _forget_oldest(self) -> None:
+        del self._started[next(iter(self._started))]
 
 
 def add_starts(
@@ -77,8 +87,8 @@ def add_starts(
         except ValueError as error:
             raise bad_request("video_id is not a video id.") from error
         key = request.headers.get("Idempotency-Key")
-        if key is not None and len(key) > _MAX_KEY:
-            raise bad_request(f"Idempotency-Key must have at most {_MAX_KEY} characters.")
+        if key is not None and not 0 < len(key) <= _MAX_KEY:
+            raise bad_request(f"Idempotency-Key must have 1 to {_MAX_KEY} characters.")
         make = partial(start_viewing, find_address(), video_id, token_key=token_key)
         started = starts.find(find_address(), video_id, key, make)
         if video_id == CHECK_VIDEO_ID:
@@ -89,10 +99,9 @@ def add_starts(
                 films.require_ready(video_id)
             is_reserved = kept.reserve(started, find_address())
         except StudioError:
-            viewings.end(started.session_id)
+            viewings.give_up(started.session_id)
             raise
-        if not is_reserved:
-            viewings.note_unreserved(started.session_id)
+        viewings.confirm(started.session_id, is_reserved=is_reserved)
         return jsonify(asdict(started)), 201
 
     @app.post("/api/viewings/<session_id>")

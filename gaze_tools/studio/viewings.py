@@ -80,6 +80,7 @@ class _OpenViewing:
         checked_s: Time at which its session was last seen in the session API; None if it was not looked up yet.
         created_at: When that session was created; None if it was not looked up yet.
         is_reserved: Whether the session exists before the first frame.
+        is_confirmed: Whether a request that starts it has succeeded.
     """
 
     video_id: str
@@ -88,6 +89,7 @@ class _OpenViewing:
     checked_s: float | None = None
     created_at: str | None = None
     is_reserved: bool = True
+    is_confirmed: bool = False
 
 
 class OpenViewings:
@@ -110,20 +112,34 @@ class OpenViewings:
         self._failed_s: float | None = None
 
     def add(self, started: StartedViewing) -> None:
-        """Note that a viewing begins."""
+        """Note that a viewing begins; one that is known already is left as it is."""
         now_s = self._clock()
         with self._lock:
             self._open = {name: each for name, each in self._open.items() if now_s - each.used_s < FORGET_S}
-            self._open[started.session_id] = _OpenViewing(started.video_id, now_s, now_s)
+            self._open.setdefault(started.session_id, _OpenViewing(started.video_id, now_s, now_s))
 
-    def note_unreserved(self, session_id: str) -> None:
-        """Note that only the first frame of a viewing will create its session."""
+    def confirm(self, session_id: str, *, is_reserved: bool) -> None:
+        """Note that a request that starts a viewing has succeeded.
+
+        Args:
+            session_id: Session id.
+            is_reserved: Whether its session exists; otherwise its first frame will create it.
+        """
         with self._lock:
-            if session_id in self._open:
-                self._open[session_id] = replace(self._open[session_id], is_reserved=False)
+            known = self._open.get(session_id)
+            if known is not None:
+                is_reserved = is_reserved or (known.is_confirmed and known.is_reserved)
+                self._open[session_id] = replace(known, is_reserved=is_reserved, is_confirmed=True)
+
+    def give_up(self, session_id: str) -> None:
+        """Note that a viewing could not begin, unless a repeat of the same start has succeeded meanwhile."""
+        with self._lock:
+            known = self._open.get(session_id)
+            if known is not None and not known.is_confirmed:
+                del self._open[session_id]
 
     def end(self, session_id: str) -> None:
-        """Note that a viewing is scored or does not take place."""
+        """Note that a viewing is scored or lost."""
         with self._lock:
             self._open.pop(session_id, None)
 
@@ -139,6 +155,8 @@ class OpenViewings:
     def note_alive(self, session_id: str) -> None:
         """Note that the page of a viewing is open, perhaps with the film paused, so that the film is kept.
 
+        Signs of a viewing that this process does not know do not queue up behind one that waits for the session API.
+
         Raises:
             StudioError: As `require`, which asks the session API once about a viewing that this process does not know.
         """
@@ -147,7 +165,8 @@ class OpenViewings:
             known = self._open.get(session_id)
             if known is not None:
                 self._open[session_id] = replace(known, seen_s=now_s)
-        if known is None:
+            is_asked = session_id in self._asked
+        if known is None and not is_asked:
             self.require(session_id)
 
     def require(self, session_id: str, *, is_last: bool = False) -> None:

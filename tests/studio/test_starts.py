@@ -8,8 +8,9 @@ import pytest
 from flask import Flask, jsonify, request
 
 from gaze_tools.studio.gateway import GatewaySetup
-from gaze_tools.studio.kept import START_TIMEOUT_S
-from gaze_tools.studio.starts import Starts
+from gaze_tools.studio.kept import START_TIMEOUT_S, KeptSessions
+from gaze_tools.studio.problems import StudioError
+from gaze_tools.studio.starts import MAX_REMEMBERED, Starts
 from gaze_tools.studio.viewings import OPEN_S, OpenViewings, StartedViewing
 from tests.adapters.upstream_services import serve
 from tests.studio.kept_session import keep_session
@@ -111,11 +112,29 @@ def test_a_calibration_of_an_earlier_visit_does_not_wait_longer(make_client, sil
 
 
 def test_a_start_that_failed_does_not_keep_the_film(make_client, silent_url, monkeypatch):
-    ended = []
-    monkeypatch.setattr(OpenViewings, "end", lambda viewings, session_id: ended.append(session_id))
+    given_up = []
+    monkeypatch.setattr(OpenViewings, "give_up", lambda viewings, session_id: given_up.append(session_id))
     begin(make_client(session_api_url=silent_url, start_timeout_s=0.1), **KEY)
 
-    assert len(ended) == 1
+    assert len(given_up) == 1
+
+
+def test_a_start_that_fails_after_its_repeat_has_succeeded_keeps_the_film(make_client, monkeypatch):
+    watching, client = [], make_client()
+    add, reserve = OpenViewings.add, KeptSessions.reserve
+
+    def reserve_late(kept, viewing, address):
+        monkeypatch.setattr(KeptSessions, "reserve", reserve)
+        assert begin(client, **KEY).status_code == 201
+        raise StudioError(504, "session-api-timeout", "", "")
+
+    monkeypatch.setattr(
+        OpenViewings, "add", lambda viewings, started: watching.append(viewings) or add(viewings, started)
+    )
+    monkeypatch.setattr(KeptSessions, "reserve", reserve_late)
+
+    assert begin(client, **KEY).status_code == 504
+    assert watching[0].is_watched("sample")
 
 
 def test_a_repeat_starts_the_same_session(make_client, run):
@@ -137,8 +156,11 @@ def test_without_a_key_every_request_starts_a_new_session(make_client, run):
     assert api.created == [first["session_id"], second["session_id"]]
 
 
-def test_a_key_is_short(make_client):
+def test_a_key_is_short_but_not_empty(make_client):
+    """All clients that send an empty one would start the same viewing."""
     client = make_client()
+
+    assert begin(client, **{"Idempotency-Key": ""}).status_code == 400
 
     assert begin(client, **{"Idempotency-Key": "k" * 200}).status_code == 201
     assert begin(client, **{"Idempotency-Key": "k" * 201}).status_code == 400
@@ -169,6 +191,15 @@ class TestStarts:
 
         assert (self.find(starts) is first) is is_known
         assert len(starts._started) == 1
+
+    def test_the_oldest_of_too_many_keys_is_forgotten(self):
+        starts = Starts()
+        first, second, *_, last = [self.find(starts, key=str(number)) for number in range(MAX_REMEMBERED + 1)]
+
+        assert len(starts._started) == MAX_REMEMBERED == 1000
+        assert self.find(starts, key=str(MAX_REMEMBERED)) is last
+        assert self.find(starts, key="1") is second  # a known one makes no room
+        assert self.find(starts, key="0") is not first
 
 
 def test_the_page_can_say_that_it_is_open(make_client, run):

@@ -159,7 +159,7 @@ class TestLostSessions:
     def test_a_viewing_that_could_not_be_reserved_begins_with_its_first_frame(self, sessions, clock):
         viewings = OpenViewings(sessions, clock=clock)
         viewings.add(VIEWING)
-        viewings.note_unreserved("studio-1")
+        viewings.confirm("studio-1", is_reserved=False)
         viewings.require("studio-1")  # the session does not exist yet
         create(sessions)
         viewings.require("studio-1")
@@ -167,6 +167,40 @@ class TestLostSessions:
         clock.now_s += RECHECK_S
 
         assert refuse(viewings) == (410, "session-lost")
+
+
+class TestRepeatedStarts:
+    """Two requests start the same viewing, because the page has given up the first one."""
+
+    def test_one_that_fails_late_does_not_end_the_viewing_that_the_other_has_begun(self, viewings):
+        viewings.add(VIEWING)
+        viewings.confirm("studio-1", is_reserved=True)
+        viewings.give_up("studio-1")
+
+        assert viewings.is_watched("film")
+
+    def test_a_viewing_that_none_has_begun_is_given_up(self, viewings):
+        viewings.add(VIEWING)
+        viewings.give_up("studio-1")
+
+        assert not viewings.is_watched("film")
+
+    @pytest.mark.parametrize("answers", [(True, False), (False, True)])
+    def test_a_session_that_one_has_reserved_exists(self, clock, answers):
+        viewings = OpenViewings(FakeSessionStore(), clock=clock)
+        for is_reserved in answers:
+            viewings.add(VIEWING)
+            viewings.confirm("studio-1", is_reserved=is_reserved)
+
+        assert refuse(viewings) == (410, "session-lost")
+
+    def test_one_that_comes_late_does_not_say_that_the_session_exists(self, clock):
+        viewings = OpenViewings(FakeSessionStore(), clock=clock)
+        viewings.add(VIEWING)
+        viewings.confirm("studio-1", is_reserved=False)
+        viewings.add(VIEWING)
+
+        viewings.require("studio-1")  # its first frame creates the session
 
 
 class TestWatched:
@@ -245,6 +279,22 @@ class TestPause:
         assert not later.is_watched("film")
         later.note_alive("studio-1")
 
+        assert later.is_watched("film")
+
+    def test_signs_of_life_do_not_queue_up_behind_a_slow_session_api(self, sessions, clock):
+        create(sessions)
+        later = OpenViewings(sessions, clock=clock)
+        asked = []
+
+        def say_again(name):
+            asked.append(name)
+            if len(asked) == 1:
+                later.note_alive("studio-1")
+
+        sessions.before_call = say_again
+        later.note_alive("studio-1")
+
+        assert asked == ["get_session"]
         assert later.is_watched("film")
 
     def test_a_viewing_that_was_lost_says_so(self, clock):
