@@ -40,14 +40,19 @@ class OverlayMark:
 def find_marks(sessions: Path) -> list[OverlayMark]:
     """Return the marks of all kept sessions, in the order in which their overlays were asked for.
 
+    Marks that are damaged, or that a process was killed while it wrote, are removed.
+
     Args:
         sessions: Directory with one directory for each kept session.
     """
     found = []
+    for unfinished in sessions.glob(f"*/.{MARK}.*"):  # the name that `replace_file` gives them
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
     for path in sessions.glob(f"*/{MARK}"):
         try:
             found.append(_read_mark(path))
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             _log.warning("a film with the gaze that was asked for is forgotten: %s", type(error).__name__)
             with contextlib.suppress(OSError):
                 path.unlink()

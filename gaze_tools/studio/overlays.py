@@ -340,7 +340,7 @@ class Overlays:
                 made.replace(path)
                 self._forget(job)
                 if not film.is_file():  # overlays of removed films go with their files, or never come
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                     raise _OverlayError("film_gone")
         finally:
             made.unlink(missing_ok=True)

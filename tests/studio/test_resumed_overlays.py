@@ -2,15 +2,17 @@
 
 import threading
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.studio import overlay_marks, overlays
-from gaze_tools.studio.kept import KeptSessions
+from gaze_tools.studio.kept import OVERLAY, KeptSessions
 from gaze_tools.studio.overlay_marks import MARK, OverlayMark, find_marks, remove_mark, write_mark
 from gaze_tools.studio.overlays import Overlays
+from gaze_tools.studio.removal import remove_overlays
 from tests.studio.kept_session import keep_session
 from tests.studio.waiting import wait_until
 
@@ -115,11 +117,32 @@ class TestMarks:
         assert OverlayMark("s", 1, starts).is_given_up is given_up
 
     @pytest.mark.parametrize(
-        "content", [b"", b"\xff", b"[]", b'{"session_id": "s"}', b'{"session_id": "s", "number": "1", "starts": 0}']
+        "content",
+        [
+            b"",
+            b"\xff",
+            b"[]",
+            b"[" * 100_000,
+            b'{"session_id": "s"}',
+            b'{"session_id": "s", "number": "1", "starts": 0}',
+        ],
+        ids=["empty", "not UTF-8", "a list", "deep", "incomplete", "of another type"],
     )
     def test_a_damaged_one_is_removed(self, tmp_path, content):
         (tmp_path / "s").mkdir()
         (tmp_path / "s" / MARK).write_bytes(content)
+
+        assert find_marks(tmp_path) == []
+        assert list((tmp_path / "s").iterdir()) == []
+
+    def test_one_that_was_not_written_to_its_end_is_removed(self, tmp_path, monkeypatch):
+        """As of a process that was killed: it removes nothing."""
+        (tmp_path / "s").mkdir()
+        with monkeypatch.context() as killed:
+            killed.setattr(Path, "replace", lambda path, target: None)
+            killed.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+            write_mark(tmp_path / "s", OverlayMark("s", 1))
+        assert len(list((tmp_path / "s").iterdir())) == 1
 
         assert find_marks(tmp_path) == []
         assert list((tmp_path / "s").iterdir()) == []
@@ -312,6 +335,26 @@ class TestOneThatKillsTheStudio:
         studio.start()
 
         assert studio.overlays.list_overlays() == []
+
+
+class RemovedFilm(type(Path())):
+    """A film that is removed as soon as it has an overlay, and that with it."""
+
+    def is_file(self):
+        if list(self.sessions.glob(f"*/{OVERLAY}")):
+            remove_overlays(self.sessions, "sample")
+            return False
+        return super().is_file()
+
+
+def test_one_whose_film_was_removed_with_its_overlays_says_so(studio, monkeypatch):
+    monkeypatch.setattr(RemovedFilm, "sessions", studio.directory / "sessions", raising=False)
+    monkeypatch.setattr(Films, "find_original", lambda films, video_id: RemovedFilm(SAMPLE / "video.mp4"))
+    studio.leave(OverlayMark("s", 1))
+    studio.start()
+    studio.finish("s")
+
+    assert studio.overlays.get("s").reason == "film_gone"
 
 
 def test_a_failed_one_is_not_resumed(studio):
