@@ -89,11 +89,8 @@ def find_viewer_calibration(
         calibration = calibrate_session(source, model, earlier)
         known = earlier if calibrating else source
         compared = None if known is None else suspect_other_viewer(known, session, model)
-        is_suspected = calibration.why_not is WhyNot.MIRRORED  # its own warning says what to send instead
-        # Without a usable earlier calibration, a refresh is a calibration of its own.
-        is_corrected = not calibrating or calibration.refreshed_by_deg is not None
-        if known is not None and is_corrected and not is_suspected:
-            conflict = find_mirroring_conflict(known, records)
+        if calibration.why_not is not WhyNot.MIRRORED:  # its own warning says what to send instead
+            conflict = _find_conflict(records, source, earlier, calibration)
     checked = validate_session(session, records, None if calibration is None else calibration.correction, model)
     drift = None
     if calibration is not None and not is_calibration(records.values()):
@@ -109,6 +106,22 @@ def find_viewer_calibration(
         mirrored=source is not None and bool(find_mirroring(read_records(source))),
     )
     return ViewerCalibration(calibration, drift, summary, conflict)
+
+
+def _find_conflict(
+    records: Records, source: Session, earlier: Session | None, found: Calibration
+) -> MirroringConflict | None:
+    """Return the frames whose mirroring is not that of their calibration, or of the one that it refreshes.
+
+    Args:
+        records: Frames of the session to correct.
+        source: Calibration session; may be the session itself, whose frames then differ from most of them.
+        earlier: Calibration session that it names; without a usable one, it is a calibration of its own.
+        found: The calibration of both.
+    """
+    used = (source, None if found.refreshed_by_deg is None else earlier)
+    conflicts = (find_mirroring_conflict(each, records) for each in used if each is not None)
+    return next((each for each in conflicts if each is not None), None)
 
 
 def calibrate_session(session: Session, model: GazeModel, earlier: Session | None = None) -> Calibration:

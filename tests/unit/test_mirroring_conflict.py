@@ -202,6 +202,33 @@ def test_a_refresh_that_forgets_a_mirrored_camera_is_warned(world):
     assert [each["frames"] for each in warned(result)] == [4]
 
 
+@pytest.mark.parametrize(("others", "frames"), [([UNSAID] * 5, [5]), ([], [])])
+def test_a_calibration_whose_frames_do_not_agree_is_warned(world, others, frames):
+    world.calibrate(MIRRORED)
+    targets = [*world.sessions.get_session("calibration").frames.values(), *map(at_target, others)]
+    world.store("mixed", *targets)
+
+    assert [each["frames"] for each in warned(world.score("mixed", len(targets) + 1))] == frames
+
+
+@pytest.mark.parametrize(("refreshed", "frames"), [(UNSAID, [3]), (MIRRORED, [])])
+def test_a_viewing_is_also_compared_with_the_calibration_that_was_refreshed(world, refreshed, frames):
+    """The client has forgotten the mirroring since then."""
+    world.calibrate(MIRRORED)
+    world.store("refresh", *[at_target(refreshed, calibration_session="calibration")] * 4)
+    world.store("s", *[frame(refreshed, calibration_session="refresh")] * 3)
+
+    assert [each["frames"] for each in warned(world.score("s", 4))] == frames
+
+
+def test_a_viewing_is_not_compared_with_a_calibration_that_was_not_used(world):
+    world.store("calibration", at_target(MIRRORED))
+    world.store("refresh", *[at_target(UNSAID, x, y, calibration_session="calibration") for x, y in FIVE_TARGETS] * 4)
+    world.store("s", *[frame(UNSAID, calibration_session="refresh")] * 3)
+
+    assert warned(world.score("s", 4)) == []
+
+
 def test_targets_that_refresh_nothing_are_not_compared(world):
     world.store("calibration", at_target(MIRRORED))
     world.store("refresh", *[at_target(UNSAID, calibration_session="calibration")] * 4)
