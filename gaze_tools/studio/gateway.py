@@ -35,7 +35,7 @@ from gaze_tools.studio.overlays import Overlays
 from gaze_tools.studio.problems import StudioError, answer_problem, bad_request, not_found
 from gaze_tools.studio.removal import RemovalTimes, remove_overlays
 from gaze_tools.studio.starts import add_starts, find_address
-from gaze_tools.studio.uploads import MAX_FILM_BYTES, refuse_size
+from gaze_tools.studio.uploads import MAX_FILM_BYTES, is_disk_full, refuse_full_disk, refuse_size
 from gaze_tools.studio.viewings import CHECK_VIDEO_ID, OpenViewings
 
 PAGE = Path(__file__).with_name("static")
@@ -146,6 +146,8 @@ def _add_guard(app: Flask, hosts: Collection[str]) -> None:
 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
+        if isinstance(error, OSError) and is_disk_full(error):
+            return answer_problem(refuse_full_disk())
         _log.error("a request failed: %s", type(error).__name__)
         return answer_problem(StudioError(500, "unexpected", "Unexpected error", "The gateway failed."))
 

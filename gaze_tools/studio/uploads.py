@@ -87,9 +87,13 @@ def report_full_disk() -> Iterator[None]:
     except OSError as error:
         if not is_disk_full(error):
             raise
-        raise StudioError(
-            507, "disk-full", "Disk full", "The studio's disk is full. Remove films or free some space."
-        ) from error
+        raise refuse_full_disk() from error
+
+
+def refuse_full_disk() -> StudioError:
+    """Return the error for a disk without room."""
+    detail = "The studio's disk is full. Remove films or free some space."
+    return StudioError(507, "disk-full", "Disk full", detail)
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -5,7 +5,6 @@ import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,7 @@ from func.session_token import Viewing, sign_viewing
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.studio import films, gateway, uploads
 from gaze_tools.studio.guard import check_address, check_origin
-from gaze_tools.studio.kept import FILES, FIXATIONS, OVERLAY, EndedSession, KeptSessions, find_ended
-from gaze_tools.studio.overlays import Overlays
+from gaze_tools.studio.kept import FILES, FIXATIONS, OVERLAY, EndedSession, find_ended
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.studio_film import StudioFilm
 from gaze_tools.studio.viewings import start_viewing
@@ -24,14 +22,6 @@ from tests.studio.gateway_client import post
 from tests.studio.kept_session import keep_session
 
 KEY = b"0123456789abcdef0123456789abcdef"
-
-FOUND_BY = [
-    ("/api/films/sample/video", (films.FilmLibrary, "find_playable")),
-    ("/api/sessions/s/session.json", (KeptSessions, "find_file")),
-    ("/api/sessions/s/report.html", (KeptSessions, "find_file")),
-    (f"/api/sessions/s/{OVERLAY}", (Overlays, "await_file")),
-]
-"""Files that may be removed, and the methods that find them."""
 
 
 @pytest.fixture
@@ -196,16 +186,6 @@ class TestFilms:
         answer = client.get("/api/films/sample/video", headers={"Range": "bytes=2-5"})
 
         assert (answer.status_code, answer.data) == (206, b"2345")
-
-    @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-9"}], ids=["whole", "part"])
-    @pytest.mark.parametrize(("path", "found_by"), FOUND_BY)
-    def test_a_file_that_is_removed_just_after_it_was_found_does_not_exist(
-        self, client, monkeypatch, path, found_by, headers
-    ):
-        monkeypatch.setattr(*found_by, lambda *_: Path("/nowhere/removed.mp4"))
-        answer = client.get(path, headers=headers)
-
-        assert (answer.status_code, answer.json["type"]) == (404, "/problems/not-found")
 
     def test_an_own_film_gets_maps_and_is_converted(self, client, video, store):
         film = client.post("/api/films?name=my film.mkv", data=video.read_bytes()).json
