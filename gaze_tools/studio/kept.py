@@ -145,7 +145,8 @@ class KeptSessions:
         """Put a kept calibration back into the session API if it has expired there.
 
         Raises:
-            StudioError: It no longer exists (404), cannot be stored (502), or the session API does not answer (504).
+            StudioError: It no longer exists or is damaged (404), cannot be stored (502), or the session API does not
+                answer (504). The page repeats the request after 502 and 504.
         """
         path = self._calibration(session_id) / "session.json"
         with self._one_calibration_at_a_time:
@@ -158,6 +159,9 @@ class KeptSessions:
                 import_session(path, SessionApi(self._session_api_url), keep_s=KEEP_S)
             except SessionStoreTimeoutError as error:
                 raise _session_api_hangs() from error
+            except ExportError as error:
+                _log.warning("a kept calibration cannot be read: %s", type(error).__name__)
+                raise not_found("The calibration is damaged.") from error
             except (GazeError, ValueError, OSError) as error:
                 raise StudioError(
                     502, "session-api-failed", "Session API failed", "The calibration cannot be stored again."

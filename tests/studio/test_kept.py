@@ -104,6 +104,16 @@ def test_a_calibration_is_revived_while_a_report_is_made(make_client, mongo_clie
         assert report.result(TIMEOUT_S).status_code == 200
 
 
+def test_a_damaged_calibration_is_gone_for_good(make_client, mongo_client, database, tmp_path):
+    keep_session(tmp_path, "calibration", "c", kind="calibrations")
+    path = tmp_path / "calibrations" / "c" / "session.json"
+    path.write_bytes(path.read_bytes()[:-2])
+    with serve(create_session_api(mongo_client[f"{database.name}_empty"])) as url:
+        answer = make_client(session_api_url=url).post("/api/calibrations/c")
+
+    assert (answer.status_code, answer.json["detail"]) == (404, "The calibration is damaged.")
+
+
 class TestRepeats:
     """A repeat of the last frame, after the session has expired in the session API."""
 

@@ -13,6 +13,10 @@ SPEED_UP = """
   const { setInterval: usual } = window;
   window.setInterval = (act, ms) => usual(act, ms / 100);
 """
+HIDE = """isHidden => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 class Gateway:
@@ -107,6 +111,52 @@ def test_the_viewer_can_stop_waiting(page, services):
     assert page.page.is_hidden("#film-stage")
 
 
+def test_a_film_begins_when_the_viewer_comes_back_from_another_tab(page, services):
+    requests.get(
+        f"{services.page_url}/api/sample-person/clip.webm", timeout=300
+    )  # it is made when it is first asked for
+    choose_sample(page, services)
+    gateway = Gateway(page, status=504)
+    page.page.click("#watch")
+    page.wait_for("#film-trouble:not([hidden])")
+    page.page.evaluate(HIDE, True)
+    gateway.open()
+    page.until("document.getElementById('film').readyState >= 2")
+    page.page.wait_for_timeout(3000)  # three times as long as the countdown
+    assert page.page.evaluate("document.getElementById('film').currentTime") == 0
+    page.page.evaluate(HIDE, False)
+    page.until("document.getElementById('film').currentTime > 0.5")
+
+
+def test_the_film_that_was_started_is_shown_though_it_left_the_list_meanwhile(page, services):
+    sample = requests.get(f"{services.page_url}/api/films/sample", timeout=60).json()
+    other = {**sample, "film_id": "other", "title": "Other", "state": "preparing"}
+    listed = [sample, other]
+    page.page.route("**/api/films", lambda route: route.fulfill(json={"films": listed}))
+    choose_sample(page, services)
+    gateway = Gateway(page, status=504)
+    page.page.click("#watch")
+    page.wait_for("#film-trouble:not([hidden])")
+    del listed[0]
+    page.until("document.querySelectorAll('#films li').length === 1")
+    gateway.open()
+    page.until("document.getElementById('film').currentTime > 0.5")
+
+    assert page.page.evaluate("document.getElementById('film').src").endswith("/api/films/sample/video")
+
+
+def test_the_last_film_is_not_shown_while_the_next_one_waits(page, services):
+    choose_sample(page, services)
+    page.start_film()
+    page.page.click("#film-stop")
+    page.wait_for("#watch:not([disabled])")
+    Gateway(page, status=504)
+    page.page.click("#watch")
+    page.wait_for("#film-trouble:not([hidden])")
+
+    assert page.page.evaluate("document.getElementById('film').readyState") == 0
+
+
 @pytest.mark.parametrize("status", [400, 404, 500])
 def test_a_refusal_that_would_be_the_same_again_is_not_repeated(page, services, status):
     choose_sample(page, services)
@@ -128,6 +178,20 @@ def test_a_calibration_waits_too(page, services):
     page.wait_for("#calibration-result:not([hidden])")
 
     assert page.page.is_hidden("#target-trouble")
+
+
+def test_a_calibration_that_waits_shows_no_text_of_the_one_before(page, services):
+    page.open(services)
+    page.take_sample_person()
+    page.page.click("#calibrate")
+    page.until("document.getElementById('stage-text').textContent === 'Look at the dot'")
+    page.page.click("#stage-stop")
+    page.wait_for("#alert:not([hidden])")
+    Gateway(page, status=504)
+    page.page.click("#calibrate")
+    page.wait_for("#target-trouble:not([hidden])")
+
+    assert page.page.inner_text("#stage-text") == "One moment …"
 
 
 def test_an_open_page_says_so_until_the_film_is_over(page, services):

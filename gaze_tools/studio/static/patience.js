@@ -64,7 +64,12 @@ function makeKey() {
 
 /** Tells the gateway until `over` that a page is open, so that the film is kept while it is paused. */
 export function stayAlive({ sessionId }, over) {
-  const say = () => fetch(`/api/viewings/${encodeURIComponent(sessionId)}`, { method: "POST", signal: over }).catch(() => {});
+  const url = `/api/viewings/${encodeURIComponent(sessionId)}`;
+  const say = () => {
+    // A browser has few connections; one that is silent must not take them from the frames.
+    const signal = AbortSignal.any([over, AbortSignal.timeout(GIVE_UP_MS)]);
+    fetch(url, { method: "POST", signal }).catch(() => {});
+  };
   const timer = setInterval(say, ALIVE_EVERY_MS);
   over.addEventListener("abort", () => clearInterval(timer), { once: true });
 }

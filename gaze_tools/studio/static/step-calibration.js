@@ -182,6 +182,7 @@ export function setUpCalibration(studio) {
     studio.hideError();
     stage.hidden = false;
     byId("stage-text").hidden = false;
+    setText(byId("stage-text"), "calibration.sending");
     await enterFullScreen(stage);
     byId("stage-stop").focus();
     const giveUp = () => {

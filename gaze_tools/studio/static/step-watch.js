@@ -1,166 +1,21 @@
 /** Step 4: choose a film and watch it. */
 
+import { setUpFilmList } from "./film-list.js";
 import { locateOnScreen, Viewing, wait } from "./gaze-client.js";
-import { hasText, setText, t } from "./i18n.js";
+import { setText, t } from "./i18n.js";
 import { askPatiently, CalibrationGoneError, reviveCalibration, startPatiently, stayAlive } from "./patience.js";
 import { enterFullScreen, forgetCalibration, leaveFullScreen } from "./step-calibration.js";
 
 const byId = (id) => document.getElementById(id);
-const POLL_MS = 600;
+const LOOK_MS = 200;
 const COUNTDOWN_S = 3;
 const SMOOTHING = 0.4;
-const MAX_FILM_BYTES = 2 * 2 ** 30; // as the gateway
 
 export function setUpWatch(studio) {
+  const list = setUpFilmList(studio);
   const stage = byId("film-stage");
   const film = byId("film");
-  let films = [];
-  let chosen = null;
   let polling = null;
-
-  let asked = 0;
-  let shown = 0;
-
-  const readFilms = async () => {
-    asked += 1;
-    const turn = asked;
-    const response = await fetch("/api/films");
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    const { films: found } = await response.json();
-    if (turn < shown) return; // a later answer came first
-    shown = turn;
-    films = found;
-    if (!films.some(({ film_id: id }) => id === chosen)) chosen = films[0]?.film_id;
-    drawFilms();
-  };
-
-  const drawFilms = () => {
-    const isReady = films.find(({ film_id: id }) => id === chosen)?.state === "ready";
-    byId("watch").disabled = !isReady;
-    const focused = document.activeElement?.dataset?.focus;
-    byId("films").replaceChildren(...films.map(makeEntry));
-    if (focused) byId("films").querySelector(`[data-focus="${focused}"]`)?.focus();
-  };
-
-  const makeEntry = (each) => {
-    const item = document.createElement("li");
-    item.dataset.state = each.state;
-    const label = document.createElement("label");
-    const radio = Object.assign(document.createElement("input"), {
-      type: "radio",
-      name: "film",
-      value: each.film_id,
-      checked: each.film_id === chosen,
-    });
-    radio.dataset.focus = `choose-${each.film_id}`;
-    radio.addEventListener("change", () => {
-      chosen = each.film_id;
-      drawFilms();
-    });
-    label.append(radio, each.film_id === "sample" ? t("watch.sample") : each.title);
-    item.append(label);
-    const end = document.createElement("span");
-    end.className = "note";
-    if (each.state === "ready") end.textContent = t("watch.seconds", { seconds: Math.round(each.duration_s) });
-    if (each.film_id !== "sample") {
-      const remove = Object.assign(document.createElement("button"), { className: "plain", type: "button" });
-      remove.dataset.focus = `remove-${each.film_id}`;
-      remove.textContent = t("watch.remove");
-      remove.setAttribute("aria-label", `${t("watch.remove")}: ${each.title}`);
-      remove.addEventListener("click", async () => {
-        studio.hideError();
-        try {
-          const response = await fetch(`/api/films/${each.film_id}`, { method: "DELETE" });
-          if (!response.ok && response.status !== 404) studio.showError("error.remove");
-          await readFilms();
-        } catch (error) {
-          studio.showFailure(error);
-        }
-      });
-      end.append(" ", remove);
-    }
-    item.append(end);
-    if (each.state === "preparing") {
-      const bar = Object.assign(document.createElement("progress"), { max: 1, value: each.progress });
-      const text = t("watch.preparing", { percent: Math.round(100 * each.progress) });
-      bar.setAttribute("aria-label", text);
-      const note = Object.assign(document.createElement("p"), { className: "note", textContent: text });
-      item.append(bar, note);
-    }
-    const texts = each.notes.map((note) => t(`note.${note}`));
-    if (each.state === "failed") texts.push(t("watch.failed", { problem: t(`problem.${each.reason}`) }));
-    if (each.state === "no_maps") texts.push(t("watch.noMaps"));
-    for (const text of texts) {
-      item.append(Object.assign(document.createElement("p"), { className: "note", textContent: text }));
-    }
-    if (["failed", "no_maps"].includes(each.state)) {
-      const again = Object.assign(document.createElement("button"), { className: "plain", type: "button" });
-      again.dataset.focus = `again-${each.film_id}`;
-      again.textContent = t("watch.computeAgain");
-      again.setAttribute("aria-label", `${t("watch.computeAgain")}: ${each.title}`);
-      again.addEventListener("click", async () => {
-        await fetch(`/api/films/${each.film_id}/maps`, { method: "POST" });
-        await readFilms();
-      });
-      item.append(again);
-    }
-    return item;
-  };
-
-  const poll = async (signal) => {
-    let isGone = false;
-    while (!signal.aborted) {
-      try {
-        await readFilms();
-        if (isGone && byId("alert").dataset.t === "error.server") studio.hideError();
-        isGone = false;
-      } catch {
-        if (!signal.aborted) studio.showError("error.server");
-        isGone = true;
-        await wait(POLL_MS, signal).catch(() => {});
-        continue;
-      }
-      await wait(POLL_MS, signal).catch(() => {});
-      while (!signal.aborted && films.length && films.every(({ state }) => state !== "preparing")) {
-        await wait(POLL_MS, signal).catch(() => {});
-      }
-    }
-  };
-
-  byId("film-file").addEventListener("change", async ({ target }) => {
-    const [file] = target.files;
-    if (!file) return;
-    studio.hideError();
-    if (file.size > MAX_FILM_BYTES) {
-      studio.showError("film.too-large");
-      target.value = "";
-      return;
-    }
-    studio.announce(t("watch.uploading"));
-    target.disabled = true;
-    try {
-      const response = await fetch(`/api/films?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
-      const body = await response.json();
-      if (!response.ok) refuse(body);
-      await readFilms();
-      if (response.ok) {
-        chosen = body.film_id;
-        drawFilms();
-      }
-    } catch (error) {
-      studio.showFailure(error);
-    } finally {
-      target.disabled = false;
-      target.value = "";
-    }
-  });
-
-  /** Says why a film was refused, in the viewer's language if the reason is a known one. */
-  const refuse = ({ type, detail }) => {
-    const key = `film.${type.split("/").at(-1)}`;
-    if (hasText(key)) studio.showError(key);
-    else studio.showError("error.film", { detail });
-  };
 
   byId("watch").addEventListener("click", async () => {
     studio.hideError();
@@ -180,21 +35,20 @@ export function setUpWatch(studio) {
     if (error?.isSessionLost) return explainLoss();
     if (error?.problem?.type?.endsWith("/no-maps")) studio.showError("watch.noMaps");
     else studio.showFailure(error);
-    if ([404, 409].includes(error?.status)) await readFilms().catch(() => {});
+    if ([404, 409].includes(error?.status)) await list.read().catch(() => {});
   };
 
   /** Says what else a restart of the studio has lost, and where to begin again. */
   const explainLoss = async () => {
-    const watched = chosen;
+    const watched = list.chosen?.film_id;
     const { calibration } = studio.setup;
     try {
-      await readFilms();
+      await list.read();
       if (calibration) await reviveCalibration(calibration);
     } catch (error) {
       if (error instanceof CalibrationGoneError) return calibrateAnew("error.allLost");
     }
-    const isThere = films.some(({ film_id: id }) => id === watched);
-    studio.showError(isThere ? "error.viewingLost" : "error.filmLost");
+    studio.showError(list.has(watched) ? "error.viewingLost" : "error.filmLost");
   };
 
   const calibrateAnew = async (reason) => {
@@ -235,6 +89,11 @@ export function setUpWatch(studio) {
   /** Shows the film until its end; gives the viewing up if that fails. */
   const show = async ({ signal, over, begin: allow, stop, finished }) => {
     const [text, trouble] = [byId("film-text"), byId("film-trouble")];
+    // Another film is chosen if somebody removes this one meanwhile.
+    const about = { ...list.chosen };
+    // Not the last image of an earlier film, while this one waits.
+    film.removeAttribute("src");
+    film.load();
     stage.hidden = false;
     trouble.hidden = true;
     text.textContent = "";
@@ -243,21 +102,23 @@ export function setUpWatch(studio) {
     const { calibration } = studio.setup;
     const patience = { signal, trouble, key: "watch.waiting" };
     if (calibration) await askPatiently((once) => reviveCalibration(calibration, once), patience);
-    const session = await startPatiently(chosen, patience);
+    const session = await startPatiently(about.film_id, patience);
     stayAlive(session, over);
-    film.src = `/api/films/${chosen}/video`;
+    film.src = `/api/films/${about.film_id}/video`;
     let holdAtBreak = () => false;
     const ended = waitForEnd(film, finished, { signal, over, isHeldAtBreak: () => holdAtBreak() });
     ended.catch(() => {});
     await studio.source.watch?.(film, signal);
     for (let left = COUNTDOWN_S; left > 0; left -= 1) {
+      await awaitVisible(signal);
       text.textContent = t("watch.starts", { seconds: left });
       await wait(studio.isSample ? 300 : 1000, signal);
     }
+    await awaitVisible(signal);
     text.textContent = "";
     const viewing = new Viewing(studio.source, session, studio.setup, film);
     studio.viewing = viewing;
-    studio.film = { ...films.find(({ film_id: id }) => id === chosen) };
+    studio.film = about;
     holdAtBreak = () => {
       if (!viewing.points.length) return false;
       hold("watch.broken");
@@ -364,13 +225,13 @@ export function setUpWatch(studio) {
   return {
     async enter() {
       polling = new AbortController();
-      if (studio.isSample) chosen = "sample";
-      poll(polling.signal);
+      if (studio.isSample) list.choose("sample");
+      list.poll(polling.signal);
     },
     leave() {
       polling?.abort();
     },
-    translate: drawFilms,
+    translate: list.draw,
   };
 }
 
@@ -386,6 +247,11 @@ function waitForEnd(film, finished, { signal, over, isHeldAtBreak }) {
     finished.then(resolve);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
+}
+
+/** Waits until the page is shown: a film that begins in a hidden tab has nobody who watches it. */
+async function awaitVisible(signal) {
+  while (document.hidden) await wait(LOOK_MS, signal);
 }
 
 /** Returns a function that draws the point of gaze over the film, smoothed; null clears it. */
