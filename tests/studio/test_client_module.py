@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from gaze_tools.studio.gateway import PAGE
+from gaze_tools.studio.kept import START_TIMEOUT_S
 from tests.node import find_node
 
 
@@ -184,6 +185,57 @@ def test_the_language_that_was_chosen_last_is_shown():
     )
 
     assert language == ["ko", "/static/strings.ko.json"]
+
+
+class TestPatience:
+    SETUP = """(() => {
+      const noted = { delays: [], limits: [], said: [] };
+      const usual = setTimeout;
+      globalThis.setTimeout = (act, ms) => {
+        noted.delays.push(ms);
+        return usual(act, 0);
+      };
+      globalThis.setInterval = (act, ms) => {
+        noted.every = ms;
+        act();
+      };
+      AbortSignal.timeout = (ms) => {
+        noted.limits.push(ms);
+        return new AbortController().signal;
+      };
+      globalThis.fetch = (url, { method }) => {
+        noted.said.push([method, url]);
+        return new Promise(() => {});
+      };
+      return noted;
+    })()"""
+
+    def test_a_start_waits_longer_than_the_gateway_and_says_so_after_three_seconds(self):
+        noted = run(
+            "patience.js",
+            f"""await (async () => {{
+              const noted = {self.SETUP};
+              const [{{ signal }}, trouble] = [new AbortController(), {{ dataset: {{}} }}];
+              await m.askPatiently(async () => 7, {{ signal, trouble, key: "k" }});
+              return noted;
+            }})()""",
+        )
+
+        assert (noted["delays"], noted["limits"]) == ([3000], [12000])
+        assert noted["limits"][0] > 1000 * START_TIMEOUT_S
+
+    def test_an_open_page_says_so_three_times_a_minute_and_takes_no_connection_for_ever(self):
+        noted = run(
+            "patience.js",
+            f"""(() => {{
+              const noted = {self.SETUP};
+              m.stayAlive({{ sessionId: "studio-1" }}, new AbortController().signal);
+              return noted;
+            }})()""",
+        )
+
+        assert (noted["every"], noted["limits"]) == (20000, [12000])
+        assert noted["said"] == [["POST", "/api/viewings/studio-1"]]
 
 
 class TestTurnedDevice:
