@@ -128,6 +128,22 @@ def test_a_film_begins_when_the_viewer_comes_back_from_another_tab(page, service
     page.until("document.getElementById('film').currentTime > 0.5")
 
 
+def test_a_film_that_was_held_does_not_resume_in_a_hidden_tab(page, services):
+    choose_sample(page, services)
+    page.start_film()
+    services.relay.is_busy = True
+    page.wait_for("#film-trouble:not([hidden])")
+    page.page.evaluate(HIDE, True)
+    services.relay.is_busy = False
+    page.page.wait_for_selector("#film-trouble", state="hidden")
+    assert page.page.evaluate("document.getElementById('film').paused")
+    page.page.evaluate(HIDE, False)
+    page.await_score()
+    result = page.read_result()
+
+    assert result["lost"]["missing"] == 0
+
+
 def test_the_film_that_was_started_is_shown_though_it_left_the_list_meanwhile(page, services):
     sample = requests.get(f"{services.page_url}/api/films/sample", timeout=60).json()
     other = {**sample, "film_id": "other", "title": "Other", "state": "preparing"}

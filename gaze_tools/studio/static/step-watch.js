@@ -140,6 +140,7 @@ export function setUpWatch(studio) {
     const release = () => {
       if (findObstacle()) return;
       trouble.hidden = true;
+      if (document.hidden) return; // it resumes when the viewer is back
       if (isHeld && !film.error) film.play().catch(() => {});
       isHeld = false;
     };
@@ -156,7 +157,10 @@ export function setUpWatch(studio) {
         isHeld = false;
         trouble.hidden = true;
       }],
-      [document, "visibilitychange", () => document.hidden && film.pause()],
+      [document, "visibilitychange", () => {
+        if (document.hidden) film.pause();
+        else if (isHeld && !film.error) release();
+      }],
     ];
     for (const [from, kind, react] of reactions) from.addEventListener(kind, react, { signal: over });
     const begin = async () => {
