@@ -224,6 +224,28 @@ class TestPatience:
         assert (noted["delays"], noted["limits"]) == ([3000], [12000])
         assert noted["limits"][0] > 1000 * START_TIMEOUT_S
 
+    def test_it_repeats_a_start_that_services_could_not_answer_and_no_other(self):
+        repeated = run(
+            "patience.js",
+            f"""await (async () => {{
+              {self.SETUP};
+              const found = [];
+              for (const status of [0, 400, 404, 409, 410, 429, 500, 502, 503, 504]) {{
+                const [{{ signal }}, trouble] = [new AbortController(), {{ dataset: {{}} }}];
+                let asked = 0;
+                const ask = async () => {{
+                  asked += 1;
+                  if (asked === 1) throw Object.assign(new Error(), {{ status }});
+                  found.push(status);
+                }};
+                await m.askPatiently(ask, {{ signal, trouble, key: "k" }}).catch(() => {{}});
+              }}
+              return found;
+            }})()""",
+        )
+
+        assert repeated == [429, 502, 503, 504]
+
     def test_an_open_page_says_so_three_times_a_minute_and_takes_no_connection_for_ever(self):
         noted = run(
             "patience.js",

@@ -48,7 +48,7 @@ def choose_sample(page, services):
     page.wait_for("#watch:not([disabled])")
 
 
-@pytest.mark.parametrize("status", [504, 502, 503, 429, None])
+@pytest.mark.parametrize("status", [504, None])
 def test_the_page_says_that_it_waits_and_then_shows_the_film(page, services, status):
     choose_sample(page, services)
     gateway = Gateway(page, status=status)
@@ -173,10 +173,9 @@ def test_the_last_film_is_not_shown_while_the_next_one_waits(page, services):
     assert page.page.evaluate("document.getElementById('film').readyState") == 0
 
 
-@pytest.mark.parametrize("status", [400, 404, 500])
-def test_a_refusal_that_would_be_the_same_again_is_not_repeated(page, services, status):
+def test_a_refusal_that_would_be_the_same_again_is_not_repeated(page, services):
     choose_sample(page, services)
-    gateway = Gateway(page, status=status)
+    gateway = Gateway(page, status=404)
     page.page.click("#watch")
     page.wait_for("#alert:not([hidden])")
 
