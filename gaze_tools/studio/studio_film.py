@@ -44,7 +44,10 @@ def read_film(text: bytes, film_id: str) -> StudioFilm:
     Raises:
         ValueError: The file is malformed, or that of another film.
     """
-    stored = json.loads(text)
+    try:
+        stored = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"the file of the film {film_id} is nested too deeply") from error
     if not isinstance(stored, dict) or stored.get("film_id") != film_id:
         raise ValueError(f"this is not the file of the film {film_id}")
     known = {each.name: stored[each.name] for each in fields(StudioFilm) if each.name in stored}

@@ -222,7 +222,11 @@ def test_what_was_made_of_a_film_is_removed_again_if_the_process_ended(make_libr
     assert seen == [True]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"film_id": "film-2", "title": "Other"}', '{"title": "Film"}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", 100_000 * "[", '{"film_id": "film-2", "title": "Other"}', '{"title": "Film"}'],
+    ids=lambda content: content[:20],
+)
 def test_a_film_whose_file_is_damaged_is_never_removed(make_library, database, tmp_path, video, content):
     film_id = prepare(make_library(), video)
     (tmp_path / "films" / film_id / "film.json").write_text(content)
