@@ -1,6 +1,7 @@
 """Settings and fixtures shared by several folders of tests."""
 
 import itertools
+import logging
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,9 @@ settings.load_profile("project")
 # depend on the tests that the same process ran before.
 assert callable(providers._get_local_constants)
 providers._get_local_constants = lambda: providers._local_constants
+
+# Threads of clients that several tests share log at level DEBUG at any time, into the log of whichever test runs.
+logging.getLogger("pymongo").setLevel("INFO")
 
 _numbers = itertools.count()
 

@@ -40,17 +40,34 @@ def find_free_port() -> int:
     Linux gives it to no outgoing connection, and this function to no other process while this one runs, so that none
     takes it before its service listens, or while that is down.
     """
-    while True:
+    return find_free_ports(1)[0]
+
+
+def find_free_ports(count: int) -> range:
+    """Return several ports in a row, each as `find_free_port` returns it."""
+    taken: list[tuple[int, socket.socket]] = []
+    while len(taken) < count:
         port = next(_ports)
-        mark = _mark_port(port)
-        if mark is None:
-            continue
-        if is_port_free(port):
-            _marks.append(mark)
-            if len(_marks) > _MARKS_KEPT:
-                _marks.popleft().close()
-            return port
-        mark.close()
+        mark = _take_port(port)
+        if mark is None or (taken and port != taken[-1][0] + 1):
+            for _, each in taken:
+                each.close()
+            taken.clear()
+        if mark is not None:
+            taken.append((port, mark))
+    _marks.extend(mark for _, mark in taken)
+    while len(_marks) > _MARKS_KEPT:
+        _marks.popleft().close()
+    return range(taken[0][0], taken[-1][0] + 1)
+
+
+def _take_port(port: int) -> socket.socket | None:
+    """Return the mark of a port, now that of this process; None if the port is in use or marked by another one."""
+    mark = _mark_port(port)
+    if mark is None or is_port_free(port):
+        return mark
+    mark.close()
+    return None
 
 
 def _mark_port(port: int) -> socket.socket | None:

@@ -40,7 +40,7 @@ def sink(request):
         real = HttpResultSink(url, timeout_s=60, retries=0)
         real.received = lambda: [
             ({name: entry[name] for name in SENT}, entry["count"])
-            for entry in requests.get(f"{url}/results", timeout=10).json()["deliveries"]
+            for entry in requests.get(f"{url}/results", timeout=60).json()["deliveries"]
         ]
         yield real
 

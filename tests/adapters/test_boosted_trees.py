@@ -112,7 +112,7 @@ def test_a_file_may_be_compressed(options):
         {"model": boost(init=LinearRegression())},
         {"model": boost(init=None)},
         {"model": boost(loss="huber")},
-        {"model": GradientBoostingRegressor(init=FeatureDirection(0))},
+        {"model": GradientBoostingRegressor(init=FeatureDirection(0), random_state=0)},
         {"model": LinearRegression().fit([[1.0]], [1.0])},
         {"model": "a model"},
         ["a model"],

@@ -40,7 +40,7 @@ def serve(*connections):
 
 
 def exchange(connections, path="/x", headers=None, body=b"{}"):
-    with limit_sockets(5.0, 10_000):
+    with limit_sockets(60.0, 10_000):
         return connections.exchange("PUT", path, headers or {}, body)
 
 
@@ -153,7 +153,7 @@ def test_a_switch_of_protocols_ends_the_connection():
 def test_the_answer_to_head_has_no_body():
     with serve([OK + b"Content-Length: 5\r\n\r\n", SIMPLE]) as (port, *_):
         connections = connect(port)
-        with limit_sockets(5.0, 10_000):
+        with limit_sockets(60.0, 10_000):
             answer = connections.exchange("HEAD", "/x", {}, None)
 
         assert (answer.status, answer.body, exchange(connections).body) == (200, b"", b"{}")

@@ -37,7 +37,7 @@ def landmarker():
 def run_python(script):
     """Run a script in a new interpreter with the path of the bundle as its argument."""
     command = [sys.executable, "-c", script, BUNDLE]
-    return subprocess.run(command, capture_output=True, check=True, text=True, timeout=120, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
 
 
 def detect_one(landmarker, frame):

@@ -218,7 +218,6 @@ def measure_peak(server, method, reason):
             check=False,
             capture_output=True,
             text=True,
-            timeout=100,
             cwd=ROOT,
             env={"PYTHONPATH": str(ROOT)},
         )

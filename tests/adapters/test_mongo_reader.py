@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pymongo.errors import AutoReconnect, NetworkTimeout, OperationFailure
 
+from func.adapters import mongo_reader
 from func.adapters.mongo_reader import MongoReader, find_tls_options
 from gaze_core.errors import SaliencyStoreError, SaliencyStoreRefusedError, SaliencyStoreTimeoutError
 
@@ -27,7 +28,7 @@ class Reads:
 
 @pytest.fixture
 def reader():
-    return MongoReader("mongodb://localhost", database="d", timeout_s=1)
+    return MongoReader("mongodb://localhost", database="d", timeout_s=60)
 
 
 def test_a_read_is_retried_once_after_a_broken_connection(reader):
@@ -108,6 +109,6 @@ def test_denied_access_is_logged_once_with_what_to_check_and_without_the_server_
 
     assert [reader.is_reachable(), reader.is_reachable()] == [False, False]
 
-    (line,) = [record.getMessage() for record in caplog.records]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == mongo_reader.__name__]
     assert "check user, password and authSource in MONGO_URI" in line
     assert "viewer" not in line

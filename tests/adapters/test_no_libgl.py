@@ -43,7 +43,7 @@ def process():
     """Modules and graphics libraries of a process that imported the whole function and ran a detection."""
     command = [sys.executable, "-c", SCRIPT, ROOT / "models" / "face_landmarker.task"]
     environment = {**os.environ, "MONGO_URI": "mongodb://127.0.0.1:9/"}  # required, never reached
-    ended = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, timeout=60, cwd=ROOT)
+    ended = subprocess.run(command, env=environment, capture_output=True, check=True, text=True, cwd=ROOT)
     return json.loads(ended.stdout.splitlines()[-1])
 
 

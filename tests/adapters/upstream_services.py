@@ -1,15 +1,15 @@
 """Upstream services on the loopback interface: real applications, and a server that misbehaves as instructed."""
 
 import contextlib
+import functools
 import json
+import socket
 import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from werkzeug.serving import WSGIRequestHandler, make_server
-
-from gaze_tools.stack.processes import find_free_port
 
 
 @contextlib.contextmanager
@@ -143,5 +143,13 @@ def is_reached(adapter, probes=30):
 
 
 def refused_url():
-    """Return an address where nobody listens."""
-    return f"http://127.0.0.1:{find_free_port()}"
+    """Return an address that refuses each connection, for as long as this process runs."""
+    return f"http://127.0.0.1:{_bind_without_listening().getsockname()[1]}"
+
+
+@functools.cache
+def _bind_without_listening():
+    """Return a socket whose port nobody else can take."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound

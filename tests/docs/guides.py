@@ -24,7 +24,7 @@ from pathlib import Path
 
 import requests
 
-from gaze_tools.stack.processes import is_port_free
+from gaze_tools.stack.processes import find_free_ports
 from tests.docs.test_links import FENCE, ROOT
 from tests.node import NPM_SETTINGS, find_node, make_commands
 
@@ -199,7 +199,7 @@ class Reader:
 @contextmanager
 def follow_on_free_ports(home):
     """Yield a reader of a guide that starts `make serve` on port 8080 and the minimal gateway on port 8000."""
-    first = find_free_ports(6)
+    first = find_free_ports(6)[0]
     ports = {8080: first, 8084: first + 4, 8000: first + 5}
     reader = Reader(
         home,
@@ -250,12 +250,3 @@ def check_page(reader, text):
 
 CHECKS = {".py": lambda reader, text: ast.parse(text), ".js": check_script, ".html": check_page}
 RUNNERS = {"bash": Reader.run_shell, "python": Reader.run_python, "json": Reader.compare, "file": Reader.save}
-
-
-def find_free_ports(count):
-    """Return the first of several free ports in a row, as `make serve` needs them."""
-    # Below the range from which connections get their ports, and apart from those that other tests take.
-    first = 20_000 + os.getpid() % 60 * 100
-    while not all(is_port_free(port) for port in range(first, first + count)):
-        first += count
-    return first

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gaze_tools.stack import launcher, processes
-from gaze_tools.stack.processes import find_free_port, run_process
+from gaze_tools.stack.processes import find_free_port, find_free_ports, run_process
 from tests.running import ROOT
 
 
@@ -85,6 +85,25 @@ def test_two_processes_that_look_for_a_port_at_the_same_time_get_different_ones(
     other = int(subprocess.check_output([sys.executable, "-c", program], text=True, cwd=ROOT))
 
     assert other != taken
+
+
+def test_ports_in_a_row_leave_out_those_of_another_process():
+    taken = find_free_port()
+    program = (
+        "from gaze_tools.stack import processes\n"
+        f"processes._ports = iter([*range({taken - 2}, 20_000), *range(10_000, 20_000)])\n"
+        "print(*processes.find_free_ports(3))"
+    )
+
+    output = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=ROOT)
+
+    first, *others = map(int, output.split())
+    assert others == [first + 1, first + 2]
+    assert taken not in {first, *others}
+
+
+def test_each_of_several_ports_in_a_row_is_marked():
+    assert [processes._mark_port(port) for port in find_free_ports(3)] == [None] * 3
 
 
 def test_only_so_many_marks_of_ports_are_kept(monkeypatch):

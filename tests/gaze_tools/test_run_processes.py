@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import requests
 from gaze_tools.film import read_times
 from gaze_tools.sample_clip import SAMPLE
 from gaze_tools.session.export_file import ExportedSessions
-from gaze_tools.stack.processes import is_port_free
+from gaze_tools.stack.processes import find_free_ports
 from tests.docs.test_links import ROOT
 
 GAZE = [sys.executable, "-m", "gaze_tools.cli"]
@@ -201,9 +200,7 @@ class TestCtrlC:
 class TestServe:
     @pytest.fixture
     def port(self):
-        # Below the ports that Linux gives to outgoing connections, of which one of the four may be in use.
-        starts = random.sample(range(20_000, 32_000, 4), k=100)
-        return next(port for port in starts if all(is_port_free(port + offset) for offset in range(4)))
+        return find_free_ports(4)[0]
 
     def test_a_shell_takes_the_addresses(self, tmp_path, port):
         lines = subprocess.check_output([*GAZE, "serve", "--port", str(port), "--print-exports"], env=ENVIRONMENT)

@@ -71,6 +71,7 @@ class World:
                 "saliency_store": self.maps.is_reachable,
                 "aggregator": self.sink.is_reachable,
             },
+            timeout_s=60,
             max_age_s=0,
         )
         self.detectors = Detectors(

@@ -7,6 +7,7 @@ import pytest
 from func.adapters.session_api import HttpSessionStore
 from gaze_core import errors as core_errors
 from gaze_core.errors import GazeError
+from tests.adapters.upstream_services import refused_url
 
 
 def test_the_log_has_the_trace_of_an_unexpected_error_but_no_viewer_data(world, make_body, caplog):
@@ -45,7 +46,7 @@ def test_errors_of_the_session_api_are_logged_without_viewer_data(world, make_bo
 
 def test_an_unreachable_session_api_is_logged_without_viewer_data(world, make_body, caplog):
     caplog.set_level("DEBUG")
-    world.sessions.update_session = HttpSessionStore("http://127.0.0.1:9", timeout_s=1, retries=0).update_session
+    world.sessions.update_session = HttpSessionStore(refused_url(), timeout_s=60, retries=0).update_session
     problem = world.post(make_body(session_id="viewer:7"))
 
     assert problem.status_code == 502

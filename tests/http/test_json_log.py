@@ -61,7 +61,7 @@ def test_from_start_to_stop_every_line_is_json_and_none_has_data_of_the_viewer(t
         )
         requests.get(running.url("/nothing"), timeout=60)
         running.process.send_signal(signal.SIGTERM)
-        running.process.wait(40)
+        running.process.wait(120)
 
     text = running.log_path.read_text()
     lines = read_lines(text)
@@ -80,7 +80,7 @@ def test_from_start_to_stop_every_line_is_json_and_none_has_data_of_the_viewer(t
 def test_a_process_that_cannot_start_says_so_in_one_json_line(setting):
     environ = {**os.environ, "MONGO_URI": "mongodb://localhost", "LOG_FORMAT": "json", **setting}
 
-    done = subprocess.run(FUNCTIONS_FRAMEWORK, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(FUNCTIONS_FRAMEWORK, env=environ, capture_output=True, text=True, check=False)
 
     (line,) = read_lines(done.stdout + done.stderr)
     assert done.returncode == 1
@@ -97,7 +97,7 @@ def test_a_crash_in_c_code_is_one_json_line(tmp_path):
         pid = running.process.pid
         (worker,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         os.kill(worker, signal.SIGSEGV)
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 120
         while "process crashed" not in running.log_path.read_text() and time.monotonic() < deadline_s:
             time.sleep(0.1)
 
@@ -133,9 +133,7 @@ raise OSError("in\\nuse")
 
 
 def test_lines_of_libraries_warnings_and_uncaught_errors_are_json():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
 
     (library,) = read_lines(done.stdout)
     lines = read_lines(done.stderr)

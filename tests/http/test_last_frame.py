@@ -1,6 +1,7 @@
 """POST /gaze with last_frame."""
 
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -127,19 +128,15 @@ def test_total_frames_decides_how_many_are_expected(watched, make_body):
 
 
 def test_waiting_last_frames_leave_the_landmarkers_to_the_frames_they_wait_for(make_world, make_body):
-    world = make_world(LANDMARKERS="1", BARRIER_TIMEOUT_S="20", BARRIER_POLL_S="0.01")
-    answers = []
-
-    def finish():
-        answers.append(world.post(make_body(session_id="s", frame_number=2, last_frame=True)).get_json())
-
-    last = threading.Thread(target=finish)
-    last.start()
-    late = world.post(make_body(session_id="s", frame_number=1))
-    last.join(10)
+    world = make_world(LANDMARKERS="1", BARRIER_TIMEOUT_S="250", BARRIER_POLL_S="0.01")
+    with ThreadPoolExecutor(1) as clients:
+        last = clients.submit(world.post, make_body(session_id="s", frame_number=2, last_frame=True))
+        while b"gaze_last_frames_waiting 1.0" not in world.metrics.render():
+            time.sleep(0.01)
+        late = world.post(make_body(session_id="s", frame_number=1))
 
     assert late.status_code == 200
-    assert answers[0]["result"]["frames"]["received"] == 2
+    assert last.result().get_json()["result"]["frames"]["received"] == 2
 
 
 def test_a_face_that_is_gone_at_the_end_does_not_spoil_the_score(watched, make_body):

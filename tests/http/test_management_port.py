@@ -144,10 +144,10 @@ def test_func_s_own_server_listens_on_both_ports(tmp_path):
     }
     with run_process([sys.executable, "-c", FUNC_SERVER], log_path=log_path, environment=environ) as process:
         ready = f"http://127.0.0.1:{ports[0]}/health/readiness"
-        await_ready("func's server", process, ready, log_path=log_path, timeout_s=60)
+        await_ready("func's server", process, ready, log_path=log_path, timeout_s=120)
         statuses = [requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).status_code for port in ports]
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
     assert statuses == [404, 200]
 
@@ -159,7 +159,6 @@ def find_end(port, **environ):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     return done.returncode, done.stderr.splitlines()

@@ -101,7 +101,7 @@ def test_the_log_has_the_ids_and_the_instance(world, caplog):
     finally:
         logging.getLogger("func").removeHandler(handler)
 
-    (line,) = lines
+    (line,) = [line for line in lines if line["logger"] == "func.requests"]
     assert (line["event"], line["request_id"], line["trace_id"]) == ("request failed", "gw-1", TRACE_ID)
     assert f"urn:uuid:{line['instance']}" == response.get_json()["instance"]
 

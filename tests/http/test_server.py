@@ -49,7 +49,7 @@ def url(port, path):
 def test_an_invalid_setting_ends_the_process_with_one_line_that_names_it():
     environ = {name: value for name, value in os.environ.items() if name != "MONGO_URI"}
 
-    finished = subprocess.run(FUNCTIONS_FRAMEWORK, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    finished = subprocess.run(FUNCTIONS_FRAMEWORK, env=environ, capture_output=True, text=True, check=False)
 
     assert finished.returncode == 1
     assert finished.stderr.splitlines() == ["gaze-function cannot start: MONGO_URI must be set"]
@@ -61,7 +61,7 @@ def test_missing_token_keys_are_logged_once_at_start(keys, warnings):
 
     finished = subprocess.run(
         [sys.executable, "-c", "import func.main"],
-        env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+        env=environ, cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
 
     assert [line for line in finished.stderr.splitlines() if " WARNING " in line] == [

