@@ -31,7 +31,7 @@ class Collector:
         self.bodies = []
         self.paths = set()
 
-    def await_spans(self, is_enough, timeout_s=30.0):
+    def await_spans(self, is_enough, timeout_s=120.0):
         """Return the spans once they are enough."""
         deadline_s = time.monotonic() + timeout_s
         while not is_enough(self.spans):

@@ -41,7 +41,7 @@ sys.stdin.read()
 CALL = re.compile(r"(connect|sendto|sendmsg|sendmmsg)\(")
 ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)"')
 CLOSED_PORT = ("127.0.0.1", 9)
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """For the first contact, which takes a moment."""
 LATER_S = 1.0
 """For other contacts after that."""

@@ -193,4 +193,4 @@ def test_the_example_runs_as_its_first_lines_say(name):
         assert json.loads(answer.exchange.received)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

@@ -134,7 +134,7 @@ def test_the_calibration_does_not_increase_the_error(calibrated):
 
 
 def test_a_calibration_session_is_not_delivered(upstream, calibrated):
-    deliveries = requests.get(f"{upstream.aggregator_url}/results", timeout=10).json()["deliveries"]
+    deliveries = requests.get(f"{upstream.aggregator_url}/results", timeout=60).json()["deliveries"]
 
     assert calibrated[0] not in {entry["session_id"] for entry in deliveries}
 
