@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,11 @@ settings.load_profile("project")
 # depend on the tests that the same process ran before.
 assert callable(providers._get_local_constants)
 providers._get_local_constants = lambda: providers._local_constants
+
+# Tests talk to services on the loopback interface, where no proxy of the environment reaches them.
+for _name in ("http_proxy", "https_proxy", "all_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
 
 # Threads of clients that several tests share log at level DEBUG at any time, into the log of whichever test runs.
 logging.getLogger("pymongo").setLevel("INFO")
