@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -89,12 +90,12 @@ def serve(port: int, data: Path | None, session_ttl_s: float | None, print_expor
                 console.print(f"Ready after {time.monotonic() - started_s:.1f} s. Ctrl-C stops everything.\n")
                 # Not through the console, which wraps lines.
                 click.echo(f"Open {studio_url}/ to watch a film in front of your webcam and get a score.\n")
-                click.echo(format_exports(url, upstream))
+                click.echo("For programs, and commands such as `gaze session list`, in another terminal:\n")
+                click.echo(format_activation(Path(sys.prefix)) + format_exports(url, upstream))
                 kept = "" if data is None else f" Data is kept in {data}."
                 console.print(
-                    f"\nPost frames to $FUNCTION_URL/gaze with video_id {SAMPLE_VIDEO_ID!r} to get a score; the API is "
-                    "described at $FUNCTION_URL/openapi.json, results are listed at $AGGREGATOR_URL/results, and "
-                    f"`gaze session list` lists sessions.{kept}",
+                    f"\nPost frames to $FUNCTION_URL/gaze with video_id {SAMPLE_VIDEO_ID!r} to get a score. The API is "
+                    f"described at $FUNCTION_URL/openapi.json, results are listed at $AGGREGATOR_URL/results.{kept}",
                     highlight=False,
                     markup=False,
                 )
@@ -110,6 +111,12 @@ def format_exports(function_url: str, upstream: UpstreamServices) -> str:
     """Return the addresses as lines that a POSIX shell takes."""
     variables = {"FUNCTION_URL": function_url, **upstream.environment()}
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def format_activation(prefix: Path) -> str:
+    """Return the line that puts `gaze` on the path of a shell; nothing if Python's prefix is no virtual environment."""
+    script = prefix / "bin" / "activate"
+    return f". {shlex.quote(str(script))}\n" if script.is_file() else ""
 
 
 def _make_services(port: int) -> UpstreamServices:

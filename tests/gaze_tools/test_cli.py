@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from gaze_tools.cli import COMMANDS, main
 from gaze_tools.film import read_times
 from gaze_tools.saliency import options, writer
+from gaze_tools.serve import format_activation
 from tests.docs.test_links import ROOT
 from tests.gaze_tools.example_maps import MAPS
 
@@ -283,6 +284,15 @@ def test_serve_names_the_port_of_an_upstream_service_that_is_in_use():
         result = CliRunner().invoke(main, ["serve", "--port", str(port - 2)])
 
     assert f"{port} (aggregator)" in result.output
+
+
+def test_the_line_that_activates_a_virtual_environment_is_quoted(tmp_path):
+    script = tmp_path / "my clone" / "bin" / "activate"
+    script.parent.mkdir(parents=True)
+    script.touch()
+
+    assert format_activation(tmp_path / "my clone") == f". '{script}'\n"
+    assert format_activation(tmp_path) == ""
 
 
 def test_without_fixed_ports_there_is_nothing_to_export():

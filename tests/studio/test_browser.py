@@ -85,6 +85,37 @@ def test_a_camera_is_watched_without_a_calibration(page, services):
     assert result["calibration"] is None
 
 
+def test_wrong_numbers_are_refused_and_a_measured_distance_is_shown_at_once(page, services):
+    page.open(services)
+    page.take_camera()
+    page.wait_for('#hint[data-state="good"]')
+    page.page.fill("#distance", "47")
+    page.page.click("#camera-done")
+    page.wait_for("#number-problem:not([hidden])")
+
+    assert "in millimetres, 200 to 2000" in page.page.inner_text("#number-problem")
+    # Message and field can be seen at the same time.
+    assert page.page.evaluate("document.activeElement.id") == "distance"
+    field, message = (page.page.locator(each).bounding_box() for each in ("#distance", "#number-problem"))
+    assert field["y"] >= 0
+    assert field["y"] + field["height"] <= message["y"]
+    assert message["y"] + message["height"] <= page.page.viewport_size["height"]
+    # With the usual field of view, the person seems to be 35 cm away.
+    page.page.fill("#distance", "470")
+    page.until("/about 4[5-9] cm/.test(document.getElementById('hint').textContent)")
+    page.page.fill("#screen-width", "")
+    page.page.click("#camera-done")
+    page.until("document.activeElement.id === 'screen-width'")
+    assert "in millimetres, 50 to 3000" in page.page.inner_text("#number-problem")
+    # Manufacturers state sizes with decimals.
+    page.page.fill("#screen-width", "344.5")
+    page.page.click("#camera-done")
+    page.wait_for('[data-view="calibration"]:not([hidden])')
+    remembered = page.page.evaluate("JSON.parse(localStorage.getItem('gaze-studio'))")
+    assert remembered["screenMm"] == [344.5, 194]
+    assert 47 <= remembered["fovDeg"] <= 53
+
+
 def test_a_blocked_camera_is_explained(launch, services):
     browser = launch(allowed=False)
     studio = Page(browser.new_page(locale="en-GB"))

@@ -134,6 +134,11 @@ def test_a_measured_distance_gives_the_field_of_view():
     assert run("step-camera.js", "m.correctFieldOfView(50, 470, 470)") == pytest.approx(50)
 
 
+def test_an_estimated_distance_is_scaled_to_another_field_of_view():
+    # tan(45°) = 1 and tan(63.43°) = 2: twice the height of the image at the same distance.
+    assert run("step-camera.js", "m.scaleDistance(500, 90, 126.87)") == pytest.approx(250, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("usable", "spread", "is_good"),
     [(12, 0.02, True), (6, 0.12, True), (5, 0.02, False), (12, 0.13, False), (0, None, False)],

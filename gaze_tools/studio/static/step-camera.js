@@ -52,22 +52,48 @@ export function chooseHint(brightness, answer) {
   return { name: "goodDistance", state: "good", values: { distance: Math.round(distance / 10) } };
 }
 
+const NUMBERS = ["screen-width", "screen-height", "lens-x", "lens-y", "distance"];
+
 /** Returns the vertical field of view at which an estimated distance becomes the measured one. */
 export function correctFieldOfView(fovDeg, estimatedMm, measuredMm) {
   const half = Math.tan((fovDeg * Math.PI) / 360) * (estimatedMm / measuredMm);
   return Math.min(150, Math.max(10, (Math.atan(half) * 360) / Math.PI));
 }
 
+/** Returns what an estimated distance would be with another vertical field of view. */
+export function scaleDistance(distanceMm, fovDeg, otherFovDeg) {
+  const half = (each) => Math.tan((each * Math.PI) / 360);
+  return (distanceMm * half(fovDeg)) / half(otherFovDeg);
+}
+
 export function setUpCamera(studio) {
   const hint = byId("hint");
   let running = null;
+  /** Latest estimates of the distance, as they would be with the usual field of view. */
   let distances = [];
-  let fovDeg = USUAL.fovDeg;
+  let knownFovDeg = USUAL.fovDeg;
+  let fovDeg = knownFovDeg;
 
   const readNumber = (id, usual) => {
     const field = byId(id);
     const value = field.valueAsNumber;
     return Number.isFinite(value) && field.validity.valid ? value : usual;
+  };
+
+  /** Returns the first field whose number cannot be used; only the distance may stay empty. */
+  const findWrongNumber = () =>
+    studio.isSample
+      ? undefined
+      : NUMBERS.map(byId).find(({ id, value, validity }) => !validity.valid || (value === "" && id !== "distance"));
+
+  /** Takes the field of view that the measured distance shows; without one, what is known of the camera. */
+  const measureFieldOfView = () => {
+    const measured = studio.isSample ? null : readNumber("distance", null);
+    studio.distanceMm = measured;
+    fovDeg = knownFovDeg;
+    if (measured === null || !distances.length) return;
+    const middle = [...distances].sort((a, b) => a - b)[Math.floor(distances.length / 2)];
+    fovDeg = Math.round(10 * correctFieldOfView(USUAL.fovDeg, middle, measured)) / 10;
   };
 
   const readSetup = () => {
@@ -130,9 +156,14 @@ export function setUpCamera(studio) {
       } else {
         try {
           check ??= new PositionCheck(studio.source, await startSession("check", { signal }), {});
+          measureFieldOfView();
+          const usedFovDeg = fovDeg;
           check.setup = readSetup();
           const { brightness, answer } = await check.look({ signal });
-          if (answer.distance_mm) distances = [...distances.slice(-8), answer.distance_mm];
+          if (answer.distance_mm) {
+            const usual = scaleDistance(answer.distance_mm, usedFovDeg, USUAL.fovDeg);
+            distances = [...distances.slice(-8), usual];
+          }
           const isStill = studio.source.isStill && brightness >= BLACK;
           showHint(isStill ? { name: "still", state: "bad", values: {} } : chooseHint(brightness, answer));
         } catch (error) {
@@ -191,14 +222,18 @@ export function setUpCamera(studio) {
   window.addEventListener("resize", drawCard);
 
   byId("camera-done").addEventListener("click", async () => {
-    const measured = byId("distance").valueAsNumber;
     if (!studio.source || studio.source.isLive === false) return;
-    const hasMeasured = !studio.isSample && Number.isFinite(measured) && byId("distance").validity.valid;
-    studio.distanceMm = hasMeasured ? measured : null;
-    if (hasMeasured && distances.length) {
-      const middle = [...distances].sort((a, b) => a - b)[Math.floor(distances.length / 2)];
-      fovDeg = Math.round(10 * correctFieldOfView(fovDeg, middle, measured)) / 10;
+    const wrong = findWrongNumber();
+    // Beside the button, because the top of the page is out of sight when the field is in sight.
+    byId("number-problem").hidden = !wrong;
+    if (wrong) {
+      const { min, max } = wrong;
+      setText(byId("number-problem"), wrong.id === "distance" ? "error.distance" : "error.number", { min, max });
+      wrong.focus({ preventScroll: true });
+      wrong.scrollIntoView({ block: "center" }); // not behind the message
+      return;
     }
+    measureFieldOfView();
     Object.assign(studio.setup, { viewport: undefined }, readSetup());
     if (!studio.isSample) {
       const { screen: size, camera } = studio.setup;
@@ -214,10 +249,11 @@ export function setUpCamera(studio) {
   return {
     async enter() {
       const { screenMm = USUAL.screenMm, lens = USUAL.lens, fovDeg: known = USUAL.fovDeg } = studio.remembered;
-      fovDeg = known;
+      knownFovDeg = known;
       [byId("screen-width").value, byId("screen-height").value] = screenMm;
       [byId("lens-x").value, byId("lens-y").value] = lens;
       byId("distance").value = "";
+      byId("number-problem").hidden = true;
       byId("card-size").value = cardSize(screenMm[0]);
       for (const fields of document.querySelectorAll('[data-view="camera"] fieldset')) {
         fields.hidden = studio.isSample;
