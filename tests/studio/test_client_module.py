@@ -192,6 +192,17 @@ def test_the_language_that_was_chosen_last_is_shown():
     assert language == ["ko", "/static/strings.ko.json"]
 
 
+def test_dates_are_written_as_in_the_browser_s_country():
+    found = run(
+        "i18n.js",
+        """[
+      m.findLocale("en", ["ko", "en-GB", "en"]), m.findLocale("ko", ["en-GB"]), m.findLocale("en", ["eng-XX"])
+    ]""",
+    )
+
+    assert found == ["en-GB", "ko", "en"]
+
+
 class TestPatience:
     SETUP = """(() => {
       const noted = { delays: [], limits: [], said: [] };

@@ -38,6 +38,11 @@ export function chooseLanguage() {
   return wished.find((each) => LANGUAGES.includes(each)) ?? "en";
 }
 
+/** Returns the language of the page as the browser's user writes it, such as "en-GB", for dates. */
+export function findLocale(language, wished = navigator.languages) {
+  return wished.find((each) => each.split("-")[0] === language) ?? language;
+}
+
 /** Loads a language and writes its texts into the page. */
 export async function useLanguage(language, { remember = false } = {}) {
   wanted = language;

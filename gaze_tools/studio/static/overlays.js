@@ -1,7 +1,7 @@
 /** Films with the gaze: the list of those that are made or finished, in the steps Start and Score. */
 
 import { wait } from "./gaze-client.js";
-import { hasText, t } from "./i18n.js";
+import { findLocale, hasText, t } from "./i18n.js";
 
 const byId = (id) => document.getElementById(id);
 const POLL_MS = 600;
@@ -13,7 +13,7 @@ const MAX_FAILURES = 5;
 function nameOf({ video_id: videoId, title, watched_at: watchedAt }) {
   const name = videoId === "sample" ? t("watch.sample") : (title ?? videoId);
   const format = { dateStyle: "medium", timeStyle: "short" };
-  return `${name} (${new Date(watchedAt).toLocaleString(document.documentElement.lang, format)})`;
+  return `${name} (${new Date(watchedAt).toLocaleString(findLocale(document.documentElement.lang), format)})`;
 }
 
 function stateOf({ state, progress, reason }) {

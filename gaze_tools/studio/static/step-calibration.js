@@ -1,7 +1,7 @@
 /** Step 3: calibration on targets in full screen, the error that is left, and the recording of it. */
 
 import { Calibration, locateOnScreen, wait } from "./gaze-client.js";
-import { setText, t } from "./i18n.js";
+import { findLocale, setText, t } from "./i18n.js";
 import { askPatiently, CalibrationGoneError, reviveCalibration, startPatiently } from "./patience.js";
 import { makeRecording } from "./recording.js";
 
@@ -322,7 +322,7 @@ export function setUpCalibration(studio) {
     choice.querySelector("input").disabled = isRecorded;
     if (isRecorded && choice.querySelector("input").checked) choose(5);
     if (!known) return;
-    const date = new Date(known.date).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" });
+    const date = new Date(known.date).toLocaleDateString(findLocale(document.documentElement.lang), { dateStyle: "medium" });
     setText(choice.querySelector("span"), "calibration.refresh", { date });
   };
 
