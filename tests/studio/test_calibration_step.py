@@ -329,7 +329,7 @@ def test_a_recording_needs_all_targets(page, services):
     page.open(services)
     reach_calibration(page)
     assert page.page.is_checked('input[name="targets"][value="1"]')
-    assert "Jan 2, 2026" in page.page.inner_text("#refresh-choice")
+    assert "2 Jan 2026" in page.page.inner_text("#refresh-choice")
     page.page.check("#record")
 
     assert page.page.is_checked('input[name="targets"][value="5"]')

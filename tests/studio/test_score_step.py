@@ -86,7 +86,7 @@ def test_a_page_that_is_loaded_again_shows_the_film_that_is_being_made(page, ser
 
     assert page.page.inner_text("#overlay-list .note") == "Making the film: 43 %"
     assert page.page.evaluate("document.querySelector('#overlay-list progress').value") == 0.43
-    assert page.page.get_attribute("#overlay-list progress", "aria-label").startswith("Sample film (Jan 1, 2026, 12:00")
+    assert page.page.get_attribute("#overlay-list progress", "aria-label").startswith("Sample film (1 Jan 2026, 12:00")
     page.page.focus("#overlay-list button")
     overlay["progress"] = 0.6
     page.until("document.getElementById('announcer').textContent.endsWith('Making the film: 60 %')")
