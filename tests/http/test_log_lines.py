@@ -10,19 +10,13 @@ import pytest
 import requests
 
 from func.log_lines import FRAME_LOGGER, REQUEST_LOGGER, SESSION_LOGGER, Event, JsonFormatter, RateLimit, set_levels
+from tests.fakes.clock import FakeClock
 from tests.http.image_files import make_image
 from tests.running import run_function, serve_upstream
 
 
-class Clock:
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
 def make_logger(name):
-    clock, lines, suppressed = Clock(), [], []
+    clock, lines, suppressed = FakeClock(), [], []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
     handler.addFilter(RateLimit(lambda: suppressed.append(1), lines_per_second=2, clock=clock))

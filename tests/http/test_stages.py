@@ -7,6 +7,7 @@ import pytest
 
 from func.web.bodies import ClientGoneError
 from func.web.stages import Stage
+from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -15,16 +16,8 @@ class BusyStageError(Exception):
     pass
 
 
-class Clock:
-    def __init__(self):
-        self.now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
 def make_stage(places=1, wait_s=2.0, clock=None):
-    return Stage("test", places=places, wait_s=wait_s, make_busy_error=BusyStageError, clock=clock or Clock())
+    return Stage("test", places=places, wait_s=wait_s, make_busy_error=BusyStageError, clock=clock or FakeClock())
 
 
 class Held:
@@ -61,7 +54,7 @@ async def test_calls_beyond_the_places_wait_in_order():
 
 
 async def test_the_expected_wait_is_the_queue_times_the_mean_over_the_places():
-    clock = Clock()
+    clock = FakeClock()
     stage, held = make_stage(wait_s=10.0, clock=clock), Held()
 
     def take_a_second():
@@ -78,7 +71,7 @@ async def test_the_expected_wait_is_the_queue_times_the_mean_over_the_places():
 
 
 async def test_a_call_that_would_wait_too_long_is_refused_at_once():
-    clock = Clock()
+    clock = FakeClock()
     stage, held = make_stage(wait_s=2.0, clock=clock), Held()
 
     def take_a_second():
@@ -95,7 +88,7 @@ async def test_a_call_that_would_wait_too_long_is_refused_at_once():
 
 
 async def test_hanging_work_shows_in_the_wait_of_the_oldest_call():
-    clock = Clock()
+    clock = FakeClock()
     stage, held = make_stage(wait_s=2.0, clock=clock), Held()
     tasks = [asyncio.create_task(stage.run(held)) for _ in range(2)]
     await let_others_run()
@@ -156,7 +149,7 @@ async def test_an_error_of_the_work_reaches_the_caller_and_frees_the_place():
 
 
 async def test_one_slow_call_is_forgotten_after_a_few_fast_ones():
-    clock = Clock()
+    clock = FakeClock()
     stage = make_stage(clock=clock)
     for took_s in [10.0] + 10 * [0.1]:
 

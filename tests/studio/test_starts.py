@@ -13,17 +13,11 @@ from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.starts import MAX_REMEMBERED, Starts
 from gaze_tools.studio.viewings import OPEN_S, OpenViewings, StartedViewing
 from tests.adapters.upstream_services import serve
+from tests.fakes.clock import FakeClock
 from tests.studio.kept_session import keep_session
 
 KEY = {"Idempotency-Key": "0123456789abcdef"}
 BOTH = pytest.mark.parametrize("video_id", ["sample", "calibration"])
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self):
-        return self.now_s
 
 
 @pytest.fixture
@@ -184,7 +178,7 @@ class TestStarts:
 
     @pytest.mark.parametrize(("later_s", "is_known"), [(OPEN_S - 1, True), (OPEN_S, False)])
     def test_a_key_is_forgotten(self, later_s, is_known):
-        clock = Clock()
+        clock = FakeClock()
         starts = Starts(clock=clock)
         first = self.find(starts)
         clock.now_s += later_s

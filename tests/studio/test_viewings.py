@@ -5,16 +5,10 @@ import pytest
 from gaze_core.errors import SessionStoreError
 from gaze_tools.studio.problems import StudioError
 from gaze_tools.studio.viewings import FAILED_S, FORGET_S, OPEN_S, RECHECK_S, OpenViewings, StartedViewing
+from tests.fakes.clock import FakeClock
 from tests.fakes.session_api import FakeSessionStore
 
 VIEWING = StartedViewing("studio-1", "film", None)
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self):
-        return self.now_s
 
 
 @pytest.fixture
@@ -24,7 +18,7 @@ def sessions():
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture

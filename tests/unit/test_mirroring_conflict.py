@@ -3,16 +3,13 @@
 import pytest
 
 from func.session.camera_mirroring import MirroringConflict, find_mirroring, find_mirroring_conflict
-from func.session.expected_frames import ExpectedFrames
 from func.session.frame_record import read_record
-from func.session.session_score import SessionScorer
 from gaze_core.gaze import direction_to, gaze_vector
 from gaze_core.ports import Session
 from gaze_core.types import Camera, GazePoint, Screen
-from tests.fakes.completion import LEFT_HALF, VIEWER
-from tests.fakes.saliency_store import FakeSaliencyMaps
+from tests.fakes.scored_sessions import ScoredSessions
 from tests.fakes.session_api import FakeSessionStore
-from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel
+from tests.fakes.viewer import FIVE_TARGETS
 
 MIRRORED, PLAIN, UNSAID, OTHER_CAMERA = {"mirrored": True}, {"mirrored": False}, None, {"tilt_deg": 5.0}
 SEEN = {"validity": "ok", "gaze": [0.1, 0.5], "eye_openness": [0.3, 0.3], "origin_mm": [0.0, 120.0, 600.0]}
@@ -98,28 +95,15 @@ def test_most_frames_say_whether_a_calibration_is_mirrored(cameras, is_mirrored)
     assert find_mirroring(dict(enumerate((read_record(at_target(each)) for each in cameras), 1))) is is_mirrored
 
 
-class World:
-    """Sessions of a viewer and their results."""
-
-    def __init__(self):
-        self.sessions = FakeSessionStore()
-        self.maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 51), LEFT_HALF)})
-
-    def store(self, session_id, *records):
-        for number, each in enumerate(records, 1):
-            self.sessions.update_session(session_id, number, each, **VIEWER)
+class World(ScoredSessions):
+    """Calibrations and viewings through cameras that are described in some way."""
 
     def calibrate(self, camera, **more):
-        self.store("calibration", *[at_target(camera, x, y, **more) for x, y in FIVE_TARGETS for _ in range(4)])
+        self.store("calibration", [at_target(camera, x, y, **more) for x, y in FIVE_TARGETS for _ in range(4)])
 
     def watch(self, *cameras):
-        self.store("s", *[frame(camera, calibration_session="calibration") for camera in cameras])
+        self.store("s", [frame(camera, calibration_session="calibration") for camera in cameras])
         return self.score("s", len(cameras) + 1)
-
-    def score(self, session_id, frame_number):
-        scorer = SessionScorer(self.sessions, self.maps, model=StraightGazeModel())
-        expected = ExpectedFrames(frame_number, has_image=False, total_frames=None)
-        return scorer.score(self.sessions.get_session(session_id), expected, "contents1")
 
 
 @pytest.fixture
@@ -177,7 +161,7 @@ def test_a_viewing_like_its_calibration_has_no_warnings(world, said):
 def test_the_first_frame_alone_does_not_say_how_a_calibration_was_declared(world, first, others):
     """As of a client that describes its camera once: the other frames were measured as not mirrored."""
     world.calibrate(others, mirror=True)
-    world.store("once", at_target(first, mirror=True), *world.sessions.get_session("calibration").frames.values())
+    world.store("once", [at_target(first, mirror=True), *world.sessions.get_session("calibration").frames.values()])
 
     mirrored = world.score("once", 22).calibration.mirrored
 
@@ -194,7 +178,7 @@ def test_a_calibration_that_seems_to_be_wrong_itself_has_its_own_warning_only(wo
 
 def test_a_refresh_that_forgets_a_mirrored_camera_is_warned(world):
     world.calibrate(MIRRORED)
-    world.store("refresh", *[at_target(UNSAID, calibration_session="calibration")] * 4)
+    world.store("refresh", [at_target(UNSAID, calibration_session="calibration")] * 4)
 
     result = world.score("refresh", 5)
 
@@ -206,7 +190,7 @@ def test_a_refresh_that_forgets_a_mirrored_camera_is_warned(world):
 def test_a_calibration_whose_frames_do_not_agree_is_warned(world, others, frames):
     world.calibrate(MIRRORED)
     targets = [*world.sessions.get_session("calibration").frames.values(), *map(at_target, others)]
-    world.store("mixed", *targets)
+    world.store("mixed", targets)
 
     assert [each["frames"] for each in warned(world.score("mixed", len(targets) + 1))] == frames
 
@@ -215,23 +199,23 @@ def test_a_calibration_whose_frames_do_not_agree_is_warned(world, others, frames
 def test_a_viewing_is_also_compared_with_the_calibration_that_was_refreshed(world, refreshed, frames):
     """The client has forgotten the mirroring since then."""
     world.calibrate(MIRRORED)
-    world.store("refresh", *[at_target(refreshed, calibration_session="calibration")] * 4)
-    world.store("s", *[frame(refreshed, calibration_session="refresh")] * 3)
+    world.store("refresh", [at_target(refreshed, calibration_session="calibration")] * 4)
+    world.store("s", [frame(refreshed, calibration_session="refresh")] * 3)
 
     assert [each["frames"] for each in warned(world.score("s", 4))] == frames
 
 
 def test_a_viewing_is_not_compared_with_a_calibration_that_was_not_used(world):
-    world.store("calibration", at_target(MIRRORED))
-    world.store("refresh", *[at_target(UNSAID, x, y, calibration_session="calibration") for x, y in FIVE_TARGETS] * 4)
-    world.store("s", *[frame(UNSAID, calibration_session="refresh")] * 3)
+    world.store("calibration", [at_target(MIRRORED)])
+    world.store("refresh", [at_target(UNSAID, x, y, calibration_session="calibration") for x, y in FIVE_TARGETS] * 4)
+    world.store("s", [frame(UNSAID, calibration_session="refresh")] * 3)
 
     assert warned(world.score("s", 4)) == []
 
 
 def test_targets_that_refresh_nothing_are_not_compared(world):
-    world.store("calibration", at_target(MIRRORED))
-    world.store("refresh", *[at_target(UNSAID, calibration_session="calibration")] * 4)
+    world.store("calibration", [at_target(MIRRORED)])
+    world.store("refresh", [at_target(UNSAID, calibration_session="calibration")] * 4)
 
     result = world.score("refresh", 5)
 

@@ -14,9 +14,8 @@ from gaze_core.correction import Correction
 from gaze_core.errors import SessionStoreError
 from gaze_core.gaze import direction_to, gaze_vector, point_of_gaze
 from gaze_core.types import Camera, GazePoint, Screen
-from tests.fakes.completion import LEFT_HALF, VIEWER, CompletionWorld
-from tests.fakes.saliency_store import FakeSaliencyMaps
-from tests.fakes.session_api import FakeSessionStore
+from tests.fakes.completion import CompletionWorld
+from tests.fakes.scored_sessions import ScoredSessions
 from tests.fakes.viewer import FIVE_TARGETS, StraightGazeModel
 
 ORIGIN_MM = (0.0, 120.0, 600.0)
@@ -41,24 +40,11 @@ def record(target, *, use=None, offset_deg=OFFSET_DEG, setup=None):
     }
 
 
-class World:
-    """Sessions of a viewer, scored by a model that returns the direction of the stored gaze vector."""
-
-    def __init__(self):
-        self.sessions = FakeSessionStore()
-        self.maps = FakeSaliencyMaps({"contents1": dict.fromkeys(range(1, 51), LEFT_HALF)})
-
-    def store(self, session_id, records, start=1):
-        for number, each in enumerate(records, start):
-            self.sessions.update_session(session_id, number, each, **VIEWER)
+class World(ScoredSessions):
+    """Sessions of a viewer whose gaze misses every target by the same angle."""
 
     def calibrate(self, targets=FIVE_TARGETS, **more):
         self.store("calibration", [record(target, use="fit", **more) for target in targets for _ in range(4)])
-
-    def score(self, session_id="s", frame_number=2):
-        scorer = SessionScorer(self.sessions, self.maps, model=StraightGazeModel())
-        expected = ExpectedFrames(frame_number, has_image=False, total_frames=None)
-        return scorer.score(self.sessions.get_session(session_id), expected, "contents1")
 
 
 @pytest.fixture
